@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Turns published weights into the safetensors files that Maskwatch reads.
+
+    convert_weights.py SRC DST [--labels FILE] [...]
+
+SRC is a Keras .h5, a PyTorch .pth, an .onnx, a .tflite, a face-api weights manifest (.json) or a
+folder of .npy files; DST the .safetensors file to write. See data/README.md for what is written.
+Exit code 0, or 2 with one line `error: ...`; DST is written whole or not at all.
+"""
+
+import argparse
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+
+from maskwatch_convert import mobilenet_v2, model_file  # noqa: E402
+from maskwatch_convert.errors import ConvertError  # noqa: E402
+
+
+def read_npy(args):
+    from maskwatch_convert import npy_folder
+
+    return npy_folder.read(args.source)
+
+
+READERS = {"folder": read_npy}
+
+
+def kind_of(path):
+    """Which reader takes the path: "folder" or the lower-case ending."""
+    if os.path.isdir(path):
+        return "folder"
+    if not os.path.exists(path):
+        raise ConvertError("no such file or folder")
+    return os.path.splitext(path)[1].lower()
+
+
+def convert(args):
+    """Reads, checks and writes; returns the metadata written."""
+    kind = kind_of(args.source)
+    if kind not in READERS:
+        raise ConvertError(f"unknown kind of file '{kind}'; known are {', '.join(READERS)}")
+    source = READERS[kind](args)
+    apply_options(source, args)
+    name = os.path.basename(os.path.normpath(args.source))
+    tensors, metadata = mobilenet_v2.tensors_and_metadata(source, name)
+    model_file.write(args.destination, tensors, metadata)
+    return metadata
+
+
+def apply_options(source, args):
+    """What the user states wins over what the reader took to be so."""
+    if args.padding:
+        source.padding = args.padding
+    if args.preprocessing:
+        source.preprocessing = args.preprocessing
+    if args.input_size:
+        source.input_size = args.input_size
+    if args.no_classifier:
+        source.classifier = None
+    if args.labels:
+        if source.classifier is None:
+            raise ConvertError("has no classifier, so --labels has nothing to name")
+        source.labels = read_labels(args.labels)
+
+
+def read_labels(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConvertError(f"labels cannot be read: {error}", path) from error
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        description="Turns published weights into Maskwatch's safetensors files."
+    )
+    parser.add_argument("source", metavar="SRC", help="weights file, manifest or folder of .npy")
+    parser.add_argument("destination", metavar="DST", help="the .safetensors file to write")
+    parser.add_argument("--labels", metavar="FILE", help="class names of the classifier, one a line")
+    parser.add_argument("--no-classifier", action="store_true", help="leave the classifier out")
+    parser.add_argument("--input-size", type=int, metavar="N", help="side of the input in pixels")
+    parser.add_argument("--padding", choices=["tf", "symmetric"], help="padding at stride 2")
+    parser.add_argument("--preprocessing", choices=["tf", "imagenet"], help="scaling of the input")
+    return parser
+
+
+def main():
+    args = arguments().parse_args()
+    try:
+        metadata = convert(args)
+    except ConvertError as error:
+        print(f"error: {error.path or args.source}: {error}", file=sys.stderr)
+        return 2
+    facts = ", ".join(f"{k} {metadata[k]}" for k in ("width", "batch_norm", "head") if k in metadata)
+    print(f"{args.destination}: {metadata['architecture']} ({facts})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Readers of published weights and the writer of Maskwatch's safetensors files."""

@@ -1,0 +1,24 @@
+"""The one exception that a user may see, and the import that explains itself."""
+
+import importlib
+
+
+class ConvertError(Exception):
+    """A fault of the input or the set-up; its text is the line that the user reads, without the name
+    of the source. `path` names the file at fault where that is not the source."""
+
+    def __init__(self, message, path=None):
+        super().__init__(message)
+        self.path = path
+
+
+def need(module, package=None):
+    """The module by that name, or a ConvertError that says how to install it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        name = package or module.split(".")[0]
+        raise ConvertError(
+            f"this conversion needs the Python package '{name}', which does not load ({error}); "
+            f"install it with: pip install {name}"
+        ) from error

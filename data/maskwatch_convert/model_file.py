@@ -1,0 +1,35 @@
+"""Writing a Maskwatch safetensors file: checked, atomic, metadata as strings."""
+
+import os
+import tempfile
+
+from .errors import ConvertError, need
+
+
+def write(path, tensors, metadata):
+    """Writes float32 tensors and string metadata to path: the old file or the whole new one."""
+    numpy = need("numpy")
+    safetensors = need("safetensors.numpy", "safetensors")
+    for name, tensor in tensors.items():
+        if not numpy.isfinite(tensor).all():
+            raise ConvertError(f"tensor '{name}' holds NaN or infinity; the source file is damaged")
+    ready = {k: numpy.ascontiguousarray(v, dtype=numpy.float32) for k, v in tensors.items()}
+    content = safetensors.save(ready, metadata={"format": "maskwatch", **metadata})
+    folder = os.path.dirname(os.path.abspath(path))
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".maskwatch-", dir=folder)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise ConvertError(f"cannot be written: {error.strerror}", path) from error
+    finally:
+        if temporary is not None:
+            os.unlink(temporary)

@@ -1,0 +1,105 @@
+"""The network of a converted safetensors file, run in plain numpy: the yardstick of the tests.
+
+Nothing of the converter is used here beyond the file that it wrote. NHWC, float32.
+"""
+
+import json
+
+import numpy
+from safetensors import safe_open
+
+STRIDES = [1] + [2, 1] + [2, 1, 1] + [2, 1, 1, 1] + [1, 1, 1] + [2, 1, 1] + [1]
+
+
+def load(path):
+    """(tensors, metadata) of a safetensors file."""
+    with safe_open(path, "numpy") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+
+
+def windows(x, size, stride, dilation, pad):
+    """[size*size, N, H', W', C]: the input under each cell of the window; pad is (top, left, bottom, right)."""
+    top, left, bottom, right = pad
+    x = numpy.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    reach = dilation * (size - 1)
+    rows = (x.shape[1] - reach - 1) // stride + 1
+    columns = (x.shape[2] - reach - 1) // stride + 1
+    for i in range(size):
+        for j in range(size):
+            y, z = i * dilation, j * dilation
+            yield i, j, x[:, y : y + stride * rows : stride, z : z + stride * columns : stride][
+                :, :rows, :columns
+            ]
+
+
+def conv2d(x, weight, stride=1, dilation=1, pad=(0, 0, 0, 0)):
+    if weight.ndim == 2:
+        weight = weight[None, None]
+    cells = windows(x, weight.shape[0], stride, dilation, pad)
+    return sum(cell @ weight[i, j] for i, j, cell in cells)
+
+
+def depthwise(x, weight, stride=1, dilation=1, pad=(0, 0, 0, 0)):
+    return sum(c * weight[i, j] for i, j, c in windows(x, weight.shape[0], stride, dilation, pad))
+
+
+def relu6(x):
+    return numpy.clip(x, 0, 6)
+
+
+def window_padding(side, stride, style):
+    """(before, after) of a 3x3 window: TensorFlow's SAME puts the odd pixel last, PyTorch pads 1 and 1."""
+    if style == "symmetric" or stride == 1:
+        return 1, 1
+    total = max((-(-side // stride) - 1) * stride + 3 - side, 0)
+    return total // 2, total - total // 2
+
+
+class MobileNetV2:
+    """features(x): [N, 1280] pooled; logits(x): [N, classes] where the file has a classifier."""
+
+    def __init__(self, path):
+        self.tensors, self.metadata = load(path)
+        assert self.metadata["architecture"] == "mobilenet_v2"
+
+    def padding(self, x, stride):
+        style = self.metadata["padding"]
+        top, bottom = window_padding(x.shape[1], stride, style)
+        left, right = window_padding(x.shape[2], stride, style)
+        return top, left, bottom, right
+
+    def norm(self, x, name):
+        gamma, beta, mean, variance = (
+            self.tensors[f"{name}.{part}"] for part in ("gamma", "beta", "mean", "variance")
+        )
+        scale = gamma / numpy.sqrt(variance + numpy.float32(self.metadata["bn_epsilon"]))
+        return (x - mean) * scale + beta
+
+    def block(self, x, i):
+        stride, y = STRIDES[i], x
+        name = f"blocks.{i}"
+        if i > 0:
+            y = relu6(self.norm(y @ self.tensors[f"{name}.expand.weight"], f"{name}.expand_bn"))
+        y = depthwise(
+            y, self.tensors[f"{name}.depthwise.weight"], stride, pad=self.padding(y, stride)
+        )
+        y = relu6(self.norm(y, f"{name}.depthwise_bn"))
+        y = self.norm(y @ self.tensors[f"{name}.project.weight"], f"{name}.project_bn")
+        return x + y if stride == 1 and x.shape == y.shape else y
+
+    def feature_map(self, x):
+        x = conv2d(x, self.tensors["stem.conv.weight"], 2, pad=self.padding(x, 2))
+        x = relu6(self.norm(x, "stem.bn"))
+        for i in range(len(STRIDES)):
+            x = self.block(x, i)
+        return relu6(self.norm(x @ self.tensors["last.conv.weight"], "last.bn"))
+
+    def features(self, x):
+        return self.feature_map(x).mean((1, 2))
+
+    def logits(self, x):
+        weight, bias = self.tensors["classifier.weight"], self.tensors["classifier.bias"]
+        return self.features(x) @ weight + bias
+
+    def labels(self):
+        return json.loads(self.metadata["labels"])
