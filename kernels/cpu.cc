@@ -1,0 +1,110 @@
+// Fills one table for each vector target from the functions that the families (gemm.cc, conv.cc,
+// ...) compile for it.
+#include <cstdlib>
+#include <map>
+#include <stdexcept>
+
+#include "kernels/table.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace kernels::HWY_NAMESPACE {
+
+using T = float;
+#define OP(name, parameters) void name parameters;
+#include "kernels/ops.def"
+#undef OP
+
+const Table<float>* target_table() {
+  static const Table<float> table = {
+#define OP(name, parameters) .name = &name,
+#include "kernels/ops.def"
+#undef OP
+  };
+  return &table;
+}
+
+}  // namespace kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace kernels {
+HWY_EXPORT(target_table);
+
+namespace {
+
+struct Target {
+  std::string name;
+  std::int64_t bit;
+  const Table<float>* table;
+};
+
+// Best first: a lower bit is a better target.
+std::vector<Target> find_targets() {
+  std::vector<Target> found;
+  for (std::int64_t rest = hwy::SupportedTargets() & HWY_TARGETS; rest != 0; rest &= rest - 1) {
+    const std::int64_t bit = rest & -rest;
+    hwy::ChosenTarget chosen;
+    chosen.Update(bit);
+    found.push_back(
+        {hwy::TargetName(bit), bit, HWY_DISPATCH_TABLE(target_table)[chosen.GetIndex()]()});
+  }
+  return found;
+}
+
+const std::vector<Target>& all_targets() {
+  static const std::vector<Target> targets = find_targets();
+  return targets;
+}
+
+std::string names_of_targets() {
+  std::string names;
+  for (const Target& target : all_targets()) names += (names.empty() ? "" : ", ") + target.name;
+  return names;
+}
+
+const Target& default_target() {
+  static const Target& target = []() -> const Target& {
+    const char* forced = std::getenv("MASKWATCH_TARGET");
+    if (!forced || !*forced) return all_targets().front();
+    for (const Target& candidate : all_targets())
+      if (candidate.name == forced) {
+        // What else is dispatched by Highway (pictures, cascades) follows.
+        hwy::SetSupportedTargetsForTest(candidate.bit);
+        hwy::GetChosenTarget().Update(candidate.bit);
+        return candidate;
+      }
+    throw std::runtime_error("MASKWATCH_TARGET=" + std::string(forced) + ": this machine offers " +
+                             names_of_targets());
+  }();
+  return target;
+}
+
+}  // namespace
+
+const Table<float>& cpu() {
+  static const Table<float>& table = *default_target().table;
+  return table;
+}
+
+const Table<float>& cpu(const std::string& target) {
+  for (const Target& candidate : all_targets())
+    if (candidate.name == target) return *candidate.table;
+  throw std::invalid_argument("kernels::cpu: no target " + target + "; this machine offers " +
+                              names_of_targets());
+}
+
+std::vector<std::string> targets() {
+  std::vector<std::string> names;
+  for (const Target& target : all_targets()) names.push_back(target.name);
+  return names;
+}
+
+const std::string& target_name() { return default_target().name; }
+
+}  // namespace kernels
+#endif  // HWY_ONCE

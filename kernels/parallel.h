@@ -1,0 +1,35 @@
+// Loops over independent tasks on all threads. How work is cut into tasks must depend on shapes
+// alone, never on the number of threads: then results are the same bytes on any machine with the
+// same vector target.
+#pragma once
+
+#include <cstdint>
+
+namespace kernels {
+
+// Threads that parallel_for uses; at first all cores, or OMP_NUM_THREADS.
+int threads();
+// count >= 1, or 0 for all cores.
+void set_threads(int count);
+
+void parallel_for(std::int64_t tasks, void (*run)(const void* body, std::int64_t task),
+                  const void* body);
+
+// body(task) for task = 0 .. tasks-1, in any order, on any thread. One task runs on the caller's
+// thread.
+template <typename Body>
+void parallel_for(std::int64_t tasks, const Body& body) {
+  parallel_for(
+      tasks, [](const void* b, std::int64_t task) { (*static_cast<const Body*>(b))(task); }, &body);
+}
+
+// body(begin, end) over [0, count) in pieces of `grain`.
+template <typename Body>
+void parallel_for_range(std::int64_t count, std::int64_t grain, const Body& body) {
+  parallel_for((count + grain - 1) / grain, [&](std::int64_t task) {
+    const std::int64_t begin = task * grain;
+    body(begin, begin + grain < count ? begin + grain : count);
+  });
+}
+
+}  // namespace kernels

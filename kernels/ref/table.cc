@@ -1,0 +1,23 @@
+#include "kernels/ref/batch_norm.h"
+#include "kernels/ref/conv.h"
+#include "kernels/ref/elementwise.h"
+#include "kernels/ref/gemm.h"
+#include "kernels/ref/loss.h"
+#include "kernels/ref/optimizer.h"
+
+namespace kernels::ref {
+
+template <typename T>
+const Table<T>& table() {
+  static const Table<T> table = {
+#define OP(name, parameters) .name = &name<T>,
+#include "kernels/ops.def"
+#undef OP
+  };
+  return table;
+}
+
+template const Table<float>& table<float>();
+template const Table<double>& table<double>();
+
+}  // namespace kernels::ref

@@ -1,0 +1,53 @@
+// What the operations in ops.def take besides memory: shapes, activations and optimiser settings.
+#pragma once
+
+#include <cstdint>
+
+namespace kernels {
+
+enum class Activation { none, relu, relu6 };
+
+struct GemmShape {
+  std::int64_t m = 0;       // rows of c
+  std::int64_t n = 0;       // columns of c
+  std::int64_t k = 0;       // length of the inner product
+  bool accumulate = false;  // c += instead of c =
+};
+
+// Numbers that pack_gemm writes: columns rounded up to whole panels of the widest back end.
+constexpr std::int64_t packed_gemm_size(std::int64_t k, std::int64_t n) {
+  return k * ((n + 31) / 32 * 32);
+}
+
+struct ConvShape {
+  std::int64_t batch = 1;
+  std::int64_t in_height = 0, in_width = 0, in_channels = 0;
+  std::int64_t out_height = 0, out_width = 0, out_channels = 0;
+  int kernel_height = 3, kernel_width = 3;
+  int stride = 1;
+  int dilation = 1;
+  // Rows and columns of zeros before the first; how many come after follows from the output size.
+  int pad_top = 1, pad_left = 1;
+};
+
+struct RowShape {
+  std::int64_t rows = 0;
+  std::int64_t channels = 0;
+};
+
+struct PoolShape {
+  std::int64_t batch = 1;
+  std::int64_t positions = 0;  // height · width
+  std::int64_t channels = 0;
+};
+
+struct AdamStep {
+  double learning_rate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7;
+  std::int64_t t = 1;
+};
+
+struct SgdStep {
+  double learning_rate = 1e-2, momentum = 0.9, weight_decay = 0;
+};
+
+}  // namespace kernels
