@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,5 +49,59 @@ struct Detection {
   Box box;
   float score = 0;
 };
+
+// Reads a JPEG, PNG or BMP file, told apart by content, as upright 8-bit RGB: EXIF orientation is
+// applied, grey, palette and 16-bit samples are converted, alpha is composited over white. Throws
+// std::runtime_error naming the file for one that is missing, of another kind, truncated, corrupt,
+// or of more than 2^26 pixels; memory is taken only for sizes that the file's length makes
+// possible.
+Image load_image(const std::string& path);
+
+// The same for bytes in memory; `name` stands for the file in errors.
+Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name);
+
+// Width and height of the upright picture, without decoding it. Errors as load_image.
+struct ImageSize {
+  int width = 0;
+  int height = 0;
+};
+ImageSize image_file_size(const std::string& path);
+
+// Whether load_image may read a file of this name: .jpg, .jpeg, .png or .bmp, in any case.
+bool has_image_extension(const std::string& path);
+
+// Writes a .png, .jpg or .jpeg (quality 92) atomically. Throws std::invalid_argument for an empty
+// image or another extension and std::runtime_error naming the file when it cannot be written.
+void save_image(const std::string& path, const Image& image);
+
+struct PixelBox {
+  int x = 0;
+  int y = 0;
+  int width = 0;
+  int height = 0;
+};
+
+// `box` with its edges rounded to pixels and clamped to the picture.
+// Throws std::invalid_argument for a box that holds no pixel of the picture.
+PixelBox clamp_box(const Image& image, const Box& box);
+
+// The part of the picture inside clamp_box(image, box).
+// Throws std::invalid_argument for a box that holds no pixel of the picture.
+Image crop(const Image& image, const Box& box);
+
+// Bilinear (triangle filter); when it shrinks, the filter widens with the scale as in Pillow's
+// BILINEAR, to within one grey level. The second form reuses `out`'s memory. Throws
+// std::invalid_argument for empty pictures.
+Image resize(const Image& image, int width, int height);
+void resize(const Image& image, int width, int height, Image& out);
+
+// The part of the picture inside `box` scaled to width x height, without a copy between. Errors as
+// crop.
+Image crop_and_resize(const Image& image, const Box& box, int width, int height);
+
+// Y of BT.601 in the fixed-point arithmetic of OpenCV's cvtColor; a grey picture is copied.
+Image to_grey(const Image& image);
+
+Image flip_horizontally(const Image& image);
 
 }  // namespace vision
