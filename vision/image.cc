@@ -6,8 +6,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "nn/file.h"
 #include "vision/codec.h"
-#include "vision/file.h"
 #include "vision/picture_header.h"
 
 namespace vision {
@@ -116,10 +116,12 @@ Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name)
   });
 }
 
-Image load_image(const std::string& path) { return decode_image(as_bytes(read_file(path)), path); }
+Image load_image(const std::string& path) {
+  return decode_image(as_bytes(nn::read_file(path)), path);
+}
 
 ImageSize image_file_size(const std::string& path) {
-  const std::string bytes = read_file(path);
+  const std::string bytes = nn::read_file(path);
   const PictureHeader header = naming(path, [&] { return inspect_picture(as_bytes(bytes)); });
   if (turn_of(header.orientation).swap_axes) return {header.height, header.width};
   return {header.width, header.height};
@@ -141,7 +143,7 @@ void save_image(const std::string& path, const Image& image) {
   const std::string bytes = naming(path, [&] {
     return png ? codec::encode_png(image) : codec::encode_jpeg(image, jpeg_quality);
   });
-  write_file_atomically(path, bytes);
+  nn::write_file_atomically(path, bytes);
 }
 
 Image crop(const Image& image, const Box& box) {
