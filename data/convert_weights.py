@@ -9,6 +9,7 @@ Exit code 0, or 2 with one line `error: ...`; DST is written whole or not at all
 """
 
 import argparse
+import importlib
 import os
 import sys
 
@@ -19,13 +20,20 @@ from maskwatch_convert import mobilenet_v2, model_file  # noqa: E402
 from maskwatch_convert.errors import ConvertError  # noqa: E402
 
 
-def read_npy(args):
-    from maskwatch_convert import npy_folder
+OPTIONS = ("labels", "no_classifier", "input_size", "padding", "preprocessing")
 
-    return npy_folder.read(args.source)
-
-
-READERS = {"folder": read_npy}
+# Which module reads which kind of file. A module imports the library of its format when it reads.
+READERS = {
+    "folder": "npy_folder",
+    ".h5": "keras_h5",
+    ".hdf5": "keras_h5",
+    ".model": "keras_h5",
+    ".pth": "pytorch",
+    ".pt": "pytorch",
+    ".onnx": "onnx_file",
+    ".tflite": "tflite_file",
+    ".json": "face_api",
+}
 
 
 def kind_of(path):
@@ -42,26 +50,29 @@ def convert(args):
     kind = kind_of(args.source)
     if kind not in READERS:
         raise ConvertError(f"unknown kind of file '{kind}'; known are {', '.join(READERS)}")
-    source = READERS[kind](args)
+    reader = importlib.import_module(f"maskwatch_convert.{READERS[kind]}")
+    source = reader.read(args.source)
     apply_options(source, args)
     name = os.path.basename(os.path.normpath(args.source))
-    tensors, metadata = mobilenet_v2.tensors_and_metadata(source, name)
+    tensors, metadata = source.tensors_and_metadata(name)
     model_file.write(args.destination, tensors, metadata)
     return metadata
 
 
 def apply_options(source, args):
     """What the user states wins over what the reader took to be so."""
-    if args.padding:
-        source.padding = args.padding
-    if args.preprocessing:
-        source.preprocessing = args.preprocessing
-    if args.input_size:
-        source.input_size = args.input_size
+    given = {name for name in OPTIONS if getattr(args, name)}
+    if not isinstance(source, mobilenet_v2.Source):
+        if given:
+            option = min(given).replace("_", "-")
+            raise ConvertError(f"is a {source.architecture}, to which --{option} does not apply")
+        return
+    for name in given & {"padding", "preprocessing", "input_size"}:
+        setattr(source, name, getattr(args, name))
     if args.no_classifier:
-        source.classifier = None
+        source.classifier = source.mask_head = None
     if args.labels:
-        if source.classifier is None:
+        if source.classifier is None and source.mask_head is None:
             raise ConvertError("has no classifier, so --labels has nothing to name")
         source.labels = read_labels(args.labels)
 

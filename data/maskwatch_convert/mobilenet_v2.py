@@ -2,7 +2,7 @@
 
 A reader hands over a Source: one ConvNorm a convolution, in the order of the network (stem; expand,
 depthwise and project of each block; last), weights already NHWC: stem HWIO, depthwise HWC,
-pointwise [in, out]. `tensors_and_metadata` checks every shape against the architecture, infers the
+pointwise [in, out]. `checked` checks every shape against the architecture, infers the
 width and names the tensors.
 """
 
@@ -37,8 +37,12 @@ class Source:
     preprocessing: str
     input_size: int = 224
     classifier: tuple = None  # (weight [features, classes], bias [classes])
+    mask_head: tuple = None  # ((weight, bias) of the hidden layer, (weight, bias) of the output)
     labels: list = None
     notes: dict = field(default_factory=dict)
+
+    def tensors_and_metadata(self, source_name):
+        return checked(self, source_name)
 
 
 def make_divisible(channels, divisor=8):
@@ -86,7 +90,7 @@ def infer_width(layers):
     return width
 
 
-def tensors_and_metadata(source, source_name):
+def checked(source, source_name):
     """Named float32 tensors and the metadata of a checked Source."""
     numpy = need("numpy")
     if len(source.layers) != len(layer_names()):
@@ -121,22 +125,29 @@ def tensors_and_metadata(source, source_name):
         "head": "none",
         **source.notes,
     }
-    if source.classifier is not None:
-        add_classifier(source, tensors, metadata)
+    add_head(source, tensors, metadata)
     return tensors, metadata
 
 
-def add_classifier(source, tensors, metadata):
-    """Adds the ImageNet classifier, and the labels where they are known."""
-    weight, bias = source.classifier
-    features = source.layers[-1].weight.shape[-1]
-    check_shape(weight, (features, weight.shape[-1]), "classifier.weight", "classifier")
-    check_shape(bias, (weight.shape[-1],), "classifier.bias", "classifier")
-    tensors["classifier.weight"], tensors["classifier.bias"] = weight, bias
-    metadata["head"] = "classifier"
+def add_head(source, tensors, metadata):
+    """Adds the ImageNet classifier or the mask head, and the labels where they are known."""
+    if source.classifier is not None:
+        head, parts = "classifier", {"classifier": source.classifier}
+    elif source.mask_head is not None:
+        hidden, output = source.mask_head
+        head, parts = "mask", {"head.hidden": hidden, "head.output": output}
+    else:
+        return
+    values = source.layers[-1].weight.shape[-1]
+    for name, (weight, bias) in parts.items():
+        check_shape(weight, (values, weight.shape[-1]), f"{name}.weight", name)
+        values = weight.shape[-1]
+        check_shape(bias, (values,), f"{name}.bias", name)
+        tensors[f"{name}.weight"], tensors[f"{name}.bias"] = weight, bias
+    metadata["head"] = head
     if source.labels is not None:
-        if len(source.labels) != len(bias):
-            raise ConvertError(f"{len(source.labels)} labels for {len(bias)} classes")
+        if len(source.labels) != values:
+            raise ConvertError(f"{len(source.labels)} labels for {values} classes")
         metadata["labels"] = json.dumps(source.labels)
 
 

@@ -1,9 +1,21 @@
 """Writing a Maskwatch safetensors file: checked, atomic, metadata as strings."""
 
+import json
 import os
+import struct
 import tempfile
 
 from .errors import ConvertError, need
+
+
+def reproducible(content):
+    """The same file with its metadata in sorted order: the library's order changes from run to run."""
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + content[8 + length :]
 
 
 def write(path, tensors, metadata):
@@ -14,7 +26,7 @@ def write(path, tensors, metadata):
         if not numpy.isfinite(tensor).all():
             raise ConvertError(f"tensor '{name}' holds NaN or infinity; the source file is damaged")
     ready = {k: numpy.ascontiguousarray(v, dtype=numpy.float32) for k, v in tensors.items()}
-    content = safetensors.save(ready, metadata={"format": "maskwatch", **metadata})
+    content = reproducible(safetensors.save(ready, metadata={"format": "maskwatch", **metadata}))
     folder = os.path.dirname(os.path.abspath(path))
     temporary = None
     try:

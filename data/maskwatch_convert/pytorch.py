@@ -1,0 +1,61 @@
+"""PyTorch state dicts (.pth, loaded with weights_only): torchvision's mobilenet_v2, and RFB-320."""
+
+from . import rfb
+from .errors import ConvertError, need
+from .layouts import from_oihw
+from .mobilenet_v2 import BLOCKS, ConvNorm, Source
+
+
+def state_dict(path):
+    """{name: numpy array} of the tensors in the file, without wrappers and `module.` prefixes."""
+    torch = need("torch")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler's many ways to refuse
+        reason = str(error).strip().split("\n")[0]
+        raise ConvertError(f"is not a PyTorch file of plain tensors: {reason}") from error
+    for wrapper in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict):
+        raise ConvertError("holds no state dict; save it with torch.save(model.state_dict(), ...)")
+    tensors = {k: v for k, v in content.items() if isinstance(v, torch.Tensor)}
+    return {str(k).removeprefix("module."): v.float().numpy() for k, v in tensors.items()}
+
+
+def conv_layers():
+    """(convolution, batch norm, is depthwise) by torchvision's name, in the order of the network."""
+    yield "features.0.0", "features.0.1", False
+    for i in range(BLOCKS):
+        prefix, step = f"features.{i + 1}.conv", 0
+        if i:
+            yield f"{prefix}.0.0", f"{prefix}.0.1", False
+            step = 1
+        yield f"{prefix}.{step}.0", f"{prefix}.{step}.1", True
+        yield f"{prefix}.{step + 1}", f"{prefix}.{step + 2}", False
+    yield f"features.{BLOCKS + 1}.0", f"features.{BLOCKS + 1}.1", False
+
+
+def read_mobilenet(tensors):
+    def tensor(name):
+        if name not in tensors:
+            raise ConvertError(
+                f"tensor '{name}' is missing; known are state dicts of torchvision's mobilenet_v2 "
+                "and of RFB-320"
+            )
+        return tensors[name]
+
+    layers = []
+    for conv, norm, depthwise in conv_layers():
+        weight = from_oihw(tensor(conv + ".weight"), depthwise, conv + ".weight")
+        names = ("weight", "bias", "running_mean", "running_var")
+        layers.append(ConvNorm(weight, tuple(tensor(f"{norm}.{n}") for n in names), origin=conv))
+    source = Source(layers, "symmetric", 1e-5, "imagenet")
+    if "classifier.1.weight" in tensors:
+        source.classifier = (tensors["classifier.1.weight"].T, tensor("classifier.1.bias"))
+    return source
+
+
+def read(path):
+    tensors = state_dict(path)
+    return rfb.from_state_dict(tensors) if rfb.recognised(tensors) else read_mobilenet(tensors)
