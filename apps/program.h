@@ -1,0 +1,44 @@
+// The frame that every program runs in: errors become one line and an exit code.
+// 0: done. 2: wrong usage or input (arguments, files). 1: a failure at work.
+#pragma once
+
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace apps {
+
+// The user can mend it: a wrong argument, a missing or broken file. what() is "message (hint)".
+class UsageError : public std::runtime_error {
+ public:
+  explicit UsageError(const std::string& message, const std::string& hint = "");
+};
+
+// The program could not do what it was rightly asked to do. what() is "message (hint)".
+class WorkError : public std::runtime_error {
+ public:
+  explicit WorkError(const std::string& message, const std::string& hint = "");
+};
+
+// Runs `body` and returns the exit code for main. An exception becomes one line `error: ...` on
+// standard error:
+//   std::runtime_error (UsageError and whatever the library says of a file),
+//   std::invalid_argument, CLI::ParseError                                   -> 2
+//   WorkError, std::bad_alloc, anything else, standard output not writable   -> 1
+// SIGPIPE is ignored, so that a reader who leaves (`| head`) costs no training run: what is written
+// after that is lost, and this is no error.
+int run_program(int argc, char** argv, const std::function<int(int, char**)>& body);
+
+// Fills the options of `app`. After --help or --version, which are printed, run_program ends with
+// code 0; wrong arguments throw a UsageError that points to --help.
+void parse_arguments(CLI::App& app, int argc, char** argv);
+
+// `text` with line breaks as spaces and other control characters as \xNN: a file's name can neither
+// break the line nor reach the terminal's control sequences.
+std::string one_line(const std::string& text);
+
+}  // namespace apps
