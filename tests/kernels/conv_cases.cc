@@ -1,0 +1,216 @@
+// Cases of kernels/conv.cc.
+#include "tests/kernels/cases.h"
+
+namespace kernel_cases {
+namespace {
+
+struct Geometry {
+  std::int64_t batch, height, width, in_channels, out_channels;
+  int kernel, stride, pad;
+};
+
+ConvShape conv_shape(Geometry g) {
+  const auto positions = [&](std::int64_t size) {
+    return (size + 2 * g.pad - g.kernel) / g.stride + 1;
+  };
+  return {.batch = g.batch,
+          .in_height = g.height,
+          .in_width = g.width,
+          .in_channels = g.in_channels,
+          .out_height = positions(g.height),
+          .out_width = positions(g.width),
+          .out_channels = g.out_channels,
+          .kernel_height = g.kernel,
+          .kernel_width = g.kernel,
+          .stride = g.stride,
+          .pad_top = g.pad,
+          .pad_left = g.pad};
+}
+
+// Keras: 'same' padding of an even size at stride 2 is (0, 1).
+ConvShape keras_shape(std::int64_t batch, std::int64_t size, std::int64_t in, std::int64_t out) {
+  return {.batch = batch,
+          .in_height = size,
+          .in_width = size,
+          .in_channels = in,
+          .out_height = size / 2,
+          .out_width = size / 2,
+          .out_channels = out,
+          .stride = 2,
+          .pad_top = 0,
+          .pad_left = 0};
+}
+
+std::string label(const ConvShape& s) {
+  return std::to_string(s.batch) + "x" + std::to_string(s.in_height) + "x" +
+         std::to_string(s.in_width) + "x" + std::to_string(s.in_channels) + " to " +
+         std::to_string(s.out_channels) + " k" + std::to_string(s.kernel_height) + " s" +
+         std::to_string(s.stride) + " p" + std::to_string(s.pad_top);
+}
+
+std::vector<ConvShape> conv_shapes() {
+  return {conv_shape({1, 1, 1, 1, 1, 1, 1, 0}), conv_shape({2, 5, 4, 3, 5, 3, 1, 1}),
+          conv_shape({1, 7, 9, 3, 17, 3, 2, 1}), conv_shape({1, 6, 6, 16, 33, 1, 1, 0}),
+          keras_shape(2, 8, 3, 16)};
+}
+
+std::vector<ConvShape> depthwise_shapes() {
+  return {conv_shape({1, 1, 1, 1, 1, 3, 1, 1}), conv_shape({2, 5, 4, 3, 3, 3, 1, 1}),
+          conv_shape({1, 7, 9, 17, 17, 3, 2, 1}), conv_shape({1, 6, 6, 33, 33, 3, 1, 1}),
+          keras_shape(2, 8, 16, 16)};
+}
+
+std::int64_t x_size(const ConvShape& s) {
+  return s.batch * s.in_height * s.in_width * s.in_channels;
+}
+std::int64_t y_size(const ConvShape& s) {
+  return s.batch * s.out_height * s.out_width * s.out_channels;
+}
+std::int64_t taps(const ConvShape& s) { return std::int64_t{s.kernel_height} * s.kernel_width; }
+std::int64_t conv_weights(const ConvShape& s) { return taps(s) * s.in_channels * s.out_channels; }
+std::int64_t depthwise_weights(const ConvShape& s) { return taps(s) * s.out_channels; }
+double conv_flops(const ConvShape& s) { return 2.0 * y_size(s) * taps(s) * s.in_channels; }
+double depthwise_flops(const ConvShape& s) { return 2.0 * y_size(s) * taps(s); }
+
+const ConvShape stem = keras_shape(8, 224, 3, 32);
+const ConvShape wide = conv_shape({8, 56, 56, 144, 144, 3, 1, 1});
+const ConvShape strided = keras_shape(8, 112, 96, 96);
+
+// run(k, y, x, w, bias, activation, shape). Operands: y, x, w, bias.
+template <typename Run>
+Case forward_case(ConvShape s, std::int64_t weights, bool has_bias, Activation activation,
+                  const Run& run) {
+  const auto with = [=](const auto& k, auto p, Activation used) {
+    run(k, p[0], p[1], p[2], has_bias ? p[3] : nullptr, used, s);
+  };
+  return Case(label(s),
+              {output(y_size(s)), input(x_size(s)), input(weights),
+               input(has_bias ? s.out_channels : 0)},
+              [=](const auto& k, auto p) { with(k, p, activation); })
+      .terms(static_cast<double>(weights) / static_cast<double>(s.out_channels) + 1)
+      .magnitude([=](const auto& k, auto p) { with(k, p, Activation::none); });
+}
+
+// Operands: derivative, dy, x, w; `variable` is 2 or 3. forward(k, y, x, w).
+template <typename Run, typename Forward>
+Case backward_case(ConvShape s, std::int64_t weights, int variable, double terms, const Run& run,
+                   const Forward& forward) {
+  const std::int64_t derivative = variable == 2 ? x_size(s) : weights;
+  const auto backward = [=](const auto& k, auto p) { run(k, p, s); };
+  Case c = Case(label(s), {output(derivative), input(y_size(s)), input(x_size(s)), input(weights)},
+                backward)
+               .terms(terms)
+               .magnitude(backward);
+  if (derivative < 300)
+    c.gradient = {
+        .upstream = 1,
+        .pairs = {{0, variable}},
+        .forward_size = y_size(s),
+        .forward = [=](const auto& k, double* y, auto p) { forward(k, y, p[2], p[3], s); }};
+  return c;
+}
+
+double positions(const ConvShape& s) {
+  return static_cast<double>(s.batch * s.out_height * s.out_width);
+}
+
+constexpr auto conv_forward = [](const auto& k, double* y, double* x, double* w, ConvShape s) {
+  k.conv2d(y, x, w, nullptr, Activation::none, s);
+};
+constexpr auto depthwise_forward = [](const auto& k, double* y, double* x, double* w, ConvShape s) {
+  k.depthwise3x3(y, x, w, nullptr, Activation::none, s);
+};
+
+}  // namespace
+
+std::vector<Case> cases_conv2d() {
+  std::vector<Case> cases;
+  const auto make = [](ConvShape s, bool has_bias, Activation activation) {
+    return forward_case(s, conv_weights(s), has_bias, activation,
+                        [](const auto& k, auto y, auto x, auto w, auto bias, Activation a,
+                           ConvShape shape) { k.conv2d(y, x, w, bias, a, shape); });
+  };
+  for (const ConvShape& s : conv_shapes()) {
+    cases.push_back(make(s, false, Activation::none));
+    cases.push_back(make(s, true, Activation::relu6));
+  }
+  cases.push_back(make(stem, true, Activation::relu6).benchmark(conv_flops(stem)));
+  return cases;
+}
+
+std::vector<Case> cases_conv2d_backward_input() {
+  std::vector<Case> cases;
+  const auto make = [](ConvShape s) {
+    return backward_case(
+        s, conv_weights(s), 2, static_cast<double>(taps(s) * s.out_channels),
+        [](const auto& k, auto p, ConvShape shape) {
+          k.conv2d_backward_input(p[0], p[1], p[3], shape);
+        },
+        conv_forward);
+  };
+  for (const ConvShape& s : conv_shapes()) cases.push_back(make(s));
+  return cases;
+}
+
+std::vector<Case> cases_conv2d_backward_weight() {
+  std::vector<Case> cases;
+  const auto make = [](ConvShape s) {
+    return backward_case(
+        s, conv_weights(s), 3, positions(s),
+        [](const auto& k, auto p, ConvShape shape) {
+          k.conv2d_backward_weight(p[0], p[1], p[2], shape);
+        },
+        conv_forward);
+  };
+  for (const ConvShape& s : conv_shapes()) cases.push_back(make(s));
+  cases.push_back(make(stem).benchmark(conv_flops(stem)));
+  return cases;
+}
+
+std::vector<Case> cases_depthwise3x3() {
+  std::vector<Case> cases;
+  const auto make = [](ConvShape s, bool has_bias, Activation activation) {
+    return forward_case(s, depthwise_weights(s), has_bias, activation,
+                        [](const auto& k, auto y, auto x, auto w, auto bias, Activation a,
+                           ConvShape shape) { k.depthwise3x3(y, x, w, bias, a, shape); });
+  };
+  for (const ConvShape& s : depthwise_shapes()) {
+    cases.push_back(make(s, false, Activation::none));
+    cases.push_back(make(s, true, Activation::relu6));
+  }
+  for (const ConvShape& s : {wide, strided})
+    cases.push_back(make(s, true, Activation::relu6).benchmark(depthwise_flops(s)));
+  return cases;
+}
+
+std::vector<Case> cases_depthwise3x3_backward_input() {
+  std::vector<Case> cases;
+  const auto make = [](ConvShape s) {
+    return backward_case(
+        s, depthwise_weights(s), 2, static_cast<double>(taps(s)),
+        [](const auto& k, auto p, ConvShape shape) {
+          k.depthwise3x3_backward_input(p[0], p[1], p[3], shape);
+        },
+        depthwise_forward);
+  };
+  for (const ConvShape& s : depthwise_shapes()) cases.push_back(make(s));
+  for (const ConvShape& s : {wide, strided}) cases.push_back(make(s).benchmark(depthwise_flops(s)));
+  return cases;
+}
+
+std::vector<Case> cases_depthwise3x3_backward_weight() {
+  std::vector<Case> cases;
+  const auto make = [](ConvShape s) {
+    return backward_case(
+        s, depthwise_weights(s), 3, positions(s),
+        [](const auto& k, auto p, ConvShape shape) {
+          k.depthwise3x3_backward_weight(p[0], p[1], p[2], shape);
+        },
+        depthwise_forward);
+  };
+  for (const ConvShape& s : depthwise_shapes()) cases.push_back(make(s));
+  for (const ConvShape& s : {wide, strided}) cases.push_back(make(s).benchmark(depthwise_flops(s)));
+  return cases;
+}
+
+}  // namespace kernel_cases

@@ -1,0 +1,33 @@
+// Which vector target runs.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "kernels/table.h"
+
+TEST_CASE("MASKWATCH_TARGET forces the target, and says so when it cannot") {
+  const char* forced = std::getenv("MASKWATCH_TARGET");
+  const std::vector<std::string> targets = kernels::targets();
+  REQUIRE_FALSE(targets.empty());
+  if (!forced) {
+    CHECK(kernels::target_name() == targets.front());
+  } else if (std::find(targets.begin(), targets.end(), forced) != targets.end()) {
+    CHECK(kernels::target_name() == forced);
+  } else {
+    CHECK_THROWS_WITH_AS(kernels::cpu(), doctest::Contains(forced), std::runtime_error);
+    return;
+  }
+  CHECK(&kernels::cpu() == &kernels::cpu(kernels::target_name()));
+}
+
+TEST_CASE("each target has functions of its own") {
+  const std::vector<std::string> targets = kernels::targets();
+  for (std::size_t i = 1; i < targets.size(); ++i)
+    CHECK((kernels::cpu(targets[0]).gemm != kernels::cpu(targets[i]).gemm));
+}
+
+TEST_CASE("a target that does not exist is refused by name") {
+  CHECK_THROWS_WITH_AS(kernels::cpu("AVX9"), doctest::Contains("AVX9"), std::invalid_argument);
+}
