@@ -16,6 +16,8 @@ int threads() {
 
 void set_threads(int count) { thread_count = count; }
 
+int thread_index() { return omp_get_thread_num(); }
+
 void parallel_for(std::int64_t tasks, void (*run)(const void* body, std::int64_t task),
                   const void* body) {
   const int workers = static_cast<int>(tasks < threads() ? tasks : threads());

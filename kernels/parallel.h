@@ -11,6 +11,8 @@ namespace kernels {
 int threads();
 // count >= 1, or 0 for all cores.
 void set_threads(int count);
+// Inside a parallel_for: which of its threads this is, 0 .. threads()-1; else 0.
+int thread_index();
 
 void parallel_for(std::int64_t tasks, void (*run)(const void* body, std::int64_t task),
                   const void* body);

@@ -1,0 +1,220 @@
+#include "nn/classifier.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+namespace nn {
+namespace {
+
+constexpr const char* kArchitecture = "mobilenet_v2";
+
+template <typename Enum>
+struct Name {
+  Enum value;
+  const char* text;
+};
+
+constexpr Name<Padding> kPaddings[] = {{Padding::tf, "tf"}, {Padding::symmetric, "symmetric"}};
+constexpr Name<Preprocessing> kPreprocessings[] = {{Preprocessing::tf, "tf"},
+                                                   {Preprocessing::imagenet, "imagenet"}};
+constexpr Name<HeadKind> kHeads[] = {
+    {HeadKind::none, "none"}, {HeadKind::mask, "mask"}, {HeadKind::classifier, "classifier"}};
+
+template <typename Enum, std::size_t N>
+const char* name_of(const Name<Enum> (&names)[N], Enum value) {
+  for (const auto& name : names)
+    if (name.value == value) return name.text;
+  return "";
+}
+
+// The metadata of one file, each key asked for by name.
+class Metadata {
+ public:
+  Metadata(const std::map<std::string, std::string>& values, const std::string& path)
+      : values_(values), path_(path) {}
+
+  [[noreturn]] void fail(const std::string& what) const {
+    throw std::runtime_error(path_ + ": " + what);
+  }
+
+  const std::string& text(const std::string& key) const {
+    const auto found = values_.find(key);
+    if (found == values_.end()) fail("not a Maskwatch model: metadata " + key + " is missing");
+    return found->second;
+  }
+
+  double number(const std::string& key) const {
+    const std::string& value = text(key);
+    double number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc() || end != value.data() + value.size())
+      fail("metadata " + key + " is \"" + value + "\", not a number");
+    return number;
+  }
+
+  template <typename Enum, std::size_t N>
+  Enum choice(const std::string& key, const Name<Enum> (&names)[N]) const {
+    for (const auto& name : names)
+      if (text(key) == name.text) return name.value;
+    fail("metadata " + key + " is \"" + text(key) + "\", which is unknown");
+  }
+
+  std::vector<std::string> labels() const {
+    const nlohmann::json list = nlohmann::json::parse(text("labels"), nullptr, false);
+    if (!list.is_array() || list.size() < 2 || list.size() > 100000)
+      fail("metadata labels is not a list of two or more");
+    std::vector<std::string> labels;
+    for (const auto& label : list) {
+      if (!label.is_string()) fail("metadata labels holds something that is not a string");
+      labels.push_back(label.get<std::string>());
+    }
+    return labels;
+  }
+
+ private:
+  const std::map<std::string, std::string>& values_;
+  const std::string& path_;
+};
+
+// The widest tensors must be in the file as the metadata promise, before a network of that width
+// takes memory.
+void check_channels(const Safetensors& contents, const ClassifierOptions& options,
+                    const std::string& path) {
+  const MobileNetV2Channels channels = mobilenet_v2_channels(options.backbone.width);
+  const auto classes = static_cast<std::int64_t>(options.labels.size());
+  std::map<std::string, Shape> expected{
+      {"stem.conv.weight", {3, 3, 3, channels.stem}},
+      {"last.conv.weight", {channels.before_last, channels.features}}};
+  if (options.head == HeadKind::mask)
+    expected["head.output.weight"] = {Head::kHiddenUnits, classes};
+  if (options.head == HeadKind::classifier)
+    expected["classifier.weight"] = {channels.features, classes};
+  for (const auto& [name, shape] : expected) {
+    const auto found = contents.tensors.find(name);
+    if (found == contents.tensors.end())
+      throw std::runtime_error(path + ": tensor " + name + " is missing");
+    if (found->second.shape() != shape)
+      throw std::runtime_error(fmt::format(
+          "{}: tensor {} has shape {}; width {} and {} labels need {}", path, name,
+          to_string(found->second.shape()), options.backbone.width, classes, to_string(shape)));
+  }
+}
+
+}  // namespace
+
+Head::Head(std::int64_t features, std::int64_t classes, Random& random)
+    : hidden_(features, kHiddenUnits, random), output_(kHiddenUnits, classes, random) {
+  add_module("hidden", hidden_);
+  add_module("output", output_);
+}
+
+Tensor Head::forward(const Tensor& x) {
+  const Tensor hidden = relu(hidden_.forward(x));
+  return output_.forward(training() ? dropout(hidden, kDropoutRate, dropout_seed_) : hidden);
+}
+
+Value Head::lower(PlanBuilder& builder, Value x) const {
+  return output_.lower(builder, hidden_.lower(builder, x, Activation::relu));
+}
+
+Classifier::Classifier(const ClassifierOptions& options, std::uint64_t seed)
+    : random_(seed), options_(options), backbone_(options.backbone, random_) {
+  const auto classes = static_cast<std::int64_t>(options.labels.size());
+  if (options.head != HeadKind::none && classes < 2)
+    throw std::invalid_argument(
+        fmt::format("Classifier: {} labels; two or more are needed", classes));
+  add_module("", backbone_);
+  if (options.head == HeadKind::mask) {
+    mask_head_ = std::make_unique<Head>(backbone_.feature_channels(), classes, random_);
+    add_module("head", *mask_head_);
+  } else if (options.head == HeadKind::classifier) {
+    classifier_head_ = std::make_unique<Dense>(backbone_.feature_channels(), classes, random_);
+    add_module("classifier", *classifier_head_);
+  }
+}
+
+Tensor Classifier::forward_head(const Tensor& features) {
+  const Tensor pooled = global_average_pool(features);
+  if (mask_head_) return mask_head_->forward(pooled);
+  return classifier_head_ ? classifier_head_->forward(pooled) : pooled;
+}
+
+Tensor Classifier::forward(const Tensor& x) { return forward_head(backbone_.forward(x)); }
+
+Value Classifier::lower(PlanBuilder& builder, Value x) const {
+  const Value pooled = builder.global_average_pool(backbone_.lower(builder, x));
+  if (mask_head_) return mask_head_->lower(builder, pooled);
+  return classifier_head_ ? classifier_head_->lower(builder, pooled) : pooled;
+}
+
+Plan Classifier::compile(std::int64_t capacity) const {
+  return Plan(input_shape(), capacity, [this](PlanBuilder& builder) {
+    const Value y = lower(builder, builder.input());
+    builder.output(options_.head == HeadKind::none ? y : builder.softmax(y));
+  });
+}
+
+Safetensors to_safetensors(const Classifier& model,
+                           const std::map<std::string, std::string>& extra) {
+  const ClassifierOptions& options = model.options();
+  const MobileNetV2Options& backbone = options.backbone;
+  Safetensors contents{extra, model.state_dict()};
+  contents.metadata["format"] = "maskwatch";
+  contents.metadata["architecture"] = kArchitecture;
+  contents.metadata["width"] = fmt::format("{}", backbone.width);
+  contents.metadata["input_size"] = fmt::format("{}", backbone.input_size);
+  contents.metadata["padding"] = name_of(kPaddings, backbone.padding);
+  contents.metadata["bn_epsilon"] = fmt::format("{}", backbone.batch_norm.epsilon);
+  contents.metadata["preprocessing"] = name_of(kPreprocessings, backbone.preprocessing);
+  contents.metadata["head"] = name_of(kHeads, options.head);
+  if (options.head != HeadKind::none)
+    contents.metadata["labels"] = nlohmann::json(options.labels).dump();
+  return contents;
+}
+
+void save_classifier(const std::string& path, const Classifier& model,
+                     const std::map<std::string, std::string>& extra, Precision precision) {
+  save_safetensors(path, to_safetensors(model, extra), precision);
+}
+
+ClassifierOptions classifier_options(const Safetensors& contents, const std::string& path) {
+  const Metadata metadata(contents.metadata, path);
+  if (metadata.text("architecture") != kArchitecture)
+    metadata.fail("holds the architecture \"" + metadata.text("architecture") + "\", not " +
+                  kArchitecture);
+  ClassifierOptions options;
+  MobileNetV2Options& backbone = options.backbone;
+  backbone.width = metadata.number("width");
+  const double size = metadata.number("input_size");
+  if (!(backbone.width > 0 && backbone.width <= 8)) metadata.fail("metadata width is out of range");
+  if (!(size >= 32 && size <= 4096) || size != static_cast<int>(size))
+    metadata.fail("metadata input_size is out of range");
+  backbone.input_size = static_cast<int>(size);
+  backbone.padding = metadata.choice("padding", kPaddings);
+  backbone.batch_norm.epsilon = metadata.number("bn_epsilon");
+  if (!(backbone.batch_norm.epsilon > 0 && backbone.batch_norm.epsilon < 1))
+    metadata.fail("metadata bn_epsilon is out of range");
+  backbone.preprocessing = metadata.choice("preprocessing", kPreprocessings);
+  options.head = metadata.choice("head", kHeads);
+  if (options.head != HeadKind::none) options.labels = metadata.labels();
+  return options;
+}
+
+std::unique_ptr<Classifier> load_classifier(const std::string& path) {
+  const Safetensors contents = load_safetensors(path);
+  const ClassifierOptions options = classifier_options(contents, path);
+  check_channels(contents, options, path);
+  auto model = std::make_unique<Classifier>(options);
+  try {
+    model->load_state_dict(contents.tensors);
+  } catch (const std::invalid_argument& fault) {
+    throw std::runtime_error(path + ": " + fault.what());
+  }
+  model->eval();
+  return model;
+}
+
+}  // namespace nn

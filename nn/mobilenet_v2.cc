@@ -1,0 +1,136 @@
+#include "nn/mobilenet_v2.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace nn {
+namespace {
+
+// Table 2 of the paper: expansion, channels, repeats, stride of the first repeat.
+struct BlockGroup {
+  int expansion, channels, repeats, stride;
+};
+constexpr BlockGroup kBlockGroups[] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
+                                       {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+constexpr int kStemChannels = 32;
+constexpr int kLastChannels = 1280;
+
+ConvBatchNorm::Options layer(const MobileNetV2Options& options, ConvKind kind, std::int64_t in,
+                             std::int64_t out, int stride, Activation activation) {
+  return {kind, in, out, stride, options.padding, activation, options.batch_norm};
+}
+
+}  // namespace
+
+std::int64_t make_divisible(double value, std::int64_t divisor) {
+  const auto nearest =
+      static_cast<std::int64_t>(value + static_cast<double>(divisor) / 2) / divisor * divisor;
+  const std::int64_t result = std::max(divisor, nearest);
+  return static_cast<double>(result) < 0.9 * value ? result + divisor : result;
+}
+
+MobileNetV2Channels mobilenet_v2_channels(double width) {
+  return {make_divisible(kStemChannels * width),
+          make_divisible(std::end(kBlockGroups)[-1].channels * width),
+          std::max<std::int64_t>(kLastChannels, make_divisible(kLastChannels * width))};
+}
+
+InvertedResidual::InvertedResidual(std::int64_t in, std::int64_t out, int stride, int expansion,
+                                   const MobileNetV2Options& options, Random& random)
+    : has_residual_(stride == 1 && in == out),
+      expand_(expansion == 1
+                  ? nullptr
+                  : std::make_unique<ConvBatchNorm>(layer(options, ConvKind::pointwise, in,
+                                                          in * expansion, 1, Activation::relu6),
+                                                    random)),
+      depthwise_(layer(options, ConvKind::depthwise3x3, in * expansion, in * expansion, stride,
+                       Activation::relu6),
+                 random),
+      project_(layer(options, ConvKind::pointwise, in * expansion, out, 1, Activation::none),
+               random) {
+  const auto add = [this](const std::string& name, ConvBatchNorm& part) {
+    add_module(name, part.convolution);
+    add_module(name + "_bn", part.batch_norm);
+  };
+  if (expand_) add("expand", *expand_);
+  add("depthwise", depthwise_);
+  add("project", project_);
+}
+
+Tensor InvertedResidual::forward(const Tensor& x) {
+  const Tensor expanded = expand_ ? expand_->forward(x) : x;
+  const Tensor y = project_.forward(depthwise_.forward(expanded));
+  return has_residual_ ? nn::add(x, y) : y;
+}
+
+Value InvertedResidual::lower(PlanBuilder& builder, Value x) const {
+  const Value expanded = expand_ ? expand_->lower(builder, x) : x;
+  return project_.lower(builder, depthwise_.lower(builder, expanded), has_residual_ ? x : Value{});
+}
+
+MobileNetV2::Convolution::Convolution(const ConvBatchNorm::Options& options, Random& random)
+    : layer(options, random) {
+  add_module("conv", layer.convolution);
+  add_module("bn", layer.batch_norm);
+}
+
+MobileNetV2::MobileNetV2(const MobileNetV2Options& options, Random& random) : options_(options) {
+  if (!(options.width > 0 && options.width <= 8))
+    throw std::invalid_argument(
+        fmt::format("MobileNetV2: width {} is not in (0, 8]", options.width));
+  if (options.input_size < 32 || options.input_size > 4096)
+    throw std::invalid_argument(
+        fmt::format("MobileNetV2: input size {} is not in 32..4096", options.input_size));
+  std::int64_t channels = mobilenet_v2_channels(options.width).stem;
+  stem_ = std::make_unique<Convolution>(
+      layer(options, ConvKind::full3x3, 3, channels, 2, Activation::relu6), random);
+  add_module("stem", *stem_);
+  stages_.push_back(stem_.get());
+  batch_norms_.push_back({&stem_->layer.batch_norm});
+  for (const BlockGroup& group : kBlockGroups) {
+    const std::int64_t out = make_divisible(group.channels * options.width);
+    for (int repeat = 0; repeat < group.repeats; ++repeat) {
+      blocks_.push_back(std::make_unique<InvertedResidual>(
+          channels, out, repeat == 0 ? group.stride : 1, group.expansion, options, random));
+      InvertedResidual& block = *blocks_.back();
+      add_module(fmt::format("blocks.{}", blocks_.size() - 1), block);
+      stages_.push_back(&block);
+      batch_norms_.push_back({&block.depthwise_.batch_norm, &block.project_.batch_norm});
+      if (block.expand_) batch_norms_.back().push_back(&block.expand_->batch_norm);
+      channels = out;
+    }
+  }
+  feature_channels_ =
+      std::max<std::int64_t>(kLastChannels, make_divisible(kLastChannels * options.width));
+  last_ = std::make_unique<Convolution>(
+      layer(options, ConvKind::pointwise, channels, feature_channels_, 1, Activation::relu6),
+      random);
+  add_module("last", *last_);
+  stages_.push_back(last_.get());
+  batch_norms_.push_back({&last_->layer.batch_norm});
+}
+
+Tensor MobileNetV2::forward(const Tensor& x, int begin, int end) {
+  Tensor y = x;
+  for (int stage = begin; stage < end; ++stage)
+    y = stages_[static_cast<std::size_t>(stage)]->forward(y);
+  return y;
+}
+
+Value MobileNetV2::lower(PlanBuilder& builder, Value x, int begin, int end) const {
+  for (int stage = begin; stage < end; ++stage)
+    x = stages_[static_cast<std::size_t>(stage)]->lower(builder, x);
+  return x;
+}
+
+void MobileNetV2::freeze_before(int first_trained, bool keep_statistics) {
+  for (int stage = 0; stage < kStages; ++stage) {
+    stages_[static_cast<std::size_t>(stage)]->freeze(stage < first_trained);
+    for (BatchNorm* batch_norm : batch_norms_[static_cast<std::size_t>(stage)])
+      batch_norm->keep_statistics(keep_statistics);
+  }
+}
+
+}  // namespace nn

@@ -1,0 +1,68 @@
+// Module: a part of a network that owns parameters (trained) and buffers (running statistics), by
+// name.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "nn/plan.h"
+#include "nn/tensor.h"
+
+namespace nn {
+
+using StateDict = std::map<std::string, Tensor>;
+
+class Module {
+ public:
+  Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+  virtual ~Module() = default;
+
+  // With autograd, for training.
+  virtual Tensor forward(const Tensor& x) = 0;
+  // The same as layers of an inference plan, with the parameters as they are now.
+  virtual Value lower(PlanBuilder& builder, Value x) const = 0;
+
+  // Parameters and buffers by dotted name; the tensors share their numbers with the module.
+  StateDict state_dict() const;
+  // Copies numbers in. std::invalid_argument names a tensor that is missing or of another shape;
+  // names that the module does not know are ignored. Then nothing has been changed.
+  void load_state_dict(const StateDict& state, const std::string& prefix = "");
+
+  // Trained parameters that are not frozen.
+  std::vector<Tensor> trainable_parameters() const;
+  std::int64_t parameter_count() const;
+
+  // Training mode: batch norm uses the statistics of the batch, dropout drops. Modules start in it.
+  void train(bool training = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+
+  // Frozen: parameters take no gradient and batch norm keeps its running statistics, whatever the
+  // mode.
+  void freeze(bool frozen = true);
+
+ protected:
+  Tensor& add_parameter(const std::string& name, Tensor& slot, Tensor value);
+  Tensor& add_buffer(const std::string& name, Tensor& slot, Tensor value);
+  // A child with an empty name lends its names to this module.
+  template <typename M>
+  M& add_module(const std::string& name, M& child) {
+    children_.emplace_back(name, &child);
+    return child;
+  }
+  bool frozen_ = false;
+
+ private:
+  void collect(const std::string& prefix, StateDict& state) const;
+
+  bool training_ = true;
+  std::vector<std::pair<std::string, Tensor*>> parameters_, buffers_;
+  std::vector<std::pair<std::string, Module*>> children_;
+};
+
+}  // namespace nn

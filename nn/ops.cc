@@ -1,0 +1,284 @@
+#include "nn/ops.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace nn {
+namespace {
+
+[[noreturn]] void reject(const char* operation, const std::string& what) {
+  throw std::invalid_argument(fmt::format("{}: {}", operation, what));
+}
+
+void require(bool holds, const char* operation, const Tensor& a, const Tensor& b) {
+  if (!holds)
+    reject(operation,
+           fmt::format("shapes {} and {} do not fit", to_string(a.shape()), to_string(b.shape())));
+}
+
+// Everything but the last axis, as rows.
+kernels::RowShape rows_of(const Tensor& x, const char* operation) {
+  if (x.shape().empty()) reject(operation, "needs at least one axis");
+  const std::int64_t channels = x.dim(-1);
+  return {channels == 0 ? 0 : x.count() / channels, channels};
+}
+
+void require_channels(const Tensor& x, const Tensor& parameter, const char* operation) {
+  require(!x.shape().empty() && parameter.shape() == Shape{x.dim(-1)}, operation, x, parameter);
+}
+
+using Elementwise = void (*)(float*, const float*, std::int64_t);
+using ElementwiseBackward = void (*)(float*, const float*, const float*, std::int64_t);
+
+Tensor elementwise(const Tensor& x, Elementwise forward, ElementwiseBackward backward) {
+  Tensor y = Tensor::empty(x.shape());
+  forward(y.data(), x.data(), x.count());
+  y.record({x}, [x, backward](const Tensor& dy) {
+    Tensor dx = Tensor::empty(x.shape());
+    backward(dx.data(), dy.data(), x.data(), x.count());
+    x.add_gradient(dx);
+  });
+  return y;
+}
+
+using Loss = void (*)(float*, const float*, const float*, kernels::RowShape);
+using LossBackward = void (*)(float*, const float*, const float*, const float*, kernels::RowShape);
+
+Tensor loss_on_logits(const Tensor& logits, const Tensor& targets, const char* operation,
+                      Loss forward, LossBackward backward) {
+  require(logits.shape() == targets.shape() && logits.shape().size() == 2 && logits.count() > 0,
+          operation, logits, targets);
+  const kernels::RowShape shape = rows_of(logits, operation);
+  Tensor loss = Tensor::empty({1});
+  forward(loss.data(), logits.data(), targets.data(), shape);
+  loss.record({logits}, [=](const Tensor& dloss) {
+    Tensor dlogits = Tensor::empty(logits.shape());
+    backward(dlogits.data(), dloss.data(), logits.data(), targets.data(), shape);
+    logits.add_gradient(dlogits);
+  });
+  return loss;
+}
+
+// The gradient of what came before an activation, from the activation's output y: both ReLUs let a
+// gradient through exactly where y lies strictly inside their range.
+Tensor before_activation(const Tensor& dy, const Tensor& y, Activation activation) {
+  if (activation == Activation::none) return dy;
+  Tensor dz = Tensor::empty(dy.shape());
+  const auto backward =
+      activation == Activation::relu ? backend().relu_backward : backend().relu6_backward;
+  backward(dz.data(), dy.data(), y.data(), y.count());
+  return dz;
+}
+
+using BatchNormBackward = decltype(kernels::Table<float>::batch_norm_backward);
+
+void record_batch_norm(const Tensor& y, const Tensor& x, const BatchNormState& state,
+                       const Tensor& mean, const Tensor& variance, double epsilon,
+                       Activation activation, BatchNormBackward backward) {
+  y.record({x, state.gamma, state.beta},
+           [=, gamma = state.gamma, beta = state.beta, y = y.detach()](const Tensor& dy) {
+             const Tensor dz = before_activation(dy, y, activation);
+             Tensor dx = Tensor::empty(x.shape());
+             Tensor dgamma = Tensor::empty(gamma.shape()), dbeta = Tensor::empty(gamma.shape());
+             backward(dx.data(), dgamma.data(), dbeta.data(), dz.data(), x.data(), mean.data(),
+                      variance.data(), gamma.data(), epsilon, rows_of(x, "batch_norm"));
+             x.add_gradient(dx);
+             gamma.add_gradient(dgamma);
+             beta.add_gradient(dbeta);
+           });
+}
+
+void require_batch_norm(const Tensor& x, const BatchNormState& state, const char* operation) {
+  for (const Tensor* parameter : {&state.gamma, &state.beta, &state.mean, &state.variance})
+    require_channels(x, *parameter, operation);
+}
+
+}  // namespace
+
+Tensor matmul(const Tensor& x, const Tensor& weight) {
+  require(weight.shape().size() == 2 && !x.shape().empty() && x.dim(-1) == weight.dim(0), "matmul",
+          x, weight);
+  const std::int64_t in = weight.dim(0), out = weight.dim(1), rows = rows_of(x, "matmul").rows;
+  Shape shape = x.shape();
+  shape.back() = out;
+  Tensor y = Tensor::empty(shape);
+  backend().gemm(y.data(), x.data(), weight.data(), {rows, out, in});
+  y.record({x, weight}, [=](const Tensor& dy) {
+    if (x.requires_grad()) {
+      Tensor dx = Tensor::empty(x.shape());
+      backend().gemm_nt(dx.data(), dy.data(), weight.data(), {rows, in, out});
+      x.add_gradient(dx);
+    }
+    if (weight.requires_grad()) {
+      Tensor dw = Tensor::empty(weight.shape());
+      backend().gemm_tn(dw.data(), x.data(), dy.data(), {in, out, rows});
+      weight.add_gradient(dw);
+    }
+  });
+  return y;
+}
+
+Tensor add_bias(const Tensor& x, const Tensor& bias) {
+  require_channels(x, bias, "add_bias");
+  const kernels::RowShape shape = rows_of(x, "add_bias");
+  Tensor y = Tensor::empty(x.shape());
+  backend().add_bias(y.data(), x.data(), bias.data(), shape);
+  y.record({x, bias}, [=](const Tensor& dy) {
+    x.add_gradient(dy);
+    if (!bias.requires_grad()) return;
+    Tensor dbias = Tensor::empty(bias.shape());
+    backend().add_bias_backward(dbias.data(), dy.data(), shape);
+    bias.add_gradient(dbias);
+  });
+  return y;
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, int stride, Padding padding) {
+  require(x.shape().size() == 4 && weight.shape().size() == 4 && weight.dim(0) == weight.dim(1) &&
+              weight.dim(2) == x.dim(3) && stride >= 1,
+          "conv2d", x, weight);
+  const kernels::ConvShape shape = conv_shape(x.dim(0), x.dim(1), x.dim(2), x.dim(3), weight.dim(3),
+                                              static_cast<int>(weight.dim(0)), stride, padding);
+  require(shape.out_height > 0 && shape.out_width > 0, "conv2d", x, weight);
+  Tensor y = Tensor::empty({shape.batch, shape.out_height, shape.out_width, shape.out_channels});
+  backend().conv2d(y.data(), x.data(), weight.data(), nullptr, Activation::none, shape);
+  y.record({x, weight}, [=](const Tensor& dy) {
+    if (x.requires_grad()) {
+      Tensor dx = Tensor::empty(x.shape());
+      backend().conv2d_backward_input(dx.data(), dy.data(), weight.data(), shape);
+      x.add_gradient(dx);
+    }
+    if (weight.requires_grad()) {
+      Tensor dw = Tensor::empty(weight.shape());
+      backend().conv2d_backward_weight(dw.data(), dy.data(), x.data(), shape);
+      weight.add_gradient(dw);
+    }
+  });
+  return y;
+}
+
+Tensor depthwise3x3(const Tensor& x, const Tensor& weight, int stride, Padding padding) {
+  require(x.shape().size() == 4 && weight.shape() == Shape{3, 3, x.dim(3)} && stride >= 1,
+          "depthwise3x3", x, weight);
+  const kernels::ConvShape shape =
+      conv_shape(x.dim(0), x.dim(1), x.dim(2), x.dim(3), x.dim(3), 3, stride, padding);
+  require(shape.out_height > 0 && shape.out_width > 0, "depthwise3x3", x, weight);
+  Tensor y = Tensor::empty({shape.batch, shape.out_height, shape.out_width, shape.out_channels});
+  backend().depthwise3x3(y.data(), x.data(), weight.data(), nullptr, Activation::none, shape);
+  y.record({x, weight}, [=](const Tensor& dy) {
+    if (x.requires_grad()) {
+      Tensor dx = Tensor::empty(x.shape());
+      backend().depthwise3x3_backward_input(dx.data(), dy.data(), weight.data(), shape);
+      x.add_gradient(dx);
+    }
+    if (weight.requires_grad()) {
+      Tensor dw = Tensor::empty(weight.shape());
+      backend().depthwise3x3_backward_weight(dw.data(), dy.data(), x.data(), shape);
+      weight.add_gradient(dw);
+    }
+  });
+  return y;
+}
+
+Tensor batch_norm_training(const Tensor& x, const BatchNormState& state, double epsilon,
+                           double momentum, bool unbiased, Activation activation) {
+  require_batch_norm(x, state, "batch_norm_training");
+  const kernels::RowShape shape = rows_of(x, "batch_norm_training");
+  if (shape.rows < 1) reject("batch_norm_training", "no rows in " + to_string(x.shape()));
+  Tensor mean = Tensor::empty(state.mean.shape()), variance = Tensor::empty(state.mean.shape());
+  backend().batch_norm_statistics(mean.data(), variance.data(), x.data(), shape);
+  const double correction = unbiased && shape.rows > 1 ? static_cast<double>(shape.rows) /
+                                                             static_cast<double>(shape.rows - 1)
+                                                       : 1;
+  for (std::int64_t c = 0; c < shape.channels; ++c) {
+    float& running_mean = state.mean.data()[c];
+    float& running_variance = state.variance.data()[c];
+    running_mean = static_cast<float>(momentum * running_mean + (1 - momentum) * mean.data()[c]);
+    running_variance = static_cast<float>(momentum * running_variance +
+                                          (1 - momentum) * correction * variance.data()[c]);
+  }
+  Tensor y = Tensor::empty(x.shape());
+  backend().batch_norm(y.data(), x.data(), mean.data(), variance.data(), state.gamma.data(),
+                       state.beta.data(), epsilon, activation, shape);
+  record_batch_norm(y, x, state, mean, variance, epsilon, activation,
+                    backend().batch_norm_backward);
+  return y;
+}
+
+Tensor batch_norm_frozen(const Tensor& x, const BatchNormState& state, double epsilon,
+                         Activation activation) {
+  require_batch_norm(x, state, "batch_norm_frozen");
+  Tensor y = Tensor::empty(x.shape());
+  backend().batch_norm(y.data(), x.data(), state.mean.data(), state.variance.data(),
+                       state.gamma.data(), state.beta.data(), epsilon, activation,
+                       rows_of(x, "batch_norm_frozen"));
+  record_batch_norm(y, x, state, state.mean, state.variance, epsilon, activation,
+                    backend().batch_norm_frozen_backward);
+  return y;
+}
+
+Tensor relu(const Tensor& x) { return elementwise(x, backend().relu, backend().relu_backward); }
+
+Tensor relu6(const Tensor& x) { return elementwise(x, backend().relu6, backend().relu6_backward); }
+
+Tensor add(const Tensor& a, const Tensor& b) {
+  require(a.shape() == b.shape(), "add", a, b);
+  Tensor y = Tensor::empty(a.shape());
+  backend().add(y.data(), a.data(), b.data(), a.count());
+  y.record({a, b}, [a, b](const Tensor& dy) {
+    a.add_gradient(dy);
+    b.add_gradient(dy);
+  });
+  return y;
+}
+
+Tensor global_average_pool(const Tensor& x) {
+  if (x.shape().size() != 4 || x.count() == 0)
+    reject("global_average_pool", "takes [n, h, w, c], not " + to_string(x.shape()));
+  const kernels::PoolShape shape{x.dim(0), x.dim(1) * x.dim(2), x.dim(3)};
+  Tensor y = Tensor::empty({shape.batch, shape.channels});
+  backend().global_average_pool(y.data(), x.data(), shape);
+  y.record({x}, [=](const Tensor& dy) {
+    Tensor dx = Tensor::empty(x.shape());
+    backend().global_average_pool_backward(dx.data(), dy.data(), shape);
+    x.add_gradient(dx);
+  });
+  return y;
+}
+
+Tensor dropout(const Tensor& x, double rate, std::uint64_t seed) {
+  if (!(rate >= 0 && rate < 1)) reject("dropout", fmt::format("rate {} is not in [0, 1)", rate));
+  Tensor y = Tensor::empty(x.shape());
+  backend().dropout(y.data(), x.data(), rate, seed, x.count());
+  y.record({x}, [=](const Tensor& dy) {
+    Tensor dx = Tensor::empty(x.shape());
+    backend().dropout(dx.data(), dy.data(), rate, seed, x.count());
+    x.add_gradient(dx);
+  });
+  return y;
+}
+
+Tensor softmax(const Tensor& x) {
+  const kernels::RowShape shape = rows_of(x, "softmax");
+  Tensor y = Tensor::empty(x.shape());
+  backend().softmax(y.data(), x.data(), shape);
+  y.record({x}, [=, result = y.detach()](const Tensor& dy) {
+    Tensor dx = Tensor::empty(x.shape());
+    backend().softmax_backward(dx.data(), dy.data(), result.data(), shape);
+    x.add_gradient(dx);
+  });
+  return y;
+}
+
+Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& targets) {
+  return loss_on_logits(logits, targets, "softmax_cross_entropy", backend().softmax_cross_entropy,
+                        backend().softmax_cross_entropy_backward);
+}
+
+Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets) {
+  return loss_on_logits(logits, targets, "binary_cross_entropy", backend().binary_cross_entropy,
+                        backend().binary_cross_entropy_backward);
+}
+
+}  // namespace nn

@@ -1,0 +1,278 @@
+#include "nn/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "kernels/parallel.h"
+
+namespace nn {
+namespace {
+
+[[noreturn]] void reject(const char* operation, const std::string& what) {
+  throw std::invalid_argument(fmt::format("PlanBuilder::{}: {}", operation, what));
+}
+
+std::string text_of(const PictureShape& s) {
+  return fmt::format("[{}, {}, {}]", s.height, s.width, s.channels);
+}
+
+void require_weights(bool holds, const char* operation, const PictureShape& x,
+                     const FoldedWeights& weights) {
+  if (!holds) reject(operation, text_of(x) + " with weights " + to_string(weights.weight.shape()));
+}
+
+const float* data_or_null(const Tensor& tensor) {
+  return tensor.defined() ? tensor.data() : nullptr;
+}
+
+// Sizes of the input and of the result filled in; the caller gave kernel, stride, dilation and
+// padding before.
+kernels::ConvShape complete(kernels::ConvShape conv, const PictureShape& x,
+                            std::int64_t out_channels) {
+  conv.in_height = x.height;
+  conv.in_width = x.width;
+  conv.in_channels = x.channels;
+  conv.out_channels = out_channels;
+  return conv;
+}
+
+constexpr std::int64_t kAlignedFloats = 16;
+
+std::int64_t aligned(std::int64_t count) {
+  return (count + kAlignedFloats - 1) / kAlignedFloats * kAlignedFloats;
+}
+
+}  // namespace
+
+PlanBuilder::PlanBuilder(PictureShape input) { values_.push_back({input, 0, 0, -1}); }
+
+const PictureShape& PlanBuilder::shape(Value value) const {
+  if (value.index < 0 || value.index >= static_cast<int>(values_.size()))
+    reject("shape", "no such value");
+  return values_[static_cast<std::size_t>(value.index)].shape;
+}
+
+Value PlanBuilder::define(PictureShape shape, std::vector<Value> inputs, Step step) {
+  const int index = static_cast<int>(steps_.size());
+  for (const Value input : inputs) values_[static_cast<std::size_t>(input.index)].last_use = index;
+  values_.push_back({shape, index, index, -1});
+  steps_.push_back(std::move(step));
+  return {static_cast<int>(values_.size()) - 1};
+}
+
+Value PlanBuilder::conv2d(Value x, const FoldedWeights& weights, kernels::ConvShape conv,
+                          kernels::Activation activation) {
+  const PictureShape in = shape(x);
+  const Shape& w = weights.weight.shape();
+  require_weights(w.size() == 4 && w[2] == in.channels, "conv2d", in, weights);
+  conv = complete(conv, in, w[3]);
+  conv.kernel_height = static_cast<int>(w[0]);
+  conv.kernel_width = static_cast<int>(w[1]);
+  const int y = static_cast<int>(values_.size());
+  return define({conv.out_height, conv.out_width, conv.out_channels}, {x},
+                [=, &table = backend()](float* const* values, std::int64_t batch) {
+                  kernels::ConvShape s = conv;
+                  s.batch = batch;
+                  table.conv2d(values[y], values[x.index], weights.weight.data(),
+                               data_or_null(weights.bias), activation, s);
+                });
+}
+
+Value PlanBuilder::depthwise3x3(Value x, const FoldedWeights& weights, kernels::ConvShape conv,
+                                kernels::Activation activation) {
+  const PictureShape in = shape(x);
+  require_weights(weights.weight.shape() == Shape{3, 3, in.channels}, "depthwise3x3", in, weights);
+  conv = complete(conv, in, in.channels);
+  const int y = static_cast<int>(values_.size());
+  return define({conv.out_height, conv.out_width, conv.out_channels}, {x},
+                [=, &table = backend()](float* const* values, std::int64_t batch) {
+                  kernels::ConvShape s = conv;
+                  s.batch = batch;
+                  table.depthwise3x3(values[y], values[x.index], weights.weight.data(),
+                                     data_or_null(weights.bias), activation, s);
+                });
+}
+
+Value PlanBuilder::pointwise(Value x, const FoldedWeights& weights, kernels::Activation activation,
+                             Value residual) {
+  const PictureShape in = shape(x);
+  const Shape& w = weights.weight.shape();
+  require_weights(w.size() == 2 && w[0] == in.channels, "pointwise", in, weights);
+  const PictureShape out{in.height, in.width, w[1]};
+  if (residual.index >= 0 && shape(residual) != out)
+    reject("pointwise", "residual " + text_of(shape(residual)) + " of a result " + text_of(out));
+  const kernels::Table<float>& table = backend();
+  const Tensor packed = Tensor::empty({kernels::packed_gemm_size(w[0], w[1])});
+  table.pack_gemm(packed.data(), weights.weight.data(), {0, w[1], w[0]});
+  const int y = static_cast<int>(values_.size());
+  std::vector<Value> inputs{x};
+  if (residual.index >= 0) inputs.push_back(residual);
+  return define(
+      out, inputs, [=, bias = weights.bias, &table](float* const* values, std::int64_t batch) {
+        table.packed_gemm(values[y], values[x.index], packed.data(), data_or_null(bias),
+                          residual.index >= 0 ? values[residual.index] : nullptr, activation,
+                          {batch * in.height * in.width, out.channels, in.channels});
+      });
+}
+
+Value PlanBuilder::global_average_pool(Value x) {
+  const PictureShape in = shape(x);
+  const int y = static_cast<int>(values_.size());
+  return define({1, 1, in.channels}, {x},
+                [=, &table = backend()](float* const* values, std::int64_t batch) {
+                  table.global_average_pool(values[y], values[x.index],
+                                            {batch, in.height * in.width, in.channels});
+                });
+}
+
+Value PlanBuilder::add(Value a, Value b) {
+  if (shape(a) != shape(b)) reject("add", text_of(shape(a)) + " and " + text_of(shape(b)));
+  const int y = static_cast<int>(values_.size());
+  const std::int64_t count = shape(a).count();
+  return define(shape(a), {a, b},
+                [=, &table = backend()](float* const* values, std::int64_t batch) {
+                  table.add(values[y], values[a.index], values[b.index], batch * count);
+                });
+}
+
+Value PlanBuilder::activation(Value x, kernels::Activation activation) {
+  if (activation == kernels::Activation::none) return x;
+  const int y = static_cast<int>(values_.size());
+  const std::int64_t count = shape(x).count();
+  const auto run = activation == kernels::Activation::relu ? backend().relu : backend().relu6;
+  return define(shape(x), {x}, [=](float* const* values, std::int64_t batch) {
+    run(values[y], values[x.index], batch * count);
+  });
+}
+
+Value PlanBuilder::softmax(Value x) {
+  const PictureShape in = shape(x);
+  const int y = static_cast<int>(values_.size());
+  return define(in, {x}, [=, &table = backend()](float* const* values, std::int64_t batch) {
+    table.softmax(values[y], values[x.index], {batch * in.height * in.width, in.channels});
+  });
+}
+
+void PlanBuilder::output(Value value) {
+  shape(value);
+  if (value.index == 0) reject("output", "the input itself is no output");
+  Definition& definition = values_[static_cast<std::size_t>(value.index)];
+  if (definition.output >= 0) reject("output", "marked twice");
+  definition.output = outputs_++;
+}
+
+Plan::Plan(PictureShape input, std::int64_t capacity,
+           const std::function<void(PlanBuilder&)>& build)
+    : input_(input), capacity_(capacity) {
+  if (input.count() <= 0 || capacity < 1)
+    throw std::invalid_argument(
+        fmt::format("Plan: input {} with capacity {}", text_of(input), capacity));
+  PlanBuilder builder(input);
+  build(builder);
+  if (builder.outputs_ == 0) throw std::invalid_argument("Plan: no output was marked");
+  values_ = std::move(builder.values_);
+  steps_ = std::move(builder.steps_);
+  outputs_.resize(static_cast<std::size_t>(builder.outputs_));
+  output_shapes_.resize(outputs_.size());
+  for (const auto& value : values_) {
+    if (value.output < 0) continue;
+    const auto i = static_cast<std::size_t>(value.output);
+    output_shapes_[i] = value.shape;
+    outputs_[i] =
+        Tensor::empty({capacity, value.shape.height, value.shape.width, value.shape.channels});
+  }
+  place_values();
+  const int workers = capacity > 1 ? kernels::threads() : 1;
+  for (int worker = 0; worker < workers; ++worker) {
+    arenas_.push_back(Tensor::empty({arena_count_}));
+    std::vector<float*> pointers(values_.size());
+    for (std::size_t i = 0; i < values_.size(); ++i)
+      pointers[i] = arenas_.back().data() + offsets_[i];
+    pointers_.push_back(std::move(pointers));
+  }
+}
+
+// Largest first, each at the lowest offset where no value that lives at the same time lies.
+void Plan::place_values() {
+  offsets_.assign(values_.size(), 0);
+  std::vector<std::size_t> order;
+  for (std::size_t i = 1; i < values_.size(); ++i)
+    if (values_[i].output < 0) order.push_back(i);
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return values_[a].shape.count() > values_[b].shape.count();
+  });
+  std::vector<std::size_t> placed;  // by offset
+  for (const std::size_t i : order) {
+    const std::int64_t size = aligned(values_[i].shape.count());
+    std::int64_t offset = 0;
+    for (const std::size_t j : placed) {
+      const bool together = values_[i].first_step <= values_[j].last_use &&
+                            values_[j].first_step <= values_[i].last_use;
+      if (!together) continue;
+      if (offset + size <= offsets_[j]) break;
+      offset = std::max(offset, offsets_[j] + aligned(values_[j].shape.count()));
+    }
+    offsets_[i] = offset;
+    arena_count_ = std::max(arena_count_, offset + size);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), i,
+                         [&](std::size_t a, std::size_t b) { return offsets_[a] < offsets_[b]; }),
+        i);
+  }
+}
+
+void Plan::run_picture(const float* pixels, std::int64_t picture, int worker) {
+  std::vector<float*>& pointers = pointers_[static_cast<std::size_t>(worker)];
+  // Steps only read value 0.
+  pointers[0] = const_cast<float*>(pixels) + picture * input_.count();
+  for (std::size_t i = 0; i < values_.size(); ++i)
+    if (values_[i].output >= 0)
+      pointers[i] = outputs_[static_cast<std::size_t>(values_[i].output)].data() +
+                    picture * values_[i].shape.count();
+  for (const auto& step : steps_) step(pointers.data(), 1);
+}
+
+void Plan::run(const float* pixels, std::int64_t batch) {
+  if (batch < 1 || batch > capacity_)
+    throw std::invalid_argument(
+        fmt::format("Plan::run: batch {} of a plan for 1 to {}", batch, capacity_));
+  if (batch == 1) return run_picture(pixels, 0, 0);
+  // The plan may have been compiled when fewer threads were allowed.
+  const auto workers = static_cast<std::int64_t>(arenas_.size());
+  if (workers < kernels::threads()) {
+    kernels::parallel_for(workers, [&](std::int64_t worker) {
+      for (std::int64_t picture = worker; picture < batch; picture += workers)
+        run_picture(pixels, picture, static_cast<int>(worker));
+    });
+    return;
+  }
+  kernels::parallel_for(
+      batch, [&](std::int64_t picture) { run_picture(pixels, picture, kernels::thread_index()); });
+}
+
+const float* Plan::output(int i) const { return outputs_.at(static_cast<std::size_t>(i)).data(); }
+
+const PictureShape& Plan::output_shape(int i) const {
+  return output_shapes_.at(static_cast<std::size_t>(i));
+}
+
+FoldedWeights fold_batch_norm(const Tensor& weight, const Tensor& gamma, const Tensor& beta,
+                              const Tensor& mean, const Tensor& variance, double epsilon) {
+  const std::int64_t channels = weight.dim(-1);
+  FoldedWeights folded{weight.clone(), Tensor::empty({channels})};
+  std::vector<double> factors(static_cast<std::size_t>(channels));
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const double factor = gamma.data()[c] / std::sqrt(variance.data()[c] + epsilon);
+    factors[static_cast<std::size_t>(c)] = factor;
+    folded.bias.data()[c] = static_cast<float>(beta.data()[c] - mean.data()[c] * factor);
+  }
+  float* w = folded.weight.data();
+  for (std::int64_t i = 0; i < folded.weight.count(); ++i)
+    w[i] = static_cast<float>(w[i] * factors[static_cast<std::size_t>(i % channels)]);
+  return folded;
+}
+
+}  // namespace nn

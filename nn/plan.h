@@ -1,0 +1,123 @@
+// Inference plan: a network compiled once for an input size. Batch norm is folded into the weights
+// before it, weights are packed for the kernels, and all values between layers lie in one arena,
+// planned by lifetime. Running a plan allocates nothing. Several pictures run side by side, one a
+// thread; a single picture uses all threads in each layer.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "nn/tensor.h"
+
+namespace nn {
+
+// What one picture holds at a point of the network; a vector has height = width = 1.
+struct PictureShape {
+  std::int64_t height = 1, width = 1, channels = 0;
+  std::int64_t count() const { return height * width * channels; }
+  bool operator==(const PictureShape&) const = default;
+};
+
+struct Value {
+  int index = -1;
+};
+
+// Weights of a layer with batch norm folded in. bias: [out], or undefined for none.
+struct FoldedWeights {
+  Tensor weight;
+  Tensor bias;
+};
+
+class Plan;
+
+// Collects the layers of a plan. Values are computed in the order of the calls. Shapes that do not
+// fit: std::invalid_argument.
+class PlanBuilder {
+ public:
+  explicit PlanBuilder(PictureShape input);
+
+  Value input() const { return {0}; }
+  const PictureShape& shape(Value value) const;
+
+  // weight [kernel, kernel, in, out]; `conv` gives kernel, stride, dilation and padding before;
+  // output size follows.
+  Value conv2d(Value x, const FoldedWeights& weights, kernels::ConvShape conv,
+               kernels::Activation activation);
+  // weight [3, 3, channels].
+  Value depthwise3x3(Value x, const FoldedWeights& weights, kernels::ConvShape conv,
+                     kernels::Activation activation);
+  // weight [in, out]: a 1×1 convolution, or a dense layer on a vector. With `residual` (of the
+  // result's shape) that is added after the activation.
+  Value pointwise(Value x, const FoldedWeights& weights, kernels::Activation activation,
+                  Value residual = {});
+  Value global_average_pool(Value x);
+  Value add(Value a, Value b);
+  Value activation(Value x, kernels::Activation activation);
+  Value softmax(Value x);
+
+  // Marks a result that Plan::output gives, in the order of the calls.
+  void output(Value value);
+
+  // Every picture's part of the arena and the steps to run; used by Plan.
+ private:
+  friend class Plan;
+
+  // values[i]: where value i of these pictures lies.
+  using Step = std::function<void(float* const* values, std::int64_t batch)>;
+  struct Definition {
+    PictureShape shape;
+    int first_step = 0, last_use = 0;
+    int output = -1;
+  };
+
+  Value define(PictureShape shape, std::vector<Value> inputs, Step step);
+
+  std::vector<Definition> values_;
+  std::vector<Step> steps_;
+  int outputs_ = 0;
+};
+
+class Plan {
+ public:
+  // `build` is given a builder and marks at least one output. Runs at most `capacity` pictures at a
+  // time.
+  Plan(PictureShape input, std::int64_t capacity, const std::function<void(PlanBuilder&)>& build);
+
+  // pixels: batch pictures of the input shape, 1 <= batch <= capacity; std::invalid_argument
+  // otherwise. Not for two threads at once.
+  void run(const float* pixels, std::int64_t batch);
+
+  // Output i of the last run: batch × output_shape(i) numbers, valid until the next run.
+  const float* output(int i = 0) const;
+  const PictureShape& output_shape(int i = 0) const;
+
+  const PictureShape& input_shape() const { return input_; }
+  std::int64_t capacity() const { return capacity_; }
+  // Bytes of one picture's arena: the memory between layers that a run needs.
+  std::int64_t arena_bytes() const {
+    return arena_count_ * static_cast<std::int64_t>(sizeof(float));
+  }
+
+ private:
+  void place_values();
+  void run_picture(const float* pixels, std::int64_t picture, int worker);
+
+  PictureShape input_;
+  std::int64_t capacity_;
+  std::vector<PlanBuilder::Definition> values_;
+  std::vector<PlanBuilder::Step> steps_;
+  std::vector<std::int64_t> offsets_;  // of each value in the arena, in floats
+  std::int64_t arena_count_ = 0;
+  std::vector<Tensor> outputs_;
+  std::vector<PictureShape> output_shapes_;
+  std::vector<Tensor> arenas_;                 // one a thread
+  std::vector<std::vector<float*>> pointers_;  // values of each thread's picture
+};
+
+// Weights with the batch norm (gamma, beta, mean, variance) behind them multiplied in; the last
+// axis of `weight` is the output channel.
+FoldedWeights fold_batch_norm(const Tensor& weight, const Tensor& gamma, const Tensor& beta,
+                              const Tensor& mean, const Tensor& variance, double epsilon);
+
+}  // namespace nn

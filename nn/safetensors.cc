@@ -1,0 +1,245 @@
+#include "nn/safetensors.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "nn/file.h"
+
+namespace nn {
+namespace {
+
+using nlohmann::json;
+
+static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+
+constexpr std::size_t kLengthBytes = 8;
+constexpr std::size_t kMaxHeaderBytes = 16u << 20;
+constexpr std::size_t kMaxTensors = 65536;
+constexpr std::size_t kMaxRank = 8;
+constexpr const char* kMetadata = "__metadata__";
+
+float half_to_float(std::uint16_t half) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000) << 16;
+  const std::uint32_t exponent = (half >> 10) & 31, fraction = half & 1023;
+  if (exponent == 0)
+    return std::copysign(std::ldexp(static_cast<float>(fraction), -24), sign ? -1.0f : 1.0f);
+  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
+  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
+}
+
+// Round to nearest, ties to even.
+std::uint16_t float_to_half(float value) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000);
+  const float magnitude = std::fabs(value);
+  if (!(magnitude < 65520.0f))
+    throw std::invalid_argument(
+        fmt::format("save_safetensors: {} does not fit in half precision", value));
+  if (magnitude < 0x1p-14f)
+    return static_cast<std::uint16_t>(
+        sign | static_cast<std::uint16_t>(std::nearbyint(std::ldexp(magnitude, 24))));
+  const std::uint32_t rounded = (bits & 0x7FFFFFFF) + 0xFFF + ((bits >> 13) & 1);
+  return static_cast<std::uint16_t>(sign | ((rounded >> 13) - (112u << 10)));
+}
+
+struct NumberType {
+  const char* name;
+  std::size_t bytes;
+  float (*read)(const char*);
+};
+
+template <typename Bits>
+Bits bits_at(const char* p) {
+  Bits bits;
+  std::memcpy(&bits, p, sizeof bits);
+  return bits;
+}
+
+constexpr NumberType kNumberTypes[] = {
+    {"F32", 4, [](const char* p) { return bits_at<float>(p); }},
+    {"F16", 2, [](const char* p) { return half_to_float(bits_at<std::uint16_t>(p)); }},
+    {"BF16", 2,
+     [](const char* p) {
+       return std::bit_cast<float>(static_cast<std::uint32_t>(bits_at<std::uint16_t>(p)) << 16);
+     }},
+};
+
+struct Entry {
+  std::string name;
+  const NumberType* type;
+  Shape shape;
+  std::size_t begin, end;
+};
+
+class Reader {
+ public:
+  explicit Reader(const std::string& path) : path_(path), bytes_(read_file(path)) {}
+
+  Safetensors read() {
+    const json header = parse_header();
+    Safetensors contents;
+    std::map<std::size_t, Entry> by_offset;
+    for (const auto& [name, value] : header.items()) {
+      if (name == kMetadata) {
+        contents.metadata = parse_metadata(value);
+        continue;
+      }
+      Entry entry = parse_entry(name, value);
+      // Empty tensors take no room, so any number of them may begin at one offset.
+      if (entry.begin == entry.end) {
+        contents.tensors[name] = Tensor::empty(entry.shape);
+        continue;
+      }
+      if (const auto [other, fresh] = by_offset.emplace(entry.begin, entry); !fresh)
+        fail("tensors " + other->second.name + " and " + name + " overlap");
+    }
+    check_no_holes(by_offset);
+    for (const auto& [offset, entry] : by_offset) contents.tensors[entry.name] = numbers_of(entry);
+    return contents;
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& what) const {
+    throw std::runtime_error(path_ + ": not a valid safetensors file: " + what);
+  }
+
+  std::size_t data_bytes() const { return bytes_.size() - data_begin_; }
+
+  json parse_header() {
+    if (bytes_.size() < kLengthBytes) fail("shorter than 8 bytes");
+    const auto length = bits_at<std::uint64_t>(bytes_.data());
+    if (length > kMaxHeaderBytes)
+      fail(fmt::format("header of {} bytes (at most {})", length, kMaxHeaderBytes));
+    if (length > bytes_.size() - kLengthBytes)
+      fail(fmt::format("header of {} bytes in a file of {} (truncated?)", length, bytes_.size()));
+    data_begin_ = kLengthBytes + static_cast<std::size_t>(length);
+    const char* begin = bytes_.data() + kLengthBytes;
+    int depth_limit_hit = 0;
+    // A header nests three deep; refusing more keeps hostile files from costing anything.
+    const json header = json::parse(
+        begin, begin + length,
+        [&](int depth, json::parse_event_t, json&) {
+          return depth <= 4 || (++depth_limit_hit, false);
+        },
+        /*allow_exceptions=*/false);
+    if (header.is_discarded() || depth_limit_hit)
+      fail("the header is not the JSON that it should be");
+    if (!header.is_object()) fail("the header is not a JSON object");
+    if (header.size() > kMaxTensors)
+      fail(fmt::format("{} tensors (at most {})", header.size(), kMaxTensors));
+    return header;
+  }
+
+  std::map<std::string, std::string> parse_metadata(const json& value) const {
+    std::map<std::string, std::string> metadata;
+    if (!value.is_object()) fail("__metadata__ is not an object");
+    for (const auto& [key, text] : value.items()) {
+      if (!text.is_string()) fail("metadata " + key + " is not a string");
+      metadata[key] = text.get<std::string>();
+    }
+    return metadata;
+  }
+
+  std::size_t size_at(const json& value, const std::string& what) const {
+    if (!value.is_number_unsigned()) fail(what + " is not a non-negative integer");
+    return value.get<std::size_t>();
+  }
+
+  Entry parse_entry(const std::string& name, const json& value) const {
+    if (!value.is_object() || !value.contains("dtype") || !value.contains("shape") ||
+        !value.contains("data_offsets"))
+      fail("tensor " + name + " lacks dtype, shape or data_offsets");
+    const json &dtype = value["dtype"], &shape = value["shape"], &offsets = value["data_offsets"];
+    Entry entry{name, nullptr, {}, 0, 0};
+    for (const NumberType& type : kNumberTypes)
+      if (dtype.is_string() && dtype.get_ref<const std::string&>() == type.name) entry.type = &type;
+    if (!entry.type)
+      fail("tensor " + name + " has dtype " + dtype.dump() + " (F32, F16 and BF16 are known)");
+    if (!shape.is_array() || shape.size() > kMaxRank) fail("tensor " + name + " has a bad shape");
+    std::size_t count = 1;
+    for (const json& dim : shape) {
+      const std::size_t size = size_at(dim, "a dimension of " + name);
+      if (size != 0 && count > std::numeric_limits<std::uint32_t>::max() * std::size_t{64} / size)
+        fail("tensor " + name + " is absurdly large");
+      count *= size;
+      entry.shape.push_back(static_cast<std::int64_t>(size));
+    }
+    if (!offsets.is_array() || offsets.size() != 2)
+      fail("tensor " + name + " has bad data_offsets");
+    entry.begin = size_at(offsets[0], "an offset of " + name);
+    entry.end = size_at(offsets[1], "an offset of " + name);
+    if (entry.begin > entry.end || entry.end > data_bytes())
+      fail(fmt::format("tensor {} lies at {}..{} of {} bytes of numbers (truncated?)", name,
+                       entry.begin, entry.end, data_bytes()));
+    if (entry.end - entry.begin != count * entry.type->bytes)
+      fail(fmt::format("tensor {} takes {} bytes, its shape {}", name, entry.end - entry.begin,
+                       count * entry.type->bytes));
+    return entry;
+  }
+
+  void check_no_holes(const std::map<std::size_t, Entry>& by_offset) const {
+    std::size_t expected = 0;
+    for (const auto& [begin, entry] : by_offset) {
+      if (begin != expected)
+        fail("tensor " + entry.name + (begin < expected ? " overlaps another" : " follows a hole"));
+      expected = entry.end;
+    }
+    if (expected != data_bytes()) fail("bytes after the last tensor");
+  }
+
+  Tensor numbers_of(const Entry& entry) const {
+    Tensor tensor = Tensor::empty(entry.shape);
+    const char* source = bytes_.data() + data_begin_ + entry.begin;
+    for (std::int64_t i = 0; i < tensor.count(); ++i)
+      tensor.data()[i] = entry.type->read(source + static_cast<std::size_t>(i) * entry.type->bytes);
+    return tensor;
+  }
+
+  std::string path_;
+  std::string bytes_;
+  std::size_t data_begin_ = 0;
+};
+
+}  // namespace
+
+Safetensors load_safetensors(const std::string& path) { return Reader(path).read(); }
+
+void save_safetensors(const std::string& path, const Safetensors& contents, Precision precision) {
+  const NumberType& type = kNumberTypes[precision == Precision::f16 ? 1 : 0];
+  json header = json::object();
+  if (!contents.metadata.empty()) header[kMetadata] = contents.metadata;
+  std::size_t offset = 0;
+  for (const auto& [name, tensor] : contents.tensors) {
+    const std::size_t end = offset + static_cast<std::size_t>(tensor.count()) * type.bytes;
+    header[name] = {
+        {"dtype", type.name}, {"shape", tensor.shape()}, {"data_offsets", {offset, end}}};
+    offset = end;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  std::string bytes(kLengthBytes, '\0');
+  const std::uint64_t length = text.size();
+  std::memcpy(bytes.data(), &length, kLengthBytes);
+  bytes += text;
+  bytes.reserve(bytes.size() + offset);
+  for (const auto& [name, tensor] : contents.tensors) {
+    if (precision == Precision::f32) {
+      bytes.append(reinterpret_cast<const char*>(tensor.data()),
+                   static_cast<std::size_t>(tensor.count()) * sizeof(float));
+      continue;
+    }
+    for (std::int64_t i = 0; i < tensor.count(); ++i) {
+      const std::uint16_t half = float_to_half(tensor.data()[i]);
+      bytes.append(reinterpret_cast<const char*>(&half), sizeof half);
+    }
+  }
+  write_file_atomically(path, bytes);
+}
+
+}  // namespace nn

@@ -1,0 +1,29 @@
+// The safetensors format: named tensors and string metadata; nothing in such a file can run code.
+// Layout: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets},
+// "__metadata__": {...}}, then the numbers, without holes.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "nn/tensor.h"
+
+namespace nn {
+
+struct Safetensors {
+  std::map<std::string, std::string> metadata;
+  std::map<std::string, Tensor> tensors;
+};
+
+enum class Precision { f32, f16 };
+
+// F32, F16 and BF16 numbers become float32. std::runtime_error names the file and its fault; every
+// size is checked against the file before memory is taken.
+Safetensors load_safetensors(const std::string& path);
+
+// Atomic. With Precision::f16 numbers are rounded to the nearest half; std::invalid_argument if one
+// is beyond its range.
+void save_safetensors(const std::string& path, const Safetensors& contents,
+                      Precision precision = Precision::f32);
+
+}  // namespace nn

@@ -1,0 +1,201 @@
+#include "nn/tensor.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <atomic>
+#include <iterator>
+#include <map>
+#include <stdexcept>
+
+#include "nn/memory.h"
+
+namespace nn {
+
+struct Tensor::Node {
+  std::uint64_t sequence;  // grows with creation: results come after their inputs
+  std::vector<Tensor> inputs;
+  std::function<void(const Tensor&)> backward;
+};
+
+struct Tensor::Body {
+  Shape shape;
+  std::shared_ptr<float> numbers;
+  bool requires_grad = false;
+  std::shared_ptr<Body> gradient;
+  std::shared_ptr<Node> node;
+};
+
+namespace {
+
+const kernels::Table<float>*& backend_slot() {
+  static const kernels::Table<float>* table = &kernels::cpu();
+  return table;
+}
+
+}  // namespace
+
+const kernels::Table<float>& backend() { return *backend_slot(); }
+
+void set_backend(const kernels::Table<float>& table) { backend_slot() = &table; }
+
+std::int64_t count_of(const Shape& shape) {
+  std::int64_t count = 1;
+  for (const std::int64_t dim : shape) count *= dim;
+  return count;
+}
+
+std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+Tensor Tensor::empty(Shape shape) {
+  for (const std::int64_t dim : shape)
+    if (dim < 0) throw std::invalid_argument("Tensor: negative dimension in " + to_string(shape));
+  Tensor tensor;
+  tensor.body_ = std::make_shared<Body>();
+  tensor.body_->numbers = allocate(count_of(shape));
+  tensor.body_->shape = std::move(shape);
+  return tensor;
+}
+
+Tensor Tensor::full(Shape shape, float value) {
+  Tensor tensor = empty(std::move(shape));
+  std::fill_n(tensor.data(), tensor.count(), value);
+  return tensor;
+}
+
+Tensor Tensor::from(Shape shape, const std::vector<float>& values) {
+  if (count_of(shape) != static_cast<std::int64_t>(values.size()))
+    throw std::invalid_argument(
+        fmt::format("Tensor::from: {} values for shape {}", values.size(), to_string(shape)));
+  Tensor tensor = empty(std::move(shape));
+  std::copy(values.begin(), values.end(), tensor.data());
+  return tensor;
+}
+
+const Shape& Tensor::shape() const {
+  if (!body_) throw std::invalid_argument("Tensor: used before it was given numbers");
+  return body_->shape;
+}
+
+std::int64_t Tensor::dim(int axis) const {
+  const int rank = static_cast<int>(shape().size());
+  const int index = axis < 0 ? axis + rank : axis;
+  if (index < 0 || index >= rank)
+    throw std::invalid_argument(
+        fmt::format("Tensor::dim: axis {} of shape {}", axis, to_string(shape())));
+  return body_->shape[static_cast<std::size_t>(index)];
+}
+
+float* Tensor::data() const {
+  if (!body_) throw std::invalid_argument("Tensor: used before it was given numbers");
+  return body_->numbers.get();
+}
+
+float Tensor::item() const {
+  if (count() != 1)
+    throw std::invalid_argument("Tensor::item: shape " + to_string(shape()) + " is not one number");
+  return *data();
+}
+
+std::vector<float> Tensor::values() const { return {data(), data() + count()}; }
+
+Tensor Tensor::reshaped(Shape shape) const {
+  if (count_of(shape) != count())
+    throw std::invalid_argument("Tensor::reshaped: " + to_string(this->shape()) + " to " +
+                                to_string(shape));
+  Tensor view;
+  view.body_ = std::make_shared<Body>();
+  view.body_->numbers = body_->numbers;
+  view.body_->shape = std::move(shape);
+  return view;
+}
+
+Tensor Tensor::clone() const {
+  Tensor copy = empty(shape());
+  copy.copy_from(*this);
+  return copy;
+}
+
+Tensor Tensor::detach() const { return reshaped(shape()); }
+
+void Tensor::copy_from(const Tensor& other) const {
+  if (shape() != other.shape())
+    throw std::invalid_argument("Tensor::copy_from: " + to_string(other.shape()) + " into " +
+                                to_string(shape()));
+  std::copy_n(other.data(), count(), data());
+}
+
+bool Tensor::requires_grad() const { return body_ && body_->requires_grad; }
+
+Tensor& Tensor::set_requires_grad(bool value) {
+  shape();
+  body_->requires_grad = value;
+  return *this;
+}
+
+Tensor Tensor::grad() const {
+  Tensor gradient;
+  if (body_) gradient.body_ = body_->gradient;
+  return gradient;
+}
+
+void Tensor::zero_grad() const {
+  if (body_) body_->gradient.reset();
+}
+
+void Tensor::record(const std::vector<Tensor>& inputs,
+                    std::function<void(const Tensor&)> backward) const {
+  static std::atomic<std::uint64_t> next_sequence{0};
+  const bool needed =
+      std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.requires_grad(); });
+  if (!needed) return;
+  body_->requires_grad = true;
+  body_->node = std::make_shared<Node>();
+  body_->node->sequence = next_sequence++;
+  for (const Tensor& input : inputs)
+    if (input.requires_grad()) body_->node->inputs.push_back(input);
+  body_->node->backward = std::move(backward);
+}
+
+void Tensor::add_gradient(const Tensor& gradient) const {
+  if (!requires_grad()) return;
+  if (gradient.shape() != shape())
+    throw std::invalid_argument("Tensor::add_gradient: gradient " + to_string(gradient.shape()) +
+                                " of a tensor " + to_string(shape()));
+  if (!body_->gradient) {
+    body_->gradient = gradient.body_;
+    return;
+  }
+  // Into a fresh sum: what came first may be shared with another input of the same operation.
+  Tensor sum = empty(shape());
+  backend().add(sum.data(), body_->gradient->numbers.get(), gradient.data(), count());
+  body_->gradient = sum.body_;
+}
+
+void Tensor::backward() const {
+  if (count() != 1)
+    throw std::invalid_argument("Tensor::backward: shape " + to_string(shape()) +
+                                " is not one number");
+  backward(full(shape(), 1));
+}
+
+void Tensor::backward(const Tensor& gradient) const {
+  add_gradient(gradient);
+  // By age, newest last; a result used twice stands here once.
+  std::map<std::uint64_t, Tensor> pending;
+  if (body_->node) pending.emplace(body_->node->sequence, *this);
+  while (!pending.empty()) {
+    const auto newest = std::prev(pending.end());
+    const Tensor result = newest->second;
+    pending.erase(newest);
+    const std::shared_ptr<Node> node = std::move(result.body_->node);
+    result.body_->node.reset();
+    node->backward(result.grad());
+    if (!result.is(*this)) result.zero_grad();
+    for (const Tensor& input : node->inputs)
+      if (input.body_->node) pending.emplace(input.body_->node->sequence, input);
+  }
+}
+
+}  // namespace nn

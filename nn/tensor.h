@@ -1,0 +1,88 @@
+// Tensor: float32 numbers with a shape, and the thread that autograd follows back through them.
+//
+// A Tensor is a handle: copies share numbers, gradient and history. Activations are NHWC, row-major
+// (DESIGN's layout). Each operation in nn/ops.h that has an input which requires a gradient hangs a
+// Node on its result; backward() walks the nodes from the newest to the oldest. Gradients
+// accumulate until zero_grad().
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/table.h"
+
+namespace nn {
+
+using Shape = std::vector<std::int64_t>;
+
+std::int64_t count_of(const Shape& shape);
+// "[32, 7, 7, 1280]"
+std::string to_string(const Shape& shape);
+
+// The operations that everything in nn runs on: kernels::cpu() unless set (a reference or a GPU
+// table).
+const kernels::Table<float>& backend();
+void set_backend(const kernels::Table<float>& table);
+
+class Tensor {
+ public:
+  Tensor() = default;
+
+  // Uninitialised numbers.
+  static Tensor empty(Shape shape);
+  static Tensor full(Shape shape, float value);
+  static Tensor zeros(Shape shape) { return full(std::move(shape), 0); }
+  // std::invalid_argument when the number of values is not that of the shape.
+  static Tensor from(Shape shape, const std::vector<float>& values);
+
+  bool defined() const { return body_ != nullptr; }
+  const Shape& shape() const;
+  std::int64_t dim(int axis) const;  // negative axes count from the last
+  std::int64_t count() const { return count_of(shape()); }
+  float* data() const;
+  // The one number of a tensor of count 1.
+  float item() const;
+  std::vector<float> values() const;
+
+  // The same numbers under another shape of the same count; not differentiable.
+  Tensor reshaped(Shape shape) const;
+  Tensor clone() const;
+  // The same numbers without history.
+  Tensor detach() const;
+  void copy_from(const Tensor& other) const;
+
+  bool requires_grad() const;
+  Tensor& set_requires_grad(bool value);
+  // Undefined until backward() reached this tensor.
+  Tensor grad() const;
+  void zero_grad() const;
+
+  // Gradients of this scalar with respect to every tensor that requires one. The history is freed
+  // on the way.
+  void backward() const;
+  // The same from a given gradient of this tensor.
+  void backward(const Tensor& gradient) const;
+
+  // --- For operations (nn/ops.h) ---
+
+  // `backward` is given the gradient of this result and calls add_gradient on its inputs. Does
+  // nothing unless one of `inputs` requires a gradient; so what `backward` captures is not kept for
+  // frozen parts.
+  void record(const std::vector<Tensor>& inputs,
+              std::function<void(const Tensor& gradient)> backward) const;
+  // Adds to the gradient if this tensor requires one. Takes `gradient` itself when it is the first.
+  void add_gradient(const Tensor& gradient) const;
+
+  // Whether both handles name the same tensor.
+  bool is(const Tensor& other) const { return body_ == other.body_; }
+
+ private:
+  struct Node;
+  struct Body;
+  std::shared_ptr<Body> body_;
+};
+
+}  // namespace nn
