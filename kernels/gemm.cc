@@ -1,3 +1,10 @@
+// Matrix products, row-major. b is packed into panels of kPanel columns (kernels/gemm-inl.h) unless
+// c has so few rows that packing would cost more than it saves. The products of the backward pass
+// read a transposed a in place.
+#include <algorithm>
+
+#include "kernels/parallel.h"
+#include "kernels/scratch.h"
 #include "kernels/table.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -5,25 +12,292 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/gemm-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
+namespace {
 
-using T = float;
-void gemm(T* c, const T* a, const T* b, GemmShape shape) {
-  ref::table<float>().gemm(c, a, b, shape);
+// Products (multiply-adds) that are worth a task of their own: some 3 µs.
+constexpr std::int64_t kTaskWork = 1 << 18;
+constexpr std::int64_t kMostTasks = 64;
+
+// How c is dealt to tasks: blocks of row tiles times blocks of panels.
+struct Grid {
+  std::int64_t row_blocks, panel_blocks;
+
+  std::int64_t tasks() const { return row_blocks * panel_blocks; }
+};
+
+// Cuts the longer side of c first, so that the larger of a and b is read by one thread only.
+Grid grid_of(const GemmShape& s) {
+  const std::int64_t tiles = divide_up(s.m, kTileRows), panels = divide_up(s.n, kPanel);
+  const std::int64_t wanted = std::clamp<std::int64_t>(s.m * s.n * s.k / kTaskWork, 1, kMostTasks);
+  if (s.n > s.m) {
+    const std::int64_t panel_blocks = std::min(panels, wanted);
+    return {std::min(tiles, divide_up(wanted, panel_blocks)), panel_blocks};
+  }
+  const std::int64_t row_blocks = std::min(tiles, wanted);
+  return {row_blocks, std::min(panels, divide_up(wanted, row_blocks))};
 }
-void gemm_nt(T* c, const T* a, const T* b, GemmShape shape) {
-  ref::table<float>().gemm_nt(c, a, b, shape);
+
+// Steps of k after which half of the second-level cache is full of one panel and one tile of a.
+std::int64_t longest_run(std::int64_t k) {
+  const auto number = static_cast<std::int64_t>(sizeof(float));
+  const std::int64_t most = cache_sizes().level2 / 2 / (number * (kPanel + kTileRows));
+  return k <= most ? std::max<std::int64_t>(k, 1) : most;
 }
-void gemm_tn(T* c, const T* a, const T* b, GemmShape shape) {
-  ref::table<float>().gemm_tn(c, a, b, shape);
+
+// Everything a product with a packed b needs.
+struct PackedProduct {
+  const float* a;
+  const float* packed;
+  TileOutput out;  // c, bias and residual of row 0, column 0
+  GemmShape shape;
+};
+
+void multiply_panel(const PackedProduct& p, Range rows, std::int64_t panel, Range steps) {
+  const GemmShape& s = p.shape;
+  const std::int64_t column = panel * kPanel;
+  const bool first = steps.begin == 0, last = steps.end == s.k;
+  for_each_tile(rows, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
+    TileOutput out = p.out;
+    const std::int64_t at = row * s.n + column;
+    out.c += at;
+    out.columns = std::min(kPanel, s.n - column);
+    out.accumulate = p.out.accumulate || !first;
+    out.bias = out.bias ? out.bias + column : nullptr;
+    out.residual = out.residual && last ? out.residual + at : nullptr;
+    if (!last) out.activation = Activation::none;
+    run_tile<RowCursor>(count,
+                        {.a = p.a + row * s.k + steps.begin,
+                         .a_stride = s.k,
+                         .b = p.packed + column * s.k + steps.begin * kPanel,
+                         .b_stride = kPanel,
+                         .segment = steps.end - steps.begin},
+                        out);
+  });
 }
-void pack_gemm(T* packed, const T* b, GemmShape shape) {
-  ref::table<float>().pack_gemm(packed, b, shape);
+
+void multiply_packed(const PackedProduct& p) {
+  const GemmShape& s = p.shape;
+  const Grid grid = grid_of(s);
+  const std::int64_t run = longest_run(s.k);
+  parallel_for(grid.tasks(), [&](std::int64_t task) HWY_ATTR {
+    const std::int64_t tiles = divide_up(s.m, kTileRows);
+    const Range block = part(tiles, grid.row_blocks, task % grid.row_blocks);
+    const Range rows = {block.begin * kTileRows, std::min(block.end * kTileRows, s.m)};
+    const Range panels = part(divide_up(s.n, kPanel), grid.panel_blocks, task / grid.row_blocks);
+    for (std::int64_t panel = panels.begin; panel < panels.end; ++panel)
+      for (std::int64_t k = 0; k == 0 || k < s.k; k += run)
+        multiply_panel(p, rows, panel, {k, std::min(k + run, s.k)});
+  });
 }
-void packed_gemm(T* c, const T* a, const T* packed, const T* bias, const T* residual,
-                 Activation activation, GemmShape shape) {
-  ref::table<float>().packed_gemm(c, a, packed, bias, residual, activation, shape);
+
+// One panel of b[k,n].
+void pack_panel(float* HWY_RESTRICT packed, const float* HWY_RESTRICT b, std::int64_t columns,
+                std::int64_t b_stride, std::int64_t k) {
+  for (std::int64_t p = 0; p < k; ++p, packed += kPanel, b += b_stride) {
+    if (columns == kPanel) {
+      for (std::int64_t j = 0; j < kPanel; j += kLanes)
+        hn::StoreU(hn::LoadU(lanes, b + j), lanes, packed + j);
+    } else {
+      for (std::int64_t j = 0; j < columns; ++j) packed[j] = b[j];
+      for (std::int64_t j = columns; j < kPanel; ++j) packed[j] = 0;
+    }
+  }
+}
+
+// One panel of bᵀ, b[n,k]; b_stride from one row of b to the next.
+void pack_panel_transposed(float* HWY_RESTRICT packed, const float* HWY_RESTRICT b,
+                           std::int64_t columns, std::int64_t b_stride, std::int64_t k) {
+  constexpr std::int64_t kBlock = 16;  // one cache line of every row of b at a time
+  for (std::int64_t p = 0; p < k; p += kBlock, packed += kBlock * kPanel) {
+    const std::int64_t steps = std::min(kBlock, k - p);
+    for (std::int64_t j = 0; j < columns; ++j)
+      for (std::int64_t i = 0; i < steps; ++i) packed[i * kPanel + j] = b[j * b_stride + p + i];
+    for (std::int64_t i = 0; i < steps; ++i)
+      for (std::int64_t j = columns; j < kPanel; ++j) packed[i * kPanel + j] = 0;
+  }
+}
+
+template <bool kTransposed>
+void pack(float* packed, const float* b, const GemmShape& s) {
+  const std::int64_t panels = divide_up(s.n, kPanel);
+  const std::int64_t grain = std::max<std::int64_t>(1, kTaskWork / 8 / (s.k * kPanel + 1));
+  parallel_for_range(panels, grain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for (std::int64_t panel = begin; panel < end; ++panel) {
+      const std::int64_t column = panel * kPanel, columns = std::min(kPanel, s.n - column);
+      if constexpr (kTransposed)
+        pack_panel_transposed(packed + column * s.k, b + column * s.k, columns, s.k, s.k);
+      else
+        pack_panel(packed + column * s.k, b + column, columns, s.n, s.k);
+    }
+  });
+}
+
+// Steps at the end of b[k,n] from which a whole vector at `column` would leave the matrix.
+std::int64_t guarded_steps(std::int64_t columns, const GemmShape& s) {
+  const std::int64_t beyond = divide_up(columns, kLanes) * kLanes - columns;
+  return std::min(s.k, divide_up(beyond, s.n));
+}
+
+// c = a · b where b is read in place: a few rows of c.
+void multiply_in_place(float* c, const float* a, const float* b, const GemmShape& s) {
+  const std::int64_t panels = divide_up(s.n, kPanel);
+  const std::int64_t grain = std::max<std::int64_t>(1, kTaskWork / (s.m * s.k * kPanel + 1));
+  parallel_for_range(panels, grain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for (std::int64_t panel = begin; panel < end; ++panel) {
+      const std::int64_t column = panel * kPanel, columns = std::min(kPanel, s.n - column);
+      for_each_tile({0, s.m}, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
+        run_tile<RowCursor>(count,
+                            {.a = a + row * s.k,
+                             .a_stride = s.k,
+                             .b = b + column,
+                             .b_stride = s.n,
+                             .segment = s.k,
+                             .guarded = guarded_steps(columns, s)},
+                            {.c = c + row * s.n + column,
+                             .c_stride = s.n,
+                             .columns = columns,
+                             .accumulate = s.accumulate});
+      });
+    }
+  });
+}
+
+float dot(const float* HWY_RESTRICT a, const float* HWY_RESTRICT b, std::int64_t count) {
+  Vector sums[4] = {hn::Zero(lanes), hn::Zero(lanes), hn::Zero(lanes), hn::Zero(lanes)};
+  std::int64_t i = 0;
+  for (; i + 4 * kLanes <= count; i += 4 * kLanes) {
+    HWY_UNROLL(4)
+    for (int v = 0; v < 4; ++v)
+      sums[v] = hn::MulAdd(hn::LoadU(lanes, a + i + v * kLanes),
+                           hn::LoadU(lanes, b + i + v * kLanes), sums[v]);
+  }
+  for (; i < count; i += kLanes) {
+    const std::int64_t rest = std::min(kLanes, count - i);
+    sums[0] = hn::MulAdd(load_first(a + i, rest), load_first(b + i, rest), sums[0]);
+  }
+  const Vector sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+  return hn::GetLane(hn::SumOfLanes(lanes, sum));
+}
+
+// c = a · bᵀ for very few rows: both are read along k.
+void multiply_dots(float* c, const float* a, const float* b, const GemmShape& s) {
+  const std::int64_t grain = std::max<std::int64_t>(1, kTaskWork / 4 / (s.m * s.k + 1));
+  parallel_for_range(s.n, grain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for (std::int64_t j = begin; j < end; ++j)
+      for (std::int64_t i = 0; i < s.m; ++i) {
+        const float sum = dot(a + i * s.k, b + j * s.k, s.k);
+        c[i * s.n + j] = s.accumulate ? c[i * s.n + j] + sum : sum;
+      }
+  });
+}
+
+template <bool kTransposed>
+void multiply_packing(float* c, const float* a, const float* b, const GemmShape& s) {
+  float* packed = scratch(Scratch::packed, packed_gemm_size(s.k, s.n));
+  pack<kTransposed>(packed, b, s);
+  multiply_packed({a, packed, {.c = c, .c_stride = s.n, .accumulate = s.accumulate}, s});
+}
+
+// --- aᵀ · b: the gradient of weights. k counts positions of a batch and is long, c is small. ---
+
+// Steps whose rows of a and b stay in the first-level cache while tiles of c walk over them. Sums
+// over one run start from zero, which also keeps long sums exact. Part of the result's bytes.
+constexpr std::int64_t kRun = kStepsAhead;
+// Steps that one part of k holds at least, and most parts. Parts are summed in order.
+constexpr std::int64_t kPartSteps = 8 * kRun, kMostParts = 16;
+
+// c[rows, all] (+)= a[steps]ᵀ · b[steps]
+void multiply_transposed(float* c, const float* a, const float* b, const GemmShape& s, Range steps,
+                         Range rows, bool accumulate) {
+  for (std::int64_t k = steps.begin; k == steps.begin || k < steps.end; k += kRun) {
+    const std::int64_t run = std::min(kRun, steps.end - k);
+    const bool add = accumulate || k > steps.begin;
+    for (std::int64_t column = 0; column < s.n; column += kPanel) {
+      const std::int64_t columns = std::min(kPanel, s.n - column);
+      // Rows after this run follow in memory, except after the last.
+      const std::int64_t behind = s.k - k - run;
+      const std::int64_t guarded =
+          std::clamp<std::int64_t>(guarded_steps(columns, s) - behind, 0, run);
+      for_each_tile(rows, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
+        float* to = c + row * s.n + column;
+        run_tile<ColumnCursor>(
+            count,
+            {.a = a + k * s.m + row,
+             .a_stride = s.m,
+             .b = b + k * s.n + column,
+             .b_stride = s.n,
+             .segment = run,
+             .guarded = guarded},
+            {.c = to, .c_stride = s.n, .columns = columns, .residual = add ? to : nullptr});
+      });
+    }
+  }
+}
+
+// c (+)= sum over parts of partials[part], in order.
+void add_partials(float* c, const float* partials, std::int64_t parts, std::int64_t count,
+                  bool accumulate) {
+  parallel_for_range(count, 4096, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for (std::int64_t i = begin; i < end; i += kLanes) {
+      const std::int64_t rest = std::min(kLanes, end - i);
+      Vector sum = accumulate ? load_first(c + i, rest) : hn::Zero(lanes);
+      for (std::int64_t p = 0; p < parts; ++p)
+        sum = hn::Add(sum, load_first(partials + p * count + i, rest));
+      store_first(sum, c + i, rest);
+    }
+  });
+}
+
+}  // namespace
+
+void gemm(float* c, const float* a, const float* b, GemmShape shape) {
+  if (shape.m <= 0 || shape.n <= 0) return;
+  if (shape.m <= 2 * kTileRows)
+    multiply_in_place(c, a, b, shape);
+  else
+    multiply_packing<false>(c, a, b, shape);
+}
+
+void gemm_nt(float* c, const float* a, const float* b, GemmShape shape) {
+  if (shape.m <= 0 || shape.n <= 0) return;
+  if (shape.m <= 3)
+    multiply_dots(c, a, b, shape);
+  else
+    multiply_packing<true>(c, a, b, shape);
+}
+
+void gemm_tn(float* c, const float* a, const float* b, GemmShape shape) {
+  const GemmShape& s = shape;
+  if (s.m <= 0 || s.n <= 0) return;
+  const std::int64_t parts = std::clamp<std::int64_t>(s.k / kPartSteps, 1, kMostParts);
+  const std::int64_t tiles = divide_up(s.m, kTileRows);
+  const std::int64_t wanted = std::clamp<std::int64_t>(s.m * s.n * s.k / kTaskWork, 1, kMostTasks);
+  const std::int64_t blocks = std::min(tiles, divide_up(wanted, parts));
+  float* partials = parts == 1 ? c : scratch(Scratch::partials, parts * s.m * s.n);
+  parallel_for(parts * blocks, [&](std::int64_t task) HWY_ATTR {
+    const Range block = part(tiles, blocks, task % blocks);
+    multiply_transposed(partials + task / blocks * s.m * s.n, a, b, s,
+                        part(s.k, parts, task / blocks),
+                        {block.begin * kTileRows, std::min(block.end * kTileRows, s.m)},
+                        parts == 1 && s.accumulate);
+  });
+  if (parts > 1) add_partials(c, partials, parts, s.m * s.n, s.accumulate);
+}
+
+void pack_gemm(float* packed, const float* b, GemmShape shape) { pack<false>(packed, b, shape); }
+
+void packed_gemm(float* c, const float* a, const float* packed, const float* bias,
+                 const float* residual, Activation activation, GemmShape shape) {
+  if (shape.m <= 0 || shape.n <= 0) return;
+  multiply_packed(
+      {a,
+       packed,
+       {.c = c, .c_stride = shape.n, .bias = bias, .residual = residual, .activation = activation},
+       shape});
 }
 
 }  // namespace kernels::HWY_NAMESPACE

@@ -1,0 +1,280 @@
+// The micro-kernel of every matrix product: a tile of c, kTileRows rows by kTileVectors vectors,
+// stays in registers while k runs. Pointwise convolutions, dense layers, full convolutions and the
+// fused blocks all call it; they differ in where rows of a begin and where rows of c go.
+// Included once for each target.
+#if defined(KERNELS_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef KERNELS_GEMM_INL_H_
+#undef KERNELS_GEMM_INL_H_
+#else
+#define KERNELS_GEMM_INL_H_
+#endif
+
+#include <array>
+#include <utility>
+
+#include "kernels/vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace kernels::HWY_NAMESPACE {
+
+// Accumulators, one row of b and one number of a fill the registers: 32 of them in AVX-512 and
+// NEON, else 16.
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+constexpr int kTileRows = 14, kTileVectors = 2;
+#elif HWY_ARCH_ARM_A64
+constexpr int kTileRows = 6, kTileVectors = 4;
+#else
+constexpr int kTileRows = 6, kTileVectors = 2;
+#endif
+
+// Columns of a packed panel: packed[panel][k][kPanel], the last one filled up with zeros.
+constexpr std::int64_t kPanel = kTileVectors * kLanes;
+
+HWY_INLINE std::int64_t divide_up(std::int64_t count, std::int64_t by) {
+  return (count + by - 1) / by;
+}
+
+// Row i of a, at step p of the inner product, is the number
+//   rows:    a[offsets[p / segment] + i · a_stride + p % segment]
+//   columns: a[i + p · a_stride]
+// The inner product is cut into segments where rows of a are not in one piece of memory.
+constexpr std::int64_t kNoOffset[1] = {0};
+
+struct TileInput {
+  const float* a;
+  std::ptrdiff_t a_stride;
+  const float* b;
+  std::ptrdiff_t b_stride;  // from one step to the next
+  std::int64_t segment;     // steps in one segment
+  std::int64_t segments = 1;
+  const std::int64_t* offsets = kNoOffset;
+  // Last steps whose row of b ends where memory ends: they load the columns that exist, no more.
+  // The steps before may load, and ignore, what follows the columns. One segment only.
+  std::int64_t guarded = 0;
+};
+
+// Rows: the tile below is a's next piece of memory. Columns: the tile to come is as many steps on.
+constexpr std::int64_t kStepsAhead = 128;
+
+// What becomes of the sums. c starts from its own value, else from bias (or null: zeros).
+struct TileOutput {
+  float* c;
+  std::ptrdiff_t c_stride;
+  float* const* c_rows = nullptr;  // or: where each row of the tile begins
+  std::int64_t columns = kPanel;   // those that exist, at most kPanel
+  const float* bias = nullptr;
+  const float* residual = nullptr;  // or null; strides like c
+  Activation activation = Activation::none;
+  bool accumulate = false;
+
+  HWY_INLINE float* row(std::int64_t i) const { return c_rows ? c_rows[i] : c + i * c_stride; }
+};
+
+template <int kRows, int kVectors>
+using Accumulators = Vector[kRows][kVectors];
+
+// Rows of a in groups of three, one pointer each: x86 addresses p, p + s and p + 2s without a
+// register for each row.
+template <int kRows>
+struct RowCursor {
+  const float* group[(kRows + 2) / 3];
+  std::ptrdiff_t stride;
+
+  HWY_INLINE RowCursor(const float* a, std::ptrdiff_t a_stride) : stride(a_stride) {
+    HWY_UNROLL(8)
+    for (int g = 0; g < (kRows + 2) / 3; ++g) group[g] = a + 3 * g * a_stride;
+  }
+  static HWY_INLINE std::ptrdiff_t step_length(std::ptrdiff_t) { return 1; }
+  HWY_INLINE float at(int i) const { return group[i / 3][(i % 3) * stride]; }
+  HWY_INLINE void next() {
+    HWY_UNROLL(8)
+    for (int g = 0; g < (kRows + 2) / 3; ++g) ++group[g];
+  }
+  // While k steps pass, the kRows rows of the tile below come into the cache, a line at a time.
+  HWY_INLINE void fetch_ahead(std::int64_t p, const float*, std::ptrdiff_t) const {
+    hwy::Prefetch(group[0] + kRows * stride + (kRows - 1) * p);
+  }
+};
+
+template <int kRows>
+struct ColumnCursor {
+  const float* column;
+  std::ptrdiff_t stride;
+
+  HWY_INLINE ColumnCursor(const float* a, std::ptrdiff_t a_stride) : column(a), stride(a_stride) {}
+  static HWY_INLINE std::ptrdiff_t step_length(std::ptrdiff_t stride) { return stride; }
+  HWY_INLINE float at(int i) const { return column[i]; }
+  HWY_INLINE void next() { column += stride; }
+  HWY_INLINE void fetch_ahead(std::int64_t, const float* b, std::ptrdiff_t b_stride) const {
+    hwy::Prefetch(column + kStepsAhead * stride);
+    hwy::Prefetch(b + kStepsAhead * b_stride);
+    hwy::Prefetch(b + kStepsAhead * b_stride + kPanel / 2);
+  }
+};
+
+// One step: sums += a[:,p] · b[p,:].
+template <int kRows, int kVectors, class Cursor>
+HWY_INLINE void step(Accumulators<kRows, kVectors>& sums, const Cursor& a,
+                     const Vector (&b)[kVectors]) {
+  HWY_UNROLL(16)
+  for (int i = 0; i < kRows; ++i) {
+    const Vector factor = hn::Set(lanes, a.at(i));
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) sums[i][v] = hn::MulAdd(factor, b[v], sums[i][v]);
+  }
+}
+
+template <int kRows, int kVectors, class Cursor>
+HWY_INLINE void multiply(Accumulators<kRows, kVectors>& sums, Cursor a, const float* HWY_RESTRICT b,
+                         std::ptrdiff_t b_stride, std::int64_t steps) {
+  for (std::int64_t p = 0; p < steps; ++p) {
+    Vector row[kVectors];
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) row[v] = hn::LoadU(lanes, b + v * kLanes);
+    step<kRows, kVectors>(sums, a, row);
+    a.fetch_ahead(p, b, b_stride);
+    a.next();
+    b += b_stride;
+  }
+}
+
+// The last steps of a b that is not packed.
+template <int kRows, int kVectors, class Cursor>
+HWY_INLINE void multiply_guarded(Accumulators<kRows, kVectors>& sums, const TileInput& in,
+                                 std::int64_t columns) {
+  const std::int64_t first = in.segment - in.guarded;
+  const float* HWY_RESTRICT b = in.b + first * in.b_stride;
+  Cursor a(in.a + first * Cursor::step_length(in.a_stride), in.a_stride);
+  for (std::int64_t p = first; p < in.segment; ++p) {
+    Vector row[kVectors];
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors - 1; ++v) row[v] = hn::LoadU(lanes, b + v * kLanes);
+    row[kVectors - 1] = load_first(b + (kVectors - 1) * kLanes, columns - (kVectors - 1) * kLanes);
+    step<kRows, kVectors>(sums, a, row);
+    a.next();
+    b += in.b_stride;
+  }
+}
+
+template <int kRows, int kVectors, bool kWhole>
+HWY_INLINE void begin(Accumulators<kRows, kVectors>& sums, const TileOutput& out) {
+  const std::int64_t rest = out.columns - (kVectors - 1) * kLanes;
+  HWY_UNROLL(16)
+  for (int i = 0; i < kRows; ++i) {
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) {
+      if (out.accumulate) {
+        const float* c = out.row(i) + v * kLanes;
+        sums[i][v] = v == kVectors - 1 ? load_part<kWhole>(c, rest) : hn::LoadU(lanes, c);
+      } else if (i > 0) {
+        sums[i][v] = sums[0][v];
+      } else if (out.bias) {
+        const float* bias = out.bias + v * kLanes;
+        sums[i][v] = v == kVectors - 1 ? load_part<kWhole>(bias, rest) : hn::LoadU(lanes, bias);
+      } else {
+        sums[i][v] = hn::Zero(lanes);
+      }
+    }
+  }
+}
+
+template <int kRows, int kVectors, bool kWhole>
+HWY_INLINE void finish(Accumulators<kRows, kVectors>& sums, const TileOutput& out) {
+  const std::int64_t rest = out.columns - (kVectors - 1) * kLanes;
+  if (out.activation != Activation::none) {
+    const Clamp bounds = clamp_of(out.activation);
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) {
+      HWY_UNROLL(4)
+      for (int v = 0; v < kVectors; ++v) sums[i][v] = clamp(sums[i][v], bounds);
+    }
+  }
+  if (out.residual) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) {
+      HWY_UNROLL(4)
+      for (int v = 0; v < kVectors; ++v) {
+        const float* r = out.residual + i * out.c_stride + v * kLanes;
+        sums[i][v] = hn::Add(sums[i][v],
+                             v == kVectors - 1 ? load_part<kWhole>(r, rest) : hn::LoadU(lanes, r));
+      }
+    }
+  }
+  HWY_UNROLL(16)
+  for (int i = 0; i < kRows; ++i) {
+    HWY_UNROLL(4)
+    for (int v = 0; v < kVectors; ++v) {
+      float* c = out.row(i) + v * kLanes;
+      if (v == kVectors - 1)
+        store_part<kWhole>(sums[i][v], c, rest);
+      else
+        hn::StoreU(sums[i][v], lanes, c);
+    }
+  }
+}
+
+template <int kRows, int kVectors, template <int> class Cursor>
+void tile(const TileInput& in, const TileOutput& out) {
+  Accumulators<kRows, kVectors> sums;
+  const bool whole = out.columns == kVectors * kLanes;
+  if (whole)
+    begin<kRows, kVectors, true>(sums, out);
+  else
+    begin<kRows, kVectors, false>(sums, out);
+  const float* b = in.b;
+  for (std::int64_t s = 0; s < in.segments; ++s, b += in.segment * in.b_stride)
+    multiply<kRows, kVectors>(sums, Cursor<kRows>(in.a + in.offsets[s], in.a_stride), b,
+                              in.b_stride, in.segment - in.guarded);
+  if (in.guarded > 0) multiply_guarded<kRows, kVectors, Cursor<kRows>>(sums, in, out.columns);
+  if (whole)
+    finish<kRows, kVectors, true>(sums, out);
+  else
+    finish<kRows, kVectors, false>(sums, out);
+}
+
+using Tile = void (*)(const TileInput&, const TileOutput&);
+using TilesOfVectors = std::array<Tile, kTileRows>;
+using Tiles = std::array<TilesOfVectors, kTileVectors>;
+
+template <template <int> class Cursor, int kVectors, int... kRows>
+constexpr TilesOfVectors tiles_of(std::integer_sequence<int, kRows...>) {
+  return {&tile<kRows + 1, kVectors, Cursor>...};
+}
+
+template <template <int> class Cursor, int... kVectors>
+constexpr Tiles all_tiles(std::integer_sequence<int, kVectors...>) {
+  return {tiles_of<Cursor, kVectors + 1>(std::make_integer_sequence<int, kTileRows>())...};
+}
+
+template <template <int> class Cursor>
+inline constexpr Tiles tiles = all_tiles<Cursor>(std::make_integer_sequence<int, kTileVectors>());
+
+// A tile of c of `rows` <= kTileRows rows; RowCursor or ColumnCursor says how a lies.
+template <template <int> class Cursor>
+HWY_INLINE void run_tile(std::int64_t rows, const TileInput& in, const TileOutput& out) {
+  const auto vectors = static_cast<std::size_t>(divide_up(out.columns, kLanes));
+  tiles<Cursor>[vectors - 1][static_cast<std::size_t>(rows - 1)](in, out);
+}
+
+// [begin, end) of part `index` when `count` things are dealt to `parts` parts as evenly as can be.
+struct Range {
+  std::int64_t begin, end;
+};
+
+HWY_INLINE Range part(std::int64_t count, std::int64_t parts, std::int64_t index) {
+  return {count * index / parts, count * (index + 1) / parts};
+}
+
+// body(first row, rows) for tiles of nearly equal height over rows [begin, end).
+template <class Body>
+HWY_INLINE void for_each_tile(Range rows, const Body& body) {
+  const std::int64_t count = rows.end - rows.begin, parts = divide_up(count, kTileRows);
+  for (std::int64_t t = 0; t < parts; ++t) {
+    const Range r = part(count, parts, t);
+    body(rows.begin + r.begin, r.end - r.begin);
+  }
+}
+
+}  // namespace kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif
