@@ -1,30 +1,199 @@
-#include "kernels/table.h"
-
+// Batch normalisation (Ioffe & Szegedy 2015) over Highway vectors. x[rows, channels] is cut into
+// tasks of rows that fit the second-level cache; sums are in float within a task and in double, in
+// order of tasks, between them.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/batch_norm.cc"
 #include <hwy/foreach_target.h>
-#include <hwy/highway.h>
+
+#include <cmath>
+
+#include "kernels/simd-inl.h"
+#include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
+namespace {
 
-using T = float;
-void batch_norm_statistics(T* mean, T* variance, const T* x, RowShape shape) {
-  ref::table<float>().batch_norm_statistics(mean, variance, x, shape);
+// Mean and sum of squared distances from it, of one task's rows, for each channel.
+struct TaskMoments {
+  double* mean;
+  double* squares;
+};
+
+// Two passes with correction (Chan, Golub, LeVeque 1983, eq. 1.7); the second finds the rows in the
+// cache.
+void task_moments(TaskMoments out, const LongRows& shape, const float* x, std::int64_t begin,
+                  std::int64_t end) {
+  ChannelSums sums(shape);
+  const float* rows = x + begin * shape.channels;
+  const double count = static_cast<double>(end - begin);
+  sums.add_up(begin, end,
+              [=](const auto& part, Vector& a, Vector&, std::int64_t i, std::int64_t)
+                  HWY_ATTR { a = hn::Add(a, part.load(rows + i)); });
+  const RepeatedParameters near_mean(
+      shape, [&](std::int64_t c) { return static_cast<float>(sums.sum[c] / count); });
+  const float* m = near_mean.data();
+  sums.add_up(begin, end,
+              [=](const auto& part, Vector& a, Vector& b, std::int64_t i, std::int64_t c) HWY_ATTR {
+                const Vector distance = hn::Sub(part.load(rows + i), part.load(m + c));
+                const Vector kept = part.keep(distance, hn::Zero(Floats()));
+                a = hn::Add(a, kept);
+                b = hn::MulAdd(kept, kept, b);
+              });
+  for (std::int64_t c = 0; c < shape.channels; ++c) {
+    out.mean[c] = static_cast<double>(m[c]) + sums.sum[c] / count;
+    out.squares[c] = sums.sum2[c] - sums.sum[c] * sums.sum[c] / count;
+  }
 }
-void batch_norm(T* y, const T* x, const T* mean, const T* variance, const T* gamma, const T* beta,
-                double epsilon, Activation activation, RowShape shape) {
-  ref::table<float>().batch_norm(y, x, mean, variance, gamma, beta, epsilon, activation, shape);
+
+// 1 / σ for each channel.
+std::vector<double> inverse_deviation(const float* variance, double epsilon,
+                                      std::int64_t channels) {
+  std::vector<double> inverse(channels);
+  for (std::int64_t c = 0; c < channels; ++c)
+    inverse[c] = 1 / std::sqrt(static_cast<double>(variance[c]) + epsilon);
+  return inverse;
 }
-void batch_norm_backward(T* dx, T* dgamma, T* dbeta, const T* dy, const T* x, const T* mean,
-                         const T* variance, const T* gamma, double epsilon, RowShape shape) {
-  ref::table<float>().batch_norm_backward(dx, dgamma, dbeta, dy, x, mean, variance, gamma, epsilon,
-                                          shape);
+
+template <typename Activate>
+void normalise(float* y, const float* x, const float* mean, const float* variance,
+               const float* gamma, const float* beta, double epsilon, RowShape shape,
+               const Activate& activate) {
+  const LongRows rows(shape);
+  const std::vector<double> inverse = inverse_deviation(variance, epsilon, shape.channels);
+  const RepeatedParameters means(rows, [=](std::int64_t c) { return mean[c]; });
+  const RepeatedParameters scales(
+      rows, [&](std::int64_t c) { return static_cast<float>(gamma[c] * inverse[c]); });
+  const RepeatedParameters shifts(rows, [=](std::int64_t c) { return beta[c]; });
+  const float *m = means.data(), *s = scales.data(), *b = shifts.data();
+  parallel_for_rows(rows, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for_row_vectors(
+        rows, begin, end, [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
+          const Vector centred = hn::Sub(part.load(x + i), part.load(m + c));
+          part.store(activate(hn::MulAdd(centred, part.load(s + c), part.load(b + c))), y + i);
+        });
+  });
 }
-void batch_norm_frozen_backward(T* dx, T* dgamma, T* dbeta, const T* dy, const T* x, const T* mean,
-                                const T* variance, const T* gamma, double epsilon, RowShape shape) {
-  ref::table<float>().batch_norm_frozen_backward(dx, dgamma, dbeta, dy, x, mean, variance, gamma,
-                                                 epsilon, shape);
+
+// Adds dy to a and dy (x - mean) to b.
+struct ParameterGradients {
+  const float *dy, *x, *mean;
+
+  template <typename Lanes>
+  HWY_INLINE void operator()(const Lanes& part, Vector& a, Vector& b, std::int64_t i,
+                             std::int64_t c) const {
+    const Vector g = part.load(dy + i);
+    a = hn::Add(a, g);
+    b = hn::MulAdd(g, hn::Sub(part.load(x + i), part.load(mean + c)), b);
+  }
+};
+
+}  // namespace
+
+void batch_norm_statistics(float* mean, float* variance, const float* x, RowShape shape) {
+  const LongRows rows(shape);
+  const std::int64_t channels = shape.channels;
+  std::vector<double> partial(2 * channels * rows.tasks());
+  const auto moments_of = [&](std::int64_t task) {
+    double* mine = partial.data() + task * 2 * channels;
+    return TaskMoments{mine, mine + channels};
+  };
+  parallel_for_rows(rows, [&](std::int64_t begin, std::int64_t end) {
+    task_moments(moments_of(begin / rows.task_rows), rows, x, begin, end);
+  });
+  // Chan, Golub, LeVeque 1983, eq. 1.5: moments of two sets give those of their union.
+  std::vector<double> all(2 * channels);
+  double seen = 0;
+  for (std::int64_t task = 0; task < rows.tasks(); ++task) {
+    const double count =
+        static_cast<double>(std::min(rows.task_rows, shape.rows - task * rows.task_rows));
+    const double share = count / (seen + count), weight = seen * share;
+    const TaskMoments more = moments_of(task);
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const double distance = more.mean[c] - all[c];
+      all[c] += distance * share;
+      all[channels + c] += more.squares[c] + distance * distance * weight;
+    }
+    seen += count;
+  }
+  for (std::int64_t c = 0; c < channels; ++c) {
+    mean[c] = static_cast<float>(all[c]);
+    variance[c] = static_cast<float>(all[channels + c] / seen);
+  }
+}
+
+void batch_norm(float* y, const float* x, const float* mean, const float* variance,
+                const float* gamma, const float* beta, double epsilon, Activation activation,
+                RowShape shape) {
+  const auto with = [=](const auto& activate) {
+    normalise(y, x, mean, variance, gamma, beta, epsilon, shape, activate);
+  };
+  switch (activation) {
+    case Activation::relu:
+      return with([](Vector v) HWY_ATTR { return hn::Max(v, hn::Zero(Floats())); });
+    case Activation::relu6:
+      return with([](Vector v) HWY_ATTR {
+        return hn::Min(hn::Max(v, hn::Zero(Floats())), hn::Set(Floats(), 6.0f));
+      });
+    default:
+      return with([](Vector v) HWY_ATTR { return v; });
+  }
+}
+
+// dx = γ/σ (dy - (Σdy + (x - mean)/σ · dgamma) / rows), as a·dy + b·(x - mean) + c.
+void batch_norm_backward(float* dx, float* dgamma, float* dbeta, const float* dy, const float* x,
+                         const float* mean, const float* variance, const float* gamma,
+                         double epsilon, RowShape shape) {
+  const LongRows rows(shape);
+  const double count = static_cast<double>(shape.rows);
+  const std::vector<double> inverse = inverse_deviation(variance, epsilon, shape.channels);
+  const RepeatedParameters means(rows, [=](std::int64_t c) { return mean[c]; });
+  std::vector<double> sum(shape.channels), product(shape.channels);
+  sum_rows(rows, sum.data(), product.data(), ParameterGradients{dy, x, means.data()});
+  for (std::int64_t c = 0; c < shape.channels; ++c) {
+    dbeta[c] = static_cast<float>(sum[c]);
+    dgamma[c] = static_cast<float>(product[c] * inverse[c]);
+  }
+  const auto factor = [&](std::int64_t c) { return gamma[c] * inverse[c]; };
+  const RepeatedParameters of_dy(rows,
+                                 [&](std::int64_t c) { return static_cast<float>(factor(c)); });
+  const RepeatedParameters of_x(rows, [&](std::int64_t c) {
+    return static_cast<float>(-factor(c) * inverse[c] * inverse[c] * product[c] / count);
+  });
+  const RepeatedParameters constant(
+      rows, [&](std::int64_t c) { return static_cast<float>(-factor(c) * sum[c] / count); });
+  const float *m = means.data(), *a = of_dy.data(), *b = of_x.data(), *k = constant.data();
+  parallel_for_rows(rows, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for_row_vectors(
+        rows, begin, end, [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
+          const Vector centred = hn::Sub(part.load(x + i), part.load(m + c));
+          const Vector through = hn::MulAdd(centred, part.load(b + c), part.load(k + c));
+          part.store(hn::MulAdd(part.load(a + c), part.load(dy + i), through), dx + i);
+        });
+  });
+}
+
+void batch_norm_frozen_backward(float* dx, float* dgamma, float* dbeta, const float* dy,
+                                const float* x, const float* mean, const float* variance,
+                                const float* gamma, double epsilon, RowShape shape) {
+  const LongRows rows(shape);
+  const std::vector<double> inverse = inverse_deviation(variance, epsilon, shape.channels);
+  const RepeatedParameters means(rows, [=](std::int64_t c) { return mean[c]; });
+  const RepeatedParameters scales(
+      rows, [&](std::int64_t c) { return static_cast<float>(gamma[c] * inverse[c]); });
+  std::vector<double> sum(shape.channels), product(shape.channels);
+  sum_rows(rows, sum.data(), product.data(), ParameterGradients{dy, x, means.data()});
+  for (std::int64_t c = 0; c < shape.channels; ++c) {
+    dbeta[c] = static_cast<float>(sum[c]);
+    dgamma[c] = static_cast<float>(product[c] * inverse[c]);
+  }
+  const float* s = scales.data();
+  parallel_for_rows(rows, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for_row_vectors(rows, begin, end,
+                    [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
+                      part.store(hn::Mul(part.load(dy + i), part.load(s + c)), dx + i);
+                    });
+  });
 }
 
 }  // namespace kernels::HWY_NAMESPACE

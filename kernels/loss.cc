@@ -1,31 +1,184 @@
-#include "kernels/table.h"
-
+// Softmax and losses on logits[rows, classes] over Highway vectors. Exponents are taken of
+// non-positive numbers only, so nothing overflows; sums over rows are in double, in order of tasks.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/loss.cc"
 #include <hwy/foreach_target.h>
-#include <hwy/highway.h>
+
+#include <cmath>
+#include <limits>
+
+#include "hwy/contrib/math/math-inl.h"
+#include "kernels/simd-inl.h"
+#include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
+namespace {
 
-using T = float;
-void softmax(T* y, const T* x, RowShape shape) { ref::table<float>().softmax(y, x, shape); }
-void softmax_backward(T* dx, const T* dy, const T* y, RowShape shape) {
-  ref::table<float>().softmax_backward(dx, dy, y, shape);
+// Exponentials and logarithms cost about ten times a copy.
+constexpr std::int64_t loss_task_numbers = task_numbers / 8;
+
+HWY_INLINE float lane_sum(Vector v) { return hn::GetLane(hn::SumOfLanes(Floats(), v)); }
+
+HWY_INLINE float row_maximum(const float* x, std::int64_t count) {
+  const Vector lowest = hn::Set(Floats(), -std::numeric_limits<float>::infinity());
+  Vector maximum = lowest;
+  for_vectors(count, [&](const auto& part, std::int64_t i) HWY_ATTR {
+    maximum = hn::Max(maximum, part.keep(part.load(x + i), lowest));
+  });
+  return hn::GetLane(hn::MaxOfLanes(Floats(), maximum));
 }
-void softmax_cross_entropy(T* loss, const T* logits, const T* targets, RowShape shape) {
-  ref::table<float>().softmax_cross_entropy(loss, logits, targets, shape);
+
+// y = exp(x - maximum); the sum of y. y may be x.
+HWY_INLINE float row_exponentials(float* y, const float* x, float maximum, std::int64_t count) {
+  const Floats d;
+  Vector sum = hn::Zero(d);
+  for_vectors(count, [&](const auto& part, std::int64_t i) HWY_ATTR {
+    const Vector e = hn::Exp(d, hn::Sub(part.load(x + i), hn::Set(d, maximum)));
+    part.store(e, y + i);
+    sum = hn::Add(sum, part.keep(e, hn::Zero(d)));
+  });
+  return lane_sum(sum);
 }
-void softmax_cross_entropy_backward(T* dlogits, const T* dloss, const T* logits, const T* targets,
-                                    RowShape shape) {
-  ref::table<float>().softmax_cross_entropy_backward(dlogits, dloss, logits, targets, shape);
+
+HWY_INLINE void softmax_row(float* y, const float* x, std::int64_t count) {
+  const Floats d;
+  const float sum = row_exponentials(y, x, row_maximum(x, count), count);
+  for_vectors(count, [&](const auto& part, std::int64_t i) HWY_ATTR {
+    part.store(hn::Div(part.load(y + i), hn::Set(d, sum)), y + i);
+  });
 }
-void binary_cross_entropy(T* loss, const T* logits, const T* targets, RowShape shape) {
-  ref::table<float>().binary_cross_entropy(loss, logits, targets, shape);
+
+HWY_INLINE float dot(const float* a, const float* b, std::int64_t count) {
+  Vector sum = hn::Zero(Floats());
+  for_vectors(count, [&](const auto& part, std::int64_t i)
+                         HWY_ATTR { sum = hn::MulAdd(part.load(a + i), part.load(b + i), sum); });
+  return lane_sum(sum);
 }
-void binary_cross_entropy_backward(T* dlogits, const T* dloss, const T* logits, const T* targets,
-                                   RowShape shape) {
-  ref::table<float>().binary_cross_entropy_backward(dlogits, dloss, logits, targets, shape);
+
+HWY_INLINE float row_sum(const float* x, std::int64_t count) {
+  Vector sum = hn::Zero(Floats());
+  for_vectors(count, [&](const auto& part, std::int64_t i)
+                         HWY_ATTR { sum = hn::Add(sum, part.load(x + i)); });
+  return lane_sum(sum);
+}
+
+// Σ targets · (log Σexp(x - maximum) - (x - maximum)); e: room for a row.
+HWY_INLINE float row_cross_entropy(float* e, const float* x, const float* targets,
+                                   std::int64_t count) {
+  const Floats d;
+  const float maximum = row_maximum(x, count);
+  const float log_sum = std::log(row_exponentials(e, x, maximum, count));
+  Vector sum = hn::Zero(d);
+  for_vectors(count, [&](const auto& part, std::int64_t i) HWY_ATTR {
+    const Vector below = hn::Sub(part.load(x + i), hn::Set(d, maximum));
+    sum = hn::MulAdd(part.load(targets + i), hn::Sub(hn::Set(d, log_sum), below), sum);
+  });
+  return lane_sum(sum);
+}
+
+std::int64_t rows_in_task(RowShape s) {
+  return std::max<std::int64_t>(1, loss_task_numbers / std::max<std::int64_t>(1, s.channels));
+}
+
+// Σ of body(begin, end) over tasks, added in order.
+template <typename Body>
+double sum_of_tasks(std::int64_t count, std::int64_t grain, const Body& body) {
+  std::vector<double> partial((count + grain - 1) / grain);
+  parallel_for_range(count, grain, [&](std::int64_t begin, std::int64_t end) {
+    partial[begin / grain] = body(begin, end);
+  });
+  return std::accumulate(partial.begin(), partial.end(), 0.0);
+}
+
+}  // namespace
+
+void softmax(float* y, const float* x, RowShape s) {
+  parallel_for_range(s.rows, rows_in_task(s), [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for (std::int64_t r = begin; r < end; ++r)
+      softmax_row(y + r * s.channels, x + r * s.channels, s.channels);
+  });
+}
+
+void softmax_backward(float* dx, const float* dy, const float* y, RowShape s) {
+  parallel_for_range(s.rows, rows_in_task(s), [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const std::int64_t row = r * s.channels;
+      const Vector mean = hn::Set(Floats(), dot(dy + row, y + row, s.channels));
+      for_vectors(s.channels, [=](const auto& part, std::int64_t c) HWY_ATTR {
+        const std::int64_t i = row + c;
+        part.store(hn::Mul(part.load(y + i), hn::Sub(part.load(dy + i), mean)), dx + i);
+      });
+    }
+  });
+}
+
+void softmax_cross_entropy(float* loss, const float* logits, const float* targets, RowShape s) {
+  const double sum =
+      sum_of_tasks(s.rows, rows_in_task(s), [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
+        std::vector<float> row(s.channels);
+        double total = 0;
+        for (std::int64_t r = begin; r < end; ++r)
+          total += static_cast<double>(row_cross_entropy(row.data(), logits + r * s.channels,
+                                                         targets + r * s.channels, s.channels));
+        return total;
+      });
+  loss[0] = static_cast<float>(sum / static_cast<double>(s.rows));
+}
+
+void softmax_cross_entropy_backward(float* dlogits, const float* dloss, const float* logits,
+                                    const float* targets, RowShape s) {
+  const float factor = dloss[0] / static_cast<float>(s.rows);
+  parallel_for_range(s.rows, rows_in_task(s), [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for (std::int64_t r = begin; r < end; ++r) {
+      const std::int64_t row = r * s.channels;
+      softmax_row(dlogits + row, logits + row, s.channels);
+      const Vector weight = hn::Set(Floats(), row_sum(targets + row, s.channels));
+      for_vectors(s.channels, [=](const auto& part, std::int64_t c) HWY_ATTR {
+        const std::int64_t i = row + c;
+        const Vector wanted = part.load(targets + i);
+        const Vector gradient = hn::MulSub(weight, part.load(dlogits + i), wanted);
+        part.store(hn::Mul(hn::Set(Floats(), factor), gradient), dlogits + i);
+      });
+    }
+  });
+}
+
+// max(z, 0) - z·target + log(1 + exp(-|z|)) for each output.
+void binary_cross_entropy(float* loss, const float* logits, const float* targets, RowShape s) {
+  const std::int64_t count = s.rows * s.channels;
+  const double sum =
+      sum_of_tasks(count, loss_task_numbers, [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
+        const Floats d;
+        Vector total = hn::Zero(d);
+        for_vectors(end - begin, [&](const auto& part, std::int64_t i) HWY_ATTR {
+          const Vector z = part.load(logits + begin + i);
+          const Vector linear =
+              hn::NegMulAdd(z, part.load(targets + begin + i), hn::Max(z, hn::Zero(d)));
+          const Vector curved = hn::Log1p(d, hn::Exp(d, hn::Neg(hn::Abs(z))));
+          total = hn::Add(total, part.keep(hn::Add(linear, curved), hn::Zero(d)));
+        });
+        return static_cast<double>(lane_sum(total));
+      });
+  loss[0] = static_cast<float>(sum / static_cast<double>(count));
+}
+
+void binary_cross_entropy_backward(float* dlogits, const float* dloss, const float* logits,
+                                   const float* targets, RowShape s) {
+  const std::int64_t count = s.rows * s.channels;
+  const float factor = dloss[0] / static_cast<float>(count);
+  parallel_for_range(count, loss_task_numbers, [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    const Floats d;
+    for_vectors(end - begin, [=](const auto& part, std::int64_t offset) HWY_ATTR {
+      const std::int64_t i = begin + offset;
+      const Vector z = part.load(logits + i), one = hn::Set(d, 1.0f);
+      const Vector e = hn::Exp(d, hn::Neg(hn::Abs(z)));
+      const Vector numerator = hn::IfThenElse(hn::Ge(z, hn::Zero(d)), one, e);
+      const Vector sigmoid = hn::Div(numerator, hn::Add(one, e));
+      const Vector gradient = hn::Sub(sigmoid, part.load(targets + i));
+      part.store(hn::Mul(hn::Set(d, factor), gradient), dlogits + i);
+    });
+  });
 }
 
 }  // namespace kernels::HWY_NAMESPACE

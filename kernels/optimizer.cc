@@ -1,19 +1,53 @@
-#include "kernels/table.h"
-
+// Optimiser steps over Highway vectors. The formulas are those of ref/optimizer.h.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/optimizer.cc"
 #include <hwy/foreach_target.h>
-#include <hwy/highway.h>
+
+#include <cmath>
+
+#include "kernels/simd-inl.h"
+#include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
 
-using T = float;
-void adam(T* parameter, T* m, T* v, const T* gradient, AdamStep step, std::int64_t count) {
-  ref::table<float>().adam(parameter, m, v, gradient, step, count);
+void adam(float* parameter, float* m, float* v, const float* gradient, AdamStep step,
+          std::int64_t count) {
+  const double t = static_cast<double>(step.t);
+  const float beta1 = static_cast<float>(step.beta1), beta2 = static_cast<float>(step.beta2);
+  const float rate = static_cast<float>(step.learning_rate / (1 - std::pow(step.beta1, t)));
+  const float unbias = static_cast<float>(1 / (1 - std::pow(step.beta2, t)));
+  const float epsilon = static_cast<float>(step.epsilon);
+  parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
+    const Floats d;
+    const Vector g = part.load(gradient + i);
+    const Vector gg = hn::Mul(g, g);
+    const Vector new_m =
+        hn::MulAdd(hn::Set(d, beta1), part.load(m + i), hn::Mul(hn::Set(d, 1 - beta1), g));
+    const Vector new_v =
+        hn::MulAdd(hn::Set(d, beta2), part.load(v + i), hn::Mul(hn::Set(d, 1 - beta2), gg));
+    const Vector root = hn::Sqrt(hn::Mul(new_v, hn::Set(d, unbias)));
+    const Vector change =
+        hn::Div(hn::Mul(hn::Set(d, rate), new_m), hn::Add(root, hn::Set(d, epsilon)));
+    part.store(new_m, m + i);
+    part.store(new_v, v + i);
+    part.store(hn::Sub(part.load(parameter + i), change), parameter + i);
+  });
 }
-void sgd(T* parameter, T* velocity, const T* gradient, SgdStep step, std::int64_t count) {
-  ref::table<float>().sgd(parameter, velocity, gradient, step, count);
+
+void sgd(float* parameter, float* velocity, const float* gradient, SgdStep step,
+         std::int64_t count) {
+  const float momentum = static_cast<float>(step.momentum);
+  const float weight_decay = static_cast<float>(step.weight_decay);
+  const float rate = static_cast<float>(step.learning_rate);
+  parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
+    const Floats d;
+    const Vector p = part.load(parameter + i);
+    const Vector pull = hn::MulAdd(hn::Set(d, weight_decay), p, part.load(gradient + i));
+    const Vector v = hn::MulAdd(hn::Set(d, momentum), part.load(velocity + i), pull);
+    part.store(v, velocity + i);
+    part.store(hn::NegMulAdd(hn::Set(d, rate), v, p), parameter + i);
+  });
 }
 
 }  // namespace kernels::HWY_NAMESPACE

@@ -1,0 +1,263 @@
+// Whole vectors, the rest, and rows of channels: what the memory-bound families share. Compiled
+// once for each vector target, like the files that include it.
+//
+// The rest of an array goes through the same vector instructions as the bulk, so a number does not
+// depend on where an array is cut.
+#if defined(KERNELS_SIMD_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef KERNELS_SIMD_INL_H
+#undef KERNELS_SIMD_INL_H
+#else
+#define KERNELS_SIMD_INL_H
+#endif
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "kernels/parallel.h"
+#include "kernels/shapes.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace kernels::HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using Floats = hn::ScalableTag<float>;
+using Vector = hn::Vec<Floats>;
+
+HWY_INLINE std::int64_t lanes() { return static_cast<std::int64_t>(hn::Lanes(Floats())); }
+
+// A whole vector of an array.
+struct Whole {
+  HWY_INLINE Vector load(const float* p) const { return hn::LoadU(Floats(), p); }
+  HWY_INLINE void store(Vector v, float* p) const { hn::StoreU(v, Floats(), p); }
+  HWY_INLINE Vector keep(Vector v, Vector) const { return v; }
+};
+
+// The first `count` lanes of a vector, 0 < count < lanes(); no other memory is touched. Lanes
+// behind are zero.
+class Part {
+ public:
+  explicit HWY_INLINE Part(std::int64_t count) : count_(static_cast<std::size_t>(count)) {}
+
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+  HWY_INLINE Vector load(const float* p) const { return hn::MaskedLoad(mask(), Floats(), p); }
+  HWY_INLINE void store(Vector v, float* p) const { hn::BlendedStore(v, mask(), Floats(), p); }
+#else
+  HWY_INLINE Vector load(const float* p) const {
+    HWY_ALIGN float lanes[hn::MaxLanes(Floats())] = {};
+    std::memcpy(lanes, p, count_ * sizeof(float));
+    return hn::Load(Floats(), lanes);
+  }
+  HWY_INLINE void store(Vector v, float* p) const {
+    HWY_ALIGN float lanes[hn::MaxLanes(Floats())];
+    hn::Store(v, Floats(), lanes);
+    std::memcpy(p, lanes, count_ * sizeof(float));
+  }
+#endif
+  // v in the first lanes, `otherwise` behind.
+  HWY_INLINE Vector keep(Vector v, Vector otherwise) const {
+    return hn::IfThenElse(mask(), v, otherwise);
+  }
+
+ private:
+  HWY_INLINE hn::Mask<Floats> mask() const { return hn::FirstN(Floats(), count_); }
+
+  std::size_t count_;
+};
+
+// body(lanes, i) for i = 0, N, 2N … below count, where `lanes` is Whole or Part.
+template <typename Body>
+HWY_INLINE void for_vectors(std::int64_t count, const Body& body) {
+  const std::int64_t n = lanes();
+  std::int64_t i = 0;
+  for (; i + n <= count; i += n) body(Whole(), i);
+  if (i < count) body(Part(count - i), i);
+}
+
+// Numbers of one array in a task: its operands stay in the second-level cache for a second pass.
+constexpr std::int64_t task_numbers = 32768;
+
+// for_vectors over [0, count) on all threads.
+template <typename Body>
+void parallel_for_vectors(std::int64_t count, const Body& body) {
+  parallel_for_range(count, task_numbers, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for_vectors(end - begin,
+                [&](const auto& part, std::int64_t i) HWY_ATTR { body(part, begin + i); });
+  });
+}
+
+// Rows of few channels are taken `repeat` at a time as one long row that is a whole number of
+// vectors: 24 channels fill three AVX-512 vectors with two rows. Parameters of channels are
+// repeated to match.
+struct LongRows {
+  explicit LongRows(RowShape s) : channels(s.channels), rows(s.rows) {
+    constexpr std::int64_t few = 256;
+    if (channels > 0 && channels < few) repeat = lanes() / std::gcd(lanes(), channels);
+    length = channels * repeat;
+    const std::int64_t fitting = task_numbers / std::max<std::int64_t>(length, 1);
+    task_rows = repeat * std::max<std::int64_t>(fitting, 1);
+  }
+
+  std::int64_t tasks() const { return (rows + task_rows - 1) / task_rows; }
+
+  std::int64_t channels, rows;
+  std::int64_t repeat = 1;
+  std::int64_t length;     // numbers in a long row
+  std::int64_t task_rows;  // rows in a task, a multiple of `repeat`
+};
+
+// body(begin, end): rows of one task, on all threads.
+template <typename Body>
+void parallel_for_rows(const LongRows& shape, const Body& body) {
+  parallel_for_range(shape.rows, shape.task_rows, body);
+}
+
+// Numbers for each channel, repeated to the length of a long row.
+class RepeatedParameters {
+ public:
+  template <typename Value>
+  RepeatedParameters(const LongRows& shape, const Value& value) : values_(shape.length) {
+    for (std::int64_t c = 0; c < shape.channels; ++c) values_[c] = value(c);
+    for (std::int64_t i = shape.channels; i < shape.length; ++i)
+      values_[i] = values_[i - shape.channels];
+  }
+
+  const float* data() const { return values_.data(); }
+
+ private:
+  std::vector<float> values_;
+};
+
+// body(lanes, i, c) for every vector of rows [begin, end): i is its index in the array, c in a long
+// row.
+template <typename Body>
+HWY_INLINE void for_row_vectors(const LongRows& shape, std::int64_t begin, std::int64_t end,
+                                const Body& body) {
+  const std::int64_t last = end * shape.channels;
+  for (std::int64_t row = begin * shape.channels; row < last; row += shape.length)
+    for_vectors(std::min(shape.length, last - row),
+                [&](const auto& part, std::int64_t c) HWY_ATTR { body(part, row + c, c); });
+}
+
+// One column of vectors, `rows` long rows down. step(lanes, sum, sum2, i, c) adds the numbers at i.
+template <typename Lanes, typename Step>
+HWY_INLINE void sum_column(const Lanes& part, std::int64_t rows, std::int64_t length,
+                           std::int64_t c, float* sums, float* sums2, const Step& step) {
+  Vector a = hn::Zero(Floats()), b = a;
+  for (std::int64_t r = 0; r < rows; ++r) step(part, a, b, r * length + c, c);
+  part.store(a, sums + c);
+  part.store(b, sums2 + c);
+}
+
+// Four columns at a time, for four independent chains of additions.
+template <typename Step>
+HWY_INLINE std::int64_t sum_four_columns(std::int64_t rows, std::int64_t length, std::int64_t c,
+                                         float* sums, float* sums2, const Step& step) {
+  const Whole whole;
+  const std::int64_t n = lanes();
+  for (; c + 4 * n <= length; c += 4 * n) {
+    Vector a0 = hn::Zero(Floats()), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const std::int64_t i = r * length + c;
+      step(whole, a0, b0, i, c);
+      step(whole, a1, b1, i + n, c + n);
+      step(whole, a2, b2, i + 2 * n, c + 2 * n);
+      step(whole, a3, b3, i + 3 * n, c + 3 * n);
+    }
+    whole.store(a0, sums + c), whole.store(b0, sums2 + c);
+    whole.store(a1, sums + c + n), whole.store(b1, sums2 + c + n);
+    whole.store(a2, sums + c + 2 * n), whole.store(b2, sums2 + c + 2 * n);
+    whole.store(a3, sums + c + 3 * n), whole.store(b3, sums2 + c + 3 * n);
+  }
+  return c;
+}
+
+// Two sums for each of `length` columns over whole long rows.
+template <typename Step>
+HWY_INLINE void sum_columns(std::int64_t rows, std::int64_t length, float* sums, float* sums2,
+                            const Step& step) {
+  const std::int64_t done = sum_four_columns(rows, length, 0, sums, sums2, step);
+  for_vectors(length - done, [&](const auto& part, std::int64_t c) HWY_ATTR {
+    sum_column(part, rows, length, done + c, sums, sums2, step);
+  });
+}
+
+// Two sums for each channel over some rows of one task.
+class ChannelSums {
+ public:
+  explicit ChannelSums(const LongRows& shape)
+      : sum(shape.channels), sum2(shape.channels), shape_(shape), long_(2 * shape.length) {}
+
+  // step(lanes, sum, sum2, i, c): as in sum_column, i counted from row `begin`. Rows that do not
+  // fill a long row come last.
+  template <typename Step>
+  HWY_INLINE void add_up(std::int64_t begin, std::int64_t end, const Step& step) {
+    const std::int64_t whole = (end - begin) / shape_.repeat;
+    float* sums = long_.data();
+    float* sums2 = sums + shape_.length;
+    std::fill(sum.begin(), sum.end(), 0.0);
+    std::fill(sum2.begin(), sum2.end(), 0.0);
+    sum_columns(whole, shape_.length, sums, sums2, step);
+    fold(shape_.length, sums, sums2);
+    const std::int64_t rest = (end - begin) * shape_.channels - whole * shape_.length;
+    const std::int64_t first = whole * shape_.length;
+    for_vectors(rest, [&](const auto& part, std::int64_t c) HWY_ATTR {
+      Vector a = hn::Zero(Floats()), b = a;
+      step(part, a, b, first + c, c);
+      part.store(a, sums + c);
+      part.store(b, sums2 + c);
+    });
+    fold(rest, sums, sums2);
+  }
+
+  std::vector<double> sum, sum2;
+
+ private:
+  // Adds columns to the channels that they repeat.
+  void fold(std::int64_t length, const float* sums, const float* sums2) {
+    for (std::int64_t begin = 0; begin < length; begin += shape_.channels)
+      for (std::int64_t c = 0; c < shape_.channels; ++c) {
+        sum[c] += static_cast<double>(sums[begin + c]);
+        sum2[c] += static_cast<double>(sums2[begin + c]);
+      }
+  }
+
+  const LongRows& shape_;
+  std::vector<float> long_;
+};
+
+// The sums of all rows: tasks in parallel, their sums added in order of tasks. step as in
+// ChannelSums, but i counts from the first row of all.
+template <typename Step>
+void sum_rows(const LongRows& shape, double* sum, double* sum2, const Step& step) {
+  const std::int64_t channels = shape.channels;
+  std::vector<double> partial(2 * channels * shape.tasks());
+  parallel_for_rows(shape, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    ChannelSums sums(shape);
+    const std::int64_t first = begin * channels;
+    sums.add_up(begin, end,
+                [&](const auto& part, Vector& a, Vector& b, std::int64_t i, std::int64_t c)
+                    HWY_ATTR { step(part, a, b, first + i, c); });
+    double* mine = partial.data() + begin / shape.task_rows * 2 * channels;
+    std::copy(sums.sum.begin(), sums.sum.end(), mine);
+    std::copy(sums.sum2.begin(), sums.sum2.end(), mine + channels);
+  });
+  std::fill_n(sum, channels, 0.0);
+  std::fill_n(sum2, channels, 0.0);
+  for (std::int64_t task = 0; task < shape.tasks(); ++task)
+    for (std::int64_t c = 0; c < channels; ++c) {
+      sum[c] += partial[task * 2 * channels + c];
+      sum2[c] += partial[(task * 2 + 1) * channels + c];
+    }
+}
+
+}  // namespace
+}  // namespace kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // KERNELS_SIMD_INL_H
