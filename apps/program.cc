@@ -14,7 +14,7 @@
 namespace apps {
 namespace {
 
-enum ExitCode { kDone = 0, kFailure = 1, kBadInput = 2 };
+enum ExitCode { done = 0, failure = 1, bad_input = 2 };
 
 std::string with_hint(const std::string& message, const std::string& hint) {
   return hint.empty() ? message : message + " (" + hint + ")";
@@ -40,21 +40,21 @@ int run_body(int argc, char** argv, const std::function<int(int, char**)>& body)
   try {
     return body(argc, argv);
   } catch (const CLI::Success&) {
-    return kDone;
+    return done;
   } catch (const CLI::ParseError& error) {
-    return report(kBadInput, with_hint(error.what(), see_help(program_name(argc, argv))));
+    return report(bad_input, with_hint(error.what(), see_help(program_name(argc, argv))));
   } catch (const WorkError& error) {
-    return report(kFailure, error.what());
+    return report(failure, error.what());
   } catch (const std::invalid_argument& error) {
-    return report(kBadInput, error.what());
+    return report(bad_input, error.what());
   } catch (const std::runtime_error& error) {
-    return report(kBadInput, error.what());
+    return report(bad_input, error.what());
   } catch (const std::bad_alloc&) {
-    return report(kFailure, "not enough memory");
+    return report(failure, "not enough memory");
   } catch (const std::exception& error) {
-    return report(kFailure, std::string("internal: ") + error.what());
+    return report(failure, std::string("internal: ") + error.what());
   } catch (...) {
-    return report(kFailure, "internal: an exception of unknown type");
+    return report(failure, "internal: an exception of unknown type");
   }
 }
 
@@ -69,9 +69,9 @@ int check_standard_output(int code) {
   errno = 0;
   std::cout.flush();
   std::fflush(stdout);
-  if (std::ferror(stdout) == 0 || code != kDone || reader_left()) return code;
+  if (std::ferror(stdout) == 0 || code != done || reader_left()) return code;
   const std::string reason = errno != 0 ? std::string(": ") + std::strerror(errno) : "";
-  return report(kFailure, "cannot write to standard output" + reason);
+  return report(failure, "cannot write to standard output" + reason);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ struct FakeTerminal {
   }
 };
 
-const apps::Figures kFigures{{"loss", 0.1234}, {"accuracy", 0.98764}};
+const apps::Figures two_figures{{"loss", 0.1234}, {"accuracy", 0.98764}};
 
 }  // namespace
 
@@ -34,7 +34,7 @@ TEST_CASE("durations") {
 }
 
 TEST_CASE("the line shrinks to the width") {
-  const auto line = [](int width) { return apps::progress_line(12, 35, kFigures, 83, width); };
+  const auto line = [](int width) { return apps::progress_line(12, 35, two_figures, 83, width); };
   CHECK(line(70) == " 12/35 [=====>..........] 34%  loss 0.1234  accuracy 0.9876  1:23 left");
   CHECK(line(200) ==
         " 12/35 [==========>...................] 34%  loss 0.1234  accuracy 0.9876  1:23 left");
@@ -58,10 +58,10 @@ TEST_CASE("a terminal sees at most ten drawings a second, and the line at the en
 
   terminal.written.clear();
   terminal.time += 0.05;
-  bar.update(1, kFigures);
+  bar.update(1, two_figures);
   CHECK(terminal.written.empty());
   terminal.time += 1.95;
-  bar.update(2, kFigures);
+  bar.update(2, two_figures);
   CHECK(terminal.written.find(" 2/10 [") != std::string::npos);
   CHECK(terminal.written.find("accuracy 0.9876  0:08 left") != std::string::npos);
   CHECK(terminal.written.size() <= 79 + 4);
@@ -79,9 +79,9 @@ TEST_CASE("elsewhere only the line at the end is written") {
   FakeTerminal log;
   {
     apps::ProgressBar bar(10, log.output(false));
-    bar.update(5, kFigures);
+    bar.update(5, two_figures);
     log.time += 10;
-    bar.update(9, kFigures);
+    bar.update(9, two_figures);
     CHECK(log.written.empty());
     bar.finish("Epoch 1/20");
   }
