@@ -1,3 +1,11 @@
+// Full convolutions, NHWC with HWIO weights, as matrix products whose a is read in place: the
+// positions that one kernel row covers follow each other in memory. Where there is padding, a task
+// first copies its strip of input rows between zeros.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/parallel.h"
+#include "kernels/scratch.h"
 #include "kernels/table.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -5,28 +13,139 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/gemm-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
 
-using T = float;
-void conv2d(T* y, const T* x, const T* w, const T* bias, Activation activation, ConvShape shape) {
-  ref::table<float>().conv2d(y, x, w, bias, activation, shape);
+void pack_gemm(float* packed, const float* b, GemmShape shape);
+
+namespace {
+
+// Multiply-adds that are worth a task of their own.
+constexpr std::int64_t kTaskWork = 1 << 20;
+constexpr std::int64_t kMostTasks = 64;
+
+struct Conv {
+  float* y;
+  const float* x;
+  const float* packed;
+  const float* bias;
+  Activation activation;
+  ConvShape shape;
+};
+
+// Input positions that `outputs` outputs in a line cover.
+std::int64_t span(std::int64_t outputs, int kernel, const ConvShape& s) {
+  return (outputs - 1) * s.stride + std::int64_t{kernel - 1} * s.dilation + 1;
 }
-void conv2d_backward_input(T* dx, const T* dy, const T* w, ConvShape shape) {
+
+// Input rows without a border to think of: first the row that output row rows.begin starts with.
+struct Strip {
+  const float* first;
+  std::ptrdiff_t pitch;  // from one row to the next
+};
+
+// Copies columns [left, left + width) of one input row, zeros where there are none.
+void copy_row(float* to, const float* row, std::int64_t left, std::int64_t width,
+              const ConvShape& s) {
+  const std::int64_t channels = s.in_channels;
+  const std::int64_t begin = std::clamp<std::int64_t>(-left, 0, width);
+  const std::int64_t end = std::clamp(s.in_width - left, begin, width);
+  std::fill(to, to + begin * channels, 0.0f);
+  std::memcpy(to + begin * channels, row + (left + begin) * channels,
+              static_cast<std::size_t>((end - begin) * channels) * sizeof(float));
+  std::fill(to + end * channels, to + width * channels, 0.0f);
+}
+
+Strip strip_of(const Conv& p, std::int64_t picture, Range rows) {
+  const ConvShape& s = p.shape;
+  const std::int64_t top = rows.begin * s.stride - s.pad_top;
+  const std::int64_t height = span(rows.end - rows.begin, s.kernel_height, s);
+  const std::int64_t width = span(s.out_width, s.kernel_width, s);
+  const std::int64_t pitch = s.in_width * s.in_channels;
+  const float* x = p.x + picture * s.in_height * pitch;
+  const bool inside = top >= 0 && top + height <= s.in_height && s.pad_left <= 0 &&
+                      width - s.pad_left <= s.in_width;
+  if (inside) return {x + top * pitch - s.pad_left * s.in_channels, pitch};
+  float* copy = scratch(Scratch::task, height * width * s.in_channels);
+  for (std::int64_t i = 0; i < height; ++i) {
+    float* to = copy + i * width * s.in_channels;
+    if (top + i < 0 || top + i >= s.in_height)
+      std::fill(to, to + width * s.in_channels, 0.0f);
+    else
+      copy_row(to, x + (top + i) * pitch, -s.pad_left, width, s);
+  }
+  return {copy, width * s.in_channels};
+}
+
+// Output rows of one picture, columns of `panels`.
+void convolve(const Conv& p, std::int64_t picture, Range rows, Range panels) {
+  const ConvShape& s = p.shape;
+  const Strip strip = strip_of(p, picture, rows);
+  const bool whole_rows = s.dilation == 1;
+  const std::int64_t k = std::int64_t{s.kernel_height} * s.kernel_width * s.in_channels;
+  for (std::int64_t panel = panels.begin; panel < panels.end; ++panel)
+    for (std::int64_t oy = rows.begin; oy < rows.end; ++oy)
+      for_each_tile({0, s.out_width}, [&](std::int64_t ox, std::int64_t count) HWY_ATTR {
+        const std::int64_t column = panel * kPanel;
+        const std::int64_t row = (picture * s.out_height + oy) * s.out_width + ox;
+        const TileInput in = {.a = strip.first + (oy - rows.begin) * s.stride * strip.pitch +
+                                   ox * s.stride * s.in_channels,
+                              .a_stride = s.stride * s.in_channels,
+                              .b = p.packed + column * k,
+                              .b_stride = kPanel,
+                              .steps = whole_rows ? s.kernel_width * s.in_channels : s.in_channels,
+                              .segments = whole_rows ? 1 : s.kernel_width,
+                              .segment_step = s.dilation * s.in_channels,
+                              .groups = s.kernel_height,
+                              .group_step = s.dilation * strip.pitch};
+        run_tile<RowCursor>(count, in,
+                            {.c = p.y + row * s.out_channels + column,
+                             .c_stride = s.out_channels,
+                             .columns = std::min(kPanel, s.out_channels - column),
+                             .bias = p.bias ? p.bias + column : nullptr,
+                             .activation = p.activation});
+      });
+}
+
+// Output rows whose strip of input fills a quarter of the second-level cache at most.
+std::int64_t rows_in_cache(const ConvShape& s) {
+  const std::int64_t row_bytes =
+      span(s.out_width, s.kernel_width, s) * s.in_channels * std::int64_t{sizeof(float)};
+  const std::int64_t rows = cache_sizes().level2 / 4 / std::max<std::int64_t>(row_bytes, 1);
+  return std::max<std::int64_t>(1, (rows - s.kernel_height * s.dilation) / s.stride);
+}
+
+}  // namespace
+
+void conv2d(float* y, const float* x, const float* w, const float* bias, Activation activation,
+            ConvShape shape) {
+  const ConvShape& s = shape;
+  if (s.batch * s.out_height * s.out_width * s.out_channels <= 0) return;
+  const std::int64_t k = std::int64_t{s.kernel_height} * s.kernel_width * s.in_channels;
+  float* packed = scratch(Scratch::packed, packed_gemm_size(k, s.out_channels));
+  pack_gemm(packed, w, {.n = s.out_channels, .k = k});
+  const Conv p = {y, x, packed, bias, activation, s};
+  const std::int64_t panels = divide_up(s.out_channels, kPanel);
+  const std::int64_t work = s.batch * s.out_height * s.out_width * s.out_channels * k;
+  const std::int64_t wanted = std::clamp<std::int64_t>(work / kTaskWork, 1, kMostTasks);
+  const std::int64_t strips =
+      std::min(s.out_height,
+               std::max(divide_up(wanted, s.batch), divide_up(s.out_height, rows_in_cache(s))));
+  const std::int64_t blocks = std::min(panels, divide_up(wanted, strips * s.batch));
+  parallel_for(s.batch * strips * blocks, [&](std::int64_t task) HWY_ATTR {
+    const std::int64_t strip = task / blocks;
+    convolve(p, strip / strips, part(s.out_height, strips, strip % strips),
+             part(panels, blocks, task % blocks));
+  });
+}
+
+void conv2d_backward_input(float* dx, const float* dy, const float* w, ConvShape shape) {
   ref::table<float>().conv2d_backward_input(dx, dy, w, shape);
 }
-void conv2d_backward_weight(T* dw, const T* dy, const T* x, ConvShape shape) {
+void conv2d_backward_weight(float* dw, const float* dy, const float* x, ConvShape shape) {
   ref::table<float>().conv2d_backward_weight(dw, dy, x, shape);
-}
-void depthwise3x3(T* y, const T* x, const T* w, const T* bias, Activation activation,
-                  ConvShape shape) {
-  ref::table<float>().depthwise3x3(y, x, w, bias, activation, shape);
-}
-void depthwise3x3_backward_input(T* dx, const T* dy, const T* w, ConvShape shape) {
-  ref::table<float>().depthwise3x3_backward_input(dx, dy, w, shape);
-}
-void depthwise3x3_backward_weight(T* dw, const T* dy, const T* x, ConvShape shape) {
-  ref::table<float>().depthwise3x3_backward_weight(dw, dy, x, shape);
 }
 
 }  // namespace kernels::HWY_NAMESPACE

@@ -34,20 +34,17 @@ HWY_INLINE std::int64_t divide_up(std::int64_t count, std::int64_t by) {
   return (count + by - 1) / by;
 }
 
-// Row i of a, at step p of the inner product, is the number
-//   rows:    a[offsets[p / segment] + i · a_stride + p % segment]
-//   columns: a[i + p · a_stride]
-// The inner product is cut into segments where rows of a are not in one piece of memory.
-constexpr std::int64_t kNoOffset[1] = {0};
-
+// Row i of a begins at a + i · a_stride, or by columns: step p of a begins at a + p · a_stride.
+// The inner product runs over groups of segments of steps. Steps of a segment follow each other in
+// memory; segments begin segment_step apart, groups group_step apart. b has all steps in one piece.
 struct TileInput {
   const float* a;
   std::ptrdiff_t a_stride;
   const float* b;
   std::ptrdiff_t b_stride;  // from one step to the next
-  std::int64_t segment;     // steps in one segment
-  std::int64_t segments = 1;
-  const std::int64_t* offsets = kNoOffset;
+  std::int64_t steps;       // in one segment
+  std::int64_t segments = 1, segment_step = 0;
+  std::int64_t groups = 1, group_step = 0;
   // Last steps whose row of b ends where memory ends: they load the columns that exist, no more.
   // The steps before may load, and ignore, what follows the columns. One segment only.
   std::int64_t guarded = 0;
@@ -142,10 +139,10 @@ HWY_INLINE void multiply(Accumulators<kRows, kVectors>& sums, Cursor a, const fl
 template <int kRows, int kVectors, class Cursor>
 HWY_INLINE void multiply_guarded(Accumulators<kRows, kVectors>& sums, const TileInput& in,
                                  std::int64_t columns) {
-  const std::int64_t first = in.segment - in.guarded;
+  const std::int64_t first = in.steps - in.guarded;
   const float* HWY_RESTRICT b = in.b + first * in.b_stride;
   Cursor a(in.a + first * Cursor::step_length(in.a_stride), in.a_stride);
-  for (std::int64_t p = first; p < in.segment; ++p) {
+  for (std::int64_t p = first; p < in.steps; ++p) {
     Vector row[kVectors];
     HWY_UNROLL(4)
     for (int v = 0; v < kVectors - 1; ++v) row[v] = hn::LoadU(lanes, b + v * kLanes);
@@ -222,9 +219,11 @@ void tile(const TileInput& in, const TileOutput& out) {
   else
     begin<kRows, kVectors, false>(sums, out);
   const float* b = in.b;
-  for (std::int64_t s = 0; s < in.segments; ++s, b += in.segment * in.b_stride)
-    multiply<kRows, kVectors>(sums, Cursor<kRows>(in.a + in.offsets[s], in.a_stride), b,
-                              in.b_stride, in.segment - in.guarded);
+  for (std::int64_t g = 0; g < in.groups; ++g)
+    for (std::int64_t s = 0; s < in.segments; ++s, b += in.steps * in.b_stride)
+      multiply<kRows, kVectors>(
+          sums, Cursor<kRows>(in.a + g * in.group_step + s * in.segment_step, in.a_stride), b,
+          in.b_stride, in.steps - in.guarded);
   if (in.guarded > 0) multiply_guarded<kRows, kVectors, Cursor<kRows>>(sums, in, out.columns);
   if (whole)
     finish<kRows, kVectors, true>(sums, out);

@@ -74,7 +74,7 @@ void multiply_panel(const PackedProduct& p, Range rows, std::int64_t panel, Rang
                          .a_stride = s.k,
                          .b = p.packed + column * s.k + steps.begin * kPanel,
                          .b_stride = kPanel,
-                         .segment = steps.end - steps.begin},
+                         .steps = steps.end - steps.begin},
                         out);
   });
 }
@@ -155,7 +155,7 @@ void multiply_in_place(float* c, const float* a, const float* b, const GemmShape
                              .a_stride = s.k,
                              .b = b + column,
                              .b_stride = s.n,
-                             .segment = s.k,
+                             .steps = s.k,
                              .guarded = guarded_steps(columns, s)},
                             {.c = c + row * s.n + column,
                              .c_stride = s.n,
@@ -230,7 +230,7 @@ void multiply_transposed(float* c, const float* a, const float* b, const GemmSha
              .a_stride = s.m,
              .b = b + k * s.n + column,
              .b_stride = s.n,
-             .segment = run,
+             .steps = run,
              .guarded = guarded},
             {.c = to, .c_stride = s.n, .columns = columns, .residual = add ? to : nullptr});
       });

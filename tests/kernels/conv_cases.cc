@@ -41,6 +41,13 @@ ConvShape keras_shape(std::int64_t batch, std::int64_t size, std::int64_t in, st
           .pad_left = 0};
 }
 
+ConvShape dilated(ConvShape s, int dilation) {
+  s.dilation = dilation;
+  s.out_height = (s.in_height + 2 * s.pad_top - 2 * dilation - 1) / s.stride + 1;
+  s.out_width = (s.in_width + 2 * s.pad_left - 2 * dilation - 1) / s.stride + 1;
+  return s;
+}
+
 std::string label(const ConvShape& s) {
   return std::to_string(s.batch) + "x" + std::to_string(s.in_height) + "x" +
          std::to_string(s.in_width) + "x" + std::to_string(s.in_channels) + " to " +
@@ -49,15 +56,32 @@ std::string label(const ConvShape& s) {
 }
 
 std::vector<ConvShape> conv_shapes() {
-  return {conv_shape({1, 1, 1, 1, 1, 1, 1, 0}), conv_shape({2, 5, 4, 3, 5, 3, 1, 1}),
-          conv_shape({1, 7, 9, 3, 17, 3, 2, 1}), conv_shape({1, 6, 6, 16, 33, 1, 1, 0}),
-          keras_shape(2, 8, 3, 16)};
+  return {conv_shape({1, 1, 1, 1, 1, 1, 1, 0}),
+          conv_shape({2, 5, 4, 3, 5, 3, 1, 1}),
+          conv_shape({1, 7, 9, 3, 17, 3, 2, 1}),
+          conv_shape({1, 6, 6, 16, 33, 1, 1, 0}),
+          keras_shape(2, 8, 3, 16),
+          conv_shape({1, 19, 37, 3, 40, 3, 2, 1}),
+          conv_shape({2, 9, 31, 17, 9, 3, 1, 1}),
+          conv_shape({1, 7, 6, 2, 3, 5, 1, 2}),
+          conv_shape({1, 8, 8, 5, 6, 3, 1, 0}),
+          conv_shape({1, 7, 5, 4, 6, 1, 2, 0}),
+          dilated(conv_shape({1, 9, 8, 3, 5, 3, 1, 2}), 2)};
 }
 
 std::vector<ConvShape> depthwise_shapes() {
-  return {conv_shape({1, 1, 1, 1, 1, 3, 1, 1}), conv_shape({2, 5, 4, 3, 3, 3, 1, 1}),
-          conv_shape({1, 7, 9, 17, 17, 3, 2, 1}), conv_shape({1, 6, 6, 33, 33, 3, 1, 1}),
-          keras_shape(2, 8, 16, 16)};
+  return {conv_shape({1, 1, 1, 1, 1, 3, 1, 1}),
+          conv_shape({2, 5, 4, 3, 3, 3, 1, 1}),
+          conv_shape({1, 7, 9, 17, 17, 3, 2, 1}),
+          conv_shape({1, 6, 6, 33, 33, 3, 1, 1}),
+          keras_shape(2, 8, 16, 16),
+          conv_shape({1, 3, 31, 15, 15, 3, 1, 1}),
+          conv_shape({1, 6, 36, 34, 34, 3, 2, 1}),
+          conv_shape({2, 2, 2, 5, 5, 3, 1, 1}),
+          conv_shape({1, 7, 8, 4, 4, 3, 1, 0}),
+          conv_shape({1, 4, 3, 6, 6, 3, 1, 2}),
+          conv_shape({1, 7, 7, 3, 3, 3, 3, 1}),
+          dilated(conv_shape({1, 8, 7, 18, 18, 3, 1, 2}), 2)};
 }
 
 std::int64_t x_size(const ConvShape& s) {

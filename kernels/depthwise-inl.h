@@ -1,0 +1,106 @@
+// The inner loop of a depthwise 3×3 convolution: a few neighbouring output positions of one row,
+// for all channels. Every input vector that is loaded serves all the outputs it touches.
+// Included once for each target.
+#if defined(KERNELS_DEPTHWISE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef KERNELS_DEPTHWISE_INL_H_
+#undef KERNELS_DEPTHWISE_INL_H_
+#else
+#define KERNELS_DEPTHWISE_INL_H_
+#endif
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "kernels/vectors-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace kernels::HWY_NAMESPACE {
+
+// Outputs at once: as many sums as two multiply-add units of latency 4 need.
+constexpr int kDepthwiseOutputs = 8;
+
+struct DepthwiseInput {
+  const float* rows[3];  // where the first tap of the first output reads, one for each kernel row
+  int row_count;         // kernel rows that lie inside the picture
+  std::ptrdiff_t position_stride;
+  const float* weights;  // of the first of these kernel rows
+  std::ptrdiff_t tap_stride;
+  const float* bias;  // or null
+  Activation activation;
+};
+
+template <int kOutputs, int kStride, bool kWhole>
+HWY_INLINE void depthwise_vector(const DepthwiseInput& in, float* HWY_RESTRICT out,
+                                 std::ptrdiff_t out_stride, std::int64_t channel,
+                                 std::int64_t rest) {
+  Vector sums[kOutputs];
+  sums[0] = in.bias ? load_part<kWhole>(in.bias + channel, rest) : hn::Zero(lanes);
+  HWY_UNROLL(16)
+  for (int i = 1; i < kOutputs; ++i) sums[i] = sums[0];
+  const float* HWY_RESTRICT weights = in.weights + channel;
+  for (int row = 0; row < in.row_count; ++row, weights += 3 * in.tap_stride) {
+    const float* HWY_RESTRICT from = in.rows[row] + channel;
+    const Vector w[3] = {load_part<kWhole>(weights, rest),
+                         load_part<kWhole>(weights + in.tap_stride, rest),
+                         load_part<kWhole>(weights + 2 * in.tap_stride, rest)};
+    HWY_UNROLL(32)
+    for (int column = 0; column < (kOutputs - 1) * kStride + 3; ++column) {
+      const Vector x = load_part<kWhole>(from + column * in.position_stride, rest);
+      HWY_UNROLL(4)
+      for (int tap = 0; tap < 3; ++tap) {
+        const int output = (column - tap) / kStride;
+        if (column >= tap && (column - tap) % kStride == 0 && output < kOutputs)
+          sums[output] = hn::MulAdd(x, w[tap], sums[output]);
+      }
+    }
+  }
+  if (in.activation != Activation::none) {
+    const Clamp bounds = clamp_of(in.activation);
+    HWY_UNROLL(16)
+    for (int i = 0; i < kOutputs; ++i) sums[i] = clamp(sums[i], bounds);
+  }
+  HWY_UNROLL(16)
+  for (int i = 0; i < kOutputs; ++i)
+    store_part<kWhole>(sums[i], out + i * out_stride + channel, rest);
+}
+
+template <int kOutputs, int kStride>
+void depthwise_outputs(const DepthwiseInput& in, float* out, std::ptrdiff_t out_stride,
+                       std::int64_t channels) {
+  std::int64_t channel = 0;
+  for (; channel + kLanes <= channels; channel += kLanes)
+    depthwise_vector<kOutputs, kStride, true>(in, out, out_stride, channel, kLanes);
+  if (channel < channels)
+    depthwise_vector<kOutputs, kStride, false>(in, out, out_stride, channel, channels - channel);
+}
+
+using DepthwiseOutputs = void (*)(const DepthwiseInput&, float*, std::ptrdiff_t, std::int64_t);
+
+template <int kStride, int... kOutputs>
+constexpr std::array<DepthwiseOutputs, sizeof...(kOutputs)> depthwise_kernels(
+    std::integer_sequence<int, kOutputs...>) {
+  return {&depthwise_outputs<kOutputs + 1, kStride>...};
+}
+
+// `outputs` neighbours of one row, none of whose taps leaves the rows; in.rows are those of the
+// first. Stride 1 or 2.
+inline void depthwise_run(DepthwiseInput in, int stride, std::int64_t outputs, float* out,
+                          std::ptrdiff_t out_stride, std::int64_t channels) {
+  constexpr auto counts = std::make_integer_sequence<int, kDepthwiseOutputs>();
+  static constexpr auto stride1 = depthwise_kernels<1>(counts);
+  static constexpr auto stride2 = depthwise_kernels<2>(counts);
+  const auto& kernels = stride == 1 ? stride1 : stride2;
+  for (std::int64_t tiles = (outputs + kDepthwiseOutputs - 1) / kDepthwiseOutputs; tiles > 0;
+       --tiles) {
+    const std::int64_t count = outputs / tiles;
+    kernels[static_cast<std::size_t>(count - 1)](in, out, out_stride, channels);
+    for (const float*& row : in.rows) row += count * stride * in.position_stride;
+    out += count * out_stride;
+    outputs -= count;
+  }
+}
+
+}  // namespace kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif
