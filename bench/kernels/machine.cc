@@ -1,0 +1,92 @@
+#include "bench/kernels/machine.h"
+
+#include <chrono>
+#include <cstdint>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "bench/kernels/machine.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/parallel.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace bench::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Twelve chains hide the latency of four or five cycles at two a cycle; they differ, or the
+// compiler would merge them. Returns the operations done.
+double multiply_add(std::int64_t rounds, float* sink) {
+  const hn::ScalableTag<float> d;
+  const auto factor = hn::Set(d, 0.999f), addend = hn::Set(d, 1e-3f);
+  const auto start = [=](int chain) HWY_ATTR { return hn::Set(d, sink[chain]); };
+  auto a0 = start(0), a1 = start(1), a2 = start(2), a3 = start(3), a4 = start(4), a5 = start(5);
+  auto b0 = start(6), b1 = start(7), b2 = start(8), b3 = start(9), b4 = start(10), b5 = start(11);
+  for (std::int64_t round = 0; round < rounds; ++round) {
+    a0 = hn::MulAdd(a0, factor, addend), b0 = hn::MulAdd(b0, factor, addend);
+    a1 = hn::MulAdd(a1, factor, addend), b1 = hn::MulAdd(b1, factor, addend);
+    a2 = hn::MulAdd(a2, factor, addend), b2 = hn::MulAdd(b2, factor, addend);
+    a3 = hn::MulAdd(a3, factor, addend), b3 = hn::MulAdd(b3, factor, addend);
+    a4 = hn::MulAdd(a4, factor, addend), b4 = hn::MulAdd(b4, factor, addend);
+    a5 = hn::MulAdd(a5, factor, addend), b5 = hn::MulAdd(b5, factor, addend);
+  }
+  const auto a = hn::Add(hn::Add(hn::Add(a0, a1), hn::Add(a2, a3)), hn::Add(a4, a5));
+  const auto b = hn::Add(hn::Add(hn::Add(b0, b1), hn::Add(b2, b3)), hn::Add(b4, b5));
+  sink[0] += hn::GetLane(hn::Add(a, b));
+  return 12.0 * 2.0 * static_cast<double>(rounds) * static_cast<double>(hn::Lanes(d));
+}
+
+}  // namespace bench::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include <numeric>
+#include <vector>
+
+#include "kernels/table.h"
+
+namespace bench {
+HWY_EXPORT(multiply_add);
+
+namespace {
+
+template <typename Body>
+double best_seconds(const Body& body) {
+  double best = std::numeric_limits<double>::infinity();
+  for (int repeat = 0; repeat < 9; ++repeat) {
+    const auto start = std::chrono::steady_clock::now();
+    body();
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    best = taken.count() < best ? taken.count() : best;
+  }
+  return best;
+}
+
+}  // namespace
+
+double peak_gflops() {
+  constexpr std::int64_t rounds = 1'000'000;
+  const int threads = kernels::threads();
+  constexpr int apart = 64;  // floats: no two threads in one cache line
+  std::vector<float> sinks(threads * apart);
+  std::iota(sinks.begin(), sinks.end(), 0.0f);
+  std::vector<double> operations(threads);
+  const double seconds = best_seconds([&] {
+    kernels::parallel_for(threads, [&](std::int64_t thread) {
+      operations[thread] = HWY_DYNAMIC_DISPATCH(multiply_add)(rounds, &sinks[thread * apart]);
+    });
+  });
+  return operations[0] * threads / seconds / 1e9;
+}
+
+double peak_memory_gbs() {
+  constexpr std::int64_t count = 64'000'000;
+  std::vector<float> a(count), b(count, 1.0f), c(count, 2.0f);
+  const double seconds = best_seconds([&] { kernels::add(a.data(), b.data(), c.data(), count); });
+  return 3.0 * sizeof(float) * count / seconds / 1e9;
+}
+
+}  // namespace bench
+#endif  // HWY_ONCE
