@@ -1,0 +1,126 @@
+#include "vision/haar.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "vision/image.h"
+
+namespace {
+
+using Row = std::array<int, 5>;  // x, y, width, height, windows
+
+std::vector<Row> rows(const std::vector<vision::Detection>& found) {
+  std::vector<Row> result;
+  for (const vision::Detection& d : found) {
+    result.push_back({static_cast<int>(d.box.x), static_cast<int>(d.box.y),
+                      static_cast<int>(d.box.width), static_cast<int>(d.box.height),
+                      static_cast<int>(d.score)});
+  }
+  return result;
+}
+
+std::string cascade_path(const std::string& name) {
+  return "/usr/share/opencv4/haarcascades/haarcascade_" + name + ".xml";
+}
+
+struct Published {
+  std::string cascade;
+  std::string picture;
+  int min_neighbors;
+  int min_size;
+  std::vector<Row> boxes;
+};
+
+// Printed by opencv-python-headless 4.14.0, one thread:
+//   CascadeClassifier(cascade).detectMultiScale2(imread(picture), 1.1, min_neighbors, 0, (min_size,
+//   min_size))
+const std::vector<Published> kPublished = {
+    {"frontalface_default", "basketball1.png", 3, 30, {{72, 91, 39, 39, 9}, {523, 332, 91, 91, 5}}},
+    {"frontalface_default", "basketball2.png", 5, 30, {{72, 91, 38, 38, 10}}},
+    {"frontalface_alt", "basketball1.png", 5, 30, {{70, 89, 44, 44, 20}}},
+    {"frontalface_alt2", "basketball1.png", 5, 30, {{71, 90, 44, 44, 23}}},
+    {"frontalface_alt2", "basketball2.png", 5, 30, {{71, 88, 44, 44, 16}}},
+    {"frontalface_alt_tree", "basketball1.png", 1, 0, {{70, 90, 43, 43, 2}}},
+    {"profileface", "basketball1.png", 1, 0, {}},
+    {"eye", "graf1.png", 5, 0, {{320, 180, 25, 25, 45}}},
+    {"eye", "basketball1.png", 2, 0, {{547, 354, 51, 51, 4}}},
+    {"smile",
+     "basketball2.png",
+     20,
+     0,
+     {{529, 395, 80, 40, 32}, {129, 9, 111, 55, 207}, {513, 306, 116, 58, 90}}},
+    {"upperbody",
+     "basketball1.png",
+     0,
+     0,
+     {{568, 163, 57, 47, 1},
+      {496, 50, 69, 56, 1},
+      {171, 113, 92, 75, 1},
+      {175, 113, 92, 75, 1},
+      {180, 113, 92, 75, 1},
+      {175, 117, 92, 75, 1},
+      {175, 110, 101, 83, 1},
+      {516, 202, 111, 91, 1},
+      {506, 195, 122, 100, 1},
+      {512, 195, 122, 100, 1},
+      {502, 190, 135, 110, 1}}},
+    {"eye_tree_eyeglasses",
+     "graf1.png",
+     0,
+     0,
+     {{392, 188, 20, 20, 1}, {317, 179, 24, 24, 1}, {314, 178, 27, 27, 1}, {317, 178, 27, 27, 1}}},
+    {"eye_tree_eyeglasses",
+     "sudoku.png",
+     0,
+     0,
+     {{398, 53, 22, 22, 1}, {158, 473, 22, 22, 1}, {416, 51, 24, 24, 1}}},
+    {"lefteye_2splits", "graf1.png", 0, 0, {{322, 182, 24, 24, 1}, {587, 110, 63, 63, 1}}},
+    {"righteye_2splits",
+     "graf1.png",
+     0,
+     0,
+     {{319, 177, 24, 24, 1},
+      {317, 176, 27, 27, 1},
+      {416, 316, 29, 29, 1},
+      {345, 551, 57, 57, 1},
+      {0, 414, 63, 63, 1}}},
+    {"profileface",
+     "box_in_scene.png",
+     0,
+     0,
+     {{215, 194, 24, 24, 1},
+      {152, 282, 27, 27, 1},
+      {325, 187, 29, 29, 1},
+      {328, 173, 69, 69, 1},
+      {296, 182, 135, 135, 1}}},
+    {"frontalcatface_extended",
+     "basketball1.png",
+     0,
+     0,
+     {{546, 365, 32, 32, 1}, {49, 86, 51, 51, 1}, {50, 85, 57, 57, 1}, {505, 355, 75, 75, 1}}},
+};
+
+}  // namespace
+
+TEST_CASE("published cascades give OpenCV's boxes on the pictures of Debian's opencv-doc") {
+  const std::string pictures = "/usr/share/doc/opencv-doc/examples/data/";
+  for (const Published& row : kPublished) {
+    const std::string file = cascade_path(row.cascade), picture = pictures + row.picture;
+    if (!std::filesystem::exists(file) || !std::filesystem::exists(picture)) {
+      MESSAGE("SKIPPED, NOT TESTED: no " << file << " or no " << picture
+                                         << " (opencv-data, opencv-doc)");
+      continue;
+    }
+    CAPTURE(row.cascade);
+    CAPTURE(row.picture);
+    vision::HaarOptions options;
+    options.min_neighbors = row.min_neighbors;
+    options.min_width = options.min_height = row.min_size;
+    const auto found = vision::HaarCascade::load(file).detect(vision::load_image(picture), options);
+    CHECK(rows(found) == row.boxes);
+  }
+}
