@@ -50,11 +50,21 @@ def convert(args):
     kind = kind_of(args.source)
     if kind not in READERS:
         raise ConvertError(f"unknown kind of file '{kind}'; known are {', '.join(READERS)}")
-    reader = importlib.import_module(f"maskwatch_convert.{READERS[kind]}")
-    source = reader.read(args.source)
-    apply_options(source, args)
-    name = os.path.basename(os.path.normpath(args.source))
-    tensors, metadata = source.tensors_and_metadata(name)
+    if os.path.exists(args.destination) and os.path.samefile(args.source, args.destination):
+        raise ConvertError("is the file to write as well; give another DST")
+    try:
+        reader = importlib.import_module(f"maskwatch_convert.{READERS[kind]}")
+        source = reader.read(args.source)
+        apply_options(source, args)
+        name = os.path.basename(os.path.normpath(args.source))
+        tensors, metadata = source.tensors_and_metadata(name)
+    except ConvertError:
+        raise
+    except Exception as error:  # the formats' libraries check little, and a damaged file fails anywhere
+        if os.environ.get("MASKWATCH_TRACEBACK"):
+            raise
+        raise ConvertError(f"is damaged or of an unknown kind ({type(error).__name__}: {error}); "
+                           "MASKWATCH_TRACEBACK=1 shows where") from error  # fmt: skip
     model_file.write(args.destination, tensors, metadata)
     return metadata
 
@@ -85,6 +95,12 @@ def read_labels(path):
         raise ConvertError(f"labels cannot be read: {error}", path) from error
 
 
+def side(text):
+    if not text.isdigit() or not 32 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 32 to 4096")
+    return int(text)
+
+
 def arguments():
     parser = argparse.ArgumentParser(
         description="Turns published weights into Maskwatch's safetensors files."
@@ -93,7 +109,7 @@ def arguments():
     parser.add_argument("destination", metavar="DST", help="the .safetensors file to write")
     parser.add_argument("--labels", metavar="FILE", help="class names of the classifier, one a line")
     parser.add_argument("--no-classifier", action="store_true", help="leave the classifier out")
-    parser.add_argument("--input-size", type=int, metavar="N", help="side of the input in pixels")
+    parser.add_argument("--input-size", type=side, metavar="N", help="side of the input in pixels")
     parser.add_argument("--padding", choices=["tf", "symmetric"], help="padding at stride 2")
     parser.add_argument("--preprocessing", choices=["tf", "imagenet"], help="scaling of the input")
     return parser
@@ -104,7 +120,8 @@ def main():
     try:
         metadata = convert(args)
     except ConvertError as error:
-        print(f"error: {error.path or args.source}: {error}", file=sys.stderr)
+        line = " ".join(f"error: {error.path or args.source}: {error}".split())
+        print(line, file=sys.stderr)
         return 2
     facts = ", ".join(f"{k} {metadata[k]}" for k in ("width", "batch_norm", "head") if k in metadata)
     print(f"{args.destination}: {metadata['architecture']} ({facts})")

@@ -5,6 +5,7 @@ A quantised value q stands for scale * q + min. Known are the SSD MobileNetV1 fa
 """
 
 import json
+import math
 import os
 
 from .errors import ConvertError, need
@@ -46,9 +47,7 @@ def cut(content, weights):
         quantisation = weight.get("quantization")
         number_type = numpy.dtype(NUMBER_TYPES[(quantisation or weight)["dtype"]])
         shape = tuple(int(n) for n in weight["shape"])
-        count = 1
-        for n in shape:
-            count *= n
+        count = math.prod(shape)
         size = count * number_type.itemsize
         if min(shape, default=1) < 0 or offset + size > len(content):
             raise ConvertError(f"tensor '{weight['name']}' reaches beyond the {len(content)} bytes of "

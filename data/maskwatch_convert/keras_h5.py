@@ -13,6 +13,9 @@ from .layouts import from_hwio
 from .mobilenet_v2 import BLOCKS, ConvNorm, Source
 
 
+LARGEST = 1 << 26  # values in a tensor; an HDF5 file can declare more than it stores
+
+
 def conv_layers():
     """(convolution, batch norm, is depthwise) by Keras name, in the order of the network."""
     yield "Conv1", "bn_Conv1", False
@@ -30,8 +33,10 @@ def datasets(file, h5py):
     layers = {}
 
     def visit(path, item):
-        if not isinstance(item, h5py.Dataset):
+        if not isinstance(item, h5py.Dataset) or path.startswith("optimizer_weights/"):
             return
+        if item.size is None or item.size > LARGEST:
+            raise ConvertError(f"tensor '{path}' declares {item.size} values; the file is damaged")
         parts = path.split("/")
         if len(parts) >= 2:
             layers.setdefault(parts[-2], {})[parts[-1].split(":")[0]] = item[()]

@@ -6,7 +6,6 @@ from .graph import Graph, fold_norm
 from .layouts import from_oihw
 from .mobilenet_v2 import ConvNorm, Source
 
-ACTIVATIONS = {"Relu", "Clip"}
 QUANTISED = {"QLinearConv", "ConvInteger", "DequantizeLinear"}
 
 
@@ -70,8 +69,8 @@ def round_epsilon(epsilon):
     return float(f"{epsilon:.6g}")
 
 
-def conv_padding(attributes, window, dilation):
-    """(top, left, bottom, right) of a Conv node."""
+def conv_padding(attributes):
+    """(top, left, bottom, right) of a Conv node, or "same" for TensorFlow's."""
     automatic = attributes.get("auto_pad", b"NOTSET").decode()
     if automatic == "SAME_UPPER":
         return "same"
@@ -117,7 +116,7 @@ def read_mobilenet(model):
 
 def stem_padding(model, node):
     """Which of the two styles the first convolution has: its own padding or a Pad node before it."""
-    pads = conv_padding(model.attributes(node), 3, 1)
+    pads = conv_padding(model.attributes(node))
     before = [n for n in model.nodes if n.output and n.output[0] == node.input[0]]
     if before and before[0].op_type == "Pad" and pads != "same":
         given = model.attributes(before[0]).get("pads")
@@ -209,7 +208,7 @@ class GraphWalker:
             bias = 0 * ready.reshape(-1, ready.shape[-1])[0]
         activation, last = self.activation(norm if norm is not None else node)
         stride, dilation = (attributes.get(k, [1, 1]) for k in ("strides", "dilations"))
-        pads = conv_padding(attributes, weight.shape[2], dilation[0])
+        pads = conv_padding(attributes)
         if pads == "same" or stride[0] != stride[1] or dilation[0] != dilation[1]:
             raise ConvertError(f"'{name}': its padding, stride or dilation is not known")
         self.names[last.output[0]] = self.graph.convolution(

@@ -4,6 +4,7 @@ Weights are OHWI, depthwise 1HWC; a quantised value q stands for scale * (q - ze
 """
 
 import json
+import math
 
 from .errors import ConvertError, need
 from .layouts import from_ohwi
@@ -24,15 +25,10 @@ class Model:
             raise ConvertError(f"cannot be read: {error.strerror}") from error
         if content[4:8] != b"TFL3":
             raise ConvertError("is not a TFLite file (its identifier TFL3 is missing)")
-        try:
-            self.model = self.tflite.Model.GetRootAsModel(content, 0)
-            self.graph = self.model.Subgraphs(0)
-            self.operators = [
-                self.graph.Operators(i) for i in range(self.graph.OperatorsLength())
-            ]
-            self.kinds = [self.kind(operator) for operator in self.operators]
-        except Exception as error:  # the flatbuffer reader checks nothing itself
-            raise ConvertError(f"is a damaged TFLite file: {error}") from error
+        self.model = self.tflite.Model.GetRootAsModel(content, 0)
+        self.graph = self.model.Subgraphs(0)
+        self.operators = [self.graph.Operators(i) for i in range(self.graph.OperatorsLength())]
+        self.kinds = [self.kind(operator) for operator in self.operators]
         self.sources = {
             operator.Outputs(0): operator.Inputs(0)
             for operator, kind in zip(self.operators, self.kinds)
@@ -55,7 +51,7 @@ class Model:
         if kind not in NUMBER_TYPES or not isinstance(data, numpy.ndarray):
             raise ConvertError(f"tensor '{name}' holds no {' or '.join(NUMBER_TYPES)} values")
         number_type = numpy.dtype(NUMBER_TYPES[kind])
-        expected = int(numpy.prod(shape, dtype=numpy.int64)) * number_type.itemsize
+        expected = math.prod(shape) * number_type.itemsize
         if data.size != expected:
             raise ConvertError(f"tensor '{name}' has {data.size} bytes where {shape} needs {expected}")
         values = numpy.frombuffer(data.tobytes(), number_type).reshape(shape)
@@ -70,9 +66,9 @@ class Model:
         if quantisation is None or quantisation.ScaleLength() == 0:
             raise ConvertError(f"tensor '{name}' is quantised without a scale")
         scale = quantisation.ScaleAsNumpy().astype(numpy.float64)
-        zero = numpy.zeros(scale.shape) if quantisation.ZeroPointLength() == 0 else (
-            quantisation.ZeroPointAsNumpy().astype(numpy.float64)
-        )  # fmt: skip
+        zero = numpy.zeros(scale.shape)
+        if quantisation.ZeroPointLength() > 0:
+            zero = quantisation.ZeroPointAsNumpy().astype(numpy.float64)
         shape = [1] * values.ndim
         if scale.size > 1:
             shape[quantisation.QuantizedDimension()] = scale.size

@@ -103,3 +103,67 @@ class MobileNetV2:
 
     def labels(self):
         return json.loads(self.metadata["labels"])
+
+
+class Graph:
+    """A detector's list of layers (the form that data/README.md describes), run layer by layer."""
+
+    def __init__(self, path):
+        self.tensors, self.metadata = load(path)
+        self.layers = json.loads(self.metadata["graph"])
+        self.detector = json.loads(self.metadata["detector"])
+
+    def __call__(self, x):
+        """{name of output: array} of the outputs that the detector names."""
+        values = {"input": x}
+        for layer in self.layers:
+            y = getattr(self, layer["op"])(layer, *(values[name] for name in layer["inputs"]))
+            values[layer["output"]] = ACTIVATIONS[layer.get("activation", "none")](y)
+        return {key: values[name] for key, name in self.detector["outputs"].items()}
+
+    def weight(self, layer):
+        return self.tensors[layer["weight"]], self.tensors[layer["bias"]]
+
+    def conv2d(self, layer, x):
+        weight, bias = self.weight(layer)
+        return conv2d(x, weight, layer["stride"], layer["dilation"], layer["pad"]) + bias
+
+    def depthwise(self, layer, x):
+        weight, bias = self.weight(layer)
+        return depthwise(x, weight, layer["stride"], layer["dilation"], layer["pad"]) + bias
+
+    def pointwise(self, layer, x):
+        weight, bias = self.weight(layer)
+        return x @ weight + bias
+
+    dense = pointwise
+
+    def add(self, layer, *inputs):
+        return sum(inputs)
+
+    def concat(self, layer, *inputs):
+        return numpy.concatenate(inputs, layer["axis"])
+
+    def reshape(self, layer, x):
+        return x.reshape(len(x), *layer["shape"])
+
+    def average_pool(self, layer, x):
+        return x.mean((1, 2))
+
+    def softmax(self, layer, x):
+        x = numpy.exp(x - x.max(-1, keepdims=True))
+        return x / x.sum(-1, keepdims=True)
+
+    def sigmoid(self, layer, x):
+        return 1 / (1 + numpy.exp(-x))
+
+    def decode(self, boxes):
+        """[N, P, 4] left, top, right, bottom as shares of the input, from the encoded boxes."""
+        priors = self.tensors[self.detector["priors"]]
+        centre_variance, size_variance = self.detector["variances"]
+        centre = boxes[..., :2] * centre_variance * priors[:, 2:] + priors[:, :2]
+        size = numpy.exp(boxes[..., 2:] * size_variance) * priors[:, 2:]
+        return numpy.concatenate([centre - size / 2, centre + size / 2], -1)
+
+
+ACTIVATIONS = {"none": lambda x: x, "relu": lambda x: numpy.maximum(x, 0), "relu6": relu6}

@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""Converted files against the runtime of the format that they came from, on real pictures.
+
+The converted file runs in plain numpy (reference.py); the source in Keras, PyTorch, ONNX Runtime or
+LiteRT. Run through run.sh, which provides these.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import builders  # noqa: E402
+import numpy  # noqa: E402
+import reference  # noqa: E402
+import runtimes  # noqa: E402
+import samples  # noqa: E402
+
+CONVERTER = os.path.join(samples.ROOT, "data", "convert_weights.py")
+TOLERANCE = 1e-3  # of the largest feature
+
+
+def published(name):
+    return os.path.join(samples.PUBLISHED, name)
+
+
+class ConvertTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def convert(self, source, *options):
+        """The converted file's path."""
+        target = self.path(os.path.basename(source) + ".safetensors")
+        done = subprocess.run(
+            [sys.executable, CONVERTER, source, target, *options], capture_output=True, text=True
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return target
+
+    def assert_close(self, found, expected, tolerance=TOLERANCE):
+        self.assertEqual(found.shape, expected.shape)
+        self.assertTrue(numpy.isfinite(found).all() and numpy.isfinite(expected).all())
+        self.assertGreater(expected.std(), 0)
+        error = abs(found - expected).max() / abs(expected).max()
+        print(f"    {self._testMethodName}: largest relative error {error:.2e}")
+        self.assertLessEqual(error, tolerance)
+
+    def assert_metadata(self, metadata, **expected):
+        self.assertEqual({k: metadata.get(k) for k in expected}, expected)
+
+    def assert_same_tensors(self, first, second, tolerance=0.0):
+        a, b = reference.load(first)[0], reference.load(second)[0]
+        self.assertEqual(set(a), set(b))
+        for name in a:
+            numpy.testing.assert_allclose(a[name], b[name], rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+@unittest.skipUnless(os.path.isdir(samples.PUBLISHED), "../shared/published is missing")
+class Classifiers(ConvertTest):
+    def test_keras_model_with_mask_head(self):
+        source = published("keras_mobilenet_v2_0.35_224_head.h5")
+        model = reference.MobileNetV2(self.convert(source))
+        self.assert_metadata(
+            model.metadata, format="maskwatch", architecture="mobilenet_v2", width="0.35",
+            input_size="224", padding="tf", bn_epsilon="0.001", preprocessing="tf", head="mask",
+            batch_norm="unfolded", source="keras_mobilenet_v2_0.35_224_head.h5", labels=None,
+        )  # fmt: skip
+        x = samples.inputs()
+        features, probabilities = runtimes.run(source, x)
+        found = model.features(x)
+        self.assert_close(found, features)
+        hidden = found @ model.tensors["head.hidden.weight"] + model.tensors["head.hidden.bias"]
+        logits = numpy.maximum(hidden, 0) @ model.tensors["head.output.weight"]
+        logits += model.tensors["head.output.bias"]
+        exponents = numpy.exp(logits - logits.max(1, keepdims=True))
+        self.assert_close(exponents / exponents.sum(1, keepdims=True), probabilities)
+
+    def test_keras_classifier_saved_by_keras(self):
+        os.environ.setdefault("KERAS_BACKEND", "torch")
+        import keras
+
+        keras.utils.set_random_seed(1)
+        source = self.path("full.h5")
+        keras.applications.MobileNetV2(
+            input_shape=(96, 96, 3), alpha=0.5, classes=7, weights=None, classifier_activation=None
+        ).save(source)
+        model = reference.MobileNetV2(self.convert(source))
+        self.assert_metadata(model.metadata, width="0.5", input_size="96", head="classifier")
+        x = samples.inputs(side=96)
+        features, logits = runtimes.run(source, x)
+        self.assert_close(model.features(x), features)
+        self.assert_close(model.logits(x), logits)
+
+    def test_keras_weights_alone(self):
+        """The layout of the official files: layer groups at the root, and no configuration."""
+        import h5py
+
+        whole = published("keras_mobilenet_v2_0.35_224_head.h5")
+        weights = self.path("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_160_no_top.h5")
+        with h5py.File(whole) as source, h5py.File(weights, "w") as target:
+            for layer, group in source["model_weights/sequential_3"].items():
+                for name, value in group.items():
+                    target[f"{layer}/{layer}/{name}"] = value[()]
+        converted = self.convert(weights)
+        self.assert_same_tensors(converted, self.convert(whole, "--no-classifier"))
+        self.assert_metadata(reference.load(converted)[1], input_size="160", head="none")
+
+    def test_torchvision_state_dict_and_its_onnx(self):
+        import torch
+
+        source = self.path("mobilenet_v2.pth")
+        builders.torchvision_pth(source, width=0.75, classes=11)
+        converted = self.convert(source)
+        model = reference.MobileNetV2(converted)
+        self.assert_metadata(
+            model.metadata, width="0.75", padding="symmetric", bn_epsilon="1e-05",
+            preprocessing="imagenet", batch_norm="unfolded", head="classifier",
+        )  # fmt: skip
+        x = samples.inputs("imagenet")
+        features, logits = runtimes.run(source, x)
+        self.assert_close(model.features(x), features)
+        self.assert_close(model.logits(x), logits)
+        exported = self.path("unfolded.onnx")
+        builders.onnx_from_pth(exported, torch.load(source, weights_only=True))
+        self.assert_same_tensors(converted, self.convert(exported))
+        self.assert_close(runtimes.run(exported, x)[1], logits)
+
+    def check_folder(self, name, style, **metadata):
+        """The .npy folder against an .onnx of the same weights in ONNX Runtime."""
+        converted, exported = self.convert(published(name)), self.path("folded.onnx")
+        builders.onnx_from_folder(exported, published(name))
+        model = reference.MobileNetV2(converted)
+        self.assert_metadata(model.metadata, batch_norm="folded", head="none", **metadata)
+        x = samples.inputs(style)
+        features, logits = runtimes.run(exported, x)
+        self.assert_close(model.features(x), features)
+        again = reference.MobileNetV2(self.convert(exported))
+        self.assert_metadata(again.metadata, head="classifier", **metadata)
+        self.assert_close(again.logits(x), logits)
+
+    def test_folder_of_float_tflite(self):
+        self.check_folder("mobilenet_v2_1.0_224_tflite_float", "tf", padding="tf",
+                          bn_epsilon="0.001", preprocessing="tf", width="1.0")  # fmt: skip
+
+    def test_folder_of_onnx_zoo(self):
+        self.check_folder("mobilenet_v2_1.0_224_onnx_zoo", "imagenet", padding="symmetric",
+                          bn_epsilon="1e-05", preprocessing="imagenet", width="1.0")  # fmt: skip
+
+    def test_quantised_tflite(self):
+        source = published("mobilenet_v2_1.0_224_quant.tflite")
+        labels = published("imagenet_labels.txt")
+        model = reference.MobileNetV2(self.convert(source, "--labels", labels))
+        x = samples.inputs()[:4]
+        features, theirs = runtimes.run(source, x)
+        ours = model.logits(x)
+        expected = ["Egyptian cat", "chickadee", "macaw", "military uniform"]
+        self.assertEqual([model.labels()[i] for i in ours.argmax(1)], expected)
+        self.assertEqual(ours.argmax(1).tolist(), theirs.argmax(1).tolist())
+        found = model.features(x)
+        cosine = (found * features).sum(1) / numpy.linalg.norm(found, axis=1)
+        self.assertGreater((cosine / numpy.linalg.norm(features, axis=1)).min(), 0.99)
+        ranges = json.loads(model.metadata["activation_ranges"])
+        self.assertEqual(len(ranges), 53)
+        self.assertLess(abs(ranges["stem.conv"][1] - 6), 0.001)
+
+    def test_float_tflite(self):
+        source = self.path("float.tflite")
+        builders.float_tflite(source, published("mobilenet_v2_1.0_224_quant.tflite"))
+        model = reference.MobileNetV2(self.convert(source))
+        self.assert_metadata(model.metadata, head="classifier", activation_ranges=None)
+        x = samples.inputs()
+        features, _ = runtimes.run(source, x)
+        self.assert_close(model.features(x), features)
+
+    def test_bytes_do_not_change_from_run_to_run(self):
+        contents = []
+        for _ in range(2):
+            with open(self.convert(published("version-RFB-320.onnx")), "rb") as file:
+                contents.append(file.read())
+        self.assertEqual(*contents)
+
+
+def recall(boxes_of, photographs, limit=0.4):
+    """The share of the faces that a box of the detector meets with that intersection over union."""
+    hits = total = 0
+    for name, truths in photographs:
+        boxes = boxes_of(samples.photograph(name))
+        for truth in truths:
+            total += 1
+            hits += any(overlap(truth, box) >= limit for box in boxes)
+    return hits / total
+
+
+def overlap(a, b):
+    def area(box):
+        return max(0, box[2] - box[0]) * max(0, box[3] - box[1])
+
+    both = area([*numpy.maximum(a[:2], b[:2]), *numpy.minimum(a[2:], b[2:])])
+    return both / (area(a) + area(b) - both)
+
+
+@unittest.skipUnless(os.path.isdir(samples.PUBLISHED), "../shared/published is missing")
+class Detectors(ConvertTest):
+    def images(self, graph, count=8):
+        """Photographs, normalised as the file says."""
+        photographs = [samples.photograph(name) for name, _ in samples.photographs()[:count]]
+        values = samples.pixels(photographs, *graph.detector["input_size"])
+        return ((values - graph.detector["mean"]) * graph.detector["scale"]).astype(numpy.float32)
+
+    def found_faces(self, graph, fits):
+        """Pictures to boxes of a score above one half, in pixels; fits says how a picture is laid in."""
+        width, height = graph.detector["input_size"]
+
+        def boxes_of(picture):
+            canvas, scale_x, scale_y = fits(picture, width, height)
+            values = samples.pixels([canvas], width, height)
+            values = (values - graph.detector["mean"]) * graph.detector["scale"]
+            outputs = graph(values.astype(numpy.float32))
+            scores = outputs["scores"][0, :, graph.detector["face_class"]]
+            boxes = graph.decode(outputs["boxes"])[0][scores > 0.5]
+            return boxes * [scale_x, scale_y, scale_x, scale_y]
+
+        return boxes_of
+
+    def test_rfb_320(self):
+        source = published("version-RFB-320.onnx")
+        graph = reference.Graph(self.convert(source))
+        self.assertEqual(graph.metadata["architecture"], "rfb_320")
+        x = self.images(graph)
+        session = runtimes.onnx_session(source)
+        results = [session.run(["scores", "boxes"], {"input": p[None].transpose(0, 3, 1, 2)}) for p in x]
+        scores, boxes = (numpy.concatenate(parts) for parts in zip(*results))
+        outputs = graph(x)
+        self.assert_close(outputs["scores"], scores)
+        self.assert_close(graph.decode(outputs["boxes"]), boxes)
+        stretch = self.found_faces(graph, lambda p, w, h: (p, p.width, p.height))
+        self.assertGreater(recall(stretch, samples.photographs()[:20]), 0.85)
+
+    def test_rfb_320_is_the_same_from_both_files(self):
+        first = self.convert(published("version-RFB-320.onnx"))
+        second = self.convert(published("version-RFB-320.pth"))
+        self.assert_same_tensors(first, second, 1e-7)
+        for key in ("graph", "detector", "architecture"):
+            self.assertEqual(reference.load(first)[1][key], reference.load(second)[1][key])
+
+    def test_face_api_ssd(self):
+        import face_api_peer
+        import torch
+        from PIL import Image
+
+        source = published("face_api/ssd_mobilenetv1_model-weights_manifest.json")
+        graph = reference.Graph(self.convert(source))
+        self.assertEqual(graph.metadata["architecture"], "ssd_mobilenet_v1")
+        x = self.images(graph, 4)
+        scores, boxes = face_api_peer.ssd(face_api_peer.weights(source), torch.from_numpy(x))
+        outputs = graph(x)
+        self.assert_close(outputs["scores"][..., 0], scores.numpy())
+        self.assert_close(graph.decode(outputs["boxes"]), boxes.numpy())
+
+        def top_left(picture, width, height):
+            side = max(picture.size)
+            canvas = Image.new("RGB", (side, side))
+            canvas.paste(picture)
+            return canvas, side, side
+
+        faces = self.found_faces(graph, top_left)
+        self.assertGreater(recall(faces, samples.photographs()[:20]), 0.8)
+
+    def test_face_api_landmarks(self):
+        import face_api_peer
+        import torch
+
+        source = published("face_api/face_landmark_68_model-weights_manifest.json")
+        graph = reference.Graph(self.convert(source))
+        values = samples.pixels(samples.faces(), 112)
+        x = ((values - graph.detector["mean"]) * graph.detector["scale"]).astype(numpy.float32)
+        points = graph(x)["points"]
+        peer = face_api_peer.landmarks(face_api_peer.weights(source), torch.from_numpy(x))
+        self.assert_close(points, peer.numpy())
+        points = points.reshape(-1, 68, 2)
+        eyes, mouth = points[:, 36:48].mean(1), points[:, 48:68].mean(1)
+        self.assertTrue((eyes[:, 1] + 0.1 < mouth[:, 1]).all())
+        self.assertGreater((abs(points - 0.5) <= 0.6).mean(), 0.95)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
