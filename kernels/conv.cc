@@ -2,7 +2,6 @@
 // positions that one kernel row covers follow each other in memory. Where there is padding, a task
 // first copies its strip of input rows between zeros.
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
@@ -13,6 +12,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/conv-inl.h"
 #include "kernels/gemm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -40,43 +40,14 @@ std::int64_t span(std::int64_t outputs, int kernel, const ConvShape& s) {
   return (outputs - 1) * s.stride + std::int64_t{kernel - 1} * s.dilation + 1;
 }
 
-// Input rows without a border to think of: first the row that output row rows.begin starts with.
-struct Strip {
-  const float* first;
-  std::ptrdiff_t pitch;  // from one row to the next
-};
-
-// Copies columns [left, left + width) of one input row, zeros where there are none.
-void copy_row(float* to, const float* row, std::int64_t left, std::int64_t width,
-              const ConvShape& s) {
-  const std::int64_t channels = s.in_channels;
-  const std::int64_t begin = std::clamp<std::int64_t>(-left, 0, width);
-  const std::int64_t end = std::clamp(s.in_width - left, begin, width);
-  std::fill(to, to + begin * channels, 0.0f);
-  std::memcpy(to + begin * channels, row + (left + begin) * channels,
-              static_cast<std::size_t>((end - begin) * channels) * sizeof(float));
-  std::fill(to + end * channels, to + width * channels, 0.0f);
-}
-
+// What the given output rows of one picture read.
 Strip strip_of(const Conv& p, std::int64_t picture, Range rows) {
   const ConvShape& s = p.shape;
   const std::int64_t top = rows.begin * s.stride - s.pad_top;
-  const std::int64_t height = span(rows.end - rows.begin, s.kernel_height, s);
-  const std::int64_t width = span(s.out_width, s.kernel_width, s);
-  const std::int64_t pitch = s.in_width * s.in_channels;
-  const float* x = p.x + picture * s.in_height * pitch;
-  const bool inside = top >= 0 && top + height <= s.in_height && s.pad_left <= 0 &&
-                      width - s.pad_left <= s.in_width;
-  if (inside) return {x + top * pitch - s.pad_left * s.in_channels, pitch};
-  float* copy = scratch(Scratch::task, height * width * s.in_channels);
-  for (std::int64_t i = 0; i < height; ++i) {
-    float* to = copy + i * width * s.in_channels;
-    if (top + i < 0 || top + i >= s.in_height)
-      std::fill(to, to + width * s.in_channels, 0.0f);
-    else
-      copy_row(to, x + (top + i) * pitch, -s.pad_left, width, s);
-  }
-  return {copy, width * s.in_channels};
+  return padded_strip({p.x + picture * s.in_height * s.in_width * s.in_channels, s.in_height,
+                       s.in_width, s.in_channels},
+                      {top, top + span(rows.end - rows.begin, s.kernel_height, s)},
+                      {-s.pad_left, -s.pad_left + span(s.out_width, s.kernel_width, s)});
 }
 
 // Output rows of one picture, columns of `panels`.
@@ -139,13 +110,6 @@ void conv2d(float* y, const float* x, const float* w, const float* bias, Activat
     convolve(p, strip / strips, part(s.out_height, strips, strip % strips),
              part(panels, blocks, task % blocks));
   });
-}
-
-void conv2d_backward_input(float* dx, const float* dy, const float* w, ConvShape shape) {
-  ref::table<float>().conv2d_backward_input(dx, dy, w, shape);
-}
-void conv2d_backward_weight(float* dw, const float* dy, const float* x, ConvShape shape) {
-  ref::table<float>().conv2d_backward_weight(dw, dy, x, shape);
 }
 
 }  // namespace kernels::HWY_NAMESPACE

@@ -12,6 +12,7 @@
 #include <array>
 #include <utility>
 
+#include "kernels/shapes.h"
 #include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -99,6 +100,24 @@ inline void depthwise_run(DepthwiseInput in, int stride, std::int64_t outputs, f
     out += count * out_stride;
     outputs -= count;
   }
+}
+
+// Outputs along one axis whose three taps lie inside [0, size).
+inline Range interior(std::int64_t outputs, std::int64_t size, int pad, const ConvShape& s) {
+  const std::int64_t begin = pad > 0 ? (pad + s.stride - 1) / s.stride : 0;
+  const std::int64_t room = size + pad - 2 * s.dilation - 1;
+  const std::int64_t end = room < 0 ? 0 : room / s.stride + 1;
+  const std::int64_t first = std::clamp<std::int64_t>(begin, 0, outputs);
+  return {first, std::clamp(end, first, outputs)};
+}
+
+// Taps (0, 1, 2) of output `at` that lie inside [0, size).
+inline Range taps_inside(std::int64_t at, std::int64_t size, int pad, const ConvShape& s) {
+  const std::int64_t first = at * s.stride - pad;
+  Range taps = {0, 3};
+  while (taps.begin < 3 && first + taps.begin * s.dilation < 0) ++taps.begin;
+  while (taps.end > taps.begin && first + (taps.end - 1) * s.dilation >= size) --taps.end;
+  return taps;
 }
 
 }  // namespace kernels::HWY_NAMESPACE

@@ -20,28 +20,6 @@ namespace {
 // Multiply-adds that are worth a task of their own.
 constexpr std::int64_t kTaskWork = 1 << 17;
 
-struct Range {
-  std::int64_t begin, end;
-};
-
-// Outputs along one axis whose three taps lie inside [0, size).
-Range interior(std::int64_t outputs, std::int64_t size, int pad, const ConvShape& s) {
-  const std::int64_t begin = pad > 0 ? (pad + s.stride - 1) / s.stride : 0;
-  const std::int64_t room = size + pad - 2 * s.dilation - 1;
-  const std::int64_t end = room < 0 ? 0 : room / s.stride + 1;
-  const std::int64_t first = std::clamp<std::int64_t>(begin, 0, outputs);
-  return {first, std::clamp(end, first, outputs)};
-}
-
-// Taps (0, 1, 2) of output `at` that lie inside [0, size).
-Range taps_inside(std::int64_t at, std::int64_t size, int pad, const ConvShape& s) {
-  const std::int64_t first = at * s.stride - pad;
-  Range taps = {0, 3};
-  while (taps.begin < 3 && first + taps.begin * s.dilation < 0) ++taps.begin;
-  while (taps.end > taps.begin && first + (taps.end - 1) * s.dilation >= size) --taps.end;
-  return taps;
-}
-
 struct Depthwise {
   float* y;
   const float* x;
@@ -112,13 +90,6 @@ void depthwise3x3(float* y, const float* x, const float* w, const float* bias,
                      [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
                        for (std::int64_t row = begin; row < end; ++row) output_row(p, row);
                      });
-}
-
-void depthwise3x3_backward_input(float* dx, const float* dy, const float* w, ConvShape shape) {
-  ref::table<float>().depthwise3x3_backward_input(dx, dy, w, shape);
-}
-void depthwise3x3_backward_weight(float* dw, const float* dy, const float* x, ConvShape shape) {
-  ref::table<float>().depthwise3x3_backward_weight(dw, dy, x, shape);
 }
 
 }  // namespace kernels::HWY_NAMESPACE

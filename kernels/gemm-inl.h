@@ -9,6 +9,7 @@
 #define KERNELS_GEMM_INL_H_
 #endif
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -29,10 +30,6 @@ constexpr int kTileRows = 6, kTileVectors = 2;
 
 // Columns of a packed panel: packed[panel][k][kPanel], the last one filled up with zeros.
 constexpr std::int64_t kPanel = kTileVectors * kLanes;
-
-HWY_INLINE std::int64_t divide_up(std::int64_t count, std::int64_t by) {
-  return (count + by - 1) / by;
-}
 
 // Row i of a begins at a + i · a_stride, or by columns: step p of a begins at a + p · a_stride.
 // The inner product runs over groups of segments of steps. Steps of a segment follow each other in
@@ -255,15 +252,6 @@ HWY_INLINE void run_tile(std::int64_t rows, const TileInput& in, const TileOutpu
   tiles<Cursor>[vectors - 1][static_cast<std::size_t>(rows - 1)](in, out);
 }
 
-// [begin, end) of part `index` when `count` things are dealt to `parts` parts as evenly as can be.
-struct Range {
-  std::int64_t begin, end;
-};
-
-HWY_INLINE Range part(std::int64_t count, std::int64_t parts, std::int64_t index) {
-  return {count * index / parts, count * (index + 1) / parts};
-}
-
 // body(first row, rows) for tiles of nearly equal height over rows [begin, end).
 template <class Body>
 HWY_INLINE void for_each_tile(Range rows, const Body& body) {
@@ -272,6 +260,40 @@ HWY_INLINE void for_each_tile(Range rows, const Body& body) {
     const Range r = part(count, parts, t);
     body(rows.begin + r.begin, r.end - r.begin);
   }
+}
+
+// One panel of b[k,n].
+inline void pack_panel(float* HWY_RESTRICT packed, const float* HWY_RESTRICT b,
+                       std::int64_t columns, std::int64_t b_stride, std::int64_t k) {
+  for (std::int64_t p = 0; p < k; ++p, packed += kPanel, b += b_stride) {
+    if (columns == kPanel) {
+      for (std::int64_t j = 0; j < kPanel; j += kLanes)
+        hn::StoreU(hn::LoadU(lanes, b + j), lanes, packed + j);
+    } else {
+      for (std::int64_t j = 0; j < columns; ++j) packed[j] = b[j];
+      for (std::int64_t j = columns; j < kPanel; ++j) packed[j] = 0;
+    }
+  }
+}
+
+// One panel of bᵀ, b[n,k]; b_stride from one row of b to the next.
+inline void pack_panel_transposed(float* HWY_RESTRICT packed, const float* HWY_RESTRICT b,
+                                  std::int64_t columns, std::int64_t b_stride, std::int64_t k) {
+  constexpr std::int64_t kBlock = 16;  // one cache line of every row of b at a time
+  for (std::int64_t p = 0; p < k; p += kBlock, packed += kBlock * kPanel) {
+    const std::int64_t steps = std::min(kBlock, k - p);
+    for (std::int64_t j = 0; j < columns; ++j)
+      for (std::int64_t i = 0; i < steps; ++i) packed[i * kPanel + j] = b[j * b_stride + p + i];
+    for (std::int64_t i = 0; i < steps; ++i)
+      for (std::int64_t j = columns; j < kPanel; ++j) packed[i * kPanel + j] = 0;
+  }
+}
+
+// Steps at the end of b[k,n] from which a whole vector would leave the matrix, when `columns` of it
+// are wanted.
+HWY_INLINE std::int64_t guarded_steps(std::int64_t columns, std::int64_t n, std::int64_t k) {
+  const std::int64_t beyond = divide_up(columns, kLanes) * kLanes - columns;
+  return std::min(k, divide_up(beyond, n));
 }
 
 }  // namespace kernels::HWY_NAMESPACE

@@ -13,6 +13,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/gemm-inl.h"
+#include "kernels/partials-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
@@ -94,33 +95,6 @@ void multiply_packed(const PackedProduct& p) {
   });
 }
 
-// One panel of b[k,n].
-void pack_panel(float* HWY_RESTRICT packed, const float* HWY_RESTRICT b, std::int64_t columns,
-                std::int64_t b_stride, std::int64_t k) {
-  for (std::int64_t p = 0; p < k; ++p, packed += kPanel, b += b_stride) {
-    if (columns == kPanel) {
-      for (std::int64_t j = 0; j < kPanel; j += kLanes)
-        hn::StoreU(hn::LoadU(lanes, b + j), lanes, packed + j);
-    } else {
-      for (std::int64_t j = 0; j < columns; ++j) packed[j] = b[j];
-      for (std::int64_t j = columns; j < kPanel; ++j) packed[j] = 0;
-    }
-  }
-}
-
-// One panel of bᵀ, b[n,k]; b_stride from one row of b to the next.
-void pack_panel_transposed(float* HWY_RESTRICT packed, const float* HWY_RESTRICT b,
-                           std::int64_t columns, std::int64_t b_stride, std::int64_t k) {
-  constexpr std::int64_t kBlock = 16;  // one cache line of every row of b at a time
-  for (std::int64_t p = 0; p < k; p += kBlock, packed += kBlock * kPanel) {
-    const std::int64_t steps = std::min(kBlock, k - p);
-    for (std::int64_t j = 0; j < columns; ++j)
-      for (std::int64_t i = 0; i < steps; ++i) packed[i * kPanel + j] = b[j * b_stride + p + i];
-    for (std::int64_t i = 0; i < steps; ++i)
-      for (std::int64_t j = columns; j < kPanel; ++j) packed[i * kPanel + j] = 0;
-  }
-}
-
 template <bool kTransposed>
 void pack(float* packed, const float* b, const GemmShape& s) {
   const std::int64_t panels = divide_up(s.n, kPanel);
@@ -134,12 +108,6 @@ void pack(float* packed, const float* b, const GemmShape& s) {
         pack_panel(packed + column * s.k, b + column, columns, s.n, s.k);
     }
   });
-}
-
-// Steps at the end of b[k,n] from which a whole vector at `column` would leave the matrix.
-std::int64_t guarded_steps(std::int64_t columns, const GemmShape& s) {
-  const std::int64_t beyond = divide_up(columns, kLanes) * kLanes - columns;
-  return std::min(s.k, divide_up(beyond, s.n));
 }
 
 // c = a · b where b is read in place: a few rows of c.
@@ -156,7 +124,7 @@ void multiply_in_place(float* c, const float* a, const float* b, const GemmShape
                              .b = b + column,
                              .b_stride = s.n,
                              .steps = s.k,
-                             .guarded = guarded_steps(columns, s)},
+                             .guarded = guarded_steps(columns, s.n, s.k)},
                             {.c = c + row * s.n + column,
                              .c_stride = s.n,
                              .columns = columns,
@@ -221,7 +189,7 @@ void multiply_transposed(float* c, const float* a, const float* b, const GemmSha
       // Rows after this run follow in memory, except after the last.
       const std::int64_t behind = s.k - k - run;
       const std::int64_t guarded =
-          std::clamp<std::int64_t>(guarded_steps(columns, s) - behind, 0, run);
+          std::clamp<std::int64_t>(guarded_steps(columns, s.n, s.k) - behind, 0, run);
       for_each_tile(rows, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
         float* to = c + row * s.n + column;
         run_tile<ColumnCursor>(
@@ -236,20 +204,6 @@ void multiply_transposed(float* c, const float* a, const float* b, const GemmSha
       });
     }
   }
-}
-
-// c (+)= sum over parts of partials[part], in order.
-void add_partials(float* c, const float* partials, std::int64_t parts, std::int64_t count,
-                  bool accumulate) {
-  parallel_for_range(count, 4096, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    for (std::int64_t i = begin; i < end; i += kLanes) {
-      const std::int64_t rest = std::min(kLanes, end - i);
-      Vector sum = accumulate ? load_first(c + i, rest) : hn::Zero(lanes);
-      for (std::int64_t p = 0; p < parts; ++p)
-        sum = hn::Add(sum, load_first(partials + p * count + i, rest));
-      store_first(sum, c + i, rest);
-    }
-  });
 }
 
 }  // namespace

@@ -83,6 +83,19 @@ HWY_INLINE Clamp clamp_of(Activation activation) {
 // In this order a NaN stays a NaN.
 HWY_INLINE Vector clamp(Vector v, const Clamp& c) { return hn::Min(c.high, hn::Max(c.low, v)); }
 
+HWY_INLINE std::int64_t divide_up(std::int64_t count, std::int64_t by) {
+  return (count + by - 1) / by;
+}
+
+struct Range {
+  std::int64_t begin, end;
+};
+
+// Part `index` of `count` things that are dealt to `parts` parts as evenly as can be.
+HWY_INLINE Range part(std::int64_t count, std::int64_t parts, std::int64_t index) {
+  return {count * index / parts, count * (index + 1) / parts};
+}
+
 }  // namespace kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif
