@@ -240,6 +240,10 @@ HaarCascade HaarCascade::load(const std::string& file) {
   return HaarCascade(std::make_shared<const HaarModel>(read_haar_model(file)));
 }
 
+HaarCascade HaarCascade::parse(std::string_view xml, const std::string& name) {
+  return HaarCascade(std::make_shared<const HaarModel>(parse_haar_model(xml, name)));
+}
+
 int HaarCascade::window_width() const { return model_->width; }
 int HaarCascade::window_height() const { return model_->height; }
 

@@ -8,6 +8,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "vision/image.h"
@@ -31,6 +32,9 @@ class HaarCascade {
   // of cascade, parts missing, a node tree with a cycle, a feature outside its window, absurd
   // sizes.
   static HaarCascade load(const std::string& file);
+
+  // The same for XML in memory; `name` stands for the file in errors.
+  static HaarCascade parse(std::string_view xml, const std::string& name);
 
   // Size of the window that the cascade was trained on, in pixels.
   int window_width() const;

@@ -5,28 +5,30 @@
 
 #include <charconv>
 #include <cmath>
-#include <filesystem>
 #include <pugixml.hpp>
 #include <stdexcept>
 #include <string_view>
 #include <system_error>
 
+#include "nn/file.h"
+
 namespace vision {
 namespace {
 
-constexpr std::uintmax_t kMaxFileBytes = std::uintmax_t{256} << 20;
 constexpr int kMinWindow = 3;
 // Sums of squared pixels over a window must fit 31 bits: 181 * 181 * 255 * 255 does.
 constexpr int kMaxWindow = 181;
 constexpr std::size_t kMaxTreeNodes = 64;
 constexpr float kThresholdSlack = 1e-5f;
+// Keeps sums of floats finite.
+constexpr double kMaxNumber = 1e30;
 
 class Reader {
  public:
-  explicit Reader(const std::string& file) : file_(file) {}
+  explicit Reader(const std::string& name) : name_(name) {}
 
-  HaarModel read() {
-    parse();
+  HaarModel read(std::string_view xml) {
+    parse(xml);
     const pugi::xml_node root = cascade();
     require_text(root, "stageType", "BOOST");
     require_text(root, "featureType", "HAAR");
@@ -40,15 +42,11 @@ class Reader {
 
  private:
   [[noreturn]] void fail(const std::string& fault) const {
-    throw std::runtime_error(file_ + ": " + fault);
+    throw std::runtime_error(name_ + ": " + fault);
   }
 
-  void parse() {
-    std::error_code error;
-    const std::uintmax_t bytes = std::filesystem::file_size(file_, error);
-    if (error) fail("cannot read the cascade: " + error.message());
-    if (bytes > kMaxFileBytes) fail("too large for a cascade: " + std::to_string(bytes) + " bytes");
-    const pugi::xml_parse_result result = document_.load_file(file_.c_str());
+  void parse(std::string_view xml) {
+    const pugi::xml_parse_result result = document_.load_buffer(xml.data(), xml.size());
     if (!result) {
       fail(std::string("not well-formed XML: ") + result.description() + " at byte " +
            std::to_string(result.offset));
@@ -97,9 +95,12 @@ class Reader {
       if (at == end) return values;
       double value = 0;
       const auto [next, error] = std::from_chars(at, end, value);
-      if (error != std::errc() || !std::isfinite(value)) {
-        fail(std::string("not a number in <") + node.name() + ">: '" +
-             std::string(at, std::min<std::size_t>(end - at, 20)) + "'");
+      // Not (|value| <= max): infinities and NaN too.
+      if (error != std::errc() || !(std::abs(value) <= kMaxNumber)) {
+        const std::string_view rest(at, end - at);
+        fail(std::string("no usable number in <") + node.name() + ">: '" +
+             std::string(rest.substr(0, std::min<std::size_t>(rest.find_first_of(" \r\n"), 20))) +
+             "'");
       }
       values.push_back(value);
       at = next;
@@ -114,7 +115,7 @@ class Reader {
 
   int integer(double value, const char* what) const {
     if (value != std::trunc(value) || std::abs(value) > 1e9) {
-      fail(std::string(what) + " must be a whole number, not " + std::to_string(value));
+      fail(std::string(what) + " must be a whole number below 1e9, not " + std::to_string(value));
     }
     return static_cast<int>(value);
   }
@@ -259,12 +260,18 @@ class Reader {
     return ordered;
   }
 
-  const std::string& file_;
+  const std::string& name_;
   pugi::xml_document document_;
 };
 
 }  // namespace
 
-HaarModel read_haar_model(const std::string& file) { return Reader(file).read(); }
+HaarModel parse_haar_model(std::string_view xml, const std::string& name) {
+  return Reader(name).read(xml);
+}
+
+HaarModel read_haar_model(const std::string& file) {
+  return parse_haar_model(nn::read_file(file), file);
+}
 
 }  // namespace vision

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace vision {
@@ -50,7 +51,8 @@ struct HaarModel {
   std::vector<HaarStage> stages;
 };
 
-// Throws std::runtime_error, as HaarCascade::load does.
+// Throw std::runtime_error, as HaarCascade::load and parse do.
 HaarModel read_haar_model(const std::string& file);
+HaarModel parse_haar_model(std::string_view xml, const std::string& name);
 
 }  // namespace vision
