@@ -115,8 +115,8 @@ def arguments():
     return parser
 
 
-def main():
-    args = arguments().parse_args()
+def main(command_line=None):
+    args = arguments().parse_args(command_line)
     try:
         metadata = convert(args)
     except ConvertError as error:

@@ -37,19 +37,24 @@ class BadInputTest(unittest.TestCase):
                 file.write(content)
         return path
 
-    def run_converter(self, source, *options, target=None, **environment):
-        return subprocess.run(
-            [sys.executable, CONVERTER, source, target or self.path("out.safetensors"), *options],
+    def refusal(self, source, options, target, environment):
+        """(exit code, errors): in this process, or in one of its own where the environment differs."""
+        command_line = [source, target or self.path("out.safetensors"), *options]
+        if not environment:
+            return samples.run_converter(*command_line)
+        done = subprocess.run(
+            [sys.executable, CONVERTER, *command_line],
             capture_output=True, text=True, env={**os.environ, **environment},
         )  # fmt: skip
+        return done.returncode, done.stderr
 
     def assert_refused(self, source, *hints, options=(), target=None, **environment):
         before = set(os.listdir(self.folder))
-        done = self.run_converter(source, *options, target=target, **environment)
-        self.assertEqual(done.returncode, 2, done.stderr)
-        lines = done.stderr.splitlines()
-        self.assertEqual(len(lines), 1, done.stderr)
-        self.assertTrue(lines[0].startswith("error: "), done.stderr)
+        code, errors = self.refusal(source, options, target, environment)
+        self.assertEqual(code, 2, errors)
+        lines = errors.splitlines()
+        self.assertEqual(len(lines), 1, errors)
+        self.assertTrue(lines[0].startswith("error: "), errors)
         for hint in hints:
             self.assertIn(hint, lines[0])
         self.assertEqual(set(os.listdir(self.folder)), before)
@@ -92,9 +97,9 @@ class AnyInput(BadInputTest):
 
     def test_bad_usage(self):
         for options in (["--input-size", "7"], ["--padding", "odd"], ["--no-such"]):
-            done = self.run_converter(self.path("a.h5"), *options)
-            self.assertEqual(done.returncode, 2)
-            self.assertIn("error:", done.stderr)
+            code, errors = samples.run_converter(self.path("a.h5"), self.path("b"), *options)
+            self.assertEqual(code, 2)
+            self.assertIn("error:", errors)
         self.assertEqual(subprocess.run([sys.executable, CONVERTER], capture_output=True).returncode, 2)
 
 
@@ -195,12 +200,13 @@ class PublishedInput(BadInputTest):
     def test_what_the_user_states_wins(self):
         from safetensors import safe_open
 
-        done = self.run_converter(
-            published("keras_mobilenet_v2_0.35_224_head.h5"), "--padding", "symmetric",
+        target = self.path("out.safetensors")
+        code, errors = samples.run_converter(
+            published("keras_mobilenet_v2_0.35_224_head.h5"), target, "--padding", "symmetric",
             "--preprocessing", "imagenet", "--input-size", "96", "--no-classifier",
         )  # fmt: skip
-        self.assertEqual(done.returncode, 0, done.stderr)
-        with safe_open(self.path("out.safetensors"), "numpy") as file:
+        self.assertEqual(code, 0, errors)
+        with safe_open(target, "numpy") as file:
             metadata, names = file.metadata(), set(file.keys())
         stated = {k: metadata[k] for k in ("padding", "preprocessing", "input_size", "head")}
         self.assertEqual(stated, {"padding": "symmetric", "preprocessing": "imagenet",

@@ -35,12 +35,20 @@ def windows(x, size, stride, dilation, pad):
 def conv2d(x, weight, stride=1, dilation=1, pad=(0, 0, 0, 0)):
     if weight.ndim == 2:
         weight = weight[None, None]
-    cells = windows(x, weight.shape[0], stride, dilation, pad)
-    return sum(cell @ weight[i, j] for i, j, cell in cells)
+    return total(c @ weight[i, j] for i, j, c in windows(x, weight.shape[0], stride, dilation, pad))
 
 
 def depthwise(x, weight, stride=1, dilation=1, pad=(0, 0, 0, 0)):
-    return sum(c * weight[i, j] for i, j, c in windows(x, weight.shape[0], stride, dilation, pad))
+    return total(c * weight[i, j] for i, j, c in windows(x, weight.shape[0], stride, dilation, pad))
+
+
+def total(terms):
+    """Their sum, in place of the first."""
+    terms = iter(terms)
+    result = next(terms)
+    for term in terms:
+        result += term
+    return result
 
 
 def relu6(x):
@@ -95,7 +103,7 @@ class MobileNetV2:
         return relu6(self.norm(x @ self.tensors["last.conv.weight"], "last.bn"))
 
     def features(self, x):
-        return self.feature_map(x).mean((1, 2))
+        return numpy.concatenate([self.feature_map(p[None]).mean((1, 2)) for p in x])
 
     def logits(self, x):
         weight, bias = self.tensors["classifier.weight"], self.tensors["classifier.bias"]
@@ -115,6 +123,10 @@ class Graph:
 
     def __call__(self, x):
         """{name of output: array} of the outputs that the detector names."""
+        results = [self.run(p[None]) for p in x]
+        return {key: numpy.concatenate([r[key] for r in results]) for key in results[0]}
+
+    def run(self, x):
         values = {"input": x}
         for layer in self.layers:
             y = getattr(self, layer["op"])(layer, *(values[name] for name in layer["inputs"]))

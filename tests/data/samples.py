@@ -1,7 +1,10 @@
 """The inputs of the tests: the four pictures of ../shared/images and ten faces, as float32 NHWC."""
 
+import contextlib
+import io
 import math
 import os
+import sys
 
 import numpy
 from PIL import Image
@@ -9,7 +12,21 @@ from PIL import Image
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SHARED = os.path.join(os.path.dirname(ROOT), "shared")
 PUBLISHED = os.path.join(SHARED, "published")
+sys.path.insert(0, os.path.join(ROOT, "data"))
 PICTURES = ["cat.bmp", "bird.bmp", "parrot.jpg", "grace_hopper.bmp"]
+
+
+def run_converter(*command_line):
+    """(exit code, what it printed as an error) of data/convert_weights.py, run in this process."""
+    import convert_weights
+
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            code = convert_weights.main(list(command_line))
+        except SystemExit as stop:
+            code = stop.code
+    return code, errors.getvalue()
 
 
 def picture(name):
