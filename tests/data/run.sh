@@ -26,4 +26,6 @@ if [[ ! -d $here/../../../shared/published ]]; then
   echo "SKIPPED IN PART: ../shared/published is missing, so no published weights are converted" >&2
 fi
 export KERAS_BACKEND=torch TF_CPP_MIN_LOG_LEVEL=3 PYTHONWARNINGS=ignore PYTHONDONTWRITEBYTECODE=1
+# One thread: on a busy machine BLAS threads that wait for one another cost ten times the work.
+export OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 exec "$peers/bin/python" "$here/$1" "${@:2}"

@@ -130,13 +130,15 @@ def onnx_session(model):
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
-    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def tflite_file(path, x):
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(path, num_threads=2, experimental_preserve_all_tensors=True)
+    interpreter = Interpreter(path, num_threads=1, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
     source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     kinds = ("AvgPool", "Mean")
