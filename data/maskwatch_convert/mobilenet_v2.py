@@ -14,6 +14,7 @@ from .errors import ConvertError, need
 # Expansion, output channels at width 1, repeats. Table 2 of the paper.
 STAGES = [(1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1)]
 PUBLISHED_WIDTHS = [1.0, 0.35, 0.5, 0.75, 1.3, 1.4]
+HIDDEN_UNITS = 128  # of the mask head, as the original mask detector has
 BLOCKS = sum(repeats for _, _, repeats in STAGES)
 
 
@@ -130,11 +131,11 @@ def checked(source, source_name):
 
 
 def add_head(source, tensors, metadata):
-    """Adds the ImageNet classifier or the mask head, and the labels where they are known."""
+    """Adds the ImageNet classifier or the mask head, and the labels ("class 0", ... where unknown)."""
     if source.classifier is not None:
         head, parts = "classifier", {"classifier": source.classifier}
     elif source.mask_head is not None:
-        hidden, output = source.mask_head
+        hidden, output = widened(*source.mask_head)
         head, parts = "mask", {"head.hidden": hidden, "head.output": output}
     else:
         return
@@ -144,11 +145,21 @@ def add_head(source, tensors, metadata):
         values = weight.shape[-1]
         check_shape(bias, (values,), f"{name}.bias", name)
         tensors[f"{name}.weight"], tensors[f"{name}.bias"] = weight, bias
-    metadata["head"] = head
-    if source.labels is not None:
-        if len(source.labels) != values:
-            raise ConvertError(f"{len(source.labels)} labels for {values} classes")
-        metadata["labels"] = json.dumps(source.labels)
+    labels = source.labels or [f"class {i}" for i in range(values)]
+    if len(labels) != values:
+        raise ConvertError(f"{len(labels)} labels for {values} classes")
+    metadata.update(head=head, labels=json.dumps(labels))
+
+
+def widened(hidden, output):
+    """A mask head with the engine's number of hidden units: those that are added stay 0."""
+    numpy = need("numpy")
+    missing = HIDDEN_UNITS - len(hidden[1])
+    if missing < 0:
+        raise ConvertError(f"its head has {len(hidden[1])} hidden units where the engine takes up to "
+                           f"{HIDDEN_UNITS}; leave it out with --no-classifier")  # fmt: skip
+    weight, bias = numpy.pad(hidden[0], ((0, 0), (0, missing))), numpy.pad(hidden[1], (0, missing))
+    return (weight, bias), (numpy.pad(output[0], ((0, missing), (0, 0))), output[1])
 
 
 def check_shape(tensor, expected, name, origin):

@@ -70,8 +70,9 @@ class Classifiers(ConvertTest):
         self.assert_metadata(
             model.metadata, format="maskwatch", architecture="mobilenet_v2", width="0.35",
             input_size="224", padding="tf", bn_epsilon="0.001", preprocessing="tf", head="mask",
-            batch_norm="unfolded", source="keras_mobilenet_v2_0.35_224_head.h5", labels=None,
+            batch_norm="unfolded", source="keras_mobilenet_v2_0.35_224_head.h5", labels='["class 0", "class 1"]',
         )  # fmt: skip
+        self.assertEqual(model.tensors["head.hidden.weight"].shape, (1280, 128))  # 28 units are zeros
         x = samples.inputs()
         features, probabilities = runtimes.run(source, x)
         found = model.features(x)
