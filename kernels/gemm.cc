@@ -206,6 +206,37 @@ void multiply_transposed(float* c, const float* a, const float* b, const GemmSha
   }
 }
 
+// Rows of a whose products are held at once to be averaged.
+constexpr std::int64_t kPoolRows = 4 * kTileRows;
+
+// y[columns of one panel] = mean over `positions` rows of activation(a · packed + bias)
+void average_panel(float* y, const PackedProduct& p, std::int64_t panel, std::int64_t positions) {
+  const GemmShape& s = p.shape;
+  const std::int64_t column = panel * kPanel, columns = std::min(kPanel, s.n - column);
+  HWY_ALIGN float rows[kPoolRows * kPanel];
+  HWY_ALIGN float sums[kPanel] = {};
+  for (std::int64_t begin = 0; begin < positions; begin += kPoolRows) {
+    const Range block = {begin, std::min(begin + kPoolRows, positions)};
+    for_each_tile(block, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
+      run_tile<RowCursor>(count,
+                          {.a = p.a + row * s.k,
+                           .a_stride = s.k,
+                           .b = p.packed + column * s.k,
+                           .b_stride = kPanel,
+                           .steps = s.k},
+                          {.c = rows + (row - begin) * kPanel,
+                           .c_stride = kPanel,
+                           .columns = columns,
+                           .bias = p.out.bias ? p.out.bias + column : nullptr,
+                           .activation = p.out.activation});
+    });
+    for (std::int64_t row = 0; row < block.end - block.begin; ++row)
+      for (std::int64_t j = 0; j < columns; ++j) sums[j] += rows[row * kPanel + j];
+  }
+  for (std::int64_t j = 0; j < columns; ++j)
+    y[column + j] = sums[j] / static_cast<float>(positions);
+}
+
 }  // namespace
 
 void gemm(float* c, const float* a, const float* b, GemmShape shape) {
@@ -252,6 +283,24 @@ void packed_gemm(float* c, const float* a, const float* packed, const float* bia
        packed,
        {.c = c, .c_stride = shape.n, .bias = bias, .residual = residual, .activation = activation},
        shape});
+}
+
+void pointwise_average_pool(float* y, const float* x, const float* packed, const float* bias,
+                            Activation activation, std::int64_t positions, GemmShape shape) {
+  const std::int64_t panels = divide_up(shape.n, kPanel), pictures = shape.m / positions;
+  // All pictures of a panel in one task: weights outweigh activations here.
+  const std::int64_t grain = std::clamp<std::int64_t>(kTaskWork / (shape.m * shape.k * kPanel + 1),
+                                                      1, divide_up(panels, 8));
+  parallel_for_range(panels, grain, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for (std::int64_t panel = begin; panel < end; ++panel)
+      for (std::int64_t picture = 0; picture < pictures; ++picture)
+        average_panel(y + picture * shape.n,
+                      {x + picture * positions * shape.k,
+                       packed,
+                       {.c = nullptr, .c_stride = 0, .bias = bias, .activation = activation},
+                       shape},
+                      panel, positions);
+  });
 }
 
 }  // namespace kernels::HWY_NAMESPACE

@@ -30,6 +30,27 @@ struct ConvShape {
   int pad_top = 1, pad_left = 1;
 };
 
+// The inverted residual block (Sandler et al. 2018) with batch norm folded into its weights:
+// 1×1 expansion + ReLU6 (unless `expand` is false: then expanded_channels == in_channels),
+// depthwise 3×3 + ReLU6, 1×1 projection, and the input added where `residual` says so.
+struct InvertedResidualShape {
+  std::int64_t batch = 1;
+  std::int64_t in_height = 0, in_width = 0, in_channels = 0;
+  std::int64_t expanded_channels = 0;
+  std::int64_t out_height = 0, out_width = 0, out_channels = 0;
+  int stride = 1;  // 1 or 2
+  int pad_top = 1, pad_left = 1;
+  bool expand = true;
+  bool residual = false;  // stride 1 and in_channels == out_channels
+};
+
+// Numbers that pack_inverted_residual writes.
+constexpr std::int64_t packed_inverted_residual_size(const InvertedResidualShape& s) {
+  const std::int64_t expanded = packed_gemm_size(1, s.expanded_channels);
+  return (s.expand ? (s.in_channels + 1) * expanded : 0) + 10 * expanded +
+         packed_gemm_size(s.expanded_channels + 1, s.out_channels);
+}
+
 struct RowShape {
   std::int64_t rows = 0;
   std::int64_t channels = 0;

@@ -2,6 +2,7 @@
 #include "kernels/ref/conv.h"
 #include "kernels/ref/elementwise.h"
 #include "kernels/ref/gemm.h"
+#include "kernels/ref/inverted_residual.h"
 #include "kernels/ref/loss.h"
 #include "kernels/ref/optimizer.h"
 
