@@ -79,6 +79,22 @@ class Metadata {
   const std::string& path_;
 };
 
+// Outputs of a dense layer, by the shape of its weight.
+std::int64_t columns_of(const std::string& name, const Safetensors& contents,
+                        const Metadata& metadata) {
+  const auto found = contents.tensors.find(name);
+  if (found == contents.tensors.end()) metadata.fail("tensor " + name + " is missing");
+  if (found->second.shape().size() != 2 || found->second.dim(1) < 1)
+    metadata.fail("tensor " + name + " has shape " + to_string(found->second.shape()));
+  return found->second.dim(1);
+}
+
+std::vector<std::string> unnamed_labels(std::int64_t classes) {
+  std::vector<std::string> labels;
+  for (std::int64_t i = 0; i < classes; ++i) labels.push_back(fmt::format("class {}", i));
+  return labels;
+}
+
 // The widest tensors must be in the file as the metadata promise, before a network of that width
 // takes memory.
 void check_channels(const Safetensors& contents, const ClassifierOptions& options,
@@ -89,7 +105,7 @@ void check_channels(const Safetensors& contents, const ClassifierOptions& option
       {"stem.conv.weight", {3, 3, 3, channels.stem}},
       {"last.conv.weight", {channels.before_last, channels.features}}};
   if (options.head == HeadKind::mask)
-    expected["head.output.weight"] = {Head::kHiddenUnits, classes};
+    expected["head.output.weight"] = {options.hidden_units, classes};
   if (options.head == HeadKind::classifier)
     expected["classifier.weight"] = {channels.features, classes};
   for (const auto& [name, shape] : expected) {
@@ -105,8 +121,8 @@ void check_channels(const Safetensors& contents, const ClassifierOptions& option
 
 }  // namespace
 
-Head::Head(std::int64_t features, std::int64_t classes, Random& random)
-    : hidden_(features, kHiddenUnits, random), output_(kHiddenUnits, classes, random) {
+Head::Head(std::int64_t features, std::int64_t hidden_units, std::int64_t classes, Random& random)
+    : hidden_(features, hidden_units, random), output_(hidden_units, classes, random) {
   add_module("hidden", hidden_);
   add_module("output", output_);
 }
@@ -128,7 +144,8 @@ Classifier::Classifier(const ClassifierOptions& options, std::uint64_t seed)
         fmt::format("Classifier: {} labels; two or more are needed", classes));
   add_module("", backbone_);
   if (options.head == HeadKind::mask) {
-    mask_head_ = std::make_unique<Head>(backbone_.feature_channels(), classes, random_);
+    mask_head_ = std::make_unique<Head>(backbone_.feature_channels(), options.hidden_units, classes,
+                                        random_);
     add_module("head", *mask_head_);
   } else if (options.head == HeadKind::classifier) {
     classifier_head_ = std::make_unique<Dense>(backbone_.feature_channels(), classes, random_);
@@ -199,7 +216,16 @@ ClassifierOptions classifier_options(const Safetensors& contents, const std::str
     metadata.fail("metadata bn_epsilon is out of range");
   backbone.preprocessing = metadata.choice("preprocessing", kPreprocessings);
   options.head = metadata.choice("head", kHeads);
-  if (options.head != HeadKind::none) options.labels = metadata.labels();
+  if (options.head == HeadKind::mask)
+    options.hidden_units = columns_of("head.hidden.weight", contents, metadata);
+  if (options.head != HeadKind::none) {
+    const bool is_mask = options.head == HeadKind::mask;
+    options.labels =
+        contents.metadata.contains("labels")
+            ? metadata.labels()
+            : unnamed_labels(columns_of(is_mask ? "head.output.weight" : "classifier.weight",
+                                        contents, metadata));
+  }
   return options;
 }
 

@@ -21,10 +21,9 @@ enum class HeadKind {
 
 class Head : public Module {
  public:
-  static constexpr std::int64_t kHiddenUnits = 128;
   static constexpr double kDropoutRate = 0.5;
 
-  Head(std::int64_t features, std::int64_t classes, Random& random);
+  Head(std::int64_t features, std::int64_t hidden_units, std::int64_t classes, Random& random);
 
   // x[n, features] to logits [n, classes].
   Tensor forward(const Tensor& x) override;
@@ -40,6 +39,7 @@ class Head : public Module {
 struct ClassifierOptions {
   MobileNetV2Options backbone;
   HeadKind head = HeadKind::mask;
+  std::int64_t hidden_units = 128;  // of HeadKind::mask
   std::vector<std::string> labels;  // one a class; empty with HeadKind::none
 };
 
@@ -81,8 +81,8 @@ void save_classifier(const std::string& path, const Classifier& model,
                      const std::map<std::string, std::string>& extra = {},
                      Precision precision = Precision::f32);
 
-// What the metadata say; std::runtime_error names `path` and what is missing, unknown or not a
-// MobileNetV2.
+// What metadata and shapes say; classes without names are called "class 0", "class 1", ...
+// std::runtime_error names `path` and what is missing, unknown or not a MobileNetV2.
 ClassifierOptions classifier_options(const Safetensors& contents, const std::string& path);
 // std::runtime_error names the file and its fault.
 std::unique_ptr<Classifier> load_classifier(const std::string& path);
