@@ -1,0 +1,40 @@
+# make demo    install, build, train on drawn faces, detect in photographs
+# make test    install, build, run all tests
+# make bench   measure every operation and the engines people use instead
+# make format  clang-format over all sources
+BUILD ?= build
+PACKAGES := $(shell sed 's/[[:space:]]*\#.*//' packages.txt)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: all deps build demo test bench format clean
+
+all: build
+
+deps:
+	@missing=; for package in $(PACKAGES); do \
+	  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "Installing:$$missing"; \
+	  $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
+
+build: deps
+	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)
+	@ninja -C $(BUILD)
+
+demo: build
+	@apps/demo.sh $(BUILD)
+
+test: build
+	@meson test -C $(BUILD) --print-errorlogs --timeout-multiplier 3
+
+bench: build
+	@bench/run.sh $(BUILD)
+
+format:
+	@git ls-files '*.h' '*.cc' '*.cu' | xargs clang-format -i
+
+clean:
+	@rm -rf $(BUILD)

@@ -1,0 +1,368 @@
+// train_mask_detector: from folders of pictures to a model file, as the original's training script,
+// and more.
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "apps/checkpoint.h"
+#include "apps/dataset.h"
+#include "apps/files.h"
+#include "apps/history.h"
+#include "apps/plot.h"
+#include "apps/program.h"
+#include "apps/progress.h"
+#include "apps/report.h"
+#include "apps/trainer.h"
+#include "kernels/parallel.h"
+#include "nn/memory.h"
+
+namespace apps {
+namespace {
+
+using nn::MobileNetV2;
+
+constexpr double kHeadRate = 1e-4;     // the original's
+constexpr double kScratchRate = 2e-3;  // a whole network needs larger steps
+// Running statistics must follow the few thousand steps of a small data set; the published 0.999 is
+// for ImageNet.
+constexpr double kScratchMomentum = 0.99;
+
+struct Options {
+  std::vector<std::string> datasets;
+  std::string plot = "plot.png";
+  std::string model = "mask_detector.safetensors";
+  std::string weights;
+  std::string history = "history.json";
+  bool scratch = false;
+  double width = 1.0;
+  int size = 224;
+  int epochs = 20;
+  double rate = 0;  // 0: by what is trained
+  int batch_size = 32;
+  std::string fine_tune;
+  std::uint64_t seed = 42;
+  int threads = 0;
+  bool resume = false;
+  bool allow_leakage = false;
+  double validation = 0.2;
+  std::string augment = "original";
+  std::string schedule;
+  std::string precision = "f32";
+  double label_smoothing = 0;
+};
+
+void define_options(CLI::App& app, Options& o) {
+  app.add_option(
+         "-d,--dataset", o.datasets,
+         "Data set: a folder with one folder of pictures for each class; several are merged")
+      ->required();
+  app.add_option("-p,--plot", o.plot, "Picture of the loss and accuracy curves to write (PNG)")
+      ->capture_default_str();
+  app.add_option("-m,--model", o.model, "Model file to write")->capture_default_str();
+  app.add_option("--history", o.history, "Figures of every epoch to write (JSON)")
+      ->capture_default_str();
+  app.add_option("--weights", o.weights,
+                 "Pretrained backbone (safetensors; see data/README.md). Its width and input size "
+                 "are taken over");
+  app.add_flag("--scratch", o.scratch, "Train the whole network from random weights");
+  app.add_option("--width", o.width, "With --scratch: width multiplier")
+      ->check(CLI::Range(0.05, 4.0))
+      ->capture_default_str();
+  app.add_option("--size", o.size, "Side of the input in pixels (default 224, or the weights')")
+      ->check(CLI::Range(33, 1024));
+  app.add_option("--epochs", o.epochs, "Passes over the training part")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  app.add_option("--lr", o.rate, "Learning rate (default 1e-4; 2e-3 with --scratch)")
+      ->check(CLI::Range(1e-9, 10.0));
+  app.add_option("--batch-size", o.batch_size, "Pictures a step")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option(
+      "--fine-tune", o.fine_tune,
+      "Also train the last convolution and the last N of the 17 blocks of the backbone, or 'all'");
+  app.add_option(
+         "--schedule", o.schedule,
+         "Learning rate over time: original (lr / (1 + lr/epochs * step)), cosine or constant "
+         "(default original; cosine with --scratch)")
+      ->check(CLI::IsMember({"original", "cosine", "constant"}));
+  app.add_option("--augment", o.augment,
+                 "Variation of the pictures: original, strong (also colour, blur, noise) or none")
+      ->check(CLI::IsMember({"original", "strong", "none"}))
+      ->capture_default_str();
+  app.add_option("--label-smoothing", o.label_smoothing,
+                 "Share of the target spread over all classes")
+      ->check(CLI::Range(0.0, 0.9))
+      ->capture_default_str();
+  app.add_option("--validation", o.validation, "Share of the pictures kept for validation")
+      ->check(CLI::Range(0.01, 0.9))
+      ->capture_default_str();
+  app.add_flag("--allow-leakage", o.allow_leakage,
+               "Split as the original: copies of a picture may stand on both sides");
+  app.add_option("--precision", o.precision,
+                 "Numbers of the model file: f32 or f16 (half the size)")
+      ->check(CLI::IsMember({"f32", "f16"}))
+      ->capture_default_str();
+  app.add_option("--seed", o.seed, "Seed of everything random")->capture_default_str();
+  app.add_option("--threads", o.threads,
+                 "Threads (default: all cores); the model is the same for any number")
+      ->check(CLI::Range(0, 1024));
+  app.add_flag("--resume", o.resume,
+               "Go on from the checkpoint of a run with the same options that was cut off");
+}
+
+void check_options(const CLI::App& app, const Options& o) {
+  if (o.scratch && !o.weights.empty())
+    throw UsageError("--scratch and --weights exclude each other");
+  if (o.scratch && !o.fine_tune.empty())
+    throw UsageError("--scratch trains everything; --fine-tune is for pretrained weights");
+  if (!o.scratch && app.count("--width"))
+    throw UsageError("--width goes with --scratch", "pretrained weights have their own width");
+  for (const std::string& path : {o.model, o.plot, o.history, checkpoint_path(o.model)})
+    require_writable(path);
+}
+
+// The first stage of the backbone that is trained.
+int first_trained_stage(const Options& o) {
+  if (o.scratch || o.fine_tune == "all") return 0;
+  if (o.fine_tune.empty()) return MobileNetV2::kStages;
+  int blocks = 0;
+  const char* end = o.fine_tune.data() + o.fine_tune.size();
+  const auto [stop, error] = std::from_chars(o.fine_tune.data(), end, blocks);
+  if (error != std::errc() || stop != end || blocks < 0 || blocks > 17)
+    throw UsageError("--fine-tune " + o.fine_tune +
+                     ": neither 'all' nor a number of blocks from 0 to 17");
+  return MobileNetV2::kStages - 1 - blocks;
+}
+
+std::string default_weights() {
+  const std::string path = "data/weights/mobilenet_v2_1.0_224.safetensors";
+  if (!std::filesystem::exists(path))
+    throw UsageError("no pretrained weights: " + path + " does not exist",
+                     "make it with data/fetch.sh and data/convert_weights.py, name others with "
+                     "--weights, or use --scratch");
+  return path;
+}
+
+// A model for the classes of `labels`, its backbone from the weights or random.
+std::unique_ptr<nn::Classifier> make_model(const Options& o, bool size_given,
+                                           const std::vector<std::string>& labels) {
+  nn::ClassifierOptions options;
+  options.labels = labels;
+  if (o.scratch) {
+    options.backbone.width = o.width;
+    options.backbone.input_size = o.size;
+    options.backbone.batch_norm.momentum = kScratchMomentum;
+    return std::make_unique<nn::Classifier>(options, o.seed);
+  }
+  const std::string path = o.weights.empty() ? default_weights() : o.weights;
+  const nn::Safetensors contents = nn::load_safetensors(path);
+  options.backbone = nn::classifier_options(contents, path).backbone;
+  if (size_given) options.backbone.input_size = o.size;
+  auto model = std::make_unique<nn::Classifier>(options, o.seed);
+  try {
+    model->backbone().load_state_dict(contents.tensors);
+  } catch (const std::invalid_argument& fault) {
+    throw UsageError(path + ": " + fault.what());
+  }
+  return model;
+}
+
+vision::AugmentOptions augmentation(const std::string& name) {
+  vision::AugmentOptions options;
+  if (name != "strong") return options;
+  options.brightness = 0.15f;
+  options.contrast = 0.3f;
+  options.saturation = 0.4f;
+  options.hue = 12;
+  options.grey = 0.1f;
+  options.blur = 2;
+  options.low_resolution = 3;
+  options.noise = 12;
+  options.jpeg = 0.3f;
+  options.zoom = 0.3f;
+  return options;
+}
+
+nn::Schedule schedule(const Options& o, std::int64_t steps) {
+  nn::Schedule schedule;
+  schedule.rate = o.rate > 0 ? o.rate : (o.scratch ? kScratchRate : kHeadRate);
+  const std::string name = !o.schedule.empty() ? o.schedule : (o.scratch ? "cosine" : "original");
+  if (name == "original") {
+    schedule.kind = nn::Schedule::Kind::inverse_time;
+    schedule.decay = schedule.rate / o.epochs;
+  } else if (name == "cosine") {
+    schedule.kind = nn::Schedule::Kind::cosine;
+    schedule.steps = steps;
+    schedule.warm_up = std::min<std::int64_t>(steps / 10, 200);
+  }
+  return schedule;
+}
+
+// Everything that the bytes of the model depend on.
+std::string recipe(const Options& o, const LoadedDataset& data, const nn::Classifier& model) {
+  const auto& backbone = model.options().backbone;
+  std::uint64_t weights = 0;
+  for (const auto& [name, tensor] : model.state_dict())
+    for (std::int64_t i = 0; i < tensor.count(); ++i)
+      weights = weights * 0x100000001b3u + std::bit_cast<std::uint32_t>(tensor.data()[i]);
+  return fmt::format(
+      "data {:016x}, start {:016x}, width {}, size {}, epochs {}, lr {}, batch {}, fine-tune {}, "
+      "schedule {}, augment {}, "
+      "smoothing {}, validation {}, leakage {}, scratch {}, seed {}",
+      fingerprint(data.dataset), weights, backbone.width, backbone.input_size, o.epochs, o.rate,
+      o.batch_size, o.fine_tune, o.schedule, o.augment, o.label_smoothing, o.validation,
+      o.allow_leakage, o.scratch, o.seed);
+}
+
+LoadedDataset load(const Options& o, const Dataset& dataset, int size) {
+  for (const SkippedFile& file : dataset.skipped)
+    fmt::print("skipped {}: {}\n", one_line(file.path), file.reason);
+  ProgressBar bar(static_cast<std::int64_t>(dataset.images.size()));
+  LoadOptions options;
+  options.progress = [&](std::int64_t done, std::int64_t) { bar.update(done); };
+  LoadedDataset data = load_images(dataset, size, options);
+  bar.finish();
+  for (const SkippedFile& file : data.broken) fmt::print("skipped {}\n", one_line(file.reason));
+  const std::size_t skipped = dataset.skipped.size() + data.broken.size();
+  const std::vector<std::int64_t> counts = class_counts(data.dataset);
+  fmt::print("{} pictures of {} classes", data.dataset.images.size(), data.dataset.classes.size());
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    fmt::print("{}{} {}", i ? ", " : ": ", one_line(data.dataset.classes[i]), counts[i]);
+  if (skipped > 0) fmt::print("; {} files skipped", skipped);
+  if (const auto copies = count_copies(data.dataset))
+    fmt::print("; {} exact copies{}", copies, o.allow_leakage ? "" : ", kept on one side");
+  fmt::print("\n");
+  for (const auto& group : data.dataset.conflicts)
+    fmt::print("warning: the same picture stands in more than one class: {}\n",
+               one_line(data.dataset.images[static_cast<std::size_t>(group.front())].name));
+  return data;
+}
+
+struct Run {
+  const Options& options;
+  nn::Classifier& model;
+  Trainer& trainer;
+  std::string recipe;
+  History history;
+};
+
+void restore(Run& run) {
+  const std::string path = checkpoint_path(run.options.model);
+  if (!run.options.resume) return;
+  const std::optional<Checkpoint> checkpoint = load_checkpoint(path, run.recipe);
+  if (!checkpoint) {
+    fmt::print("no checkpoint {}: starting with the first epoch\n", path);
+    return;
+  }
+  try {
+    run.model.load_state_dict(checkpoint->model);
+    run.trainer.restore(checkpoint->optimizer, checkpoint->steps_taken);
+  } catch (const std::invalid_argument& fault) {
+    throw UsageError(path + ": " + fault.what(), "start again without --resume");
+  }
+  run.history = checkpoint->history;
+  fmt::print("going on after epoch {} of {}\n", run.history.epochs.size(), run.options.epochs);
+}
+
+void train_epoch(Run& run, int epoch) {
+  const auto start = std::chrono::steady_clock::now();
+  const double rate = run.trainer.learning_rate();
+  std::unique_ptr<ProgressBar> bar;
+  const EpochResult result =
+      run.trainer.run_epoch(epoch, [&](int batch, int batches, double loss, double accuracy) {
+        if (!bar) bar = std::make_unique<ProgressBar>(batches);
+        bar->update(batch, {{"loss", loss}, {"accuracy", accuracy}});
+      });
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  run.history.epochs.push_back({epoch + 1, result.loss, result.accuracy, result.validation_loss,
+                                result.validation_accuracy, rate, seconds});
+  const double left = seconds * (run.options.epochs - epoch - 1);
+  bar->finish(fmt::format(
+      "Epoch {}/{}  loss {:.4f}  accuracy {:.4f}  val_loss {:.4f}  val_accuracy {:.4f}  {:.1f} s, "
+      "{} left",
+      epoch + 1, run.options.epochs, result.loss, result.accuracy, result.validation_loss,
+      result.validation_accuracy, seconds, format_duration(left)));
+  save_checkpoint(checkpoint_path(run.options.model),
+                  {run.recipe, run.trainer.steps_taken(), run.history, run.model.state_dict(),
+                   run.trainer.optimizer_state()});
+}
+
+void write_results(Run& run, const LoadedDataset& data, const Split& split) {
+  const Evaluation evaluation = run.trainer.evaluate();
+  const auto& classes = data.dataset.classes;
+  const ConfusionMatrix confusion =
+      confusion_matrix(evaluation.labels, evaluation.predictions, classes);
+  fmt::print("\n{}\n{}\n", classification_report(confusion), confusion_table(confusion));
+  nlohmann::json history = to_json(run.history);
+  history["recipe"] = run.recipe;
+  history["report"] = report_json(confusion);
+  history["validation_files"] = nlohmann::json::array();
+  for (const int index : split.validation)
+    history["validation_files"].push_back(
+        data.dataset.images[static_cast<std::size_t>(index)].name);
+  const Options& o = run.options;
+  nn::save_classifier(o.model, run.model,
+                      {{"seed", std::to_string(o.seed)}, {"recipe", run.recipe}},
+                      o.precision == "f16" ? nn::Precision::f16 : nn::Precision::f32);
+  nn::write_file_atomically(
+      o.history, history.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  plot_history(run.history, o.plot);
+  std::filesystem::remove(checkpoint_path(o.model));
+  fmt::print(
+      "validation accuracy {:.4f}, loss {:.4f}\nwrote {}, {} and {} (peak memory of tensors {} "
+      "MiB)\n",
+      evaluation.accuracy(), evaluation.loss, o.model, o.history, o.plot,
+      nn::memory_use().peak >> 20);
+}
+
+int train(int argc, char** argv) {
+  Options o;
+  CLI::App app("Trains a face-mask detector on a folder of labelled pictures.",
+               "train_mask_detector");
+  define_options(app, o);
+  parse_arguments(app, argc, argv);
+  check_options(app, o);
+  const int first_trained = first_trained_stage(o);
+  kernels::set_threads(o.threads);
+
+  const Dataset dataset = scan_dataset(o.datasets);
+  const auto model = make_model(o, app.count("--size") > 0, dataset.classes);
+  const LoadedDataset data = load(o, dataset, model->options().backbone.input_size);
+  const Split split = split_dataset(data.dataset, o.validation, o.seed, o.allow_leakage);
+  fmt::print("training on {}, validating on {}; backbone {}\n", split.train.size(),
+             split.validation.size(),
+             first_trained == 0                      ? "trained"
+             : first_trained == MobileNetV2::kStages ? "frozen"
+                                                     : "trained in part");
+  const std::string made_from = recipe(o, data, *model);
+
+  const std::int64_t steps =
+      (static_cast<std::int64_t>(split.train.size()) + o.batch_size - 1) / o.batch_size * o.epochs;
+  TrainingOptions training;
+  training.epochs = o.epochs;
+  training.batch_size = o.batch_size;
+  training.seed = o.seed;
+  training.schedule = schedule(o, steps);
+  training.augment = augmentation(o.augment);
+  training.augmented = o.augment != "none";
+  training.label_smoothing = o.label_smoothing;
+  training.first_trained_stage = first_trained;
+  training.keep_statistics = !o.scratch;
+  Trainer trainer(*model, data, split, training);
+  Run run{o, *model, trainer, made_from, {}};
+  restore(run);
+  for (int epoch = static_cast<int>(run.history.epochs.size()); epoch < o.epochs; ++epoch)
+    train_epoch(run, epoch);
+  write_results(run, data, split);
+  return 0;
+}
+
+}  // namespace
+}  // namespace apps
+
+int main(int argc, char** argv) { return apps::run_program(argc, argv, apps::train); }
