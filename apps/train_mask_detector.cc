@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <bit>
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -17,6 +19,7 @@
 #include "apps/report.h"
 #include "apps/trainer.h"
 #include "kernels/parallel.h"
+#include "nn/file.h"
 #include "nn/memory.h"
 
 namespace apps {
@@ -282,11 +285,13 @@ void train_epoch(Run& run, int epoch) {
   run.history.epochs.push_back({epoch + 1, result.loss, result.accuracy, result.validation_loss,
                                 result.validation_accuracy, rate, seconds});
   const double left = seconds * (run.options.epochs - epoch - 1);
-  bar->finish(fmt::format(
+  bar->finish();
+  fmt::print(
       "Epoch {}/{}  loss {:.4f}  accuracy {:.4f}  val_loss {:.4f}  val_accuracy {:.4f}  {:.1f} s, "
       "{} left",
       epoch + 1, run.options.epochs, result.loss, result.accuracy, result.validation_loss,
-      result.validation_accuracy, seconds, format_duration(left)));
+      result.validation_accuracy, seconds, format_duration(left));
+  std::fflush(stdout);
   save_checkpoint(checkpoint_path(run.options.model),
                   {run.recipe, run.trainer.steps_taken(), run.history, run.model.state_dict(),
                    run.trainer.optimizer_state()});
@@ -296,7 +301,7 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split) {
   const Evaluation evaluation = run.trainer.evaluate();
   const auto& classes = data.dataset.classes;
   const ConfusionMatrix confusion =
-      confusion_matrix(evaluation.labels, evaluation.predictions, classes);
+      confusion_matrix(classes, evaluation.labels, evaluation.predictions);
   fmt::print("\n{}\n{}\n", classification_report(confusion), confusion_table(confusion));
   nlohmann::json history = to_json(run.history);
   history["recipe"] = run.recipe;
