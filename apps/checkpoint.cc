@@ -1,7 +1,7 @@
 #include "apps/checkpoint.h"
 
+#include <charconv>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "apps/program.h"
 #include "nn/safetensors.h"
@@ -32,7 +32,7 @@ void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   contents.metadata = {{"format", "maskwatch checkpoint"},
                        {"recipe", checkpoint.recipe},
                        {"steps_taken", std::to_string(checkpoint.steps_taken)},
-                       {"history", to_json(checkpoint.history).dump()}};
+                       {"history", history_text(checkpoint.history)}};
   add_all(contents.tensors, kModelPrefix, checkpoint.model);
   add_all(contents.tensors, kOptimizerPrefix, checkpoint.optimizer);
   nn::save_safetensors(path, contents);
@@ -54,14 +54,12 @@ std::optional<Checkpoint> load_checkpoint(const std::string& path, const std::st
     throw UsageError(path + ": made with other options or pictures: " +
                          one_line(checkpoint.recipe) + "; now " + recipe,
                      "start again without --resume");
-  try {
-    checkpoint.steps_taken = std::stoll(text("steps_taken"));
-    checkpoint.history = history_from_json(nlohmann::json::parse(text("history")));
-  } catch (const std::logic_error& fault) {
-    throw UsageError(path + ": not a checkpoint: " + fault.what());
-  } catch (const nlohmann::json::exception& fault) {
-    throw UsageError(path + ": not a checkpoint: " + fault.what());
-  }
+  checkpoint.history = parse_history(text("history"), path);
+  const std::string steps = text("steps_taken");
+  const auto [end, error] =
+      std::from_chars(steps.data(), steps.data() + steps.size(), checkpoint.steps_taken);
+  if (error != std::errc() || end != steps.data() + steps.size() || checkpoint.steps_taken < 0)
+    throw UsageError(path + ": not a checkpoint: steps_taken is " + one_line(steps));
   checkpoint.model = part_of(contents.tensors, kModelPrefix);
   checkpoint.optimizer = part_of(contents.tensors, kOptimizerPrefix);
   return checkpoint;

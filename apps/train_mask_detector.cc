@@ -126,6 +126,8 @@ void check_options(const CLI::App& app, const Options& o) {
     throw UsageError("--width goes with --scratch", "pretrained weights have their own width");
   for (const std::string& path : {o.model, o.plot, o.history, checkpoint_path(o.model)})
     require_writable(path);
+  if (!plot_available())
+    throw UsageError("gnuplot is missing, which draws " + o.plot, "apt-get install gnuplot-nox");
 }
 
 // The first stage of the backbone that is trained.
@@ -268,7 +270,7 @@ void restore(Run& run) {
     throw UsageError(path + ": " + fault.what(), "start again without --resume");
   }
   run.history = checkpoint->history;
-  fmt::print("going on after epoch {} of {}\n", run.history.epochs.size(), run.options.epochs);
+  fmt::print("going on after epoch {} of {}\n", run.history.size(), run.options.epochs);
 }
 
 void train_epoch(Run& run, int epoch) {
@@ -282,13 +284,13 @@ void train_epoch(Run& run, int epoch) {
       });
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  run.history.epochs.push_back({epoch + 1, result.loss, result.accuracy, result.validation_loss,
-                                result.validation_accuracy, rate, seconds});
+  run.history.push_back({epoch + 1, result.loss, result.accuracy, result.validation_loss,
+                         result.validation_accuracy, rate, seconds});
   const double left = seconds * (run.options.epochs - epoch - 1);
   bar->finish();
   fmt::print(
       "Epoch {}/{}  loss {:.4f}  accuracy {:.4f}  val_loss {:.4f}  val_accuracy {:.4f}  {:.1f} s, "
-      "{} left",
+      "{} left\n",
       epoch + 1, run.options.epochs, result.loss, result.accuracy, result.validation_loss,
       result.validation_accuracy, seconds, format_duration(left));
   std::fflush(stdout);
@@ -303,7 +305,7 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split) {
   const ConfusionMatrix confusion =
       confusion_matrix(classes, evaluation.labels, evaluation.predictions);
   fmt::print("\n{}\n{}\n", classification_report(confusion), confusion_table(confusion));
-  nlohmann::json history = to_json(run.history);
+  nlohmann::json history = nlohmann::json::parse(history_text(run.history));
   history["recipe"] = run.recipe;
   history["report"] = report_json(confusion);
   history["validation_files"] = nlohmann::json::array();
@@ -316,7 +318,7 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split) {
                       o.precision == "f16" ? nn::Precision::f16 : nn::Precision::f32);
   nn::write_file_atomically(
       o.history, history.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-  plot_history(run.history, o.plot);
+  plot_history(o.plot, run.history);
   std::filesystem::remove(checkpoint_path(o.model));
   fmt::print(
       "validation accuracy {:.4f}, loss {:.4f}\nwrote {}, {} and {} (peak memory of tensors {} "
@@ -361,7 +363,7 @@ int train(int argc, char** argv) {
   Trainer trainer(*model, data, split, training);
   Run run{o, *model, trainer, made_from, {}};
   restore(run);
-  for (int epoch = static_cast<int>(run.history.epochs.size()); epoch < o.epochs; ++epoch)
+  for (int epoch = static_cast<int>(run.history.size()); epoch < o.epochs; ++epoch)
     train_epoch(run, epoch);
   write_results(run, data, split);
   return 0;
