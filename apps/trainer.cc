@@ -93,9 +93,10 @@ Trainer::Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& 
 
 nn::Plan Trainer::plan_until(int end) const {
   return nn::Plan(model_.input_shape(), kEvaluationBatch, [&](nn::PlanBuilder& builder) {
-    const nn::Value features = model_.backbone().lower(builder, builder.input(), 0, end);
-    builder.output(end == nn::MobileNetV2::kStages ? builder.global_average_pool(features)
-                                                   : features);
+    const nn::MobileNetV2& backbone = model_.backbone();
+    builder.output(end == nn::MobileNetV2::kStages
+                       ? backbone.lower_pooled(builder, builder.input())
+                       : backbone.lower(builder, builder.input(), 0, end));
   });
 }
 

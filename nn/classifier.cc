@@ -162,7 +162,7 @@ Tensor Classifier::forward_head(const Tensor& features) {
 Tensor Classifier::forward(const Tensor& x) { return forward_head(backbone_.forward(x)); }
 
 Value Classifier::lower(PlanBuilder& builder, Value x) const {
-  const Value pooled = builder.global_average_pool(backbone_.lower(builder, x));
+  const Value pooled = backbone_.lower_pooled(builder, x);
   if (mask_head_) return mask_head_->lower(builder, pooled);
   return classifier_head_ ? classifier_head_->lower(builder, pooled) : pooled;
 }

@@ -74,6 +74,11 @@ Value ConvBatchNorm::Convolution::lower(PlanBuilder& builder, Value x, const Fol
   return builder.depthwise3x3(x, weights, shape, activation);
 }
 
+kernels::ConvShape ConvBatchNorm::Convolution::shape_for(const PictureShape& in) const {
+  return conv_shape(1, in.height, in.width, in.channels, options_.out, 3, options_.stride,
+                    options_.padding);
+}
+
 Value ConvBatchNorm::lower(PlanBuilder& builder, Value x, Value residual) const {
   return convolution.lower(builder, x, folded(), batch_norm.activation(), residual);
 }

@@ -60,6 +60,8 @@ class ConvBatchNorm {
     Value lower(PlanBuilder& builder, Value x, const FoldedWeights& weights, Activation activation,
                 Value residual) const;
     const Tensor& weight() const { return weight_; }
+    // Sizes, stride and padding for one picture of shape `in`; not for a pointwise convolution.
+    kernels::ConvShape shape_for(const PictureShape& in) const;
 
    private:
     Options options_;

@@ -66,8 +66,9 @@ Tensor InvertedResidual::forward(const Tensor& x) {
 }
 
 Value InvertedResidual::lower(PlanBuilder& builder, Value x) const {
-  const Value expanded = expand_ ? expand_->lower(builder, x) : x;
-  return project_.lower(builder, depthwise_.lower(builder, expanded), has_residual_ ? x : Value{});
+  return builder.inverted_residual(
+      x, expand_ ? expand_->folded() : FoldedWeights{}, depthwise_.folded(), project_.folded(),
+      depthwise_.convolution.shape_for(builder.shape(x)), has_residual_);
 }
 
 MobileNetV2::Convolution::Convolution(const ConvBatchNorm::Options& options, Random& random)
@@ -123,6 +124,12 @@ Value MobileNetV2::lower(PlanBuilder& builder, Value x, int begin, int end) cons
   for (int stage = begin; stage < end; ++stage)
     x = stages_[static_cast<std::size_t>(stage)]->lower(builder, x);
   return x;
+}
+
+Value MobileNetV2::lower_pooled(PlanBuilder& builder, Value x) const {
+  const ConvBatchNorm& last = last_->layer;
+  return builder.pointwise_average_pool(lower(builder, x, 0, kStages - 1), last.folded(),
+                                        last.batch_norm.activation());
 }
 
 void MobileNetV2::freeze_before(int first_trained, bool keep_statistics) {

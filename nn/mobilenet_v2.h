@@ -61,6 +61,9 @@ class MobileNetV2 : public Module {
   // Stages begin .. end-1 alone.
   Tensor forward(const Tensor& x, int begin, int end);
   Value lower(PlanBuilder& builder, Value x, int begin, int end) const;
+  // The whole network and the global average pool behind it, whose input is never written to
+  // memory.
+  Value lower_pooled(PlanBuilder& builder, Value x) const;
 
   // Freezes the stages before `first_trained`. The others are trained with their batch norms
   // keeping the running statistics, if so asked.

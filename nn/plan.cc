@@ -39,6 +39,13 @@ kernels::ConvShape complete(kernels::ConvShape conv, const PictureShape& x,
   return conv;
 }
 
+// weight [in, out] as the back end's packed_gemm reads it.
+Tensor pack(const Tensor& weight) {
+  Tensor packed = Tensor::empty({kernels::packed_gemm_size(weight.dim(0), weight.dim(1))});
+  backend().pack_gemm(packed.data(), weight.data(), {0, weight.dim(1), weight.dim(0)});
+  return packed;
+}
+
 constexpr std::int64_t kAlignedFloats = 16;
 
 std::int64_t aligned(std::int64_t count) {
@@ -105,8 +112,7 @@ Value PlanBuilder::pointwise(Value x, const FoldedWeights& weights, kernels::Act
   if (residual.index >= 0 && shape(residual) != out)
     reject("pointwise", "residual " + text_of(shape(residual)) + " of a result " + text_of(out));
   const kernels::Table<float>& table = backend();
-  const Tensor packed = Tensor::empty({kernels::packed_gemm_size(w[0], w[1])});
-  table.pack_gemm(packed.data(), weights.weight.data(), {0, w[1], w[0]});
+  const Tensor packed = pack(weights.weight);
   const int y = static_cast<int>(values_.size());
   std::vector<Value> inputs{x};
   if (residual.index >= 0) inputs.push_back(residual);
@@ -115,6 +121,63 @@ Value PlanBuilder::pointwise(Value x, const FoldedWeights& weights, kernels::Act
         table.packed_gemm(values[y], values[x.index], packed.data(), data_or_null(bias),
                           residual.index >= 0 ? values[residual.index] : nullptr, activation,
                           {batch * in.height * in.width, out.channels, in.channels});
+      });
+}
+
+Value PlanBuilder::inverted_residual(Value x, const FoldedWeights& expand,
+                                     const FoldedWeights& depthwise, const FoldedWeights& project,
+                                     const kernels::ConvShape& conv, bool residual) {
+  const PictureShape in = shape(x);
+  const Shape &d = depthwise.weight.shape(), &p = project.weight.shape();
+  kernels::InvertedResidualShape s;
+  s.in_height = in.height;
+  s.in_width = in.width;
+  s.in_channels = in.channels;
+  s.expand = expand.weight.defined();
+  s.expanded_channels = s.expand ? expand.weight.dim(-1) : in.channels;
+  s.out_height = conv.out_height;
+  s.out_width = conv.out_width;
+  s.out_channels = project.weight.dim(-1);
+  s.stride = conv.stride;
+  s.pad_top = conv.pad_top;
+  s.pad_left = conv.pad_left;
+  s.residual = residual;
+  const PictureShape out{s.out_height, s.out_width, s.out_channels};
+  if (s.expand)
+    require_weights(expand.weight.shape() == Shape{in.channels, s.expanded_channels},
+                    "inverted_residual", in, expand);
+  require_weights(d == Shape{3, 3, s.expanded_channels}, "inverted_residual", in, depthwise);
+  require_weights(p == Shape{s.expanded_channels, s.out_channels}, "inverted_residual", in,
+                  project);
+  if (residual && in != out)
+    reject("inverted_residual", "residual " + text_of(in) + " of a result " + text_of(out));
+  const kernels::Table<float>& table = backend();
+  const Tensor packed = Tensor::empty({kernels::packed_inverted_residual_size(s)});
+  table.pack_inverted_residual(packed.data(), data_or_null(expand.weight),
+                               data_or_null(expand.bias), depthwise.weight.data(),
+                               depthwise.bias.data(), project.weight.data(), project.bias.data(),
+                               s);
+  const int y = static_cast<int>(values_.size());
+  return define(out, {x}, [=, &table](float* const* values, std::int64_t batch) {
+    kernels::InvertedResidualShape run = s;
+    run.batch = batch;
+    table.inverted_residual(values[y], values[x.index], packed.data(), run);
+  });
+}
+
+Value PlanBuilder::pointwise_average_pool(Value x, const FoldedWeights& weights,
+                                          kernels::Activation activation) {
+  const PictureShape in = shape(x);
+  const Shape& w = weights.weight.shape();
+  require_weights(w.size() == 2 && w[0] == in.channels, "pointwise_average_pool", in, weights);
+  const kernels::Table<float>& table = backend();
+  const Tensor packed = pack(weights.weight);
+  const int y = static_cast<int>(values_.size());
+  const std::int64_t positions = in.height * in.width, out = w[1];
+  return define(
+      {1, 1, out}, {x}, [=, bias = weights.bias, &table](float* const* values, std::int64_t batch) {
+        table.pointwise_average_pool(values[y], values[x.index], packed.data(), data_or_null(bias),
+                                     activation, positions, {batch * positions, out, in.channels});
       });
 }
 

@@ -51,6 +51,16 @@ class PlanBuilder {
   // result's shape) that is added after the activation.
   Value pointwise(Value x, const FoldedWeights& weights, kernels::Activation activation,
                   Value residual = {});
+  // An inverted residual block as one fused kernel: expand [in, expanded] (or undefined weight: no
+  // expansion) → ReLU6 → depthwise [3, 3, expanded] → ReLU6 → project [expanded, out], plus x with
+  // `residual`. All with biases. `depthwise_conv` gives the depthwise layer's stride, padding and
+  // output size.
+  Value inverted_residual(Value x, const FoldedWeights& expand, const FoldedWeights& depthwise,
+                          const FoldedWeights& project, const kernels::ConvShape& depthwise_conv,
+                          bool residual);
+  // Global average pool of pointwise(x, weights, activation), which is never written to memory.
+  Value pointwise_average_pool(Value x, const FoldedWeights& weights,
+                               kernels::Activation activation);
   Value global_average_pool(Value x);
   Value add(Value a, Value b);
   Value activation(Value x, kernels::Activation activation);
