@@ -66,13 +66,11 @@ void normalise(float* y, const float* x, const float* mean, const float* varianc
       rows, [&](std::int64_t c) { return static_cast<float>(gamma[c] * inverse[c]); });
   const RepeatedParameters shifts(rows, [=](std::int64_t c) { return beta[c]; });
   const float *m = means.data(), *s = scales.data(), *b = shifts.data();
-  parallel_for_rows(rows, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    for_row_vectors(
-        rows, begin, end, [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
-          const Vector centred = hn::Sub(part.load(x + i), part.load(m + c));
-          part.store(activate(hn::MulAdd(centred, part.load(s + c), part.load(b + c))), y + i);
-        });
-  });
+  parallel_for_output_rows(
+      y, y == x, rows, [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
+        const Vector centred = hn::Sub(part.load(x + i), part.load(m + c));
+        part.store(activate(hn::MulAdd(centred, part.load(s + c), part.load(b + c))), y + i);
+      });
 }
 
 // Adds dy to a and dy (x - mean) to b.
@@ -163,14 +161,13 @@ void batch_norm_backward(float* dx, float* dgamma, float* dbeta, const float* dy
   const RepeatedParameters constant(
       rows, [&](std::int64_t c) { return static_cast<float>(-factor(c) * sum[c] / count); });
   const float *m = means.data(), *a = of_dy.data(), *b = of_x.data(), *k = constant.data();
-  parallel_for_rows(rows, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    for_row_vectors(
-        rows, begin, end, [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
-          const Vector centred = hn::Sub(part.load(x + i), part.load(m + c));
-          const Vector through = hn::MulAdd(centred, part.load(b + c), part.load(k + c));
-          part.store(hn::MulAdd(part.load(a + c), part.load(dy + i), through), dx + i);
-        });
-  });
+  parallel_for_output_rows(
+      dx, dx == dy || dx == x, rows,
+      [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
+        const Vector centred = hn::Sub(part.load(x + i), part.load(m + c));
+        const Vector through = hn::MulAdd(centred, part.load(b + c), part.load(k + c));
+        part.store(hn::MulAdd(part.load(a + c), part.load(dy + i), through), dx + i);
+      });
 }
 
 void batch_norm_frozen_backward(float* dx, float* dgamma, float* dbeta, const float* dy,
@@ -188,12 +185,10 @@ void batch_norm_frozen_backward(float* dx, float* dgamma, float* dbeta, const fl
     dgamma[c] = static_cast<float>(product[c] * inverse[c]);
   }
   const float* s = scales.data();
-  parallel_for_rows(rows, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    for_row_vectors(rows, begin, end,
-                    [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
-                      part.store(hn::Mul(part.load(dy + i), part.load(s + c)), dx + i);
-                    });
-  });
+  parallel_for_output_rows(dx, dx == dy || dx == x, rows,
+                           [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
+                             part.store(hn::Mul(part.load(dy + i), part.load(s + c)), dx + i);
+                           });
 }
 
 }  // namespace kernels::HWY_NAMESPACE

@@ -12,42 +12,44 @@ HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
 
 void relu(float* y, const float* x, std::int64_t count) {
-  parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
+  parallel_for_output(y, y == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
     part.store(hn::Max(part.load(x + i), hn::Zero(Floats())), y + i);
   });
 }
 
 void relu_backward(float* dx, const float* dy, const float* x, std::int64_t count) {
-  parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
-    const auto passes = hn::Gt(part.load(x + i), hn::Zero(Floats()));
-    part.store(hn::IfThenElseZero(passes, part.load(dy + i)), dx + i);
-  });
+  parallel_for_output(dx, dx == dy || dx == x, count,
+                      [=](const auto& part, std::int64_t i) HWY_ATTR {
+                        const auto passes = hn::Gt(part.load(x + i), hn::Zero(Floats()));
+                        part.store(hn::IfThenElseZero(passes, part.load(dy + i)), dx + i);
+                      });
 }
 
 void relu6(float* y, const float* x, std::int64_t count) {
-  parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
+  parallel_for_output(y, y == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
     const Floats d;
     part.store(hn::Min(hn::Max(part.load(x + i), hn::Zero(d)), hn::Set(d, 6.0f)), y + i);
   });
 }
 
 void relu6_backward(float* dx, const float* dy, const float* x, std::int64_t count) {
-  parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
-    const Floats d;
-    const Vector v = part.load(x + i);
-    const auto passes = hn::And(hn::Gt(v, hn::Zero(d)), hn::Lt(v, hn::Set(d, 6.0f)));
-    part.store(hn::IfThenElseZero(passes, part.load(dy + i)), dx + i);
-  });
+  parallel_for_output(
+      dx, dx == dy || dx == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
+        const Floats d;
+        const Vector v = part.load(x + i);
+        const auto passes = hn::And(hn::Gt(v, hn::Zero(d)), hn::Lt(v, hn::Set(d, 6.0f)));
+        part.store(hn::IfThenElseZero(passes, part.load(dy + i)), dx + i);
+      });
 }
 
 void add(float* y, const float* a, const float* b, std::int64_t count) {
-  parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
+  parallel_for_output(y, y == a || y == b, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
     part.store(hn::Add(part.load(a + i), part.load(b + i)), y + i);
   });
 }
 
 void scale(float* y, const float* x, double factor, std::int64_t count) {
-  parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
+  parallel_for_output(y, y == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
     part.store(hn::Mul(hn::Set(Floats(), static_cast<float>(factor)), part.load(x + i)), y + i);
   });
 }
@@ -56,12 +58,10 @@ void add_bias(float* y, const float* x, const float* bias, RowShape shape) {
   const LongRows rows(shape);
   const RepeatedParameters repeated(rows, [=](std::int64_t c) { return bias[c]; });
   const float* b = repeated.data();
-  parallel_for_rows(rows, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    for_row_vectors(rows, begin, end,
-                    [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
-                      part.store(hn::Add(part.load(x + i), part.load(b + c)), y + i);
-                    });
-  });
+  parallel_for_output_rows(y, y == x, rows,
+                           [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
+                             part.store(hn::Add(part.load(x + i), part.load(b + c)), y + i);
+                           });
 }
 
 void add_bias_backward(float* dbias, const float* dy, RowShape shape) {
