@@ -86,6 +86,16 @@ struct ParameterGradients {
   }
 };
 
+// From the sums that ParameterGradients takes.
+void store_parameter_gradients(float* dgamma, float* dbeta, const std::vector<double>& sum,
+                               const std::vector<double>& product,
+                               const std::vector<double>& inverse) {
+  for (std::size_t c = 0; c < sum.size(); ++c) {
+    dbeta[c] = static_cast<float>(sum[c]);
+    dgamma[c] = static_cast<float>(product[c] * inverse[c]);
+  }
+}
+
 }  // namespace
 
 void batch_norm_statistics(float* mean, float* variance, const float* x, RowShape shape) {
@@ -148,10 +158,7 @@ void batch_norm_backward(float* dx, float* dgamma, float* dbeta, const float* dy
   const RepeatedParameters means(rows, [=](std::int64_t c) { return mean[c]; });
   std::vector<double> sum(shape.channels), product(shape.channels);
   sum_rows(rows, sum.data(), product.data(), ParameterGradients{dy, x, means.data()});
-  for (std::int64_t c = 0; c < shape.channels; ++c) {
-    dbeta[c] = static_cast<float>(sum[c]);
-    dgamma[c] = static_cast<float>(product[c] * inverse[c]);
-  }
+  store_parameter_gradients(dgamma, dbeta, sum, product, inverse);
   const auto factor = [&](std::int64_t c) { return gamma[c] * inverse[c]; };
   const RepeatedParameters of_dy(rows,
                                  [&](std::int64_t c) { return static_cast<float>(factor(c)); });
@@ -178,17 +185,16 @@ void batch_norm_frozen_backward(float* dx, float* dgamma, float* dbeta, const fl
   const RepeatedParameters means(rows, [=](std::int64_t c) { return mean[c]; });
   const RepeatedParameters scales(
       rows, [&](std::int64_t c) { return static_cast<float>(gamma[c] * inverse[c]); });
-  std::vector<double> sum(shape.channels), product(shape.channels);
-  sum_rows(rows, sum.data(), product.data(), ParameterGradients{dy, x, means.data()});
-  for (std::int64_t c = 0; c < shape.channels; ++c) {
-    dbeta[c] = static_cast<float>(sum[c]);
-    dgamma[c] = static_cast<float>(product[c] * inverse[c]);
-  }
   const float* s = scales.data();
-  parallel_for_output_rows(dx, dx == dy || dx == x, rows,
+  const auto scale_task = [=, &rows](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for_row_vectors<Whole>(rows, begin, end,
                            [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
                              part.store(hn::Mul(part.load(dy + i), part.load(s + c)), dx + i);
                            });
+  };
+  std::vector<double> sum(shape.channels), product(shape.channels);
+  sum_rows(rows, sum.data(), product.data(), ParameterGradients{dy, x, means.data()}, scale_task);
+  store_parameter_gradients(dgamma, dbeta, sum, product, inverse);
 }
 
 }  // namespace kernels::HWY_NAMESPACE
