@@ -6,10 +6,13 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 
 #include "kernels/parallel.h"
 #include "vision/haar_group.h"
+#include "vision/haar_model.h"
+#include "vision/haar_plan.h"
 #include "vision/haar_strip.h"
 
 namespace vision {
@@ -22,6 +25,10 @@ constexpr float kFineFrom = 2.0f;
 // A strip's integral images should stay in a core's second-level cache.
 constexpr std::size_t kStripBytes = 1 << 20;
 constexpr int kMinStripRows = 32;
+// Enough strips for many cores; each makes the integral images of a window's height once more.
+constexpr int kMaxStripRows = 96;
+// Offsets in integral images must fit 31 bits.
+constexpr int kMaxWidth = 1 << 20;
 
 int round_to_even(float value) { return static_cast<int>(std::lrint(value)); }
 int round_to_even(double value) { return static_cast<int>(std::lrint(value)); }
@@ -39,12 +46,16 @@ void check(const Image& image, const HaarOptions& options) {
            " with " + std::to_string(image.channels) + " channels and " +
            std::to_string(image.pixels.size()) + " bytes; wants 1 or 3 channels");
   }
+  if (image.width > kMaxWidth) {
+    refuse("picture of " + std::to_string(image.width) + " columns; takes " +
+           std::to_string(kMaxWidth));
+  }
   if (!(options.scale_factor > 1) || !std::isfinite(options.scale_factor)) {
     refuse("scale_factor " + std::to_string(options.scale_factor) + "; wants more than 1");
   }
 }
 
-std::vector<float> window_scales(const HaarModel& model, const Image& image,
+std::vector<float> window_scales(const HaarPlan& plan, const Image& image,
                                  const HaarOptions& options) {
   const bool capped = options.max_width != 0 && options.max_height != 0;
   const int max_width = std::min(image.width, capped ? options.max_width : image.width);
@@ -53,9 +64,9 @@ std::vector<float> window_scales(const HaarModel& model, const Image& image,
   std::size_t tried = 0;
   for (double factor = 1;; factor *= options.scale_factor) {
     if (++tried > kMaxScales) refuse("scale_factor is so near 1 that it makes too many scales");
-    if (model.width * factor > 1e9 || model.height * factor > 1e9) break;
-    const int width = round_to_even(model.width * factor);
-    const int height = round_to_even(model.height * factor);
+    if (plan.width * factor > 1e9 || plan.height * factor > 1e9) break;
+    const int width = round_to_even(plan.width * factor);
+    const int height = round_to_even(plan.height * factor);
     if (width > max_width || height > max_height) break;
     if (width < options.min_width || height < options.min_height) continue;
     scales.push_back(static_cast<float>(factor));
@@ -120,25 +131,24 @@ class Workspaces {
 // One search: the levels of a picture, cut into strips.
 class Search {
  public:
-  Search(const HaarModel& model, const std::uint8_t* grey, int width, int height,
+  Search(const HaarPlan& plan, const std::uint8_t* grey, int width, int height,
          std::vector<float> scales)
-      : model_(model), grey_(grey), width_(width), height_(height), scales_(std::move(scales)) {
+      : plan_(plan), grey_(grey), width_(width), height_(height), scales_(std::move(scales)) {
     const int widest = round_to_even(static_cast<float>(width) / scales_[0]);
     stride_ = row_stride(widest);
-    const std::size_t row_bytes = stride_ * sizeof(std::int32_t) * (model.tilted ? 3 : 2);
-    const int tallest = round_to_even(static_cast<float>(height) / scales_[0]);
-    const int fitting = static_cast<int>(kStripBytes / row_bytes) - model.height - 1;
-    strip_rows_ = std::min(std::max(fitting, kMinStripRows) / 2 * 2, tallest + 1);
+    const std::size_t row_bytes = stride_ * sizeof(std::int32_t) * (plan.tilted ? 3 : 2);
+    const int fitting = static_cast<int>(kStripBytes / row_bytes) - plan.height - 1;
+    strip_rows_ = std::clamp(fitting, kMinStripRows, kMaxStripRows) / 2 * 2;
     lay_out_steps();
     for (std::size_t i = 0; i < scales_.size(); ++i) add_level(i);
   }
 
   std::vector<HaarWindow> run() {
-    Workspaces spaces(stride_, image_rows(), width_, model_.tilted, max_tree_nodes());
+    Workspaces spaces(stride_, image_rows(), width_, plan_.tilted, plan_.max_tree_nodes);
     kernels::parallel_for(static_cast<std::int64_t>(tasks_.size()), [&](std::int64_t t) {
       spaces.with_one([&](HaarWorkspace& space) {
         Task& task = tasks_[t];
-        search_strip(levels_[task.level], task.strip, model_.height, space, task.hits);
+        search_strip(levels_[task.level], task.strip, plan_.height, space, task.hits);
       });
     });
     return windows();
@@ -154,16 +164,12 @@ class Search {
     return stride % 512 == 0 ? stride + 32 : stride;
   }
 
-  int image_rows() const { return strip_rows_ + model_.height + 1; }
-
-  int max_tree_nodes() const {
-    return std::max(layouts_[0].max_tree_nodes, layouts_[1].max_tree_nodes);
-  }
+  int image_rows() const { return strip_rows_ + plan_.height + 1; }
 
   void lay_out_steps() {
     const std::int32_t tilted = static_cast<std::int32_t>(stride_) * image_rows();
-    if (scales_.front() < kFineFrom) layouts_[1] = lay_out(model_, 2, stride_, tilted);
-    if (scales_.back() >= kFineFrom) layouts_[0] = lay_out(model_, 1, stride_, tilted);
+    if (scales_.front() < kFineFrom) coarse_.emplace(plan_, 2, stride_, tilted);
+    if (scales_.back() >= kFineFrom) fine_.emplace(plan_, 1, stride_, tilted);
   }
 
   void add_level(std::size_t number) {
@@ -174,11 +180,11 @@ class Search {
     level.source_height = height_;
     level.width = round_to_even(static_cast<float>(width_) / scale);
     level.height = round_to_even(static_cast<float>(height_) / scale);
-    level.layout = &layouts_[scale < kFineFrom ? 1 : 0];
+    level.layout = scale < kFineFrom ? &*coarse_ : &*fine_;
     const int step = level.layout->step;
-    const int across = std::max(level.width + 1 - model_.width, 0);
+    const int across = std::max(level.width + 1 - plan_.width, 0);
     const int down =
-        rows_searched(number, std::max(level.height + 1 - model_.height, 0), across, step);
+        rows_searched(number, std::max(level.height + 1 - plan_.height, 0), across, step);
     level.windows_per_row = (across + step - 1) / step;
     level.columns = resample(width_, level.width);
     level.rows = resample(height_, level.height);
@@ -201,8 +207,8 @@ class Search {
     std::vector<HaarWindow> found;
     for (const Task& task : tasks_) {
       const float scale = scales_[task.level];
-      const int width = round_to_even(static_cast<float>(model_.width) * scale);
-      const int height = round_to_even(static_cast<float>(model_.height) * scale);
+      const int width = round_to_even(static_cast<float>(plan_.width) * scale);
+      const int height = round_to_even(static_cast<float>(plan_.height) * scale);
       for (const HaarHit& hit : task.hits) {
         found.push_back({round_to_even(static_cast<float>(hit.x) * scale),
                          round_to_even(static_cast<float>(hit.y) * scale), width, height});
@@ -211,7 +217,7 @@ class Search {
     return found;
   }
 
-  const HaarModel& model_;
+  const HaarPlan& plan_;
   const std::uint8_t* grey_;
   int width_;
   int height_;
@@ -219,7 +225,7 @@ class Search {
   int stride_ = 0;
   int strip_rows_ = 0;
   int stripes_ = 0;
-  HaarLayout layouts_[2];  // step 1, step 2
+  std::optional<HaarLayout> coarse_, fine_;
   std::vector<HaarLevel> levels_;
   std::vector<Task> tasks_;
 };
@@ -234,22 +240,22 @@ Box clipped(const HaarWindow& box, const Image& image) {
 
 }  // namespace
 
-HaarCascade::HaarCascade(std::shared_ptr<const HaarModel> model) : model_(std::move(model)) {}
+HaarCascade::HaarCascade(std::shared_ptr<const HaarPlan> plan) : plan_(std::move(plan)) {}
 
 HaarCascade HaarCascade::load(const std::string& file) {
-  return HaarCascade(std::make_shared<const HaarModel>(read_haar_model(file)));
+  return HaarCascade(std::make_shared<const HaarPlan>(read_haar_model(file)));
 }
 
 HaarCascade HaarCascade::parse(std::string_view xml, const std::string& name) {
-  return HaarCascade(std::make_shared<const HaarModel>(parse_haar_model(xml, name)));
+  return HaarCascade(std::make_shared<const HaarPlan>(parse_haar_model(xml, name)));
 }
 
-int HaarCascade::window_width() const { return model_->width; }
-int HaarCascade::window_height() const { return model_->height; }
+int HaarCascade::window_width() const { return plan_->width; }
+int HaarCascade::window_height() const { return plan_->height; }
 
 std::vector<Detection> HaarCascade::detect(const Image& image, const HaarOptions& options) const {
   check(image, options);
-  std::vector<float> scales = window_scales(*model_, image, options);
+  std::vector<float> scales = window_scales(*plan_, image, options);
   if (scales.empty()) return {};
   std::vector<std::uint8_t> grey;
   if (image.channels == 3) {
@@ -257,7 +263,7 @@ std::vector<Detection> HaarCascade::detect(const Image& image, const HaarOptions
     rgb_to_grey(image.pixels.data(), grey.size(), grey.data());
   }
   const std::uint8_t* pixels = image.channels == 3 ? grey.data() : image.pixels.data();
-  Search search(*model_, pixels, image.width, image.height, std::move(scales));
+  Search search(*plan_, pixels, image.width, image.height, std::move(scales));
   std::vector<Detection> found;
   for (const HaarGroup& group : group_windows(search.run(), options.min_neighbors, kGroupEps)) {
     const Box box = clipped(group.box, image);

@@ -15,7 +15,7 @@
 
 namespace vision {
 
-struct HaarModel;
+struct HaarPlan;
 
 struct HaarOptions {
   double scale_factor = 1.1;  // between one window size and the next; above 1
@@ -48,8 +48,8 @@ class HaarCascade {
   std::vector<Detection> detect(const Image& image, const HaarOptions& options = {}) const;
 
  private:
-  explicit HaarCascade(std::shared_ptr<const HaarModel> model);
-  std::shared_ptr<const HaarModel> model_;
+  explicit HaarCascade(std::shared_ptr<const HaarPlan> plan);
+  std::shared_ptr<const HaarPlan> plan_;
 };
 
 }  // namespace vision

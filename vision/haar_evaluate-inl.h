@@ -55,22 +55,22 @@ HWY_INLINE auto inverse_deviation_half(double norm_area, VHalf sum, VHalf square
   return hn::DemoteTo(f32, hn::IfThenElse(hn::Gt(spread, hn::Zero(d64)), inverse, one));
 }
 
-HWY_INLINE VF inverse_deviation(const HaarLayout& layout, const std::int32_t* sums,
+HWY_INLINE VF inverse_deviation(const HaarPlan& plan, const std::int32_t* sums,
                                 const std::int32_t* squares) {
   const I32 d;
   const F32 f;
   const hn::Half<I32> half;
   const auto box = [&](const std::int32_t* at) HWY_ATTR {
-    const std::int32_t* o = layout.norm_offset;
+    const std::int32_t* o = plan.norm_corner;
     return hn::Sub(hn::Add(hn::LoadU(d, at + o[0]), hn::LoadU(d, at + o[3])),
                    hn::Add(hn::LoadU(d, at + o[1]), hn::LoadU(d, at + o[2])));
   };
   const VI sum = box(sums);
   const VI square = box(squares);
-  const auto low = inverse_deviation_half(layout.norm_area, hn::LowerHalf(half, sum),
-                                          hn::LowerHalf(half, square));
-  const auto high = inverse_deviation_half(layout.norm_area, hn::UpperHalf(half, sum),
-                                           hn::UpperHalf(half, square));
+  const auto low =
+      inverse_deviation_half(plan.norm_area, hn::LowerHalf(half, sum), hn::LowerHalf(half, square));
+  const auto high =
+      inverse_deviation_half(plan.norm_area, hn::UpperHalf(half, sum), hn::UpperHalf(half, square));
   return hn::Combine(f, high, low);
 }
 
@@ -82,38 +82,62 @@ HWY_NOINLINE VF any_feature_value(const HaarProbe& probe, const std::int32_t* wi
   return hn::Load(f, values);
 }
 
+template <HaarPattern kPattern>
 HWY_INLINE VF feature_value(const HaarProbe& probe, const std::int32_t* windows) {
   const I32 d;
   const F32 f;
-  const auto at = [&](int i) HWY_ATTR { return hn::LoadU(d, windows + probe.offset[i]); };
+  if constexpr (kPattern == HaarPattern::kRects) return any_feature_value(probe, windows);
+  const auto at = [&](int i) HWY_ATTR { return hn::LoadU(d, windows + probe.corner[i]); };
   const VI scale = hn::Set(d, probe.scale);
-  if (probe.pattern == HaarPattern::kRects) return any_feature_value(probe, windows);
-  if (probe.pattern == HaarPattern::kNine) {
+  if constexpr (kPattern == HaarPattern::kNine) {
     const VI ones = hn::Add(hn::Add(at(0), at(1)), hn::Add(at(2), at(3)));
     const VI twos = hn::Add(hn::Add(at(4), at(5)), hn::Add(at(6), at(7)));
     const VI less = hn::Sub(twos, hn::Add(at(8), at(8)));
     return hn::ConvertTo(f, hn::Mul(scale, hn::Sub(ones, hn::Add(less, less))));
   }
   const VI ones = hn::Sub(hn::Add(at(0), at(1)), hn::Add(at(2), at(3)));
-  const VI more = probe.pattern == HaarPattern::kSix
+  const VI more = kPattern == HaarPattern::kSix
                       ? hn::Sub(at(4), at(5))
                       : hn::Sub(hn::Add(at(4), at(5)), hn::Add(at(6), at(7)));
   return hn::ConvertTo(f, hn::Add(ones, hn::Mul(scale, more)));
 }
 
-HWY_INLINE MF goes_left(const HaarProbe& probe, const std::int32_t* windows, VF inverse) {
-  const F32 f;
-  return hn::Lt(hn::Mul(feature_value(probe, windows), inverse), hn::Set(f, probe.threshold));
+HWY_INLINE VF feature_value(const HaarProbe& probe, const std::int32_t* windows) {
+  switch (probe.pattern) {
+    case HaarPattern::kSix:
+      return feature_value<HaarPattern::kSix>(probe, windows);
+    case HaarPattern::kEight:
+      return feature_value<HaarPattern::kEight>(probe, windows);
+    case HaarPattern::kNine:
+      return feature_value<HaarPattern::kNine>(probe, windows);
+    default:
+      return feature_value<HaarPattern::kRects>(probe, windows);
+  }
 }
 
-HWY_INLINE VF sum_stumps(const HaarStageLayout& stage, const std::int32_t* windows, VF inverse) {
+// Adds to `sum` the leaves of the stumps of one pattern.
+template <HaarPattern kPattern>
+HWY_INLINE void add_stumps(const HaarStagePlan& stage, const std::int32_t* windows, VF inverse,
+                           VF& sum) {
   const F32 f;
-  VF sum = hn::Zero(f);
-  for (const HaarProbe& probe : stage.probes) {
-    const MF left = goes_left(probe, windows, inverse);
-    sum = hn::Add(sum,
-                  hn::IfThenElse(left, hn::Set(f, probe.left_leaf), hn::Set(f, probe.right_leaf)));
+  constexpr int kNumber = static_cast<int>(kPattern);
+  const HaarProbe* probe =
+      stage.probes.data() + (kNumber == 0 ? 0 : stage.pattern_end[kNumber - 1]);
+  const HaarProbe* end = stage.probes.data() + stage.pattern_end[kNumber];
+  for (; probe != end; ++probe) {
+    const VF value = hn::Mul(feature_value<kPattern>(*probe, windows), inverse);
+    const MF left = hn::Lt(value, hn::Set(f, probe->threshold));
+    sum = hn::Add(
+        sum, hn::IfThenElse(left, hn::Set(f, probe->left_leaf), hn::Set(f, probe->right_leaf)));
   }
+}
+
+HWY_INLINE VF sum_stumps(const HaarStagePlan& stage, const std::int32_t* windows, VF inverse) {
+  VF sum = hn::Zero(F32());
+  add_stumps<HaarPattern::kSix>(stage, windows, inverse, sum);
+  add_stumps<HaarPattern::kEight>(stage, windows, inverse, sum);
+  add_stumps<HaarPattern::kNine>(stage, windows, inverse, sum);
+  add_stumps<HaarPattern::kRects>(stage, windows, inverse, sum);
   return sum;
 }
 
@@ -129,13 +153,14 @@ HWY_INLINE VF tree_value(const HaarProbe* tree, int nodes, const std::int32_t* w
         probe.left > 0 ? hn::Load(f, values + probe.left * lanes) : hn::Set(f, probe.left_leaf);
     const VF right =
         probe.right > 0 ? hn::Load(f, values + probe.right * lanes) : hn::Set(f, probe.right_leaf);
-    value = hn::IfThenElse(goes_left(probe, windows, inverse), left, right);
+    const VF normal = hn::Mul(feature_value(probe, windows), inverse);
+    value = hn::IfThenElse(hn::Lt(normal, hn::Set(f, probe.threshold)), left, right);
     hn::Store(value, f, values + n * lanes);
   }
   return value;
 }
 
-HWY_INLINE VF sum_trees(const HaarStageLayout& stage, const std::int32_t* windows, VF inverse,
+HWY_INLINE VF sum_trees(const HaarStagePlan& stage, const std::int32_t* windows, VF inverse,
                         float* values) {
   VF sum = hn::Zero(F32());
   const HaarProbe* tree = stage.probes.data();
@@ -147,7 +172,7 @@ HWY_INLINE VF sum_trees(const HaarStageLayout& stage, const std::int32_t* window
 }
 
 // Decides in double the windows whose float sum is too near the threshold.
-HWY_NOINLINE std::uint64_t decide_exactly(const HaarStageLayout& stage, const std::int32_t* windows,
+HWY_NOINLINE std::uint64_t decide_exactly(const HaarStagePlan& stage, const std::int32_t* windows,
                                           VF inverse, std::uint64_t doubtful) {
   const F32 f;
   HWY_ALIGN float inverses[hn::MaxLanes(F32())];
@@ -162,7 +187,7 @@ HWY_NOINLINE std::uint64_t decide_exactly(const HaarStageLayout& stage, const st
 }
 
 // Those of `active` windows that pass a stage.
-HWY_INLINE std::uint64_t pass_stage(const HaarStageLayout& stage, const std::int32_t* windows,
+HWY_INLINE std::uint64_t pass_stage(const HaarStagePlan& stage, const std::int32_t* windows,
                                     VF inverse, std::uint64_t active, float* values) {
   const F32 f;
   const VF sum = stage.tree_sizes.empty() ? sum_stumps(stage, windows, inverse)
@@ -201,23 +226,23 @@ HWY_INLINE void search_row(const HaarLevel& level, const std::int32_t* sums,
                            const std::int32_t* squares, int y, float* values,
                            std::vector<HaarHit>& hits) {
   const F32 f;
-  const HaarLayout& layout = *level.layout;
+  const HaarPlan& plan = level.layout->plan;
   const int lanes = static_cast<int>(hn::Lanes(f));
   const std::uint64_t all = lanes == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << lanes) - 1;
-  const VF limit = hn::Set(f, layout.norm_limit);
+  const VF limit = hn::Set(f, plan.norm_limit);
   SkipRule rule;
   for (int w = 0; w < level.windows_per_row; w += lanes) {
-    const VF inverse = inverse_deviation(layout, sums + w, squares + w);
+    const VF inverse = inverse_deviation(plan, sums + w, squares + w);
     const int rest = level.windows_per_row - w;
     const std::uint64_t here = rest < lanes ? (std::uint64_t{1} << rest) - 1 : all;
     const std::uint64_t textured = here & to_bits(f, hn::Lt(inverse, limit));
-    std::uint64_t active = pass_stage(layout.stages[0], sums + w, inverse, textured, values);
+    std::uint64_t active = pass_stage(plan.stages[0], sums + w, inverse, textured, values);
     active = rule.next(textured & ~active, active, lanes);
-    for (std::size_t s = 1; active != 0 && s < layout.stages.size(); ++s) {
-      active = pass_stage(layout.stages[s], sums + w, inverse, active, values);
+    for (std::size_t s = 1; active != 0 && s < plan.stages.size(); ++s) {
+      active = pass_stage(plan.stages[s], sums + w, inverse, active, values);
     }
     for (; active != 0; active &= active - 1) {
-      hits.push_back({(w + std::countr_zero(active)) * layout.step, y});
+      hits.push_back({(w + std::countr_zero(active)) * level.layout->step, y});
     }
   }
 }

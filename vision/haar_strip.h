@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "vision/haar_layout.h"
+#include "vision/haar_plan.h"
 
 namespace vision {
 

@@ -1,10 +1,11 @@
-#include "vision/haar_layout.h"
+#include "vision/haar_plan.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 
 namespace vision {
 namespace {
@@ -31,22 +32,6 @@ std::array<Corner, 4> corners(const HaarRect& r, bool tilted) {
            {r.x + r.width, r.y + r.height, 1}}};
 }
 
-class Placer {
- public:
-  Placer(int step, int stride, std::int32_t tilted_offset)
-      : step_(step), stride_(stride), tilted_offset_(tilted_offset) {}
-
-  std::int32_t operator()(int x, int y, bool tilted = false) const {
-    const int column = step_ == 1 ? x : x / 2 + (x % 2) * (stride_ / 2);
-    return y * stride_ + column + (tilted ? tilted_offset_ : 0);
-  }
-
- private:
-  int step_;
-  int stride_;
-  std::int32_t tilted_offset_;
-};
-
 bool sums_exactly(const HaarFeature& feature) {
   double largest = 0;
   for (const HaarRect& r : feature.rects) {
@@ -57,29 +42,30 @@ bool sums_exactly(const HaarFeature& feature) {
   return largest < kExactFloat;
 }
 
-// Offsets of corners by their weight, corners of weight 0 left out.
-std::map<int, std::vector<std::int32_t>> corners_by_weight(const HaarFeature& feature,
-                                                           const Placer& place) {
+using Groups = std::map<int, std::vector<std::int32_t>>;
+
+// Numbers of corners by their weight, corners of weight 0 left out.
+Groups corners_by_weight(const HaarFeature& feature, const HaarPlan& plan) {
   std::map<std::int32_t, int> weights;
   for (const HaarRect& r : feature.rects) {
     for (const Corner& c : corners(r, feature.tilted)) {
-      weights[place(c.x, c.y, feature.tilted)] += c.sign * static_cast<int>(r.weight);
+      weights[plan.corner(c.x, c.y, feature.tilted)] += c.sign * static_cast<int>(r.weight);
     }
   }
-  std::map<int, std::vector<std::int32_t>> groups;
-  for (const auto& [offset, weight] : weights) {
-    if (weight != 0) groups[weight].push_back(offset);
+  Groups groups;
+  for (const auto& [corner, weight] : weights) {
+    if (weight != 0) groups[weight].push_back(corner);
   }
   return groups;
 }
 
-void fill_offsets(HaarProbe& probe,
+void fill_corners(HaarProbe& probe,
                   std::initializer_list<const std::vector<std::int32_t>*> groups) {
-  std::int32_t* at = probe.offset;
+  std::int32_t* at = probe.corner;
   for (const auto* group : groups) at = std::copy(group->begin(), group->end(), at);
 }
 
-bool fill_nine(HaarProbe& probe, const std::map<int, std::vector<std::int32_t>>& groups) {
+bool fill_nine(HaarProbe& probe, const Groups& groups) {
   for (const int sign : {1, -1}) {
     const auto one = groups.find(sign), two = groups.find(-2 * sign), four = groups.find(4 * sign);
     if (groups.size() != 3 || one == groups.end() || two == groups.end() || four == groups.end()) {
@@ -88,13 +74,13 @@ bool fill_nine(HaarProbe& probe, const std::map<int, std::vector<std::int32_t>>&
     if (one->second.size() != 4 || two->second.size() != 4 || four->second.size() != 1) continue;
     probe.pattern = HaarPattern::kNine;
     probe.scale = sign;
-    fill_offsets(probe, {&one->second, &two->second, &four->second});
+    fill_corners(probe, {&one->second, &two->second, &four->second});
     return true;
   }
   return false;
 }
 
-bool fill_six_or_eight(HaarProbe& probe, const std::map<int, std::vector<std::int32_t>>& groups) {
+bool fill_six_or_eight(HaarProbe& probe, const Groups& groups) {
   if (groups.size() != 4 || !groups.contains(1) || !groups.contains(-1)) return false;
   const int scale = groups.rbegin()->first;
   if (groups.begin()->first != -scale) return false;
@@ -104,30 +90,30 @@ bool fill_six_or_eight(HaarProbe& probe, const std::map<int, std::vector<std::in
   if (more.size() > 2) return false;
   probe.pattern = more.size() == 1 ? HaarPattern::kSix : HaarPattern::kEight;
   probe.scale = scale;
-  fill_offsets(probe, {&plus, &minus, &more, &less});
+  fill_corners(probe, {&plus, &minus, &more, &less});
   return true;
 }
 
-void fill_rects(HaarProbe& probe, const HaarFeature& feature, const Placer& place) {
+void fill_rects(HaarProbe& probe, const HaarFeature& feature, const HaarPlan& plan) {
   probe.pattern = HaarPattern::kRects;
   for (std::size_t r = 0; r < feature.rects.size(); ++r) {
     const auto corner = corners(feature.rects[r], feature.tilted);
     for (int c = 0; c < 4; ++c) {
-      probe.offset[4 * r + c] = place(corner[c].x, corner[c].y, feature.tilted);
+      probe.corner[4 * r + c] = plan.corner(corner[c].x, corner[c].y, feature.tilted);
     }
     probe.weight[r] = feature.rects[r].weight;
   }
 }
 
 HaarProbe make_probe(const HaarNode& node, const HaarTree& tree, const HaarFeature& feature,
-                     const Placer& place) {
+                     const HaarPlan& plan) {
   HaarProbe probe;
   bool filled = false;
   if (sums_exactly(feature)) {
-    const auto groups = corners_by_weight(feature, place);
+    const auto groups = corners_by_weight(feature, plan);
     filled = fill_nine(probe, groups) || fill_six_or_eight(probe, groups);
   }
-  if (!filled) fill_rects(probe, feature, place);
+  if (!filled) fill_rects(probe, feature, plan);
   probe.threshold = node.threshold;
   probe.left = node.left;
   probe.right = node.right;
@@ -138,7 +124,7 @@ HaarProbe make_probe(const HaarNode& node, const HaarTree& tree, const HaarFeatu
 
 // Recursive summation of n floats errs by at most n u sum |term| (Higham, "Accuracy and stability
 // of numerical algorithms", 2002, section 4.2), with room for rounding of the bounds themselves.
-void set_bounds(HaarStageLayout& stage, const HaarStage& source) {
+void set_bounds(HaarStagePlan& stage, const HaarStage& source) {
   double magnitude = 0;
   for (const HaarTree& tree : source.trees) {
     double largest = 0;
@@ -153,18 +139,38 @@ void set_bounds(HaarStageLayout& stage, const HaarStage& source) {
   stage.perhaps = std::nextafter(static_cast<float>(source.threshold - error), -infinity);
 }
 
-HaarStageLayout lay_out_stage(const HaarStage& source, const HaarModel& model,
-                              const Placer& place) {
-  HaarStageLayout stage;
-  bool stumps = true;
+using TreeProbes = std::vector<HaarProbe>;
+
+bool by_patterns(const TreeProbes& a, const TreeProbes& b) {
+  return std::lexicographical_compare(
+      a.begin(), a.end(), b.begin(), b.end(),
+      [](const HaarProbe& p, const HaarProbe& q) { return p.pattern < q.pattern; });
+}
+
+HaarStagePlan plan_stage(const HaarStage& source, const HaarModel& model, const HaarPlan& plan) {
+  std::vector<TreeProbes> trees;
   for (const HaarTree& tree : source.trees) {
-    stage.tree_sizes.push_back(static_cast<int>(tree.nodes.size()));
-    stumps &= tree.nodes.size() == 1;
+    trees.emplace_back();
     for (const HaarNode& node : tree.nodes) {
-      stage.probes.push_back(make_probe(node, tree, model.features[node.feature], place));
+      trees.back().push_back(make_probe(node, tree, model.features[node.feature], plan));
     }
   }
-  if (stumps) stage.tree_sizes.clear();
+  HaarStagePlan stage;
+  stage.file_order.resize(trees.size());
+  std::iota(stage.file_order.begin(), stage.file_order.end(), 0);
+  std::stable_sort(stage.file_order.begin(), stage.file_order.end(),
+                   [&](int a, int b) { return by_patterns(trees[a], trees[b]); });
+  for (const int number : stage.file_order) {
+    const TreeProbes& tree = trees[number];
+    stage.probes.insert(stage.probes.end(), tree.begin(), tree.end());
+    stage.tree_sizes.push_back(static_cast<int>(tree.size()));
+  }
+  if (stage.probes.size() == trees.size()) {
+    stage.tree_sizes.clear();
+    for (const HaarProbe& probe : stage.probes)
+      ++stage.pattern_end[static_cast<int>(probe.pattern)];
+    std::partial_sum(stage.pattern_end.begin(), stage.pattern_end.end(), stage.pattern_end.begin());
+  }
   set_bounds(stage, source);
   return stage;
 }
@@ -193,28 +199,40 @@ float leaf_of(const HaarProbe* tree, const std::int32_t* window, float inverse_d
 
 }  // namespace
 
-HaarLayout lay_out(const HaarModel& model, int step, int stride, std::int32_t tilted_offset) {
-  const Placer place(step, stride, tilted_offset);
-  HaarLayout layout;
-  layout.step = step;
-  layout.stride = stride;
-  layout.tilted_offset = tilted_offset;
+HaarPlan::HaarPlan(const HaarModel& model)
+    : width(model.width), height(model.height), tilted(model.tilted) {
   for (const HaarStage& stage : model.stages) {
-    layout.stages.push_back(lay_out_stage(stage, model, place));
-    for (const int size : layout.stages.back().tree_sizes) {
-      layout.max_tree_nodes = std::max(layout.max_tree_nodes, size);
+    stages.push_back(plan_stage(stage, model, *this));
+    for (const int size : stages.back().tree_sizes) max_tree_nodes = std::max(max_tree_nodes, size);
+  }
+  const HaarRect norm{1, 1, width - 2, height - 2, 1};
+  const auto c = corners(norm, false);
+  for (int i = 0; i < 4; ++i) norm_corner[i] = corner(c[i].x, c[i].y, false);
+  norm_area = static_cast<double>(norm.width) * norm.height;
+  norm_limit = flatness_limit(norm_area);
+}
+
+HaarLayout::HaarLayout(const HaarPlan& source, int row_step, int row_stride, std::int32_t offset)
+    : plan(source), step(row_step), stride(row_stride), tilted_offset(offset) {
+  std::vector<std::int32_t> offset_of;
+  for (const std::int32_t start : {0, tilted_offset}) {
+    for (int y = 0; y <= plan.height; ++y) {
+      for (int x = 0; x <= plan.width; ++x) {
+        const int column = step == 1 ? x : x / 2 + (x % 2) * (stride / 2);
+        offset_of.push_back(start + y * stride + column);
+      }
     }
   }
-  const HaarRect norm{1, 1, model.width - 2, model.height - 2, 1};
-  const auto corner = corners(norm, false);
-  for (int c = 0; c < 4; ++c) layout.norm_offset[c] = place(corner[c].x, corner[c].y);
-  layout.norm_area = static_cast<double>(norm.width) * norm.height;
-  layout.norm_limit = flatness_limit(layout.norm_area);
-  return layout;
+  for (std::int32_t& corner : plan.norm_corner) corner = offset_of[corner];
+  for (HaarStagePlan& stage : plan.stages) {
+    for (HaarProbe& probe : stage.probes) {
+      for (std::int32_t& corner : probe.corner) corner = offset_of[corner];
+    }
+  }
 }
 
 float haar_feature_value(const HaarProbe& probe, const std::int32_t* window) {
-  const auto at = [&](int i) { return window[probe.offset[i]]; };
+  const auto at = [&](int i) { return window[probe.corner[i]]; };
   // Sums of large pictures wrap around; differences over a window do not.
   const auto sum = [&](std::initializer_list<int> plus, std::initializer_list<int> minus) {
     std::uint32_t total = 0;
@@ -250,16 +268,15 @@ float haar_feature_value(const HaarProbe& probe, const std::int32_t* window) {
   return static_cast<float>(static_cast<std::int32_t>(value));
 }
 
-double haar_stage_sum(const HaarStageLayout& stage, const std::int32_t* window,
+double haar_stage_sum(const HaarStagePlan& stage, const std::int32_t* window,
                       float inverse_deviation) {
-  double sum = 0;
+  std::vector<float> leaves(stage.file_order.size());
   const HaarProbe* tree = stage.probes.data();
-  const HaarProbe* end = tree + stage.probes.size();
-  for (std::size_t t = 0; tree != end; ++t) {
-    sum += leaf_of(tree, window, inverse_deviation);
+  for (std::size_t t = 0; t < leaves.size(); ++t) {
+    leaves[stage.file_order[t]] = leaf_of(tree, window, inverse_deviation);
     tree += stage.tree_sizes.empty() ? 1 : stage.tree_sizes[t];
   }
-  return sum;
+  return std::accumulate(leaves.begin(), leaves.end(), 0.0);
 }
 
 }  // namespace vision
