@@ -23,21 +23,15 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using F32 = hn::ScalableTag<float>;
 using VF = hn::Vec<F32>;
-using MF = hn::Mask<F32>;
 
 // Bit i: lane i.
-HWY_INLINE std::uint64_t to_bits(F32 d, MF mask) {
+template <class DF>
+HWY_INLINE std::uint64_t to_bits(DF d, hn::Mask<DF> mask) {
   std::uint8_t bytes[8] = {};
   hn::StoreMaskBits(d, mask, bytes);
   std::uint64_t bits = 0;
   for (int i = 0; i < 8; ++i) bits |= std::uint64_t{bytes[i]} << (8 * i);
   return bits;
-}
-
-HWY_INLINE MF from_bits(F32 d, std::uint64_t bits) {
-  std::uint8_t bytes[8];
-  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<std::uint8_t>(bits >> (8 * i));
-  return hn::LoadMaskBits(d, bytes);
 }
 
 // 1 / (area x standard deviation) of half a vector of windows, in double as OpenCV computes it; 1
@@ -74,98 +68,105 @@ HWY_INLINE VF inverse_deviation(const HaarPlan& plan, const std::int32_t* sums,
   return hn::Combine(f, high, low);
 }
 
+// From here on functions take the tag of a vector of floats: full ones, or shorter where few
+// windows are left, which cost less to load.
+
 // A feature that keeps to no known pattern, window by window.
-HWY_NOINLINE VF any_feature_value(const HaarProbe& probe, const std::int32_t* windows) {
-  const F32 f;
-  HWY_ALIGN float values[hn::MaxLanes(F32())];
+template <class DF>
+HWY_NOINLINE hn::Vec<DF> any_feature_value(DF f, const HaarProbe& probe,
+                                           const std::int32_t* windows) {
+  HWY_ALIGN float values[hn::MaxLanes(DF())];
   for (std::size_t i = 0; i < hn::Lanes(f); ++i) values[i] = haar_feature_value(probe, windows + i);
   return hn::Load(f, values);
 }
 
-template <HaarPattern kPattern>
-HWY_INLINE VF feature_value(const HaarProbe& probe, const std::int32_t* windows) {
-  const I32 d;
-  const F32 f;
-  if constexpr (kPattern == HaarPattern::kRects) return any_feature_value(probe, windows);
+template <HaarPattern kPattern, class DF>
+HWY_INLINE hn::Vec<DF> feature_value(DF f, const HaarProbe& probe, const std::int32_t* windows) {
+  if constexpr (kPattern == HaarPattern::kRects) return any_feature_value(f, probe, windows);
+  const hn::RebindToSigned<DF> d;
+  using V = hn::Vec<decltype(d)>;
   const auto at = [&](int i) HWY_ATTR { return hn::LoadU(d, windows + probe.corner[i]); };
-  const VI scale = hn::Set(d, probe.scale);
+  const V scale = hn::Set(d, probe.scale);
   if constexpr (kPattern == HaarPattern::kNine) {
-    const VI ones = hn::Add(hn::Add(at(0), at(1)), hn::Add(at(2), at(3)));
-    const VI twos = hn::Add(hn::Add(at(4), at(5)), hn::Add(at(6), at(7)));
-    const VI less = hn::Sub(twos, hn::Add(at(8), at(8)));
+    const V ones = hn::Add(hn::Add(at(0), at(1)), hn::Add(at(2), at(3)));
+    const V twos = hn::Add(hn::Add(at(4), at(5)), hn::Add(at(6), at(7)));
+    const V less = hn::Sub(twos, hn::Add(at(8), at(8)));
     return hn::ConvertTo(f, hn::Mul(scale, hn::Sub(ones, hn::Add(less, less))));
   }
-  const VI ones = hn::Sub(hn::Add(at(0), at(1)), hn::Add(at(2), at(3)));
-  const VI more = kPattern == HaarPattern::kSix
-                      ? hn::Sub(at(4), at(5))
-                      : hn::Sub(hn::Add(at(4), at(5)), hn::Add(at(6), at(7)));
+  const V ones = hn::Sub(hn::Add(at(0), at(1)), hn::Add(at(2), at(3)));
+  const V more = kPattern == HaarPattern::kSix
+                     ? hn::Sub(at(4), at(5))
+                     : hn::Sub(hn::Add(at(4), at(5)), hn::Add(at(6), at(7)));
   return hn::ConvertTo(f, hn::Add(ones, hn::Mul(scale, more)));
 }
 
-HWY_INLINE VF feature_value(const HaarProbe& probe, const std::int32_t* windows) {
+template <class DF>
+HWY_INLINE hn::Vec<DF> any_pattern_value(DF f, const HaarProbe& probe,
+                                         const std::int32_t* windows) {
   switch (probe.pattern) {
     case HaarPattern::kSix:
-      return feature_value<HaarPattern::kSix>(probe, windows);
+      return feature_value<HaarPattern::kSix>(f, probe, windows);
     case HaarPattern::kEight:
-      return feature_value<HaarPattern::kEight>(probe, windows);
+      return feature_value<HaarPattern::kEight>(f, probe, windows);
     case HaarPattern::kNine:
-      return feature_value<HaarPattern::kNine>(probe, windows);
+      return feature_value<HaarPattern::kNine>(f, probe, windows);
     default:
-      return feature_value<HaarPattern::kRects>(probe, windows);
+      return feature_value<HaarPattern::kRects>(f, probe, windows);
   }
 }
 
 // Adds to `sum` the leaves of the stumps of one pattern.
-template <HaarPattern kPattern>
-HWY_INLINE void add_stumps(const HaarStagePlan& stage, const std::int32_t* windows, VF inverse,
-                           VF& sum) {
-  const F32 f;
+template <HaarPattern kPattern, class DF, class V = hn::Vec<DF>>
+HWY_INLINE void add_stumps(DF f, const HaarStagePlan& stage, const std::int32_t* windows, V inverse,
+                           V& sum) {
   constexpr int kNumber = static_cast<int>(kPattern);
   const HaarProbe* probe =
       stage.probes.data() + (kNumber == 0 ? 0 : stage.pattern_end[kNumber - 1]);
   const HaarProbe* end = stage.probes.data() + stage.pattern_end[kNumber];
   for (; probe != end; ++probe) {
-    const VF value = hn::Mul(feature_value<kPattern>(*probe, windows), inverse);
-    const MF left = hn::Lt(value, hn::Set(f, probe->threshold));
+    const V value = hn::Mul(feature_value<kPattern>(f, *probe, windows), inverse);
+    const auto left = hn::Lt(value, hn::Set(f, probe->threshold));
     sum = hn::Add(
         sum, hn::IfThenElse(left, hn::Set(f, probe->left_leaf), hn::Set(f, probe->right_leaf)));
   }
 }
 
-HWY_INLINE VF sum_stumps(const HaarStagePlan& stage, const std::int32_t* windows, VF inverse) {
-  VF sum = hn::Zero(F32());
-  add_stumps<HaarPattern::kSix>(stage, windows, inverse, sum);
-  add_stumps<HaarPattern::kEight>(stage, windows, inverse, sum);
-  add_stumps<HaarPattern::kNine>(stage, windows, inverse, sum);
-  add_stumps<HaarPattern::kRects>(stage, windows, inverse, sum);
+template <class DF, class V = hn::Vec<DF>>
+HWY_INLINE V sum_stumps(DF f, const HaarStagePlan& stage, const std::int32_t* windows, V inverse) {
+  V sum = hn::Zero(f);
+  add_stumps<HaarPattern::kSix>(f, stage, windows, inverse, sum);
+  add_stumps<HaarPattern::kEight>(f, stage, windows, inverse, sum);
+  add_stumps<HaarPattern::kNine>(f, stage, windows, inverse, sum);
+  add_stumps<HaarPattern::kRects>(f, stage, windows, inverse, sum);
   return sum;
 }
 
 // The value that each node would yield, the last node first: children come after their parents.
-HWY_INLINE VF tree_value(const HaarProbe* tree, int nodes, const std::int32_t* windows, VF inverse,
-                         float* HWY_RESTRICT values) {
-  const F32 f;
+template <class DF, class V = hn::Vec<DF>>
+HWY_INLINE V tree_value(DF f, const HaarProbe* tree, int nodes, const std::int32_t* windows,
+                        V inverse, float* HWY_RESTRICT values) {
   const std::size_t lanes = hn::Lanes(f);
-  VF value = hn::Zero(f);
+  const auto child = [&](std::int32_t number, float leaf) HWY_ATTR {
+    return number > 0 ? hn::Load(f, values + number * lanes) : hn::Set(f, leaf);
+  };
+  V value = hn::Zero(f);
   for (int n = nodes - 1; n >= 0; --n) {
     const HaarProbe& probe = tree[n];
-    const VF left =
-        probe.left > 0 ? hn::Load(f, values + probe.left * lanes) : hn::Set(f, probe.left_leaf);
-    const VF right =
-        probe.right > 0 ? hn::Load(f, values + probe.right * lanes) : hn::Set(f, probe.right_leaf);
-    const VF normal = hn::Mul(feature_value(probe, windows), inverse);
+    const V left = child(probe.left, probe.left_leaf), right = child(probe.right, probe.right_leaf);
+    const V normal = hn::Mul(any_pattern_value(f, probe, windows), inverse);
     value = hn::IfThenElse(hn::Lt(normal, hn::Set(f, probe.threshold)), left, right);
     hn::Store(value, f, values + n * lanes);
   }
   return value;
 }
 
-HWY_INLINE VF sum_trees(const HaarStagePlan& stage, const std::int32_t* windows, VF inverse,
-                        float* values) {
-  VF sum = hn::Zero(F32());
+template <class DF, class V = hn::Vec<DF>>
+HWY_INLINE V sum_trees(DF f, const HaarStagePlan& stage, const std::int32_t* windows, V inverse,
+                       float* values) {
+  V sum = hn::Zero(f);
   const HaarProbe* tree = stage.probes.data();
   for (const int nodes : stage.tree_sizes) {
-    sum = hn::Add(sum, tree_value(tree, nodes, windows, inverse, values));
+    sum = hn::Add(sum, tree_value(f, tree, nodes, windows, inverse, values));
     tree += nodes;
   }
   return sum;
@@ -173,10 +174,7 @@ HWY_INLINE VF sum_trees(const HaarStagePlan& stage, const std::int32_t* windows,
 
 // Decides in double the windows whose float sum is too near the threshold.
 HWY_NOINLINE std::uint64_t decide_exactly(const HaarStagePlan& stage, const std::int32_t* windows,
-                                          VF inverse, std::uint64_t doubtful) {
-  const F32 f;
-  HWY_ALIGN float inverses[hn::MaxLanes(F32())];
-  hn::Store(inverse, f, inverses);
+                                          const float* inverses, std::uint64_t doubtful) {
   std::uint64_t passed = 0;
   for (; doubtful != 0; doubtful &= doubtful - 1) {
     const int i = std::countr_zero(doubtful);
@@ -186,16 +184,41 @@ HWY_NOINLINE std::uint64_t decide_exactly(const HaarStagePlan& stage, const std:
   return passed;
 }
 
+// A vector of neighbouring windows; `values` is room for the nodes of a tree.
+struct Block {
+  const std::int32_t* windows;
+  const float* inverses;
+  float* values;
+};
+
 // Those of `active` windows that pass a stage.
-HWY_INLINE std::uint64_t pass_stage(const HaarStagePlan& stage, const std::int32_t* windows,
-                                    VF inverse, std::uint64_t active, float* values) {
-  const F32 f;
-  const VF sum = stage.tree_sizes.empty() ? sum_stumps(stage, windows, inverse)
-                                          : sum_trees(stage, windows, inverse, values);
+template <class DF>
+HWY_INLINE std::uint64_t pass_stage(DF f, const HaarStagePlan& stage, const Block& block,
+                                    std::uint64_t active) {
+  const auto inverse = hn::LoadU(f, block.inverses);
+  const auto sum = stage.tree_sizes.empty()
+                       ? sum_stumps(f, stage, block.windows, inverse)
+                       : sum_trees(f, stage, block.windows, inverse, block.values);
   const std::uint64_t surely = active & to_bits(f, hn::Ge(sum, hn::Set(f, stage.surely)));
   const std::uint64_t perhaps = active & to_bits(f, hn::Ge(sum, hn::Set(f, stage.perhaps)));
   if (HWY_LIKELY(surely == perhaps)) return surely;
-  return surely | decide_exactly(stage, windows, inverse, perhaps & ~surely);
+  return surely | decide_exactly(stage, block.windows, block.inverses, perhaps & ~surely);
+}
+
+// The same with a vector no longer than the windows that are left need: short loads seldom cross a
+// line of the cache, and more of them start in one cycle.
+HWY_INLINE std::uint64_t pass_stage_narrowly(const HaarStagePlan& stage, const Block& block,
+                                             std::uint64_t active) {
+  const int first = std::countr_zero(active);
+  const std::uint64_t rest = active >> first;
+  const Block from_first{block.windows + first, block.inverses + first, block.values};
+  if (rest < 1u << 4) {
+    return pass_stage(hn::CappedTag<float, 4>(), stage, from_first, rest) << first;
+  }
+  if (rest < 1u << 8) {
+    return pass_stage(hn::CappedTag<float, 8>(), stage, from_first, rest) << first;
+  }
+  return pass_stage(F32(), stage, block, active);
 }
 
 // OpenCV passes over the window after one that the first stage rejects. In a run of rejected
@@ -230,16 +253,19 @@ HWY_INLINE void search_row(const HaarLevel& level, const std::int32_t* sums,
   const int lanes = static_cast<int>(hn::Lanes(f));
   const std::uint64_t all = lanes == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << lanes) - 1;
   const VF limit = hn::Set(f, plan.norm_limit);
+  HWY_ALIGN float inverses[2 * hn::MaxLanes(F32()) + 8] = {};
   SkipRule rule;
   for (int w = 0; w < level.windows_per_row; w += lanes) {
     const VF inverse = inverse_deviation(plan, sums + w, squares + w);
+    hn::Store(inverse, f, inverses);
     const int rest = level.windows_per_row - w;
     const std::uint64_t here = rest < lanes ? (std::uint64_t{1} << rest) - 1 : all;
     const std::uint64_t textured = here & to_bits(f, hn::Lt(inverse, limit));
-    std::uint64_t active = pass_stage(plan.stages[0], sums + w, inverse, textured, values);
+    const Block block{sums + w, inverses, values};
+    std::uint64_t active = pass_stage(f, plan.stages[0], block, textured);
     active = rule.next(textured & ~active, active, lanes);
     for (std::size_t s = 1; active != 0 && s < plan.stages.size(); ++s) {
-      active = pass_stage(plan.stages[s], sums + w, inverse, active, values);
+      active = pass_stage_narrowly(plan.stages[s], block, active);
     }
     for (; active != 0; active &= active - 1) {
       hits.push_back({(w + std::countr_zero(active)) * level.layout->step, y});
