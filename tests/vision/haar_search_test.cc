@@ -8,7 +8,7 @@
 #include <sstream>
 #include <vector>
 
-#include "kernels/parallel.h"
+#include "kernels/table.h"
 #include "vision/haar.h"
 #include "vision/haar_group.h"
 #include "vision/haar_model.h"
@@ -323,9 +323,10 @@ std::string text(const std::vector<HaarWindow>& list) {
   return joined.str();
 }
 
-// Runs `body` on every vector target that this machine has.
+// Runs `body` on every vector target that this machine has, or on the one that is forced.
 template <class Body>
 void on_every_target(const Body& body) {
+  kernels::target_name();  // applies a forced target
   const std::int64_t supported = hwy::SupportedTargets();
   for (std::int64_t rest = supported & HWY_TARGETS; rest != 0; rest &= rest - 1) {
     const std::int64_t target = rest & -rest;
@@ -333,8 +334,8 @@ void on_every_target(const Body& body) {
     hwy::GetChosenTarget().Update(target);
     body(std::string(hwy::TargetName(target)));
   }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  hwy::SetSupportedTargetsForTest(supported);
+  hwy::GetChosenTarget().Update(supported);
 }
 
 std::size_t compare(const HaarModel& model, unsigned seed, int width, int height) {
