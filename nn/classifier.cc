@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -10,6 +12,7 @@ namespace nn {
 namespace {
 
 constexpr const char* kArchitecture = "mobilenet_v2";
+constexpr std::int64_t kMaxClasses = 100000;
 
 template <typename Enum>
 struct Name {
@@ -64,7 +67,7 @@ class Metadata {
 
   std::vector<std::string> labels() const {
     const nlohmann::json list = nlohmann::json::parse(text("labels"), nullptr, false);
-    if (!list.is_array() || list.size() < 2 || list.size() > 100000)
+    if (!list.is_array() || list.size() < 2 || list.size() > kMaxClasses)
       fail("metadata labels is not a list of two or more");
     std::vector<std::string> labels;
     for (const auto& label : list) {
@@ -116,6 +119,18 @@ void check_channels(const Safetensors& contents, const ClassifierOptions& option
       throw std::runtime_error(fmt::format(
           "{}: tensor {} has shape {}; width {} and {} labels need {}", path, name,
           to_string(found->second.shape()), options.backbone.width, classes, to_string(shape)));
+  }
+}
+
+// A damaged model must not answer "nan%".
+void check_numbers(const Safetensors& contents, const std::string& path) {
+  for (const auto& [name, tensor] : contents.tensors) {
+    const float* numbers = tensor.data();
+    if (!std::all_of(numbers, numbers + tensor.count(), [](float x) { return std::isfinite(x); }))
+      throw std::runtime_error(path + ": tensor " + name + " holds a number that is not finite");
+    if (name.ends_with("variance") &&
+        std::any_of(numbers, numbers + tensor.count(), [](float x) { return x < 0; }))
+      throw std::runtime_error(path + ": tensor " + name + " holds a negative variance");
   }
 }
 
@@ -188,7 +203,9 @@ Safetensors to_safetensors(const Classifier& model,
   contents.metadata["preprocessing"] = name_of(kPreprocessings, backbone.preprocessing);
   contents.metadata["head"] = name_of(kHeads, options.head);
   if (options.head != HeadKind::none)
-    contents.metadata["labels"] = nlohmann::json(options.labels).dump();
+    contents.metadata["labels"] =
+        nlohmann::json(options.labels)
+            .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   return contents;
 }
 
@@ -233,6 +250,7 @@ std::unique_ptr<Classifier> load_classifier(const std::string& path) {
   const Safetensors contents = load_safetensors(path);
   const ClassifierOptions options = classifier_options(contents, path);
   check_channels(contents, options, path);
+  check_numbers(contents, path);
   auto model = std::make_unique<Classifier>(options);
   try {
     model->load_state_dict(contents.tensors);

@@ -18,14 +18,18 @@ struct Pool {
 
   float* take(std::size_t bytes) {
     std::lock_guard lock(mutex);
-    use.live += bytes;
-    if (use.live > use.peak) use.peak = use.live;
     const auto found = free.find(bytes);
     if (found == free.end() || found->second.empty()) return nullptr;
     float* block = found->second.back();
     found->second.pop_back();
     use.pooled -= bytes;
     return block;
+  }
+
+  void count_live(std::size_t bytes) {
+    std::lock_guard lock(mutex);
+    use.live += bytes;
+    if (use.live > use.peak) use.peak = use.live;
   }
 
   void give_back(float* block, std::size_t bytes) {
@@ -63,6 +67,7 @@ std::shared_ptr<float> allocate(std::int64_t count) {
     block = static_cast<float*>(std::aligned_alloc(kAlignment, bytes));
   }
   if (!block) throw std::bad_alloc();
+  pool().count_live(bytes);
   return {block, [bytes](float* p) { pool().give_back(p, bytes); }};
 }
 

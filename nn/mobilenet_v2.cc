@@ -103,8 +103,7 @@ MobileNetV2::MobileNetV2(const MobileNetV2Options& options, Random& random) : op
       channels = out;
     }
   }
-  feature_channels_ =
-      std::max<std::int64_t>(kLastChannels, make_divisible(kLastChannels * options.width));
+  feature_channels_ = mobilenet_v2_channels(options.width).features;
   last_ = std::make_unique<Convolution>(
       layer(options, ConvKind::pointwise, channels, feature_channels_, 1, Activation::relu6),
       random);

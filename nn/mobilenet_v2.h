@@ -2,7 +2,7 @@
 //
 // A stage is what freezing and plans cut at: 0 is the stem (3×3 stride 2), 1..17 the inverted
 // residual blocks, 18 the last 1×1 convolution. State: stem.conv.*, stem.bn.*,
-// blocks.I.{expand,expand_bn,depthwise,depthwise_bn,project, project_bn}.*, last.conv.*, last.bn.*
+// blocks.I.{expand,expand_bn,depthwise,depthwise_bn,project,project_bn}.*, last.conv.*, last.bn.*
 #pragma once
 
 #include <memory>
@@ -50,10 +50,12 @@ class MobileNetV2 : public Module {
  public:
   static constexpr int kStages = 19;
 
-  // std::invalid_argument for a width that is not in (0, 8] or an input size not above 32.
+  // std::invalid_argument for a width that is not in (0, 8] or an input size not in
+  // 32..4096.
   MobileNetV2(const MobileNetV2Options& options, Random& random);
 
-  // x[n, size, size, 3], preprocessed, to features [n, size/32, size/32, feature_channels()].
+  // x[n, size, size, 3], preprocessed, to features [n, size/32, size/32, feature_channels()]
+  // (rounded up).
   Tensor forward(const Tensor& x) override { return forward(x, 0, kStages); }
   Value lower(PlanBuilder& builder, Value x) const override {
     return lower(builder, x, 0, kStages);

@@ -28,6 +28,10 @@ void require_channels(const Tensor& x, const Tensor& parameter, const char* oper
   require(!x.shape().empty() && parameter.shape() == Shape{x.dim(-1)}, operation, x, parameter);
 }
 
+void require_stride(int stride, const char* operation) {
+  if (stride < 1) reject(operation, fmt::format("stride {} is not positive", stride));
+}
+
 using Elementwise = void (*)(float*, const float*, std::int64_t);
 using ElementwiseBackward = void (*)(float*, const float*, const float*, std::int64_t);
 
@@ -97,8 +101,9 @@ void require_batch_norm(const Tensor& x, const BatchNormState& state, const char
 }  // namespace
 
 Tensor matmul(const Tensor& x, const Tensor& weight) {
-  require(weight.shape().size() == 2 && !x.shape().empty() && x.dim(-1) == weight.dim(0), "matmul",
-          x, weight);
+  require(weight.shape().size() == 2 && weight.dim(0) > 0 && !x.shape().empty() &&
+              x.dim(-1) == weight.dim(0),
+          "matmul", x, weight);
   const std::int64_t in = weight.dim(0), out = weight.dim(1), rows = rows_of(x, "matmul").rows;
   Shape shape = x.shape();
   shape.back() = out;
@@ -135,8 +140,9 @@ Tensor add_bias(const Tensor& x, const Tensor& bias) {
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, int stride, Padding padding) {
+  require_stride(stride, "conv2d");
   require(x.shape().size() == 4 && weight.shape().size() == 4 && weight.dim(0) == weight.dim(1) &&
-              weight.dim(2) == x.dim(3) && stride >= 1,
+              weight.dim(2) == x.dim(3) && x.count() > 0,
           "conv2d", x, weight);
   const kernels::ConvShape shape = conv_shape(x.dim(0), x.dim(1), x.dim(2), x.dim(3), weight.dim(3),
                                               static_cast<int>(weight.dim(0)), stride, padding);
@@ -159,7 +165,8 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, int stride, Padding padding
 }
 
 Tensor depthwise3x3(const Tensor& x, const Tensor& weight, int stride, Padding padding) {
-  require(x.shape().size() == 4 && weight.shape() == Shape{3, 3, x.dim(3)} && stride >= 1,
+  require_stride(stride, "depthwise3x3");
+  require(x.shape().size() == 4 && weight.shape() == Shape{3, 3, x.dim(3)} && x.count() > 0,
           "depthwise3x3", x, weight);
   const kernels::ConvShape shape =
       conv_shape(x.dim(0), x.dim(1), x.dim(2), x.dim(3), x.dim(3), 3, stride, padding);

@@ -14,15 +14,17 @@ enum class Padding {
   symmetric,  // (kernel - 1) / 2 on every side (PyTorch)
 };
 
+// Along one axis.
 struct Window {
-  std::int64_t out = 0;
-  int pad_before = 0;
+  std::int64_t out = 0;  // outputs; 0 where the window does not fit
+  int pad_before = 0;    // zeros before the first input
 };
 
 inline Window place_window(std::int64_t in, int kernel, int stride, Padding padding) {
   if (padding == Padding::symmetric) {
     const int pad = (kernel - 1) / 2;
-    return {(in + 2 * pad - kernel) / stride + 1, pad};
+    const std::int64_t room = in + 2 * pad - kernel;
+    return {room < 0 ? 0 : room / stride + 1, pad};
   }
   const std::int64_t out = (in + stride - 1) / stride;
   const std::int64_t total = std::max<std::int64_t>((out - 1) * stride + kernel - in, 0);

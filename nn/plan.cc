@@ -28,10 +28,16 @@ const float* data_or_null(const Tensor& tensor) {
   return tensor.defined() ? tensor.data() : nullptr;
 }
 
-// Sizes of the input and of the result filled in; the caller gave kernel, stride, dilation and
-// padding before.
+// What the input and the weights say filled in; the caller gave stride, dilation, padding before
+// and the size of the result.
 kernels::ConvShape complete(kernels::ConvShape conv, const PictureShape& x,
-                            std::int64_t out_channels) {
+                            std::int64_t out_channels, const char* operation) {
+  if (conv.stride < 1 || conv.dilation < 1 || conv.pad_top < 0 || conv.pad_left < 0 ||
+      conv.out_height < 1 || conv.out_width < 1)
+    reject(operation,
+           fmt::format("{} with stride {}, dilation {}, padding {} and {} to a result of {}x{}",
+                       text_of(x), conv.stride, conv.dilation, conv.pad_top, conv.pad_left,
+                       conv.out_height, conv.out_width));
   conv.in_height = x.height;
   conv.in_width = x.width;
   conv.in_channels = x.channels;
@@ -75,7 +81,7 @@ Value PlanBuilder::conv2d(Value x, const FoldedWeights& weights, kernels::ConvSh
   const PictureShape in = shape(x);
   const Shape& w = weights.weight.shape();
   require_weights(w.size() == 4 && w[2] == in.channels, "conv2d", in, weights);
-  conv = complete(conv, in, w[3]);
+  conv = complete(conv, in, w[3], "conv2d");
   conv.kernel_height = static_cast<int>(w[0]);
   conv.kernel_width = static_cast<int>(w[1]);
   const int y = static_cast<int>(values_.size());
@@ -92,7 +98,7 @@ Value PlanBuilder::depthwise3x3(Value x, const FoldedWeights& weights, kernels::
                                 kernels::Activation activation) {
   const PictureShape in = shape(x);
   require_weights(weights.weight.shape() == Shape{3, 3, in.channels}, "depthwise3x3", in, weights);
-  conv = complete(conv, in, in.channels);
+  conv = complete(conv, in, in.channels, "depthwise3x3");
   const int y = static_cast<int>(values_.size());
   return define({conv.out_height, conv.out_width, conv.out_channels}, {x},
                 [=, &table = backend()](float* const* values, std::int64_t batch) {

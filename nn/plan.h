@@ -40,11 +40,11 @@ class PlanBuilder {
   Value input() const { return {0}; }
   const PictureShape& shape(Value value) const;
 
-  // weight [kernel, kernel, in, out]; `conv` gives kernel, stride, dilation and padding before;
-  // output size follows.
+  // weight [kernel, kernel, in, out]. `conv` gives what the weights do not: stride, dilation, the
+  // padding before and the size of the result (nn/padding.h places both); the rest is filled in.
   Value conv2d(Value x, const FoldedWeights& weights, kernels::ConvShape conv,
                kernels::Activation activation);
-  // weight [3, 3, channels].
+  // weight [3, 3, channels]; `conv` as above.
   Value depthwise3x3(Value x, const FoldedWeights& weights, kernels::ConvShape conv,
                      kernels::Activation activation);
   // weight [in, out]: a 1×1 convolution, or a dense layer on a vector. With `residual` (of the
@@ -69,7 +69,6 @@ class PlanBuilder {
   // Marks a result that Plan::output gives, in the order of the calls.
   void output(Value value);
 
-  // Every picture's part of the arena and the steps to run; used by Plan.
  private:
   friend class Plan;
 
@@ -90,6 +89,8 @@ class PlanBuilder {
 
 class Plan {
  public:
+  Plan(Plan&&) = default;
+  Plan& operator=(Plan&&) = default;
   // `build` is given a builder and marks at least one output. Runs at most `capacity` pictures at a
   // time.
   Plan(PictureShape input, std::int64_t capacity, const std::function<void(PlanBuilder&)>& build);

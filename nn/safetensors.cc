@@ -5,8 +5,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <stdexcept>
 
 #include "nn/file.h"
@@ -21,7 +21,9 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kMaxHeaderBytes = 16u << 20;
 constexpr std::size_t kMaxTensors = 65536;
+constexpr std::size_t kMaxHeaderValues = 20 * kMaxTensors;  // parser events, 20 a tensor
 constexpr std::size_t kMaxRank = 8;
+constexpr std::size_t kMaxCount = std::size_t{1} << 38;  // numbers in a tensor
 constexpr const char* kMetadata = "__metadata__";
 
 float half_to_float(std::uint16_t half) {
@@ -39,13 +41,19 @@ std::uint16_t float_to_half(float value) {
   const auto sign = static_cast<std::uint16_t>((bits >> 16) & 0x8000);
   const float magnitude = std::fabs(value);
   if (!(magnitude < 65520.0f))
-    throw std::invalid_argument(
-        fmt::format("save_safetensors: {} does not fit in half precision", value));
+    throw std::invalid_argument(fmt::format("{} does not fit in half precision", value));
   if (magnitude < 0x1p-14f)
     return static_cast<std::uint16_t>(
         sign | static_cast<std::uint16_t>(std::nearbyint(std::ldexp(magnitude, 24))));
   const std::uint32_t rounded = (bits & 0x7FFFFFFF) + 0xFFF + ((bits >> 13) & 1);
   return static_cast<std::uint16_t>(sign | ((rounded >> 13) - (112u << 10)));
+}
+
+void append_halves(std::string& bytes, const Tensor& tensor) {
+  for (std::int64_t i = 0; i < tensor.count(); ++i) {
+    const std::uint16_t half = float_to_half(tensor.data()[i]);
+    bytes.append(reinterpret_cast<const char*>(&half), sizeof half);
+  }
 }
 
 struct NumberType {
@@ -75,6 +83,29 @@ struct Entry {
   const NumberType* type;
   Shape shape;
   std::size_t begin, end;
+};
+
+// Watches a header while it is parsed, so that a hostile one is refused before it costs memory.
+// Keys must differ: the parser would keep one of two without a word.
+struct HeaderLimits {
+  std::size_t values = 0;
+  std::set<std::string> names, keys;  // of the header, of the object in it
+
+  // What is wrong; empty when nothing is.
+  std::string fault_of(int depth, json::parse_event_t event, const json& value) {
+    using Event = json::parse_event_t;
+    if ((event == Event::object_start || event == Event::array_start) && depth > 2)
+      return "the header nests too deep";
+    if (++values > kMaxHeaderValues)
+      return fmt::format("more than {} values in the header", kMaxHeaderValues);
+    if (event == Event::object_start) keys.clear();
+    if (event != Event::key) return "";
+    std::set<std::string>& seen = depth == 1 ? names : keys;
+    if (!seen.insert(value.get<std::string>()).second)
+      return "the header names " + value.dump() + " twice";
+    if (names.size() > kMaxTensors) return fmt::format("more than {} tensors", kMaxTensors);
+    return "";
+  }
 };
 
 class Reader {
@@ -120,19 +151,17 @@ class Reader {
       fail(fmt::format("header of {} bytes in a file of {} (truncated?)", length, bytes_.size()));
     data_begin_ = kLengthBytes + static_cast<std::size_t>(length);
     const char* begin = bytes_.data() + kLengthBytes;
-    int depth_limit_hit = 0;
-    // A header nests three deep; refusing more keeps hostile files from costing anything.
+    HeaderLimits limits;
     const json header = json::parse(
         begin, begin + length,
-        [&](int depth, json::parse_event_t, json&) {
-          return depth <= 4 || (++depth_limit_hit, false);
+        [&](int depth, json::parse_event_t event, json& value) {
+          const std::string fault = limits.fault_of(depth, event, value);
+          if (!fault.empty()) fail(fault);  // ends the parse
+          return true;
         },
         /*allow_exceptions=*/false);
-    if (header.is_discarded() || depth_limit_hit)
-      fail("the header is not the JSON that it should be");
+    if (header.is_discarded()) fail("the header is not JSON");
     if (!header.is_object()) fail("the header is not a JSON object");
-    if (header.size() > kMaxTensors)
-      fail(fmt::format("{} tensors (at most {})", header.size(), kMaxTensors));
     return header;
   }
 
@@ -165,7 +194,7 @@ class Reader {
     std::size_t count = 1;
     for (const json& dim : shape) {
       const std::size_t size = size_at(dim, "a dimension of " + name);
-      if (size != 0 && count > std::numeric_limits<std::uint32_t>::max() * std::size_t{64} / size)
+      if (size > kMaxCount || (size != 0 && count > kMaxCount / size))
         fail("tensor " + name + " is absurdly large");
       count *= size;
       entry.shape.push_back(static_cast<std::int64_t>(size));
@@ -221,7 +250,8 @@ void save_safetensors(const std::string& path, const Safetensors& contents, Prec
         {"dtype", type.name}, {"shape", tensor.shape()}, {"data_offsets", {offset, end}}};
     offset = end;
   }
-  std::string text = header.dump();
+  // Metadata that are no UTF-8 (labels are names of folders) must not lose a trained model.
+  std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
   text.resize((text.size() + 7) / 8 * 8, ' ');
   std::string bytes(kLengthBytes, '\0');
   const std::uint64_t length = text.size();
@@ -234,9 +264,11 @@ void save_safetensors(const std::string& path, const Safetensors& contents, Prec
                    static_cast<std::size_t>(tensor.count()) * sizeof(float));
       continue;
     }
-    for (std::int64_t i = 0; i < tensor.count(); ++i) {
-      const std::uint16_t half = float_to_half(tensor.data()[i]);
-      bytes.append(reinterpret_cast<const char*>(&half), sizeof half);
+    try {
+      append_halves(bytes, tensor);
+    } catch (const std::invalid_argument& fault) {
+      throw std::invalid_argument(
+          fmt::format("save_safetensors: {}: tensor {}: {}", path, name, fault.what()));
     }
   }
   write_file_atomically(path, bytes);

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <map>
 #include <stdexcept>
+#include <utility>
 
 #include "nn/memory.h"
 
@@ -25,6 +26,7 @@ struct Tensor::Body {
   bool requires_grad = false;
   std::shared_ptr<Body> gradient;
   std::shared_ptr<Node> node;
+  bool history_used = false;  // backward() has been through `node` and freed it
 };
 
 namespace {
@@ -181,6 +183,14 @@ void Tensor::backward() const {
 }
 
 void Tensor::backward(const Tensor& gradient) const {
+  if (!requires_grad())
+    throw std::invalid_argument("Tensor::backward: nothing here requires a gradient");
+  const auto require_history = [](const Tensor& tensor) {
+    if (tensor.body_->history_used)
+      throw std::invalid_argument(
+          "Tensor::backward: the history was freed by an earlier backward()");
+  };
+  require_history(*this);
   add_gradient(gradient);
   // By age, newest last; a result used twice stands here once.
   std::map<std::uint64_t, Tensor> pending;
@@ -189,8 +199,9 @@ void Tensor::backward(const Tensor& gradient) const {
     const auto newest = std::prev(pending.end());
     const Tensor result = newest->second;
     pending.erase(newest);
-    const std::shared_ptr<Node> node = std::move(result.body_->node);
-    result.body_->node.reset();
+    const std::shared_ptr<Node> node = std::exchange(result.body_->node, nullptr);
+    result.body_->history_used = true;
+    for (const Tensor& input : node->inputs) require_history(input);
     node->backward(result.grad());
     if (!result.is(*this)) result.zero_grad();
     for (const Tensor& input : node->inputs)

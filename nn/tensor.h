@@ -61,7 +61,8 @@ class Tensor {
   void zero_grad() const;
 
   // Gradients of this scalar with respect to every tensor that requires one. The history is freed
-  // on the way.
+  // on the way, so it serves once: std::invalid_argument where a tensor's history is gone already
+  // (backward twice, or through a part that two results share), or where there is none.
   void backward() const;
   // The same from a given gradient of this tensor.
   void backward(const Tensor& gradient) const;
