@@ -21,7 +21,7 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kMaxHeaderBytes = 16u << 20;
 constexpr std::size_t kMaxTensors = 65536;
-constexpr std::size_t kMaxHeaderValues = 20 * kMaxTensors;  // parser events, 20 a tensor
+constexpr std::size_t kMaxHeaderValues = 20 * kMaxTensors;  // keys, numbers, lists …: 20 a tensor
 constexpr std::size_t kMaxRank = 8;
 constexpr std::size_t kMaxCount = std::size_t{1} << 38;  // numbers in a tensor
 constexpr const char* kMetadata = "__metadata__";
@@ -85,27 +85,52 @@ struct Entry {
   std::size_t begin, end;
 };
 
-// Watches a header while it is parsed, so that a hostile one is refused before it costs memory.
-// Keys must differ: the parser would keep one of two without a word.
-struct HeaderLimits {
-  std::size_t values = 0;
-  std::set<std::string> names, keys;  // of the header, of the object in it
+// Goes through a header before it is kept, so that a hostile one is refused before it costs memory.
+// Keys must differ: the parser would keep one of two without a word. (The parser's own callback for
+// this takes time with the square of the number of tensors.)
+class HeaderCheck : public nlohmann::json_sax<json> {
+ public:
+  // Empty when nothing is wrong.
+  std::string fault;
 
-  // What is wrong; empty when nothing is.
-  std::string fault_of(int depth, json::parse_event_t event, const json& value) {
-    using Event = json::parse_event_t;
-    if ((event == Event::object_start || event == Event::array_start) && depth > 2)
-      return "the header nests too deep";
-    if (++values > kMaxHeaderValues)
-      return fmt::format("more than {} values in the header", kMaxHeaderValues);
-    if (event == Event::object_start) keys.clear();
-    if (event != Event::key) return "";
-    std::set<std::string>& seen = depth == 1 ? names : keys;
-    if (!seen.insert(value.get<std::string>()).second)
-      return "the header names " + value.dump() + " twice";
-    if (names.size() > kMaxTensors) return fmt::format("more than {} tensors", kMaxTensors);
-    return "";
+  bool null() override { return count(); }
+  bool boolean(bool) override { return count(); }
+  bool number_integer(number_integer_t) override { return count(); }
+  bool number_unsigned(number_unsigned_t) override { return count(); }
+  bool number_float(number_float_t, const string_t&) override { return count(); }
+  bool string(string_t&) override { return count(); }
+  bool binary(binary_t&) override { return count(); }
+  bool start_object(std::size_t) override { return keys_.clear(), enter(); }
+  bool start_array(std::size_t) override { return enter(); }
+  bool end_object() override { return leave(); }
+  bool end_array() override { return leave(); }
+  bool key(string_t& name) override {
+    std::set<std::string>& seen = depth_ == 1 ? names_ : keys_;
+    if (!seen.insert(name).second) return refuse("the header names \"" + name + "\" twice");
+    if (names_.size() > kMaxTensors)
+      return refuse(fmt::format("more than {} tensors", kMaxTensors));
+    return count();
   }
+  bool parse_error(std::size_t, const std::string&, const json::exception&) override {
+    return refuse("the header is not JSON");
+  }
+
+ private:
+  bool refuse(std::string what) {
+    fault = std::move(what);
+    return false;
+  }
+  bool count() {
+    if (++values_ <= kMaxHeaderValues) return true;
+    return refuse(fmt::format("more than {} values in the header", kMaxHeaderValues));
+  }
+  bool enter() { return ++depth_ <= kMaxDepth ? count() : refuse("the header nests too deep"); }
+  bool leave() { return --depth_, true; }
+
+  static constexpr int kMaxDepth = 3;  // the header, a tensor, its shape
+  int depth_ = 0;
+  std::size_t values_ = 0;
+  std::set<std::string> names_, keys_;  // of the header, of the object in it
 };
 
 class Reader {
@@ -151,16 +176,10 @@ class Reader {
       fail(fmt::format("header of {} bytes in a file of {} (truncated?)", length, bytes_.size()));
     data_begin_ = kLengthBytes + static_cast<std::size_t>(length);
     const char* begin = bytes_.data() + kLengthBytes;
-    HeaderLimits limits;
-    const json header = json::parse(
-        begin, begin + length,
-        [&](int depth, json::parse_event_t event, json& value) {
-          const std::string fault = limits.fault_of(depth, event, value);
-          if (!fault.empty()) fail(fault);  // ends the parse
-          return true;
-        },
-        /*allow_exceptions=*/false);
-    if (header.is_discarded()) fail("the header is not JSON");
+    HeaderCheck check;
+    json::sax_parse(begin, begin + length, &check);
+    if (!check.fault.empty()) fail(check.fault);
+    const json header = json::parse(begin, begin + length);
     if (!header.is_object()) fail("the header is not a JSON object");
     return header;
   }

@@ -1,0 +1,234 @@
+// An inference plan against the eager network in evaluation mode, its memory, and its bytes for any
+// batch and any number of threads.
+#include "nn/plan.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "nn/classifier.h"
+#include "nn/memory.h"
+#include "nn/ops.h"
+#include "tests/check.h"
+#include "tests/nn/allocations.h"
+#include "tests/nn/temporary.h"
+
+using namespace nn;
+using namespace nn_test;
+
+namespace {
+
+// A network as training leaves it: statistics that are not 0 and 1, so that folding matters.
+std::unique_ptr<Classifier> trained(double width, int size, Padding padding = Padding::tf,
+                                    HeadKind head = HeadKind::mask) {
+  ClassifierOptions options;
+  options.backbone.width = width;
+  options.backbone.input_size = size;
+  options.backbone.padding = padding;
+  options.head = head;
+  if (head != HeadKind::none) options.labels = {"a", "b", "c"};
+  auto model = std::make_unique<Classifier>(options, 5);
+  std::uint64_t seed = 100;
+  for (const auto& [name, tensor] : model->state_dict()) {
+    const Tensor noise = drawn(tensor.shape(), seed++, 0.2);
+    for (std::int64_t i = 0; i < tensor.count(); ++i) {
+      if (name.ends_with("variance") || name.ends_with("gamma"))
+        tensor.data()[i] = 1 + std::tanh(noise.data()[i]);
+      if (name.ends_with("mean") || name.ends_with("beta")) tensor.data()[i] = noise.data()[i];
+    }
+  }
+  model->eval();
+  return model;
+}
+
+Tensor pictures(std::int64_t batch, int size, std::uint64_t seed = 1) {
+  return drawn({batch, size, size, 3}, seed, 0.5);
+}
+
+std::vector<float> run(Plan& plan, const Tensor& x) {
+  plan.run(x.data(), x.dim(0));
+  return {plan.output(), plan.output() + x.dim(0) * plan.output_shape().count()};
+}
+
+}  // namespace
+
+TEST_CASE("plan equals eager: widths, sizes and paddings") {
+  struct Network {
+    double width;
+    int size;
+    Padding padding;
+  };
+  // Every width, every size and both paddings, in pairs that keep the test short.
+  const Network networks[] = {
+      {0.35, 33, Padding::tf}, {0.35, 224, Padding::symmetric}, {0.5, 64, Padding::symmetric},
+      {0.5, 224, Padding::tf}, {1.0, 33, Padding::symmetric},   {1.0, 64, Padding::tf},
+      {1.0, 96, Padding::tf},  {1.4, 96, Padding::symmetric},   {1.4, 33, Padding::tf}};
+  for (const Network& network : networks) {
+    CAPTURE(network.width);
+    CAPTURE(network.size);
+    const auto model = trained(network.width, network.size, network.padding, HeadKind::none);
+    const Tensor x = pictures(2, network.size);
+    const Tensor eager = model->forward(x);
+    Plan plan = model->compile(2);
+    CHECK(plan.output_shape() == PictureShape{1, 1, eager.dim(1)});
+    // Folding rounds each weight and each bias once more, in each of 53 layers: relative to the
+    // largest feature a few times 53 · 2^-24 = 3e-6, of which cancellation between layers takes
+    // some.
+    double largest = 0;
+    const auto values = eager.values();
+    for (const float v : values) largest = std::max(largest, std::abs(double{v}));
+    REQUIRE(largest > 0.1);
+    CHECK(check::difference(run(plan, x), std::vector<double>(values.begin(), values.end()),
+                            {.absolute = 2e-5 * largest}) == "");
+  }
+}
+
+TEST_CASE("a plan's probabilities are the softmax of the eager logits, for both heads") {
+  for (const HeadKind head : {HeadKind::mask, HeadKind::classifier}) {
+    const auto model = trained(0.35, 64, Padding::tf, head);
+    const Tensor x = pictures(3, 64), eager = softmax(model->forward(x));
+    Plan plan = model->compile(3);
+    const auto values = eager.values();
+    CHECK(check::difference(run(plan, x), std::vector<double>(values.begin(), values.end()),
+                            {1e-5, 1e-4}) == "");
+  }
+}
+
+TEST_CASE("a batch gives the bytes of its pictures one by one, for 1, 2 and 3 threads") {
+  const auto model = trained(0.35, 64);
+  const Tensor x = pictures(5, 64);
+  std::vector<float> expected;
+  {
+    const Threads one(1);
+    Plan plan = model->compile(1);
+    for (int i = 0; i < 5; ++i) {
+      plan.run(x.data() + i * 64 * 64 * 3, 1);
+      expected.insert(expected.end(), plan.output(), plan.output() + 3);
+    }
+  }
+  for (const int compiled_for : {1, 2, 3})
+    for (const int run_with : {1, 2, 3}) {
+      CAPTURE(compiled_for);
+      CAPTURE(run_with);
+      kernels::set_threads(compiled_for);
+      Plan plan = model->compile(5), single = model->compile(1);
+      const Threads threads(run_with);
+      const auto found = run(plan, x);
+      CHECK(std::memcmp(found.data(), expected.data(), 15 * sizeof(float)) == 0);
+      for (int i = 0; i < 5; ++i) {
+        single.run(x.data() + i * 64 * 64 * 3, 1);
+        CHECK(std::memcmp(single.output(), &expected[static_cast<std::size_t>(3 * i)], 12) == 0);
+      }
+    }
+}
+
+TEST_CASE("a run allocates nothing") {
+  const auto model = trained(0.35, 64);
+  for (const std::int64_t batch : {1, 4}) {
+    Plan plan = model->compile(4);
+    const Tensor x = pictures(batch, 64);
+    plan.run(x.data(), batch);  // OpenMP starts its threads
+    const MemoryUse memory = memory_use();
+    const Allocations before = allocations();
+    for (int i = 0; i < 3; ++i) plan.run(x.data(), batch);
+    CHECK(allocations().calls == before.calls);
+    CHECK(memory_use().live == memory.live);
+    CHECK(memory_use().pooled == memory.pooled);
+  }
+}
+
+TEST_CASE("nothing is read from the arena before it was written") {
+  // The arena is taken from the pool: poison what lies there, and what an earlier run left.
+  const auto model = trained(0.35, 64);
+  const Tensor x = pictures(1, 64);
+  Plan clean = model->compile(1);
+  const auto expected = run(clean, x);
+  release_pool();
+  const std::int64_t arena = clean.arena_bytes() / 4;
+  Tensor::full({arena}, std::numeric_limits<float>::quiet_NaN());
+  Plan poisoned = model->compile(1);
+  CHECK(run(poisoned, x) == expected);
+  const Tensor nan = Tensor::full({1, 64, 64, 3}, std::numeric_limits<float>::quiet_NaN());
+  run(poisoned, nan);
+  CHECK(run(poisoned, x) == expected);
+}
+
+TEST_CASE("values that live at once lie apart, those that do not share the arena") {
+  // A chain with long residuals: a is read again at the end, so b and c must not touch it.
+  constexpr std::int64_t side = 8, channels = 16, count = side * side * channels;
+  Value marked;
+  Plan plan({side, side, channels}, 1, [&](PlanBuilder& builder) {
+    const Value a = builder.activation(builder.input(), Activation::relu);
+    Value b = a;
+    for (int i = 0; i < 6; ++i) b = builder.add(b, b);
+    const Value c = builder.add(b, a);
+    builder.output(builder.add(c, a));
+    marked = c;
+  });
+  const Tensor x = drawn({1, side, side, channels}, 1);
+  plan.run(x.data(), 1);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float a = std::max(x.data()[i], 0.0f);
+    CHECK(plan.output()[i] == 64 * a + a + a);
+  }
+  CHECK(plan.arena_bytes() == 3 * count * 4);
+}
+
+TEST_CASE("several outputs, one of them read again by later layers") {
+  Plan plan({1, 1, 4}, 3, [](PlanBuilder& builder) {
+    const Value a = builder.activation(builder.input(), Activation::relu);
+    const Value b = builder.add(a, a);
+    builder.output(b);
+    builder.output(a);
+    builder.output(builder.softmax(b));
+  });
+  const Tensor x = Tensor::from({2, 4}, {1, -2, 3, -4, 0, 0, -1, 0});
+  plan.run(x.data(), 2);
+  CHECK(std::vector<float>(plan.output(0), plan.output(0) + 8) ==
+        std::vector<float>{2, 0, 6, 0, 0, 0, 0, 0});
+  CHECK(std::vector<float>(plan.output(1), plan.output(1) + 8) ==
+        std::vector<float>{1, 0, 3, 0, 0, 0, 0, 0});
+  CHECK(plan.output(2)[4] == 0.25f);
+}
+
+TEST_CASE("wrong plans and wrong runs are named") {
+  using Fault = std::invalid_argument;
+  const auto fault = [](const std::function<void(PlanBuilder&)>& build) {
+    return message_of<Fault>([&] { Plan({8, 8, 3}, 1, build); });
+  };
+  const kernels::ConvShape good = conv_shape(1, 8, 8, 3, 4, 3, 1, Padding::tf);
+  kernels::ConvShape bad = good;
+  bad.stride = 0;
+  const auto conv = [&](const Tensor& weight, const kernels::ConvShape& shape) {
+    return fault([&](PlanBuilder& b) {
+      b.output(b.conv2d(b.input(), {weight, {}}, shape, Activation::none));
+    });
+  };
+  CHECK(conv(Tensor::zeros({3, 3, 3, 4}), good) == "nothing was thrown");
+  CHECK(contains(conv(Tensor::zeros({3, 3, 5, 4}), good),
+                 "conv2d: [8, 8, 3] with weights [3, 3, 5, 4]"));
+  CHECK(contains(conv(Tensor::zeros({3, 3, 3, 4}), bad), "stride 0"));
+  CHECK(contains(fault([](PlanBuilder& b) {
+                   b.output(b.pointwise(b.input(), {Tensor::zeros({4, 4}), {}}, Activation::none));
+                 }),
+                 "pointwise: [8, 8, 3] with weights [4, 4]"));
+  CHECK(contains(
+      fault([](PlanBuilder& b) {
+        b.output(b.pointwise(b.input(), {Tensor::zeros({3, 4}), {}}, Activation::none, b.input()));
+      }),
+      "residual [8, 8, 3] of a result [8, 8, 4]"));
+  CHECK(contains(fault([](PlanBuilder& b) { b.add(b.input(), b.global_average_pool(b.input())); }),
+                 "add: [8, 8, 3] and [1, 1, 3]"));
+  CHECK(contains(fault([](PlanBuilder& b) { b.softmax({7}); }), "no such value"));
+  CHECK(contains(fault([](PlanBuilder& b) { b.output(b.input()); }), "input itself"));
+  CHECK(contains(fault([](PlanBuilder&) {}), "no output"));
+  CHECK(contains(message_of<Fault>([] { Plan({0, 8, 3}, 1, [](PlanBuilder&) {}); }), "[0, 8, 3]"));
+  Plan plan({1, 1, 4}, 2, [](PlanBuilder& b) { b.output(b.softmax(b.input())); });
+  const Tensor x = Tensor::zeros({3, 4});
+  CHECK(
+      contains(message_of<Fault>([&] { plan.run(x.data(), 3); }), "batch 3 of a plan for 1 to 2"));
+  CHECK_THROWS_AS(plan.run(x.data(), 0), Fault);
+  CHECK_THROWS_AS(plan.output(1), std::out_of_range);
+}
