@@ -1,0 +1,50 @@
+// One training step for torch_parity_test.py:
+//
+//   training_step STEP.safetensors RESULT.safetensors
+//
+// STEP holds a model's tensors, "batch" [n, size, size, 3] and "targets" [n, classes], and in its
+// metadata what a model file says. RESULT holds "loss", the
+// "gradient.NAME" of every parameter and the running statistics after the step as "state.NAME".
+#include <cstdio>
+#include <exception>
+
+#include "nn/classifier.h"
+#include "nn/ops.h"
+
+namespace {
+
+nn::Classifier as_described(const nn::Safetensors& step, const std::string& path) {
+  nn::ClassifierOptions options = nn::classifier_options(step, path);
+  if (options.backbone.padding == nn::Padding::symmetric) {
+    options.backbone.batch_norm.momentum = 0.9;
+    options.backbone.batch_norm.unbiased = true;
+  }
+  return nn::Classifier(options);
+}
+
+void run(const std::string& from, const std::string& to) {
+  const nn::Safetensors step = nn::load_safetensors(from);
+  nn::Classifier model = as_described(step, from);
+  model.load_state_dict(step.tensors);
+  const nn::Tensor loss = nn::softmax_cross_entropy(model.forward(step.tensors.at("batch")),
+                                                    step.tensors.at("targets"));
+  loss.backward();
+  nn::Safetensors result{{}, {{"loss", loss}}};
+  for (const auto& [name, tensor] : model.state_dict())
+    if (tensor.requires_grad())
+      result.tensors["gradient." + name] = tensor.grad();
+    else
+      result.tensors["state." + name] = tensor;
+  nn::save_safetensors(to, result);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 3) return std::fputs("usage: training_step STEP RESULT\n", stderr), 2;
+  try {
+    run(arguments[1], arguments[2]);
+  } catch (const std::exception& error) {
+    return std::fprintf(stderr, "error: %s\n", error.what()), 2;
+  }
+}
