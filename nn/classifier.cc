@@ -92,7 +92,10 @@ std::int64_t columns_of(const std::string& name, const Safetensors& contents,
   return found->second.dim(1);
 }
 
-std::vector<std::string> unnamed_labels(std::int64_t classes) {
+std::vector<std::string> unnamed_labels(std::int64_t classes, const Metadata& metadata) {
+  if (classes < 2 || classes > kMaxClasses)
+    metadata.fail(
+        fmt::format("its last layer has {} outputs (2 to {} classes)", classes, kMaxClasses));
   std::vector<std::string> labels;
   for (std::int64_t i = 0; i < classes; ++i) labels.push_back(fmt::format("class {}", i));
   return labels;
@@ -107,8 +110,10 @@ void check_channels(const Safetensors& contents, const ClassifierOptions& option
   std::map<std::string, Shape> expected{
       {"stem.conv.weight", {3, 3, 3, channels.stem}},
       {"last.conv.weight", {channels.before_last, channels.features}}};
-  if (options.head == HeadKind::mask)
+  if (options.head == HeadKind::mask) {
+    expected["head.hidden.weight"] = {channels.features, options.hidden_units};
     expected["head.output.weight"] = {options.hidden_units, classes};
+  }
   if (options.head == HeadKind::classifier)
     expected["classifier.weight"] = {channels.features, classes};
   for (const auto& [name, shape] : expected) {
@@ -241,7 +246,8 @@ ClassifierOptions classifier_options(const Safetensors& contents, const std::str
         contents.metadata.contains("labels")
             ? metadata.labels()
             : unnamed_labels(columns_of(is_mask ? "head.output.weight" : "classifier.weight",
-                                        contents, metadata));
+                                        contents, metadata),
+                             metadata);
   }
   return options;
 }

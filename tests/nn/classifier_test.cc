@@ -93,13 +93,21 @@ TEST_CASE("labels that are missing are numbered") {
         std::vector<std::string>{"class 0", "class 1", "class 2"});
   CHECK(fault_after([](Safetensors& c) {
           c.metadata.erase("labels");
-          c.tensors.erase("head.output.bias");
-        }) == "tensor head.output.bias is missing");
+          c.tensors.erase("head.output.weight");
+        }) == "tensor head.output.weight is missing");
+  for (const std::int64_t classes : {std::int64_t{1}, std::int64_t{1} << 38})
+    CHECK(contains(fault_after([&](Safetensors& c) {
+                     c.metadata.erase("labels");
+                     c.tensors["head.output.weight"] = Tensor::empty({0, classes});
+                   }),
+                   "its last layer has " + std::to_string(classes) + " outputs"));
+}
+
+TEST_CASE("sizes that only an empty tensor states take no memory") {
   CHECK(contains(fault_after([](Safetensors& c) {
-                   c.metadata.erase("labels");
-                   c.tensors["head.output.bias"] = Tensor::zeros({1});
+                   c.tensors["head.hidden.weight"] = Tensor::empty({0, std::int64_t{1} << 38});
                  }),
-                 "no set of classes"));
+                 "tensor head.hidden.weight has shape [0, 274877906944]"));
 }
 
 TEST_CASE("metadata that are missing, unknown or malformed") {
@@ -133,12 +141,12 @@ TEST_CASE("tensors that are missing or of another shape") {
         }) == "tensor blocks.3.depthwise.weight has shape [3, 3, 8], expected [3, 3, 48]");
   CHECK(contains(fault_with("width", "1.0"),
                  "tensor last.conv.weight has shape [112, 1280]; width 1"));
-  CHECK(contains(fault_with("width", "8"), "tensor last.conv.weight has shape"));
+  CHECK(contains(fault_with("width", "8"), "tensor head.hidden.weight has shape"));
   CHECK(contains(fault_with("labels", R"(["a","b"])"),
                  "tensor head.output.weight has shape [128, 3]"));
   CHECK(fault_with("head", "classifier") == "tensor classifier.weight is missing");
   CHECK(fault_after([](Safetensors& c) { c.tensors.clear(); }) ==
-        "tensor head.output.weight is missing");
+        "tensor head.hidden.weight is missing");
 }
 
 TEST_CASE("numbers that no training leaves behind") {
