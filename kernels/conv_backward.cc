@@ -95,7 +95,7 @@ void gather(const InputGradient& p, std::int64_t picture, Range block) {
              .a_stride = s.out_channels,
              .b = p.packed + channel * k,
              .b_stride = kPanel,
-             .steps = s.out_channels,
+             .steps = k > 0 ? s.out_channels : 0,
              .segments = p.columns.taps,
              .segment_step = p.columns.output_step * s.out_channels,
              .groups = p.rows.taps,

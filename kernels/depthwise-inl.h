@@ -31,23 +31,30 @@ struct DepthwiseInput {
   Activation activation;
 };
 
-template <int kOutputs, int kStride, bool kWhole>
+// kPositionStride: in.position_stride, tap_stride and out_stride where the compiler may know them.
+constexpr std::ptrdiff_t kAnyStride = 0;
+
+template <int kOutputs, int kStride, std::ptrdiff_t kPositionStride, bool kWhole>
 HWY_INLINE void depthwise_vector(const DepthwiseInput& in, float* HWY_RESTRICT out,
                                  std::ptrdiff_t out_stride, std::int64_t channel,
                                  std::int64_t rest) {
+  constexpr bool kKnown = kPositionStride != kAnyStride;
+  const std::ptrdiff_t position_stride = kKnown ? kPositionStride : in.position_stride;
+  const std::ptrdiff_t tap_stride = kKnown ? kPositionStride : in.tap_stride;
+  if (kKnown) out_stride = kPositionStride;
   Vector sums[kOutputs];
   sums[0] = in.bias ? load_part<kWhole>(in.bias + channel, rest) : hn::Zero(lanes);
   HWY_UNROLL(16)
   for (int i = 1; i < kOutputs; ++i) sums[i] = sums[0];
   const float* HWY_RESTRICT weights = in.weights + channel;
-  for (int row = 0; row < in.row_count; ++row, weights += 3 * in.tap_stride) {
+  for (int row = 0; row < in.row_count; ++row, weights += 3 * tap_stride) {
     const float* HWY_RESTRICT from = in.rows[row] + channel;
     const Vector w[3] = {load_part<kWhole>(weights, rest),
-                         load_part<kWhole>(weights + in.tap_stride, rest),
-                         load_part<kWhole>(weights + 2 * in.tap_stride, rest)};
+                         load_part<kWhole>(weights + tap_stride, rest),
+                         load_part<kWhole>(weights + 2 * tap_stride, rest)};
     HWY_UNROLL(32)
     for (int column = 0; column < (kOutputs - 1) * kStride + 3; ++column) {
-      const Vector x = load_part<kWhole>(from + column * in.position_stride, rest);
+      const Vector x = load_part<kWhole>(from + column * position_stride, rest);
       HWY_UNROLL(4)
       for (int tap = 0; tap < 3; ++tap) {
         const int output = (column - tap) / kStride;
@@ -66,34 +73,36 @@ HWY_INLINE void depthwise_vector(const DepthwiseInput& in, float* HWY_RESTRICT o
     store_part<kWhole>(sums[i], out + i * out_stride + channel, rest);
 }
 
-template <int kOutputs, int kStride>
+template <int kOutputs, int kStride, std::ptrdiff_t kPositionStride>
 void depthwise_outputs(const DepthwiseInput& in, float* out, std::ptrdiff_t out_stride,
                        std::int64_t channels) {
   std::int64_t channel = 0;
   for (; channel + kLanes <= channels; channel += kLanes)
-    depthwise_vector<kOutputs, kStride, true>(in, out, out_stride, channel, kLanes);
+    depthwise_vector<kOutputs, kStride, kPositionStride, true>(in, out, out_stride, channel,
+                                                               kLanes);
   if (channel < channels)
-    depthwise_vector<kOutputs, kStride, false>(in, out, out_stride, channel, channels - channel);
+    depthwise_vector<kOutputs, kStride, kPositionStride, false>(in, out, out_stride, channel,
+                                                                channels - channel);
 }
 
 using DepthwiseOutputs = void (*)(const DepthwiseInput&, float*, std::ptrdiff_t, std::int64_t);
+using DepthwiseKernels = std::array<DepthwiseOutputs, kDepthwiseOutputs>;
 
-template <int kStride, int... kOutputs>
-constexpr std::array<DepthwiseOutputs, sizeof...(kOutputs)> depthwise_kernels(
-    std::integer_sequence<int, kOutputs...>) {
-  return {&depthwise_outputs<kOutputs + 1, kStride>...};
+template <int kStride, std::ptrdiff_t kPositionStride, int... kOutputs>
+constexpr DepthwiseKernels depthwise_kernels(std::integer_sequence<int, kOutputs...>) {
+  return {&depthwise_outputs<kOutputs + 1, kStride, kPositionStride>...};
 }
 
 // `outputs` neighbours of one row, none of whose taps leaves the rows; in.rows are those of the
 // first. Stride 1 or 2.
-inline void depthwise_run(DepthwiseInput in, int stride, std::int64_t outputs, float* out,
-                          std::ptrdiff_t out_stride, std::int64_t channels) {
+template <std::ptrdiff_t kPositionStride = kAnyStride>
+void depthwise_run(DepthwiseInput in, int stride, std::int64_t outputs, float* out,
+                   std::ptrdiff_t out_stride, std::int64_t channels) {
   constexpr auto counts = std::make_integer_sequence<int, kDepthwiseOutputs>();
-  static constexpr auto stride1 = depthwise_kernels<1>(counts);
-  static constexpr auto stride2 = depthwise_kernels<2>(counts);
-  const auto& kernels = stride == 1 ? stride1 : stride2;
-  for (std::int64_t tiles = (outputs + kDepthwiseOutputs - 1) / kDepthwiseOutputs; tiles > 0;
-       --tiles) {
+  static constexpr DepthwiseKernels stride1 = depthwise_kernels<1, kPositionStride>(counts);
+  static constexpr DepthwiseKernels stride2 = depthwise_kernels<2, kPositionStride>(counts);
+  const DepthwiseKernels& kernels = stride == 1 ? stride1 : stride2;
+  for (std::int64_t tiles = divide_up(outputs, kDepthwiseOutputs); tiles > 0; --tiles) {
     const std::int64_t count = outputs / tiles;
     kernels[static_cast<std::size_t>(count - 1)](in, out, out_stride, channels);
     for (const float*& row : in.rows) row += count * stride * in.position_stride;

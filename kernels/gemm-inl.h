@@ -45,23 +45,27 @@ struct TileInput {
   // Last steps whose row of b ends where memory ends: they load the columns that exist, no more.
   // The steps before may load, and ignore, what follows the columns. One segment only.
   std::int64_t guarded = 0;
+  // Rows: what to bring into the cache meanwhile, a line of it with each step. Or null: the rows of
+  // a that follow the tile.
+  const float* fetch = nullptr;
 };
 
-// Rows: the tile below is a's next piece of memory. Columns: the tile to come is as many steps on.
+// Numbers in a cache line.
+constexpr std::int64_t kLine = 16;
+
+// Columns: the tile to come is as many steps on.
 constexpr std::int64_t kStepsAhead = 128;
 
 // What becomes of the sums. c starts from its own value, else from bias (or null: zeros).
 struct TileOutput {
   float* c;
   std::ptrdiff_t c_stride;
-  float* const* c_rows = nullptr;  // or: where each row of the tile begins
+  float* const* c_rows = nullptr;  // or: where each row begins; then no accumulate, no residual
   std::int64_t columns = kPanel;   // those that exist, at most kPanel
   const float* bias = nullptr;
   const float* residual = nullptr;  // or null; strides like c
   Activation activation = Activation::none;
   bool accumulate = false;
-
-  HWY_INLINE float* row(std::int64_t i) const { return c_rows ? c_rows[i] : c + i * c_stride; }
 };
 
 template <int kRows, int kVectors>
@@ -84,10 +88,6 @@ struct RowCursor {
     HWY_UNROLL(8)
     for (int g = 0; g < (kRows + 2) / 3; ++g) ++group[g];
   }
-  // While k steps pass, the kRows rows of the tile below come into the cache, a line at a time.
-  HWY_INLINE void fetch_ahead(std::int64_t p, const float*, std::ptrdiff_t) const {
-    hwy::Prefetch(group[0] + kRows * stride + (kRows - 1) * p);
-  }
 };
 
 template <int kRows>
@@ -99,12 +99,39 @@ struct ColumnCursor {
   static HWY_INLINE std::ptrdiff_t step_length(std::ptrdiff_t stride) { return stride; }
   HWY_INLINE float at(int i) const { return column[i]; }
   HWY_INLINE void next() { column += stride; }
-  HWY_INLINE void fetch_ahead(std::int64_t, const float* b, std::ptrdiff_t b_stride) const {
-    hwy::Prefetch(column + kStepsAhead * stride);
-    hwy::Prefetch(b + kStepsAhead * b_stride);
-    hwy::Prefetch(b + kStepsAhead * b_stride + kPanel / 2);
-  }
 };
+
+// Walks over what a tile fetches.
+struct Fetch {
+  const float* from;
+  std::ptrdiff_t step;
+};
+
+template <int kRows>
+HWY_INLINE Fetch fetch_of(const RowCursor<kRows>&, const TileInput& in) {
+  // As k steps pass, kRows rows of k numbers.
+  if (in.fetch == nullptr) return {in.a + kRows * in.a_stride, kRows};
+  return {in.fetch, kLine};
+}
+
+template <int kRows>
+HWY_INLINE void fetch_next(const RowCursor<kRows>&, Fetch& fetch, const float*, std::ptrdiff_t) {
+  hwy::Prefetch(fetch.from);
+  fetch.from += fetch.step;
+}
+
+template <int kRows>
+HWY_INLINE Fetch fetch_of(const ColumnCursor<kRows>&, const TileInput&) {
+  return {};
+}
+
+template <int kRows>
+HWY_INLINE void fetch_next(const ColumnCursor<kRows>& a, Fetch&, const float* b,
+                           std::ptrdiff_t b_stride) {
+  hwy::Prefetch(a.column + kStepsAhead * a.stride);
+  hwy::Prefetch(b + kStepsAhead * b_stride);
+  hwy::Prefetch(b + kStepsAhead * b_stride + kPanel / 2);
+}
 
 // One step: sums += a[:,p] · b[p,:].
 template <int kRows, int kVectors, class Cursor>
@@ -120,13 +147,13 @@ HWY_INLINE void step(Accumulators<kRows, kVectors>& sums, const Cursor& a,
 
 template <int kRows, int kVectors, class Cursor>
 HWY_INLINE void multiply(Accumulators<kRows, kVectors>& sums, Cursor a, const float* HWY_RESTRICT b,
-                         std::ptrdiff_t b_stride, std::int64_t steps) {
+                         std::ptrdiff_t b_stride, std::int64_t steps, Fetch& fetch) {
   for (std::int64_t p = 0; p < steps; ++p) {
     Vector row[kVectors];
     HWY_UNROLL(4)
     for (int v = 0; v < kVectors; ++v) row[v] = hn::LoadU(lanes, b + v * kLanes);
     step<kRows, kVectors>(sums, a, row);
-    a.fetch_ahead(p, b, b_stride);
+    fetch_next(a, fetch, b, b_stride);
     a.next();
     b += b_stride;
   }
@@ -150,26 +177,38 @@ HWY_INLINE void multiply_guarded(Accumulators<kRows, kVectors>& sums, const Tile
   }
 }
 
+template <int kVectors, bool kWhole>
+HWY_INLINE Vector load_column(const float* row, int v, std::int64_t rest) {
+  return v == kVectors - 1 ? load_part<kWhole>(row + v * kLanes, rest)
+                           : hn::LoadU(lanes, row + v * kLanes);
+}
+
 template <int kRows, int kVectors, bool kWhole>
 HWY_INLINE void begin(Accumulators<kRows, kVectors>& sums, const TileOutput& out) {
   const std::int64_t rest = out.columns - (kVectors - 1) * kLanes;
-  HWY_UNROLL(16)
-  for (int i = 0; i < kRows; ++i) {
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) {
-      if (out.accumulate) {
-        const float* c = out.row(i) + v * kLanes;
-        sums[i][v] = v == kVectors - 1 ? load_part<kWhole>(c, rest) : hn::LoadU(lanes, c);
-      } else if (i > 0) {
-        sums[i][v] = sums[0][v];
-      } else if (out.bias) {
-        const float* bias = out.bias + v * kLanes;
-        sums[i][v] = v == kVectors - 1 ? load_part<kWhole>(bias, rest) : hn::LoadU(lanes, bias);
-      } else {
-        sums[i][v] = hn::Zero(lanes);
-      }
+  if (out.accumulate) {
+    const float* c = out.c;
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i, c += out.c_stride) {
+      HWY_UNROLL(4)
+      for (int v = 0; v < kVectors; ++v) sums[i][v] = load_column<kVectors, kWhole>(c, v, rest);
     }
+    return;
   }
+  HWY_UNROLL(4)
+  for (int v = 0; v < kVectors; ++v) {
+    const Vector start =
+        out.bias ? load_column<kVectors, kWhole>(out.bias, v, rest) : hn::Zero(lanes);
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) sums[i][v] = start;
+  }
+}
+
+template <int kVectors, bool kWhole>
+HWY_INLINE void store_row(const Vector (&sums)[kVectors], float* row, std::int64_t rest) {
+  HWY_UNROLL(4)
+  for (int v = 0; v < kVectors - 1; ++v) hn::StoreU(sums[v], lanes, row + v * kLanes);
+  store_part<kWhole>(sums[kVectors - 1], row + (kVectors - 1) * kLanes, rest);
 }
 
 template <int kRows, int kVectors, bool kWhole>
@@ -194,16 +233,14 @@ HWY_INLINE void finish(Accumulators<kRows, kVectors>& sums, const TileOutput& ou
       }
     }
   }
-  HWY_UNROLL(16)
-  for (int i = 0; i < kRows; ++i) {
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) {
-      float* c = out.row(i) + v * kLanes;
-      if (v == kVectors - 1)
-        store_part<kWhole>(sums[i][v], c, rest);
-      else
-        hn::StoreU(sums[i][v], lanes, c);
-    }
+  if (out.c_rows) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) store_row<kVectors, kWhole>(sums[i], out.c_rows[i], rest);
+  } else {
+    float* c = out.c;
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i, c += out.c_stride)
+      store_row<kVectors, kWhole>(sums[i], c, rest);
   }
 }
 
@@ -216,11 +253,18 @@ void tile(const TileInput& in, const TileOutput& out) {
   else
     begin<kRows, kVectors, false>(sums, out);
   const float* b = in.b;
-  for (std::int64_t g = 0; g < in.groups; ++g)
-    for (std::int64_t s = 0; s < in.segments; ++s, b += in.steps * in.b_stride)
-      multiply<kRows, kVectors>(
-          sums, Cursor<kRows>(in.a + g * in.group_step + s * in.segment_step, in.a_stride), b,
-          in.b_stride, in.steps - in.guarded);
+  Fetch fetch = fetch_of(Cursor<kRows>(in.a, in.a_stride), in);
+  const float* a = in.a;
+  for (std::int64_t group = 0, segment = 0;;) {
+    multiply<kRows, kVectors>(sums, Cursor<kRows>(a, in.a_stride), b, in.b_stride,
+                              in.steps - in.guarded, fetch);
+    if (++segment >= in.segments) {
+      if (++group >= in.groups) break;
+      segment = 0;
+    }
+    a = in.a + group * in.group_step + segment * in.segment_step;
+    b += in.steps * in.b_stride;
+  }
   if (in.guarded > 0) multiply_guarded<kRows, kVectors, Cursor<kRows>>(sums, in, out.columns);
   if (whole)
     finish<kRows, kVectors, true>(sums, out);
@@ -295,6 +339,26 @@ HWY_INLINE std::int64_t guarded_steps(std::int64_t columns, std::int64_t n, std:
   const std::int64_t beyond = divide_up(columns, kLanes) * kLanes - columns;
   return std::min(k, divide_up(beyond, n));
 }
+
+// Weights that a later loop over tiles will read: the tiles of this one fetch them, a line for each
+// of their steps, until all are on the way.
+class Upcoming {
+ public:
+  HWY_INLINE Upcoming(const float* from, std::int64_t count) : next_(from), left_(count) {}
+
+  // Where a tile of so many steps starts to fetch, or null when nothing is left.
+  HWY_INLINE const float* take(std::int64_t steps) {
+    if (left_ <= 0) return nullptr;
+    const float* from = next_;
+    next_ += steps * kLine;
+    left_ -= steps * kLine;
+    return from;
+  }
+
+ private:
+  const float* next_;
+  std::int64_t left_;
+};
 
 }  // namespace kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -61,6 +61,8 @@ void multiply_panel(const PackedProduct& p, Range rows, std::int64_t panel, Rang
   const GemmShape& s = p.shape;
   const std::int64_t column = panel * kPanel;
   const bool first = steps.begin == 0, last = steps.end == s.k;
+  Upcoming next(p.packed + (column + kPanel) * s.k,
+                column + kPanel < s.n ? (steps.end - steps.begin) * kPanel : 0);
   for_each_tile(rows, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
     TileOutput out = p.out;
     const std::int64_t at = row * s.n + column;
@@ -75,7 +77,8 @@ void multiply_panel(const PackedProduct& p, Range rows, std::int64_t panel, Rang
                          .a_stride = s.k,
                          .b = p.packed + column * s.k + steps.begin * kPanel,
                          .b_stride = kPanel,
-                         .steps = steps.end - steps.begin},
+                         .steps = steps.end - steps.begin,
+                         .fetch = next.take(steps.end - steps.begin)},
                         out);
   });
 }
@@ -215,6 +218,7 @@ void average_panel(float* y, const PackedProduct& p, std::int64_t panel, std::in
   const std::int64_t column = panel * kPanel, columns = std::min(kPanel, s.n - column);
   HWY_ALIGN float rows[kPoolRows * kPanel];
   HWY_ALIGN float sums[kPanel] = {};
+  Upcoming next(p.packed + (column + kPanel) * s.k, column + kPanel < s.n ? s.k * kPanel : 0);
   for (std::int64_t begin = 0; begin < positions; begin += kPoolRows) {
     const Range block = {begin, std::min(begin + kPoolRows, positions)};
     for_each_tile(block, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
@@ -223,7 +227,8 @@ void average_panel(float* y, const PackedProduct& p, std::int64_t panel, std::in
                            .a_stride = s.k,
                            .b = p.packed + column * s.k,
                            .b_stride = kPanel,
-                           .steps = s.k},
+                           .steps = s.k,
+                           .fetch = next.take(s.k)},
                           {.c = rows + (row - begin) * kPanel,
                            .c_stride = kPanel,
                            .columns = columns,

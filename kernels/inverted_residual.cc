@@ -108,9 +108,23 @@ struct Worker {
   }
 };
 
+// What project() reads first of a block, and what expand() reads of a panel.
+Upcoming projection_of(const Worker& w, std::int64_t column) {
+  const std::int64_t begin = w.panels.begin * kPanel;
+  const std::int64_t end = std::min(w.panels.end * kPanel, w.shape().expanded_channels);
+  return {w.b.w.project + column * w.shape().expanded_channels + begin * kPanel,
+          (end - begin) * kPanel};
+}
+
+Upcoming expansion_of(const Worker& w, std::int64_t panel) {
+  const std::int64_t size = w.shape().in_channels * kPanel;
+  return {w.b.w.expand + panel * size, w.shape().expand ? size : 0};
+}
+
 // Input rows [rows) of one panel into the ring.
 void expand(const Worker& w, std::int64_t panel, Range rows) {
   const InvertedResidualShape& s = w.shape();
+  Upcoming next = panel + 1 < w.panels.end ? expansion_of(w, panel + 1) : projection_of(w, 0);
   const float* x = w.b.x + w.picture * s.in_height * s.in_width * s.in_channels;
   const Range positions = {rows.begin * s.in_width, rows.end * s.in_width};
   for_each_tile(positions, [&](std::int64_t position, std::int64_t count) HWY_ATTR {
@@ -133,7 +147,8 @@ void expand(const Worker& w, std::int64_t panel, Range rows) {
                          .a_stride = s.in_channels,
                          .b = w.b.w.expand + panel * s.in_channels * kPanel,
                          .b_stride = kPanel,
-                         .steps = s.in_channels},
+                         .steps = s.in_channels,
+                         .fetch = next.take(s.in_channels)},
                         out);
   });
 }
@@ -146,9 +161,14 @@ void copy(const Worker& w, std::int64_t panel, Range rows) {
     const float* from =
         w.b.x + (w.picture * s.in_height + iy) * s.in_width * s.in_channels + panel * kPanel;
     float* to = w.ring_position(panel, iy, 0);
-    for (std::int64_t ix = 0; ix < s.in_width; ++ix, from += s.in_channels, to += kPanel)
-      for (std::int64_t c = 0; c < channels; c += kLanes)
-        hn::StoreU(load_first(from + c, std::min(kLanes, channels - c)), lanes, to + c);
+    for (std::int64_t ix = 0; ix < s.in_width; ++ix, from += s.in_channels, to += kPanel) {
+      if (channels == kPanel)
+        for (std::int64_t c = 0; c < kPanel; c += kLanes)
+          hn::StoreU(hn::LoadU(lanes, from + c), lanes, to + c);
+      else
+        for (std::int64_t c = 0; c < channels; c += kLanes)
+          hn::StoreU(load_first(from + c, std::min(kLanes, channels - c)), lanes, to + c);
+    }
   }
 }
 
@@ -168,7 +188,7 @@ void filter(const Worker& w, std::int64_t panel, Range rows) {
                          .activation = Activation::relu6};
     for (std::int64_t iy = first; iy < end; ++iy)
       in.rows[iy - first] = w.ring_position(panel, iy, -s.pad_left);
-    depthwise_run(in, s.stride, s.out_width, out, kPanel, w.columns(panel));
+    depthwise_run<kPanel>(in, s.stride, s.out_width, out, kPanel, w.columns(panel));
   }
 }
 
@@ -180,6 +200,8 @@ void project(const Worker& w, Range rows) {
   const std::int64_t base = w.picture * w.b.positions() + rows.begin * s.out_width;
   for (std::int64_t column = 0; column < s.out_channels; column += kPanel) {
     const float* weights = w.b.w.project + column * s.expanded_channels + channel * kPanel;
+    Upcoming next = column + kPanel < s.out_channels ? projection_of(w, column + kPanel)
+                                                     : expansion_of(w, w.panels.end);
     for_each_tile({0, (rows.end - rows.begin) * s.out_width},
                   [&](std::int64_t position, std::int64_t count) HWY_ATTR {
                     const std::int64_t at = (base + position) * s.out_channels + column;
@@ -195,7 +217,8 @@ void project(const Worker& w, Range rows) {
                                     .b_stride = kPanel,
                                     .steps = kPanel,
                                     .segments = whole,
-                                    .segment_step = w.filtered_panel()};
+                                    .segment_step = w.filtered_panel(),
+                                    .fetch = next.take(channels)};
                     if (whole > 0) {
                       out.residual = rest == 0 ? residual : nullptr;
                       run_tile<RowCursor>(count, in, out);
