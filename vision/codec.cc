@@ -8,6 +8,11 @@ namespace {
 
 thread_local std::size_t allocation_limit = 0;
 
+// Zeroed: stb_image reads tables that a hostile JPEG uses without defining them.
+void* bounded_malloc(std::size_t size) {
+  return size <= allocation_limit ? std::calloc(1, size) : nullptr;
+}
+
 void* bounded_realloc(void* old, std::size_t size) {
   return size <= allocation_limit ? std::realloc(old, size) : nullptr;
 }
@@ -20,7 +25,7 @@ void* bounded_realloc(void* old, std::size_t size) {
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
-#define STBI_MALLOC(size) bounded_realloc(nullptr, size)
+#define STBI_MALLOC(size) bounded_malloc(size)
 #define STBI_REALLOC(old, size) bounded_realloc(old, size)
 #define STBI_FREE(old) std::free(old)
 #define STBI_ASSERT(condition) (static_cast<void>(0))

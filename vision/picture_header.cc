@@ -92,6 +92,16 @@ void read_frame(const Reader& in, std::size_t at, int marker, PictureHeader& hea
   check_size(header.width, header.height);
 }
 
+// stb_image 2.27 writes past its table when a Huffman code has more than 256 symbols.
+void check_huffman_codes(const Reader& in, std::size_t at, std::size_t length) {
+  for (std::size_t code = at + 2; code < at + length;) {
+    std::size_t symbols = 0;
+    for (std::size_t i = 1; i <= 16; ++i) symbols += in.u8(code + i);
+    if (symbols > 256) fail("corrupt JPEG: a Huffman code of more than 256 symbols");
+    code += 17 + symbols;
+  }
+}
+
 bool is_frame_marker(int marker) {
   return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
 }
@@ -118,6 +128,7 @@ PictureHeader inspect_jpeg(std::span<const std::uint8_t> bytes) {
     if (length < 2) fail("corrupt JPEG: a segment of impossible length");
     if (!in.holds(at, length)) fail("truncated: a JPEG segment runs past the end of the file");
     if (is_frame_marker(marker)) read_frame(in, at, marker, header);
+    if (marker == 0xC4) check_huffman_codes(in, at, length);
     if (marker == 0xE1 && length >= 8 && std::memcmp(&bytes[at + 2], "Exif\0", 6) == 0)
       header.orientation = exif_orientation(bytes.subspan(at + 8, length - 8));
     const std::size_t body = at;
