@@ -110,6 +110,8 @@ void gather(const InputGradient& p, std::int64_t picture, Range block) {
 
 // Positions whose sum starts from zero: they keep a tile of dw in registers.
 constexpr std::int64_t kRunPositions = 128;
+// Positions that one part of the sum holds at least.
+constexpr std::int64_t kPartPositions = 4 * kRunPositions;
 constexpr std::int64_t kMostParts = 16;
 // Numbers in all parts together.
 constexpr std::int64_t kMostPartials = 1 << 23;
@@ -164,28 +166,25 @@ void add_rows(float* dw, const WeightGradient& p, const float* a, std::ptrdiff_t
   }
 }
 
-// dw = the sum over output rows [rows) of the batch, a few rows of one picture at a time.
-void sum_part(float* dw, const WeightGradient& p, Range rows) {
+// Block `block` of dw = the sum over output rows [rows) of the batch, a few rows of one picture at
+// a time.
+void sum_part(float* dw, const WeightGradient& p, std::int64_t block, Range rows) {
   const ConvShape& s = p.shape;
-  const std::int64_t width =
-      (s.out_width - 1) * s.stride + std::int64_t{s.kernel_width - 1} * s.dilation + 1;
+  const std::int64_t taps = p.blocks() / s.kernel_height;  // blocks of one kernel row
+  const std::int64_t ky = block / taps, kx = block % taps;
+  const std::int64_t width = (s.out_width - 1) * s.stride +
+                             (taps == 1 ? std::int64_t{s.kernel_width - 1} * s.dilation : 0) + 1;
+  const std::int64_t left = kx * s.dilation - s.pad_left;
   const std::int64_t most = std::max<std::int64_t>(1, kRunPositions / s.out_width);
-  std::fill(dw, dw + p.size(), 0.0f);
+  std::fill(dw, dw + p.block_rows() * s.out_channels, 0.0f);
   for (std::int64_t row = rows.begin, count = 0; row < rows.end; row += count) {
     const std::int64_t picture = row / s.out_height, oy = row % s.out_height;
     count = std::min({most, rows.end - row, s.out_height - oy});
-    const std::int64_t top = oy * s.stride - s.pad_top;
-    const std::int64_t height =
-        (count - 1) * s.stride + std::int64_t{s.kernel_height - 1} * s.dilation + 1;
+    const std::int64_t top = oy * s.stride - s.pad_top + ky * s.dilation;
     const Strip strip = padded_strip({p.x + picture * s.in_height * s.in_width * s.in_channels,
                                       s.in_height, s.in_width, s.in_channels},
-                                     {top, top + height}, {-s.pad_left, -s.pad_left + width});
-    const std::int64_t taps = p.blocks() / s.kernel_height;  // blocks of one kernel row
-    for (std::int64_t block = 0; block < p.blocks(); ++block)
-      add_rows(dw + block * p.block_rows() * s.out_channels, p,
-               strip.first + block / taps * s.dilation * strip.pitch +
-                   block % taps * s.dilation * s.in_channels,
-               strip.pitch, row, count, true);
+                                     {top, top + (count - 1) * s.stride + 1}, {left, left + width});
+    add_rows(dw, p, strip.first, strip.pitch, row, count, true);
   }
 }
 
@@ -213,12 +212,17 @@ void conv2d_backward_input(float* dx, const float* dy, const float* w, ConvShape
 void conv2d_backward_weight(float* dw, const float* dy, const float* x, ConvShape shape) {
   const WeightGradient p = {dy, x, shape};
   const std::int64_t rows = shape.batch * shape.out_height;
-  const std::int64_t parts = std::clamp<std::int64_t>(
-      std::min(rows, kMostPartials / std::max<std::int64_t>(p.size(), 1)), 1, kMostParts);
-  float* partials = scratch(Scratch::partials, parts * p.size());
-  parallel_for(parts, [&](std::int64_t index) HWY_ATTR {
-    sum_part(partials + index * p.size(), p, part(rows, parts, index));
+  const std::int64_t parts =
+      std::clamp<std::int64_t>(std::min({rows, rows * shape.out_width / kPartPositions,
+                                         kMostPartials / std::max<std::int64_t>(p.size(), 1)}),
+                               1, kMostParts);
+  const std::int64_t block_size = p.block_rows() * shape.out_channels;
+  float* partials = parts == 1 ? dw : scratch(Scratch::partials, parts * p.size());
+  parallel_for(parts * p.blocks(), [&](std::int64_t task) HWY_ATTR {
+    const std::int64_t index = task / p.blocks(), block = task % p.blocks();
+    sum_part(partials + index * p.size() + block * block_size, p, block, part(rows, parts, index));
   });
+  if (parts == 1) return;
   add_partials(dw, partials, parts, p.size(), false);
 }
 

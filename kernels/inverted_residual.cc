@@ -2,7 +2,7 @@
 // few panels of channels over a few rows at a time, so that nothing between x and y leaves the
 // second-level cache. kernels/README.md draws it.
 //
-//   for blocks of kBlockPanels panels of expanded channels:    weights come from memory once
+//   for blocks of a few panels of expanded channels:    weights come from memory once
 //     for steps of output rows:
 //       for panels of the block:
 //         expand the input rows that this step needs for the first time   x -> ring[panel]
@@ -27,9 +27,9 @@ HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
 namespace {
 
-// Panels whose share of y is summed in registers. More of them: y is read and written less often.
+// Panels of a block at most. More of them: y is read and written less often.
 // Fewer: the ring takes less cache.
-constexpr std::int64_t kBlockPanels = 3;
+constexpr std::int64_t kMostBlockPanels = 6;
 
 std::int64_t panels_of(std::int64_t channels) { return divide_up(channels, kPanel); }
 
@@ -60,12 +60,13 @@ Layout<Number> layout(Number* packed, const InvertedResidualShape& s) {
 // How the work is cut. Only `groups` touches the result: the expanded channels are dealt to groups
 // whose sums are added at the end.
 struct Plan {
-  std::int64_t pictures;    // in a task
-  std::int64_t strips;      // of output rows in a picture
-  std::int64_t groups;      // of panels
-  std::int64_t step;        // output rows between two passes over the panels of a block
-  std::int64_t ring_rows;   // input rows that stay
-  std::int64_t ring_width;  // their positions, padding included
+  std::int64_t pictures;      // in a task
+  std::int64_t strips;        // of output rows in a picture
+  std::int64_t groups;        // of panels
+  std::int64_t block_panels;  // whose share of y is summed in registers
+  std::int64_t step;          // output rows between two passes over the panels of a block
+  std::int64_t ring_rows;     // input rows that stay
+  std::int64_t ring_width;    // their positions, padding included
 };
 
 struct Block {
@@ -254,7 +255,7 @@ void run_rows(const Worker& w, Range rows) {
 // The columns left and right of the pictures, which nothing else writes.
 void clear_padding(float* ring, const InvertedResidualShape& s, const Plan& plan) {
   const std::int64_t left = s.pad_left * kPanel, right = left + s.in_width * kPanel;
-  for (std::int64_t row = 0; row < kBlockPanels * plan.ring_rows; ++row) {
+  for (std::int64_t row = 0; row < plan.block_panels * plan.ring_rows; ++row) {
     float* begin = ring + row * plan.ring_width * kPanel;
     std::fill(begin, begin + left, 0.0f);
     std::fill(begin + right, begin + plan.ring_width * kPanel, 0.0f);
@@ -269,14 +270,14 @@ void run_task(const Block& b, std::int64_t task) {
   const Range pictures = {first, std::min(first + plan.pictures, s.batch)};
   const Range rows = part(s.out_height, plan.strips, strip);
   const Range panels = part(panels_of(s.expanded_channels), plan.groups, group);
-  const std::int64_t ring_size = kBlockPanels * plan.ring_rows * plan.ring_width * kPanel;
-  const std::int64_t filtered_size = kBlockPanels * plan.step * s.out_width * kPanel;
+  const std::int64_t ring_size = plan.block_panels * plan.ring_rows * plan.ring_width * kPanel;
+  const std::int64_t filtered_size = plan.block_panels * plan.step * s.out_width * kPanel;
   float* memory = scratch(Scratch::task, ring_size + filtered_size);
   clear_padding(memory, s, plan);
   const std::int64_t size = s.batch * b.positions() * s.out_channels;
-  for (std::int64_t panel = panels.begin; panel < panels.end; panel += kBlockPanels)
+  for (std::int64_t panel = panels.begin; panel < panels.end; panel += plan.block_panels)
     for (std::int64_t picture = pictures.begin; picture < pictures.end; ++picture) {
-      const Range block = {panel, std::min(panel + kBlockPanels, panels.end)};
+      const Range block = {panel, std::min(panel + plan.block_panels, panels.end)};
       run_rows({.b = b,
                 .picture = picture,
                 .panels = block,
@@ -298,6 +299,7 @@ Plan plan_of(const InvertedResidualShape& s) {
   // the weights, and if there is one picture only, half of the channels.
   const bool small = positions <= 14 * 14;
   plan.groups = small && s.batch == 1 && panels >= 4 ? 2 : 1;
+  plan.block_panels = std::min(kMostBlockPanels, divide_up(panels, plan.groups));
   const std::int64_t workers = threads();
   plan.pictures = small ? std::clamp<std::int64_t>(s.batch / (2 * workers), 1, 4) : 1;
   const std::int64_t tasks = plan.groups * divide_up(s.batch, plan.pictures);
@@ -307,7 +309,7 @@ Plan plan_of(const InvertedResidualShape& s) {
                     : std::clamp<std::int64_t>(divide_up(workers, plan.groups), 1, s.out_height);
   plan.ring_width = std::max((s.out_width - 1) * s.stride + 3, s.in_width + s.pad_left);
   const std::int64_t rows = divide_up(s.out_height, plan.strips);
-  const std::int64_t row_bytes = kBlockPanels * kPanel * std::int64_t{sizeof(float)} *
+  const std::int64_t row_bytes = plan.block_panels * kPanel * std::int64_t{sizeof(float)} *
                                  (plan.ring_width * s.stride + s.out_width);
   plan.step = std::clamp<std::int64_t>(cache_sizes().level2 / 4 / row_bytes, 1, rows);
   plan.ring_rows = (plan.step - 1) * s.stride + 3;
