@@ -4,6 +4,7 @@
 #define HWY_TARGET_INCLUDE "kernels/elementwise.cc"
 #include <hwy/foreach_target.h>
 
+#include "hwy/contrib/math/math-inl.h"
 #include "kernels/scalar.h"
 #include "kernels/simd-inl.h"
 #include "kernels/table.h"
@@ -45,6 +46,16 @@ void relu6_backward(float* dx, const float* dy, const float* x, std::int64_t cou
 void add(float* y, const float* a, const float* b, std::int64_t count) {
   parallel_for_output(y, y == a || y == b, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
     part.store(hn::Add(part.load(a + i), part.load(b + i)), y + i);
+  });
+}
+
+void sigmoid(float* y, const float* x, std::int64_t count) {
+  parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
+    const Floats d;
+    const Vector v = part.load(x + i), one = hn::Set(d, 1.0f);
+    const Vector e = hn::Exp(d, hn::Neg(hn::Abs(v)));
+    const Vector numerator = hn::IfThenElse(hn::Ge(v, hn::Zero(d)), one, e);
+    part.store(hn::Div(numerator, hn::Add(one, e)), y + i);
   });
 }
 

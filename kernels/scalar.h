@@ -1,6 +1,7 @@
 // Formulas for one number, shared by the reference loops, the tails of the tuned ones and the GPU.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "kernels/shapes.h"
@@ -31,6 +32,12 @@ KERNELS_HOST_DEVICE T relu_backward(T dy, T x) {
 template <typename T>
 KERNELS_HOST_DEVICE T relu6_backward(T dy, T x) {
   return x > T(0) && x < T(6) ? dy : T(0);
+}
+
+template <typename T>
+KERNELS_HOST_DEVICE T sigmoid(T x) {
+  const T e = std::exp(x < T(0) ? x : -x);
+  return (x < T(0) ? e : T(1)) / (T(1) + e);
 }
 
 template <typename T>

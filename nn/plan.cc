@@ -225,6 +225,60 @@ Value PlanBuilder::softmax(Value x) {
   });
 }
 
+Value PlanBuilder::sigmoid(Value x) {
+  const int y = static_cast<int>(values_.size());
+  const std::int64_t count = shape(x).count();
+  return define(shape(x), {x}, [=, &table = backend()](float* const* values, std::int64_t batch) {
+    table.sigmoid(values[y], values[x.index], batch * count);
+  });
+}
+
+Value PlanBuilder::interleave(PictureShape out, const std::vector<Value>& parts,
+                              std::int64_t repeats) {
+  std::vector<std::int64_t> chunks;
+  for (const Value part : parts) chunks.push_back(shape(part).count() / repeats);
+  const int y = static_cast<int>(values_.size());
+  return define(out, parts, [=](float* const* values, std::int64_t batch) {
+    float* to = values[y];
+    for (std::int64_t repeat = 0; repeat < batch * repeats; ++repeat)
+      for (std::size_t i = 0; i < parts.size(); ++i) {
+        const float* from = values[parts[i].index] + repeat * chunks[i];
+        to = std::copy(from, from + chunks[i], to);
+      }
+  });
+}
+
+Value PlanBuilder::concat_channels(const std::vector<Value>& parts) {
+  if (parts.empty()) reject("concat_channels", "nothing to join");
+  PictureShape out = shape(parts.front());
+  out.channels = 0;
+  for (const Value part : parts) {
+    const PictureShape& in = shape(part);
+    if (in.height != out.height || in.width != out.width)
+      reject("concat_channels", text_of(shape(parts.front())) + " and " + text_of(in));
+    out.channels += in.channels;
+  }
+  return interleave(out, parts, out.height * out.width);
+}
+
+Value PlanBuilder::concat_rows(const std::vector<Value>& parts) {
+  if (parts.empty()) reject("concat_rows", "nothing to join");
+  PictureShape out = shape(parts.front());
+  out.height = 0;
+  for (const Value part : parts) {
+    const PictureShape& in = shape(part);
+    if (in.width != out.width || in.channels != out.channels)
+      reject("concat_rows", text_of(shape(parts.front())) + " and " + text_of(in));
+    out.height += in.height;
+  }
+  return interleave(out, parts, 1);
+}
+
+Value PlanBuilder::reshape(Value x, PictureShape out) {
+  if (out.count() != shape(x).count()) reject("reshape", text_of(shape(x)) + " as " + text_of(out));
+  return interleave(out, {x}, 1);
+}
+
 void PlanBuilder::output(Value value) {
   shape(value);
   if (value.index == 0) reject("output", "the input itself is no output");

@@ -64,7 +64,15 @@ class PlanBuilder {
   Value global_average_pool(Value x);
   Value add(Value a, Value b);
   Value activation(Value x, kernels::Activation activation);
+  // Over channels, at every position.
   Value softmax(Value x);
+  Value sigmoid(Value x);
+  // All channels of the first, then of the second ...; of equal height and width.
+  Value concat_channels(const std::vector<Value>& parts);
+  // All rows of the first, then of the second ...; of equal width and channels.
+  Value concat_rows(const std::vector<Value>& parts);
+  // The same numbers under another shape of the same count.
+  Value reshape(Value x, PictureShape shape);
 
   // Marks a result that Plan::output gives, in the order of the calls.
   void output(Value value);
@@ -81,6 +89,8 @@ class PlanBuilder {
   };
 
   Value define(PictureShape shape, std::vector<Value> inputs, Step step);
+  // The parts side by side: `repeats` times one chunk of each, as long as its share of a picture.
+  Value interleave(PictureShape shape, const std::vector<Value>& parts, std::int64_t repeats);
 
   std::vector<Definition> values_;
   std::vector<Step> steps_;

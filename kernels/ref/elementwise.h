@@ -32,6 +32,11 @@ void add(T* y, const T* a, const T* b, std::int64_t count) {
 }
 
 template <typename T>
+void sigmoid(T* y, const T* x, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = scalar::sigmoid(x[i]);
+}
+
+template <typename T>
 void scale(T* y, const T* x, double factor, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) y[i] = T(factor) * x[i];
 }

@@ -94,6 +94,17 @@ std::vector<Case> cases_add() {
   });
 }
 
+std::vector<Case> cases_sigmoid() {
+  // The exponential alone is good to a few units in the last place.
+  constexpr double roundings = 8;
+  return for_lengths([](std::int64_t n) {
+    return Case(label(n), {output(n), input(n, Fill::kinked)},
+                [=](const auto& k, auto p) { k.sigmoid(p[0], p[1], n); })
+        .aliases(0, 1)
+        .terms(roundings);
+  });
+}
+
 std::vector<Case> cases_scale() {
   return for_lengths([](std::int64_t n) {
     return Case(label(n), {output(n), input(n)},

@@ -1,0 +1,193 @@
+// detect_mask_image: finds the faces in pictures, says for each whether it wears a mask, and draws
+// it into a copy of the picture.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "apps/face_options.h"
+#include "apps/program.h"
+#include "kernels/parallel.h"
+#include "vision/draw.h"
+#include "vision/face_detector.h"
+#include "vision/mask_classifier.h"
+#include "vision/picture_window.h"
+
+namespace apps {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+struct Options {
+  std::vector<std::string> images;
+  FaceOptions faces;
+  std::string output;
+  bool json = false;
+  bool show = false;
+  int threads = 0;
+};
+
+// Everything that is found in one picture.
+struct Result {
+  vision::Image picture;  // with boxes and labels drawn
+  std::vector<vision::Detection> faces;
+  std::vector<vision::Classification> classes;
+};
+
+void define_options(CLI::App& app, Options& o) {
+  app.add_option("-i,--image", o.images, "Picture to look at: JPEG, PNG or BMP; one or more")
+      ->required();
+  add_face_options(app, o.faces, "haar");
+  app.add_option("-o,--output", o.output,
+                 "Where to write the picture with the boxes: a .png or .jpg file for one picture, "
+                 "a folder for several (default: NAME_detected.png in the current folder)");
+  app.add_flag("--json", o.json, "Print what was found as JSON");
+  app.add_flag("--show", o.show,
+               "Show each picture in a window; any key goes on, q or Escape shows no more");
+  app.add_option("--threads", o.threads, "Threads (default: all cores)")
+      ->check(CLI::Range(0, 1024));
+}
+
+// Whether -o names a file to write rather than a folder: by its ending, unless there is such a
+// folder.
+bool names_file(const Options& o) {
+  return fs::path(o.output).has_extension() && !fs::is_directory(o.output);
+}
+
+// The folder that -o names, made if it is not there.
+fs::path output_folder(const Options& o) {
+  if (o.output.empty()) return {};
+  std::error_code fault;
+  fs::create_directories(o.output, fault);
+  if (fault) throw UsageError("--output " + o.output + ": " + fault.message());
+  return o.output;
+}
+
+// Throws rather than write over a picture that is to be read.
+void keep_inputs(const Options& o, const std::vector<std::string>& outputs) {
+  std::set<fs::path> inputs;
+  for (const std::string& image : o.images) inputs.insert(fs::weakly_canonical(image));
+  for (const std::string& output : outputs)
+    if (inputs.contains(fs::weakly_canonical(output)))
+      throw UsageError(output + " would be written over, but it is one of the pictures to look at",
+                       "choose another --output");
+}
+
+// One file to write for each picture; NAME_detected.png, NAME_detected_2.png for a second NAME.
+std::vector<std::string> output_files(const Options& o) {
+  if (names_file(o)) {
+    if (o.images.size() > 1)
+      throw UsageError(
+          fmt::format("--output {}: one file for {} pictures", o.output, o.images.size()),
+          "name a folder");
+    if (!vision::has_image_extension(o.output) || fs::path(o.output).extension() == ".bmp")
+      throw UsageError("--output " + o.output + ": pictures are written as .png or .jpg");
+    return {o.output};
+  }
+  const fs::path folder = output_folder(o);
+  std::map<std::string, int> uses;
+  std::vector<std::string> files;
+  for (const std::string& image : o.images) {
+    const std::string stem = fs::path(image).stem().string() + "_detected";
+    const int use = ++uses[stem];
+    files.push_back((folder / (use == 1 ? stem + ".png" : fmt::format("{}_{}.png", stem, use))));
+  }
+  return files;
+}
+
+Result look_at(const std::string& image, vision::FaceDetector& detector,
+               vision::MaskClassifier& classifier) {
+  Result result{vision::load_image(image), {}, {}};
+  result.faces = detector.detect(result.picture);
+  result.classes = classifier.classify(result.picture, result.faces, detector.margin());
+  for (std::size_t i = 0; i < result.faces.size(); ++i) {
+    const auto& label = classifier.labels()[static_cast<std::size_t>(result.classes[i].label)];
+    vision::draw_label(result.picture, result.faces[i].box,
+                       vision::result_text(classifier, result.classes[i]),
+                       vision::display_color(label));
+  }
+  return result;
+}
+
+json to_json(const Result& result, const vision::MaskClassifier& classifier) {
+  json faces = json::array();
+  for (std::size_t i = 0; i < result.faces.size(); ++i) {
+    const auto& [box, score] = result.faces[i];
+    const vision::Classification& found = result.classes[i];
+    json probabilities = json::object();
+    for (std::size_t c = 0; c < found.probabilities.size(); ++c)
+      probabilities[classifier.labels()[c]] = found.probabilities[c];
+    faces.push_back({{"box", {box.x, box.y, box.width, box.height}},
+                     {"score", score},
+                     {"label", classifier.labels()[static_cast<std::size_t>(found.label)]},
+                     {"probability", found.probability()},
+                     {"probabilities", probabilities}});
+  }
+  return {{"width", result.picture.width}, {"height", result.picture.height}, {"faces", faces}};
+}
+
+void print_result(const std::string& image, const std::string& output, const Result& result,
+                  const vision::MaskClassifier& classifier) {
+  const std::size_t count = result.faces.size();
+  const std::string found =
+      count == 0 ? "no face found" : fmt::format("{} face{}", count, count == 1 ? "" : "s");
+  fmt::print("{}: {}, written to {}\n", one_line(image), found, one_line(output));
+  for (std::size_t i = 0; i < count; ++i) {
+    const vision::Box& box = result.faces[i].box;
+    fmt::print("  {} at x {:.0f}, y {:.0f}, {:.0f} x {:.0f} pixels\n",
+               one_line(vision::result_text(classifier, result.classes[i])), box.x, box.y,
+               box.width, box.height);
+  }
+}
+
+// One line for a picture that cannot be read or written; the others go on.
+void report_fault(const std::string& what) {
+  std::fflush(stdout);
+  fmt::print(stderr, "error: {}\n", one_line(what));
+}
+
+int detect(int argc, char** argv) {
+  Options o;
+  CLI::App app("Finds the faces in pictures and says for each whether it wears a mask.",
+               "detect_mask_image");
+  define_options(app, o);
+  parse_arguments(app, argc, argv);
+  kernels::set_threads(o.threads);
+  const std::vector<std::string> outputs = output_files(o);
+  keep_inputs(o, outputs);
+  const auto detector = vision::make_face_detector(o.faces.face, o.faces.confidence);
+  vision::MaskClassifier classifier(model_file(o.faces));
+  std::unique_ptr<vision::PictureWindow> window;
+  if (o.show) window = std::make_unique<vision::PictureWindow>("Maskwatch");
+
+  json report = json::array();
+  bool all_done = true;
+  for (std::size_t i = 0; i < o.images.size(); ++i) {
+    json entry{{"image", o.images[i]}};
+    try {
+      const Result result = look_at(o.images[i], *detector, classifier);
+      vision::save_image(outputs[i], result.picture);
+      entry["output"] = outputs[i];
+      entry.update(to_json(result, classifier));
+      if (!o.json) print_result(o.images[i], outputs[i], result, classifier);
+      if (window && !window->show(result.picture)) window.reset();
+    } catch (const std::runtime_error& fault) {
+      report_fault(fault.what());
+      entry["error"] = fault.what();
+      all_done = false;
+    }
+    report.push_back(entry);
+  }
+  if (o.json) fmt::print("{}\n", report.dump(2, ' ', false, json::error_handler_t::replace));
+  return all_done ? 0 : 2;
+}
+
+}  // namespace
+}  // namespace apps
+
+int main(int argc, char** argv) { return apps::run_program(argc, argv, apps::detect); }

@@ -1,0 +1,263 @@
+// evaluate_mask_detector: how well a model tells the classes of labelled folders of pictures apart.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <sstream>
+
+#include "apps/dataset.h"
+#include "apps/face_options.h"
+#include "apps/program.h"
+#include "apps/progress.h"
+#include "apps/report.h"
+#include "kernels/parallel.h"
+#include "nn/file.h"
+#include "vision/face_detector.h"
+#include "vision/mask_classifier.h"
+
+namespace apps {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kBatch = 32;
+
+struct Options {
+  std::vector<std::string> datasets;
+  FaceOptions faces;
+  std::string history;
+  std::string only;
+  bool json = false;
+  int threads = 0;
+};
+
+// What became of each picture, in the order of the data set.
+struct Findings {
+  std::vector<int> labels, predictions;  // of the pictures with a face; indices into the classes
+  std::vector<std::string> broken;       // why a picture could not be read; the file is named
+  double seconds = 0;
+};
+
+void define_options(CLI::App& app, Options& o) {
+  app.add_option("-d,--dataset", o.datasets,
+                 "Folder with one folder of pictures for each class; several are merged")
+      ->required();
+  add_face_options(app, o.faces, "none");
+  auto* history = app.add_option(
+      "--history", o.history,
+      "history.json of a training run: evaluate only the pictures that it was validated on");
+  app.add_option("--only", o.only,
+                 "Text file with the names of the pictures to evaluate, below the data set, one a "
+                 "line")
+      ->excludes(history);
+  app.add_flag("--json", o.json, "Print the figures as JSON");
+  app.add_option("--threads", o.threads, "Threads (default: all cores)")
+      ->check(CLI::Range(0, 1024));
+}
+
+std::set<std::string> names_in_history(const std::string& path) {
+  const json history = json::parse(nn::read_file(path), nullptr, false);
+  const auto fault = [&] {
+    return UsageError(path + ": no list validation_files in it",
+                      "train_mask_detector --history writes one");
+  };
+  if (!history.is_object() || !history.contains("validation_files")) throw fault();
+  std::set<std::string> names;
+  for (const json& name : history["validation_files"]) {
+    if (!name.is_string()) throw fault();
+    names.insert(name.get<std::string>());
+  }
+  return names;
+}
+
+std::set<std::string> names_in_list(const std::string& path) {
+  std::istringstream lines(nn::read_file(path));
+  std::set<std::string> names;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (!line.empty()) names.insert(line);
+  }
+  return names;
+}
+
+// The pictures that are to be evaluated. Throws if a list names none of them.
+Dataset chosen(const Options& o) {
+  const Dataset all = scan_dataset(o.datasets, 1);
+  if (o.history.empty() && o.only.empty()) return all;
+  const std::string& file = o.history.empty() ? o.only : o.history;
+  const std::set<std::string> names =
+      o.history.empty() ? names_in_list(file) : names_in_history(file);
+  std::vector<bool> keep;
+  for (const DatasetImage& image : all.images) keep.push_back(names.contains(image.name));
+  if (std::find(keep.begin(), keep.end(), true) == keep.end())
+    throw UsageError(file + ": none of the pictures that it names is in the data set");
+  return filter_dataset(all, keep);
+}
+
+std::string quoted(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+// Index of each class of the data set among the model's labels.
+std::vector<int> match_labels(const Dataset& dataset, const std::vector<std::string>& labels,
+                              const std::string& model) {
+  std::vector<int> matches;
+  for (const std::string& name : dataset.classes) {
+    const auto found = std::find(labels.begin(), labels.end(), name);
+    if (found == labels.end())
+      throw UsageError(fmt::format("the folder {} is none of the classes of {}: {}", name, model,
+                                   quoted(labels)),
+                       "rename the folder");
+    matches.push_back(static_cast<int>(found - labels.begin()));
+  }
+  return matches;
+}
+
+std::optional<vision::Box> largest_face(const vision::Image& picture,
+                                        vision::FaceDetector& detector) {
+  const auto faces = detector.detect(picture);
+  const auto area = [](const vision::Detection& face) { return face.box.width * face.box.height; };
+  const auto largest = std::max_element(
+      faces.begin(), faces.end(), [&](const auto& a, const auto& b) { return area(a) < area(b); });
+  if (largest == faces.end()) return std::nullopt;
+  return largest->box;
+}
+
+// A picture becomes the crop of its largest face, or empty where there is none.
+void crop_faces(std::vector<vision::Image>& pictures, vision::FaceDetector& detector,
+                const vision::MaskClassifier& classifier) {
+  std::vector<std::optional<vision::Box>> boxes(pictures.size());
+  for (std::size_t i = 0; i < pictures.size(); ++i)
+    if (!pictures[i].empty()) boxes[i] = largest_face(pictures[i], detector);
+  kernels::parallel_for(static_cast<std::int64_t>(pictures.size()), [&](std::int64_t task) {
+    const auto i = static_cast<std::size_t>(task);
+    pictures[i] =
+        boxes[i] ? classifier.crop(pictures[i], *boxes[i], detector.margin()) : vision::Image();
+  });
+}
+
+// Pictures [begin, end) of the data set; empty where one cannot be read, which `broken` then tells.
+std::vector<vision::Image> load_pictures(const Dataset& dataset, std::size_t begin, std::size_t end,
+                                         std::vector<std::string>& broken) {
+  std::vector<vision::Image> pictures(end - begin);
+  std::vector<std::string> faults(end - begin);
+  kernels::parallel_for(static_cast<std::int64_t>(end - begin), [&](std::int64_t task) {
+    const auto i = static_cast<std::size_t>(task);
+    try {
+      pictures[i] = vision::load_image(dataset.images[begin + i].path);
+    } catch (const std::exception& fault) {
+      faults[i] = fault.what();
+    }
+  });
+  for (const std::string& fault : faults)
+    if (!fault.empty()) broken.push_back(fault);
+  return pictures;
+}
+
+Findings evaluate(const Dataset& dataset, const std::vector<int>& label_of_class,
+                  vision::FaceDetector& detector, vision::MaskClassifier& classifier) {
+  Findings findings;
+  ProgressBar bar(static_cast<std::int64_t>(dataset.images.size()));
+  const auto start = std::chrono::steady_clock::now();
+  for (std::size_t begin = 0; begin < dataset.images.size(); begin += kBatch) {
+    const std::size_t end = std::min(begin + kBatch, dataset.images.size());
+    auto faces = load_pictures(dataset, begin, end, findings.broken);
+    crop_faces(faces, detector, classifier);
+    for (std::size_t i = 0; i < faces.size(); ++i)
+      if (!faces[i].empty())
+        findings.labels.push_back(
+            label_of_class[static_cast<std::size_t>(dataset.images[begin + i].label)]);
+    std::erase_if(faces, [](const vision::Image& face) { return face.empty(); });
+    for (const auto& result : classifier.classify(faces))
+      findings.predictions.push_back(result.label);
+    bar.update(static_cast<std::int64_t>(end));
+  }
+  findings.seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  bar.finish();
+  return findings;
+}
+
+struct Summary {
+  std::int64_t pictures = 0;  // that could be read
+  double faces_found = 0;     // share of them
+  double pictures_per_second = 0;
+  std::vector<std::string> broken;
+  ConfusionMatrix confusion;
+};
+
+Summary summarise(const Dataset& dataset, const Findings& findings,
+                  const std::vector<std::string>& labels) {
+  Summary summary;
+  summary.pictures = static_cast<std::int64_t>(dataset.images.size() - findings.broken.size());
+  if (summary.pictures == 0) throw UsageError("no picture of the data set can be read");
+  if (findings.labels.empty())
+    throw UsageError(fmt::format("no face is found in any of the {} pictures", summary.pictures),
+                     "--face none takes a whole picture as the face");
+  const auto pictures = static_cast<double>(summary.pictures);
+  summary.faces_found = static_cast<double>(findings.labels.size()) / pictures;
+  summary.pictures_per_second = pictures / findings.seconds;
+  summary.broken = findings.broken;
+  summary.confusion = confusion_matrix(labels, findings.labels, findings.predictions);
+  return summary;
+}
+
+void print_summary(const Summary& summary, const std::string& detector) {
+  fmt::print("{}\n{}\n", classification_report(summary.confusion, 4),
+             confusion_table(summary.confusion));
+  fmt::print("balanced accuracy {:.4f}\n", figures_of(summary.confusion).balanced_accuracy);
+  fmt::print("faces found in {:.2f}% of {} pictures with {}\n", 100 * summary.faces_found,
+             summary.pictures, one_line(detector));
+  if (!summary.broken.empty()) fmt::print("{} pictures skipped\n", summary.broken.size());
+  fmt::print("{:.1f} pictures/s\n", summary.pictures_per_second);
+}
+
+json to_json(const Summary& summary, const Options& o, const std::string& model) {
+  json all = report_json(summary.confusion);
+  all["model"] = model;
+  all["datasets"] = o.datasets;
+  all["face"] = o.faces.face;
+  all["pictures"] = summary.pictures;
+  all["faces_found"] = summary.faces_found;
+  all["pictures_per_second"] = summary.pictures_per_second;
+  all["skipped"] = summary.broken;
+  return all;
+}
+
+int evaluate_model(int argc, char** argv) {
+  Options o;
+  CLI::App app(
+      "Evaluates a face-mask model on labelled folders of pictures: report, confusion matrix and "
+      "balanced accuracy.",
+      "evaluate_mask_detector");
+  define_options(app, o);
+  parse_arguments(app, argc, argv);
+  kernels::set_threads(o.threads);
+  const std::string model = model_file(o.faces);
+  vision::MaskClassifier classifier(model, kBatch);
+  const auto detector = vision::make_face_detector(o.faces.face, o.faces.confidence);
+  const Dataset dataset = chosen(o);
+  const std::vector<int> label_of_class = match_labels(dataset, classifier.labels(), model);
+  const Findings findings = evaluate(dataset, label_of_class, *detector, classifier);
+  for (const std::string& fault : findings.broken)
+    fmt::print(stderr, "skipped {}\n", one_line(fault));
+  const Summary summary = summarise(dataset, findings, classifier.labels());
+  if (o.json)
+    fmt::print("{}\n",
+               to_json(summary, o, model).dump(2, ' ', false, json::error_handler_t::replace));
+  else
+    print_summary(summary, detector->name());
+  return 0;
+}
+
+}  // namespace
+}  // namespace apps
+
+int main(int argc, char** argv) { return apps::run_program(argc, argv, apps::evaluate_model); }

@@ -1,0 +1,277 @@
+// detect_mask_image and evaluate_mask_detector as a user runs them. The environment variable
+// MASKWATCH_PROGRAMS names the folder that they were built in.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "nn/classifier.h"
+#include "nn/file.h"
+#include "tests/apps/temporary_folder.h"
+#include "tests/shared_data.h"
+#include "vision/image.h"
+#include "vision/mask_classifier.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+struct Outcome {
+  int code;
+  std::string output, errors;
+};
+
+std::string quoted(const std::string& word) {
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+// Runs in `folder`, without a display.
+Outcome run(const TemporaryFolder& folder, const std::string& program,
+            const std::vector<std::string>& arguments) {
+  const char* programs = std::getenv("MASKWATCH_PROGRAMS");
+  REQUIRE_MESSAGE(programs != nullptr, "run by meson, which sets MASKWATCH_PROGRAMS");
+  std::string command = "cd " + quoted(folder.path()) +
+                        " && env -u DISPLAY -u WAYLAND_DISPLAY -u SDL_VIDEODRIVER " +
+                        quoted(std::string(programs) + "/" + program);
+  for (const std::string& argument : arguments) command += " " + quoted(argument);
+  command += " >.out 2>.err";
+  const int status = std::system(command.c_str());
+  REQUIRE(WIFEXITED(status));
+  return {WEXITSTATUS(status), nn::read_file(folder / ".out"), nn::read_file(folder / ".err")};
+}
+
+void check_fault(const Outcome& outcome, const std::string& part) {
+  CAPTURE(outcome.errors);
+  CHECK(outcome.code == 2);
+  CHECK(outcome.errors.starts_with("error: "));
+  CHECK(std::count(outcome.errors.begin(), outcome.errors.end(), '\n') == 1);
+  CHECK(outcome.errors.find(part) != std::string::npos);
+}
+
+// With random weights.
+void write_model(const std::string& path,
+                 std::vector<std::string> labels = {"with_mask", "without_mask"}) {
+  nn::ClassifierOptions options;
+  options.backbone.width = 0.1;
+  options.backbone.input_size = 64;
+  options.labels = std::move(labels);
+  nn::save_classifier(path, nn::Classifier(options, 7));
+}
+
+vision::Image flat_picture(int width, int height, std::uint8_t value) {
+  vision::Image image(width, height);
+  std::fill(image.pixels.begin(), image.pixels.end(), value);
+  return image;
+}
+
+const TemporaryFolder& prepared() {
+  static const TemporaryFolder folder;
+  static bool done = false;
+  if (!std::exchange(done, true)) {
+    write_model(folder / "model.safetensors");
+    vision::save_image(folder / "grey.png", flat_picture(90, 70, 128));
+    vision::save_image(folder / "dark.png", flat_picture(70, 90, 10));
+    folder.write("text.png", "this is no picture");
+    const std::string bytes = nn::read_file(folder / "grey.png");
+    folder.write("truncated.png", bytes.substr(0, bytes.size() / 2));
+    for (int i = 0; i < 5; ++i)
+      for (const char* name : {"with_mask", "without_mask"}) {
+        const auto value = static_cast<std::uint8_t>(20 * i + (name[4] == '_' ? 140 : 10));
+        const std::string file = std::string("set/") + name + "/" + std::to_string(i) + ".png";
+        fs::create_directories(fs::path(folder / file).parent_path());
+        vision::save_image(folder / file, flat_picture(40 + i, 50, value));
+      }
+  }
+  return folder;
+}
+
+const std::vector<std::string> kModel{"-m", "model.safetensors"};
+
+std::vector<std::string> with_model(std::vector<std::string> arguments) {
+  arguments.insert(arguments.end(), kModel.begin(), kModel.end());
+  return arguments;
+}
+
+}  // namespace
+
+TEST_CASE("detect_mask_image classifies whole pictures and draws the result") {
+  const TemporaryFolder& folder = prepared();
+  const Outcome done =
+      run(folder, "detect_mask_image", with_model({"-i", "grey.png", "-f", "none"}));
+  CHECK(done.code == 0);
+  CHECK(done.errors == "");
+  CHECK(done.output.starts_with("grey.png: 1 face, written to grey_detected.png\n"));
+  const vision::Image drawn = vision::load_image(folder / "grey_detected.png");
+  CHECK(drawn.width == 90);
+  CHECK(drawn.height == 70);
+  CHECK(drawn.pixels != flat_picture(90, 70, 128).pixels);
+}
+
+TEST_CASE("detect_mask_image --json says what the library finds") {
+  const TemporaryFolder& folder = prepared();
+  const Outcome done =
+      run(folder, "detect_mask_image",
+          with_model({"-i", "grey.png", "dark.png", "-f", "none", "--json", "--output", "out"}));
+  REQUIRE(done.code == 0);
+  const json found = json::parse(done.output);
+  vision::MaskClassifier classifier(folder / "model.safetensors");
+  REQUIRE(found.size() == 2);
+  for (const json& entry : found) {
+    const auto image = vision::load_image(folder / entry["image"].get<std::string>());
+    const vision::Detection whole{
+        {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
+    const auto expected = classifier.classify(image, std::vector{whole}, 0).front();
+    REQUIRE(entry["faces"].size() == 1);
+    const json& face = entry["faces"][0];
+    CHECK(face["box"] == json{0.0, 0.0, image.width, image.height});
+    CHECK(face["label"] == classifier.labels()[static_cast<std::size_t>(expected.label)]);
+    CHECK(face["probability"].get<double>() ==
+          doctest::Approx(expected.probability()).epsilon(1e-5));
+    CHECK(fs::exists(folder / entry["output"].get<std::string>()));
+  }
+}
+
+TEST_CASE("detect_mask_image says plainly that a picture has no face") {
+  if (!fs::exists("/usr/share/opencv4/haarcascades")) {
+    MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
+    return;
+  }
+  const Outcome done =
+      run(prepared(), "detect_mask_image", with_model({"-i", "grey.png", "-f", "haar"}));
+  CHECK(done.code == 0);
+  CHECK(done.output.find("grey.png: no face found") == 0);
+}
+
+TEST_CASE("detect_mask_image names a broken picture and does the others") {
+  const TemporaryFolder& folder = prepared();
+  for (const char* broken : {"text.png", "truncated.png", "missing.png"}) {
+    fs::remove(folder / "dark_detected.png");
+    const Outcome done =
+        run(folder, "detect_mask_image", with_model({"-i", broken, "dark.png", "-f", "none"}));
+    check_fault(done, broken);
+    CHECK(done.output.starts_with("dark.png: 1 face"));
+    CHECK(fs::exists(folder / "dark_detected.png"));
+    CHECK(!fs::exists(folder / (fs::path(broken).stem().string() + "_detected.png")));
+  }
+}
+
+TEST_CASE("detect_mask_image: bad input is one line and exit code 2") {
+  const TemporaryFolder& folder = prepared();
+  const auto fault = [&](std::vector<std::string> arguments, const std::string& part) {
+    check_fault(run(folder, "detect_mask_image", arguments), part);
+  };
+  fault({}, "--image");
+  fault(with_model({"-i", "grey.png", "--no-such-flag"}), "--help");
+  fault(with_model({"-i", "grey.png", "-f", "nonsense"}), "nonsense");
+  fault(with_model({"-i", "grey.png", "-f", "lost.xml"}), "lost.xml");
+  fault(with_model({"-i", "grey.png", "-f", "model.safetensors"}), "model.safetensors");
+  fault(with_model({"-i", "grey.png", "-c", "1.5"}), "--confidence");
+  fault(with_model({"-i", "grey.png", "-f", "none", "-o", "no/such/folder.png"}),
+        "no/such/folder.png");
+  fault(with_model({"-i", "grey.png", "-f", "none", "-o", "a.gif"}), "a.gif");
+  fault(with_model({"-i", "grey.png", "-f", "none", "-o", "grey.png"}), "written over");
+  fault(with_model({"-i", "grey.png", "dark.png", "-f", "none", "-o", "x.png"}), "folder");
+  fault(with_model({"-i", "grey.png", "-f", "none", "-o", "grey.png/x"}), "grey.png/x");
+  fault(with_model({"-i", "grey.png", "-f", "none", "--show"}), "window");
+  CHECK(vision::load_image(folder / "grey.png").pixels == flat_picture(90, 70, 128).pixels);
+  CHECK(!fs::exists(folder / "a.gif"));
+}
+
+TEST_CASE("detect_mask_image: a model that is none is one line and exit code 2") {
+  const TemporaryFolder& folder = prepared();
+  const std::string good = nn::read_file(folder / "model.safetensors");
+  folder.write("empty.safetensors", "");
+  folder.write("cut.safetensors", good.substr(0, good.size() - 100));
+  folder.write("huge.safetensors", std::string("\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10));
+  nn::Safetensors other;
+  other.metadata = {{"architecture", "resnet50"}};
+  other.tensors["w"] = nn::Tensor::zeros({2});
+  nn::save_safetensors(folder / "other.safetensors", other);
+  for (const char* model : {"empty.safetensors", "cut.safetensors", "huge.safetensors",
+                            "other.safetensors", "lost.safetensors", "grey.png"})
+    for (const char* program : {"detect_mask_image", "evaluate_mask_detector"}) {
+      const bool detects = std::string(program) == "detect_mask_image";
+      check_fault(
+          run(folder, program, {detects ? "-i" : "-d", detects ? "dark.png" : "set", "-m", model}),
+          model);
+    }
+}
+
+TEST_CASE("evaluate_mask_detector counts what the library predicts") {
+  const TemporaryFolder& folder = prepared();
+  const Outcome done = run(folder, "evaluate_mask_detector", with_model({"-d", "set", "--json"}));
+  REQUIRE(done.code == 0);
+  const json report = json::parse(done.output);
+  vision::MaskClassifier classifier(folder / "model.safetensors");
+  json counts{{0, 0}, {0, 0}};
+  for (std::size_t label = 0; label < 2; ++label)
+    for (const auto& file :
+         fs::directory_iterator(folder / ("set/" + classifier.labels()[label]))) {
+      const auto image = vision::load_image(file.path().string());
+      const vision::Image crop = classifier.crop(
+          image, {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 0);
+      const auto found = classifier.classify(std::vector{crop}).front().label;
+      counts[label][static_cast<std::size_t>(found)] =
+          counts[label][static_cast<std::size_t>(found)].get<int>() + 1;
+    }
+  CHECK(report["confusion_matrix"] == counts);
+  CHECK(report["pictures"] == 10);
+  CHECK(report["faces_found"] == 1.0);
+  const Outcome text = run(folder, "evaluate_mask_detector", with_model({"-d", "set"}));
+  CHECK(text.code == 0);
+  CHECK(text.output.find("balanced accuracy") != std::string::npos);
+}
+
+TEST_CASE("evaluate_mask_detector keeps to the pictures of a list or a history") {
+  const TemporaryFolder& folder = prepared();
+  folder.write("list.txt", "with_mask/1.png\nwithout_mask/3.png\r\nwith_mask/lost.png\n");
+  folder.write(
+      "history.json",
+      R"({"validation_files": ["with_mask/0.png", "with_mask/2.png", "without_mask/4.png"]})");
+  const auto pictures = [&](const char* option, const char* file) {
+    const Outcome done =
+        run(folder, "evaluate_mask_detector", with_model({"-d", "set", "--json", option, file}));
+    REQUIRE(done.code == 0);
+    return json::parse(done.output)["pictures"].get<int>();
+  };
+  CHECK(pictures("--only", "list.txt") == 2);
+  CHECK(pictures("--history", "history.json") == 3);
+}
+
+TEST_CASE("evaluate_mask_detector: bad input is one line and exit code 2") {
+  const TemporaryFolder& folder = prepared();
+  const auto fault = [&](std::vector<std::string> arguments, const std::string& part) {
+    check_fault(run(folder, "evaluate_mask_detector", with_model(arguments)), part);
+  };
+  fault({}, "--dataset");
+  fault({"-d", "lost"}, "lost");
+  fs::create_directories(folder / "hollow");
+  fault({"-d", "hollow"}, "hollow");
+  fault({"-d", "set", "--history", "lost.json"}, "lost.json");
+  folder.write("broken.json", "{\"validation_files\": 3");
+  fault({"-d", "set", "--history", "broken.json"}, "broken.json");
+  folder.write("none.txt", "no/such.png\n");
+  fault({"-d", "set", "--only", "none.txt"}, "none.txt");
+  folder.write("other/cats/1.png", nn::read_file(folder / "grey.png"));
+  folder.write("other/dogs/1.png", nn::read_file(folder / "dark.png"));
+  fault({"-d", "other"}, "cats");
+  folder.write("torn/with_mask/1.png", "torn");
+  fault({"-d", "torn", "--face", "none"}, "no picture");
+}
+
+TEST_CASE("evaluate_mask_detector skips a broken picture and names it") {
+  const TemporaryFolder& folder = prepared();
+  folder.write("mixed/with_mask/1.png", nn::read_file(folder / "grey.png"));
+  folder.write("mixed/without_mask/2.png", nn::read_file(folder / "truncated.png"));
+  const Outcome done = run(folder, "evaluate_mask_detector", with_model({"-d", "mixed"}));
+  CHECK(done.code == 0);
+  CHECK(done.errors.find("mixed/without_mask/2.png") != std::string::npos);
+  CHECK(done.output.find("1 pictures skipped") != std::string::npos);
+}

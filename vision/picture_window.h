@@ -1,0 +1,30 @@
+// A window that shows pictures one after the other, for programs with a --show option.
+#pragma once
+
+#include <string>
+
+#include "vision/image.h"
+
+struct SDL_Window;
+struct SDL_Renderer;
+
+namespace vision {
+
+class PictureWindow {
+ public:
+  // std::runtime_error that says why no window can be opened: built without SDL2, or no display.
+  explicit PictureWindow(const std::string& title);
+  ~PictureWindow();
+  PictureWindow(const PictureWindow&) = delete;
+  PictureWindow& operator=(const PictureWindow&) = delete;
+
+  // Shows an RGB picture, scaled to the window with its proportions kept, until a key is pressed.
+  // False when the user wants no more of them: q, Escape, or the window closed.
+  bool show(const Image& image);
+
+ private:
+  SDL_Window* window_ = nullptr;
+  SDL_Renderer* renderer_ = nullptr;
+};
+
+}  // namespace vision
