@@ -1,6 +1,7 @@
 // detect_mask_image and evaluate_mask_detector as a user runs them. The environment variable
 // MASKWATCH_PROGRAMS names the folder that they were built in.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -28,8 +29,11 @@ struct Outcome {
 
 std::string quoted(const std::string& word) {
   std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
+  for (const char c : word) {
+    if (c == '\'') text += "'\\'";
+    text += c;
+  }
+  return text += "'";
 }
 
 // Runs in `folder`, without a display.
@@ -37,10 +41,10 @@ Outcome run(const TemporaryFolder& folder, const std::string& program,
             const std::vector<std::string>& arguments) {
   const char* programs = std::getenv("MASKWATCH_PROGRAMS");
   REQUIRE_MESSAGE(programs != nullptr, "run by meson, which sets MASKWATCH_PROGRAMS");
-  std::string command = "cd " + quoted(folder.path()) +
-                        " && env -u DISPLAY -u WAYLAND_DISPLAY -u SDL_VIDEODRIVER " +
-                        quoted(std::string(programs) + "/" + program);
-  for (const std::string& argument : arguments) command += " " + quoted(argument);
+  std::string command =
+      fmt::format("cd {} && env -u DISPLAY -u WAYLAND_DISPLAY -u SDL_VIDEODRIVER {}",
+                  quoted(folder.path()), quoted(fmt::format("{}/{}", programs, program)));
+  for (const std::string& argument : arguments) command += fmt::format(" {}", quoted(argument));
   command += " >.out 2>.err";
   const int status = std::system(command.c_str());
   REQUIRE(WIFEXITED(status));
@@ -263,7 +267,10 @@ TEST_CASE("evaluate_mask_detector: bad input is one line and exit code 2") {
   folder.write("other/dogs/1.png", nn::read_file(folder / "dark.png"));
   fault({"-d", "other"}, "cats");
   folder.write("torn/with_mask/1.png", "torn");
-  fault({"-d", "torn", "--face", "none"}, "no picture");
+  const Outcome torn = run(folder, "evaluate_mask_detector", with_model({"-d", "torn"}));
+  CHECK(torn.code == 2);
+  CHECK(torn.errors.starts_with("skipped torn/with_mask/1.png"));
+  CHECK(torn.errors.ends_with("error: no picture of the data set can be read\n"));
 }
 
 TEST_CASE("evaluate_mask_detector skips a broken picture and names it") {
