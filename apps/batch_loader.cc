@@ -9,11 +9,12 @@ namespace {
 
 // Streams of random numbers that one seed serves; a stream is a seed of its own.
 constexpr std::uint64_t kShuffleStream = 0x73687566;
+constexpr std::uint64_t kFaceStream = 0x66616365;
 
-void read_image(const LoadedDataset& data, int index, vision::Image& image) {
-  image.width = image.height = data.size;
+void read_image(const std::uint8_t* pixels, int size, vision::Image& image) {
+  image.width = image.height = size;
   image.channels = 3;
-  image.pixels.assign(data.image(index), data.image(index) + data.image_bytes());
+  image.pixels.assign(pixels, pixels + static_cast<std::size_t>(size) * size * 3);
 }
 
 std::vector<int> labels_of(const LoadedDataset& data, const std::vector<int>& indices) {
@@ -45,7 +46,7 @@ nn::Tensor inputs_of(const LoadedDataset& data, const std::vector<int>& indices,
       nn::Tensor::empty({static_cast<std::int64_t>(indices.size()), data.size, data.size, 3});
   vision::Image image;
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    read_image(data, indices[i], image);
+    read_image(data.image(indices[i]), data.size, image);
     vision::to_network_input(image, inputs.data() + i * data.image_bytes(), preprocessing);
   }
   return inputs;
@@ -68,6 +69,16 @@ BatchLoader::~BatchLoader() {
   thread_.join();
 }
 
+const std::uint8_t* BatchLoader::pixels_of(int index) const {
+  const FaceCrops* faces = options_.faces;
+  if (!faces || !faces->found[static_cast<std::size_t>(index)]) return data_.image(index);
+  const std::uint64_t epoch_stream =
+      kernels::scalar::random_bits(options_.seed ^ kFaceStream, epoch_);
+  const bool as_face =
+      kernels::scalar::random_bits(epoch_stream, static_cast<std::uint64_t>(index)) & 1;
+  return as_face ? faces->image(index) : data_.image(index);
+}
+
 Batch BatchLoader::make(int batch) {
   const auto begin = order_.begin() + static_cast<std::ptrdiff_t>(batch) * options_.batch_size;
   const auto count = std::min<std::ptrdiff_t>(options_.batch_size, order_.end() - begin);
@@ -81,7 +92,7 @@ Batch BatchLoader::make(int batch) {
   made.inputs = nn::Tensor::empty({count, data_.size, data_.size, 3});
   vision::Image image, varied;
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    read_image(data_, indices[i], image);
+    read_image(pixels_of(indices[i]), data_.size, image);
     const auto parameters = vision::draw_augmentation(options_.augment, options_.seed, epoch_,
                                                       static_cast<std::uint64_t>(indices[i]));
     vision::augment(image, parameters, varied);

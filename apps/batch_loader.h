@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "apps/dataset.h"
+#include "apps/face_crops.h"
 #include "nn/preprocessing.h"
 #include "nn/tensor.h"
 #include "vision/augment.h"
@@ -32,6 +33,9 @@ struct BatchLoaderOptions {
   nn::Preprocessing preprocessing = nn::Preprocessing::tf;
   vision::AugmentOptions augment;
   bool augmented = true;
+  // Or null. A picture with a crop is shown whole in one epoch and as its face in another, by
+  // chance.
+  const FaceCrops* faces = nullptr;
 };
 
 // Makes the batches of one epoch. What is in them depends on the options, the epoch and the
@@ -55,6 +59,7 @@ class BatchLoader {
 
   void run();
   Batch make(int batch);
+  const std::uint8_t* pixels_of(int index) const;
 
   const LoadedDataset& data_;
   BatchLoaderOptions options_;

@@ -54,6 +54,7 @@ struct Options {
   std::string augment = "original";
   std::string schedule;
   std::string precision = "f32";
+  std::string face;
   double label_smoothing = 0;
 };
 
@@ -103,6 +104,9 @@ void define_options(CLI::App& app, Options& o) {
   app.add_option("--validation", o.validation, "Share of the pictures kept for validation")
       ->check(CLI::Range(0.01, 0.9))
       ->capture_default_str();
+  app.add_option("--face", o.face,
+                 "Also train on the face in each picture, found and cut out as detect_mask_image "
+                 "does: haar, ssd or a file");
   app.add_flag("--allow-leakage", o.allow_leakage,
                "Split as the original: copies of a picture may stand on both sides");
   app.add_option("--precision", o.precision,
@@ -217,10 +221,10 @@ std::string recipe(const Options& o, const LoadedDataset& data, const nn::Classi
   return fmt::format(
       "data {:016x}, start {:016x}, width {}, size {}, epochs {}, lr {}, batch {}, fine-tune {}, "
       "schedule {}, augment {}, "
-      "smoothing {}, validation {}, leakage {}, scratch {}, seed {}",
+      "smoothing {}, validation {}, leakage {}, scratch {}, face {}, seed {}",
       fingerprint(data.dataset), weights, backbone.width, backbone.input_size, o.epochs, o.rate,
       o.batch_size, o.fine_tune, o.schedule, o.augment, o.label_smoothing, o.validation,
-      o.allow_leakage, o.scratch, o.seed);
+      o.allow_leakage, o.scratch, o.face, o.seed);
 }
 
 LoadedDataset load(const Options& o, const Dataset& dataset, int size) {
@@ -245,6 +249,15 @@ LoadedDataset load(const Options& o, const Dataset& dataset, int size) {
     fmt::print("warning: the same picture stands in more than one class: {}\n",
                one_line(data.dataset.images[static_cast<std::size_t>(group.front())].name));
   return data;
+}
+
+std::optional<FaceCrops> find_faces(const Options& o, const LoadedDataset& data) {
+  if (o.face.empty() || o.face == "none") return std::nullopt;
+  ProgressBar bar(static_cast<std::int64_t>(data.dataset.images.size()));
+  FaceCrops crops = find_face_crops(data, o.face, [&](std::int64_t done) { bar.update(done); });
+  bar.finish();
+  fmt::print("found a face in {} of {} pictures\n", crops.count(), data.dataset.images.size());
+  return crops;
 }
 
 struct Run {
@@ -293,7 +306,6 @@ void train_epoch(Run& run, int epoch) {
       "{} left\n",
       epoch + 1, run.options.epochs, result.loss, result.accuracy, result.validation_loss,
       result.validation_accuracy, seconds, format_duration(left));
-  std::fflush(stdout);
   save_checkpoint(checkpoint_path(run.options.model),
                   {run.recipe, run.trainer.steps_taken(), run.history, run.model.state_dict(),
                    run.trainer.optimizer_state()});
@@ -340,6 +352,7 @@ int train(int argc, char** argv) {
   const Dataset dataset = scan_dataset(o.datasets);
   const auto model = make_model(o, app.count("--size") > 0, dataset.classes);
   const LoadedDataset data = load(o, dataset, model->options().backbone.input_size);
+  const std::optional<FaceCrops> faces = find_faces(o, data);
   const Split split = split_dataset(data.dataset, o.validation, o.seed, o.allow_leakage);
   fmt::print("training on {}, validating on {}; backbone {}\n", split.train.size(),
              split.validation.size(),
@@ -357,6 +370,7 @@ int train(int argc, char** argv) {
   training.schedule = schedule(o, steps);
   training.augment = augmentation(o.augment);
   training.augmented = o.augment != "none";
+  training.faces = faces ? &*faces : nullptr;
   training.label_smoothing = o.label_smoothing;
   training.first_trained_stage = first_trained;
   training.keep_statistics = !o.scratch;

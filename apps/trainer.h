@@ -24,6 +24,7 @@ struct TrainingOptions {
   nn::Schedule schedule;
   vision::AugmentOptions augment;
   bool augmented = true;
+  const FaceCrops* faces = nullptr;  // or null: train on pictures as they are
   double label_smoothing = 0;
   // Stages of the backbone from this one on are trained (nn::MobileNetV2); kStages: the head alone.
   int first_trained_stage = nn::MobileNetV2::kStages;

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The main job on what ships with the project, with no download: draws faces with and without masks, trains on them
+# from scratch, and finds faces and masks in photographs that Debian's opencv-doc holds. Usage: demo.sh BUILD_FOLDER
+set -eu
+cd "$(dirname "$0")/.."
+programs=${1:-build}/apps
+out=demo-output
+mkdir -p $out
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+say "1. Drawing 600 faces, half of them with masks"
+"$programs/draw_faces" -o $out/faces -n 600 --size 112 --seed 42 --preview $out/faces.png
+
+say "2. Training MobileNetV2 0.35 on them, from scratch"
+"$programs/train_mask_detector" -d $out/faces --scratch --width 0.35 --size 96 --epochs 15 \
+  -m $out/drawn_faces.safetensors -p $out/plot.png --history $out/history.json
+
+say "3. Looking for faces and masks in photographs, with the model that ships"
+photographs=(data/messi5.jpg data/left14.jpg ../opencv4/html/example.jpg ../opencv4/html/2.jpg
+  ../opencv4/html/julia_facedetect_sample.jpg ../opencv4/html/230501201_1.jpg)
+doc=/usr/share/doc/opencv-doc/examples
+if [ ! -d $doc/data ]; then
+  # Small Debian images leave documentation out of what they install; the package still holds it.
+  (cd $out && apt-get download -qq opencv-doc && dpkg -x opencv-doc_*.deb package && rm opencv-doc_*.deb)
+  doc=$out/package/$doc
+fi
+found=()
+for photograph in "${photographs[@]}"; do
+  [ -f "$doc/$photograph" ] && found+=("$doc/$photograph")
+done
+mkdir -p $out/photographs
+"$programs/detect_mask_image" -i "${found[@]}" -o $out/photographs
+
+say "Done. Look at:"
+ls $out/faces.png $out/plot.png $out/photographs/*

@@ -1,0 +1,154 @@
+"""train_mask_detector as a user runs it: same bytes for any number of threads and after kill -9 and --resume, and one
+clear line for bad input. Usage: train_test.py TRAIN_MASK_DETECTOR DRAW_FACES"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TRAIN, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
+RECIPE = ["--scratch", "--width", "0.35", "--size", "48", "--batch-size", "8"]
+
+
+class Training(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp()
+        cls.faces = os.path.join(cls.folder, "faces")
+        subprocess.run([DRAW, "-o", cls.faces, "-n", "48", "--size", "64", "--seed", "7"], check=True, capture_output=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def arguments(self, name, *more):
+        at = lambda file: os.path.join(self.folder, name + file)
+        return [TRAIN, "-d", self.faces, "-m", at(".safetensors"), "-p", at(".png"), "--history", at(".json"), *RECIPE, *(more if "--epochs" in more else ("--epochs", "3", *more))]
+
+    def train(self, name, *more):
+        done = subprocess.run(self.arguments(name, *more), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def model(self, name):
+        with open(os.path.join(self.folder, name + ".safetensors"), "rb") as file:
+            return file.read()
+
+    def test_same_bytes_for_any_number_of_threads(self):
+        for threads in (1, 2, 3):
+            self.train(f"threads{threads}", "--threads", str(threads))
+        self.assertEqual(self.model("threads1"), self.model("threads2"))
+        self.assertEqual(self.model("threads1"), self.model("threads3"))
+        self.train("seed", "--seed", "43")
+        self.assertNotEqual(self.model("threads1"), self.model("seed"))
+
+    def test_same_bytes_after_kill_and_resume(self):
+        self.train("whole")
+        started = time.monotonic()
+        self.train("timed")
+        whole = time.monotonic() - started
+        moments = random.Random(1)
+        killed = 0
+        for attempt in range(6):
+            process = subprocess.Popen(self.arguments("cut", "--resume"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                process.wait(timeout=whole * moments.uniform(0.2, 0.9))
+                break
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+                killed += 1
+        self.assertGreater(killed, 0)
+        self.train("cut", "--resume")
+        self.assertEqual(self.model("whole"), self.model("cut"))
+        leftovers = [name for name in os.listdir(self.folder) if name.startswith("cut") and name.endswith("checkpoint")]
+        self.assertEqual(leftovers, [])
+
+    def test_what_it_writes(self):
+        output = self.train("outputs")
+        self.assertIn("precision    recall  f1-score   support", output)
+        with open(os.path.join(self.folder, "outputs.json")) as file:
+            history = json.load(file)
+        self.assertEqual(len(history["epochs"]), 3)
+        self.assertTrue(history["validation_files"])
+        with open(os.path.join(self.folder, "outputs.png"), "rb") as file:
+            self.assertEqual(file.read(8), b"\x89PNG\r\n\x1a\n")
+        length = struct.unpack("<Q", self.model("outputs")[:8])[0]
+        metadata = json.loads(self.model("outputs")[8 : 8 + length])["__metadata__"]
+        self.assertEqual(metadata["architecture"], "mobilenet_v2")
+        self.assertEqual(json.loads(metadata["labels"]), ["with_mask", "without_mask"])
+
+    def test_broken_pictures_are_named_and_skipped(self):
+        broken = os.path.join(self.folder, "broken")
+        shutil.copytree(self.faces, broken)
+        first = sorted(os.listdir(os.path.join(broken, "with_mask")))[0]
+        path = os.path.join(broken, "with_mask", first)
+        with open(path, "r+b") as file:
+            file.truncate(os.path.getsize(path) // 2)
+        with open(os.path.join(broken, "with_mask", "notes.txt"), "w") as file:
+            file.write("not a picture")
+        arguments = self.arguments("broken")
+        arguments[2] = broken
+        done = subprocess.run(arguments, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(first, done.stdout)
+        self.assertIn("notes.txt", done.stdout)
+        self.assertIn("2 files skipped", done.stdout)
+
+    def test_bad_input_is_one_line_and_exit_code_2(self):
+        at = lambda name: os.path.join(self.folder, name)
+        os.mkdir(at("empty"))
+        os.makedirs(at("one/with_mask"))
+        source = os.path.join(self.faces, "with_mask")
+        shutil.copy(os.path.join(source, sorted(os.listdir(source))[0]), at("one/with_mask"))
+        with open(at("garbage.safetensors"), "wb") as file:
+            file.write(struct.pack("<Q", 1 << 60) + b"{}")
+        with open(at("other.safetensors"), "wb") as file:
+            header = json.dumps({"__metadata__": {"architecture": "resnet"}}).encode()
+            file.write(struct.pack("<Q", len(header)) + header)
+        tail = ["-m", at("never.safetensors"), "-p", at("never.png"), "--history", at("never.json")]
+        good = ["-d", self.faces, *tail]
+        cases = {
+            "missing data set": (["-d", at("nowhere"), *tail, "--scratch"], "nowhere"),
+            "empty data set": (["-d", at("empty"), *tail, "--scratch"], "empty"),
+            "one class": (["-d", at("one"), *tail, "--scratch"], "one"),
+            "missing weights": ([*good, "--weights", at("no.safetensors")], "no.safetensors"),
+            "hostile weights": ([*good, "--weights", at("garbage.safetensors")], "garbage.safetensors"),
+            "another architecture": ([*good, "--weights", at("other.safetensors")], "resnet"),
+            "no folder for the model": (["-d", self.faces, "--scratch", "-m", at("no/where.safetensors")], "no/where"),
+            "unknown option": ([*good, "--sratch"], "--help"),
+            "number out of range": ([*good, "--scratch", "--epochs", "0"], "epochs"),
+            "fine-tune": ([*good, "--fine-tune", "most"], "--fine-tune most"),
+            "contradiction": ([*good, "--scratch", "--weights", at("other.safetensors")], "--scratch"),
+        }
+        for name, (arguments, expected) in cases.items():
+            with self.subTest(name):
+                done = subprocess.run([TRAIN, *arguments], capture_output=True, text=True, cwd=self.folder)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+                self.assertTrue(done.stderr.startswith("error: "), done.stderr)
+                self.assertIn(expected, done.stderr)
+                self.assertFalse([file for file in os.listdir(self.folder) if file.startswith("never")])
+
+    def test_resume_refuses_another_recipe(self):
+        process = subprocess.Popen(self.arguments("recipe", "--epochs", "1000"), stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            if line.startswith("Epoch 2/"):
+                break
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        done = subprocess.run(self.arguments("recipe", "--resume"), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("other options", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
