@@ -101,8 +101,6 @@ std::string one_line(const std::string& text) {
 }
 
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
-  // Lines come out as they are written, also into a pipe: who kills a long run has seen what it said.
-  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   std::signal(SIGPIPE, SIG_IGN);
   return check_standard_output(run_body(argc, argv, body));
 }

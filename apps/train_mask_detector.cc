@@ -386,4 +386,9 @@ int train(int argc, char** argv) {
 }  // namespace
 }  // namespace apps
 
-int main(int argc, char** argv) { return apps::run_program(argc, argv, apps::train); }
+int main(int argc, char** argv) {
+  // Lines come out as they are written, also into a pipe: who kills a long run has seen what it
+  // said.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  return apps::run_program(argc, argv, apps::train);
+}
