@@ -81,6 +81,15 @@ Landmarks LandmarkPredictor::predict(const Image& image, const Box& box) const {
   return run_landmark_trees(*model_, image, box);
 }
 
+Box landmark_box(const Box& box, BoxSource source) {
+  if (source == BoxSource::dlib) return box;
+  const bool haar = source == BoxSource::haar;
+  const float side = std::sqrt(box.width * box.height) * (haar ? .915f : .957f);
+  const float x = box.x + box.width / 2;
+  const float y = box.y + box.height * (.5f + (haar ? .083f : .061f));
+  return {x - side / 2, y - side / 2, side, side};
+}
+
 LandmarkFit fit_landmarks(const LandmarkPredictor& predictor, const Image& image, const Box& box) {
   struct Move {
     float x, y, scale;  // shares of the box

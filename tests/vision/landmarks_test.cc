@@ -202,6 +202,33 @@ TEST_CASE("landmarks: wrong arguments are named") {
                        std::invalid_argument);
 }
 
+TEST_CASE("landmarks: boxes of other detectors become dlib's") {
+  const Box haar = vision::landmark_box({100, 200, 100, 100}, vision::BoxSource::haar);
+  CHECK(haar.width == doctest::Approx(91.5));
+  CHECK(haar.height == doctest::Approx(91.5));
+  CHECK(haar.x + haar.width / 2 == doctest::Approx(150));
+  CHECK(haar.y + haar.height / 2 == doctest::Approx(258.3));
+  const Box ssd = vision::landmark_box({100, 200, 80, 125}, vision::BoxSource::ssd);
+  CHECK(ssd.width == doctest::Approx(95.7));
+  CHECK(ssd.x + ssd.width / 2 == doctest::Approx(140));
+  CHECK(ssd.y + ssd.height / 2 == doctest::Approx(200 + 62.5 + .061 * 125));
+  const Box same = vision::landmark_box(kBox, vision::BoxSource::dlib);
+  CHECK((same.x == kBox.x && same.y == kBox.y && same.width == kBox.width));
+}
+
+TEST_CASE("landmarks: spread is a share of the box, and points are those of the box itself") {
+  const auto predictor = LandmarkPredictor::parse(small_predictor(), "small.dat");
+  const Image image = flat(900, 900, 1, 0);  // nothing moves: only the boxes differ
+  const auto small = vision::fit_landmarks(predictor, image, {100, 100, 100, 100});
+  const auto large = vision::fit_landmarks(predictor, image, {50, 100, 400, 400});
+  CHECK(small.spread > .05);
+  CHECK(small.spread < .1);
+  CHECK(large.spread == doctest::Approx(small.spread).epsilon(.02));
+  const Landmarks points = predictor.predict(image, {50, 100, 400, 400});
+  CHECK(large.points[67].x == points[67].x);
+  CHECK(large.points[67].y == points[67].y);
+}
+
 TEST_CASE("landmarks: a file cut off anywhere is refused") {
   const std::string whole = small_predictor();
   for (std::size_t size = 0; size < whole.size(); ++size) {
@@ -309,6 +336,12 @@ TEST_CASE("landmarks: dlib's points on a picture of Debian's opencv-doc") {
   const Landmarks points = predictor.predict(vision::load_image(picture), {224, 94, 38, 38});
   // Decoders of JPEG differ by a grey level here and there, which turns some branches of the trees.
   CHECK(mean_distance(points, dlib) <= .5);
+
+  const Image photograph = vision::load_image(picture);
+  CHECK(vision::fit_landmarks(predictor, photograph, {224, 94, 38, 38}).spread <
+        vision::kFaceSpread);
+  for (const Box box : {Box{340, 60, 60, 60}, Box{40, 150, 80, 80}, Box{440, 220, 90, 90}})
+    CHECK(vision::fit_landmarks(predictor, photograph, box).spread > vision::kFaceSpread);
 }
 
 TEST_CASE("landmarks: dlib's points, to the pixel, on a computed picture") {
