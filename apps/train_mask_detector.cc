@@ -224,7 +224,7 @@ std::string recipe(const Options& o, const LoadedDataset& data, const nn::Classi
       "smoothing {}, validation {}, leakage {}, scratch {}, face {}, seed {}",
       fingerprint(data.dataset), weights, backbone.width, backbone.input_size, o.epochs, o.rate,
       o.batch_size, o.fine_tune, o.schedule, o.augment, o.label_smoothing, o.validation,
-      o.allow_leakage, o.scratch, o.face, o.seed);
+      o.allow_leakage, o.scratch, std::filesystem::path(o.face).filename().string(), o.seed);
 }
 
 LoadedDataset load(const Options& o, const Dataset& dataset, int size) {

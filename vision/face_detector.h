@@ -17,7 +17,7 @@ class FaceDetector {
   // Not for two threads at once. Throws std::invalid_argument for an empty picture.
   virtual std::vector<Detection> detect(const Image& image) = 0;
 
-  // For messages: "haar (haarcascade_frontalface_default.xml)".
+  // For messages: "haar (haarcascade_frontalface_alt2.xml)".
   virtual std::string name() const = 0;
 
   // How much a box must grow on each side, as a share of its size, to hold a whole head with some
