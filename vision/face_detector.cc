@@ -14,6 +14,10 @@ namespace {
 
 // Of the frontal cascades the one that takes fewest patches for faces on pictures of masked people.
 constexpr const char* kCascade = "haarcascade_frontalface_alt2.xml";
+// Of 0, 0.15 and 0.3 the best for the boxes of frontalface_default on the validation pictures of a
+// model of width 0.5: balanced accuracy 0.942, 0.954 and 0.950. Training crops faces with the same
+// margin (--face).
+constexpr float kMargin = 0.15f;
 constexpr const char* kSsdWeights = "weights/rfb_320.safetensors";
 
 class WholePicture : public FaceDetector {
@@ -41,7 +45,7 @@ class HaarFaces : public FaceDetector {
     return faces;
   }
   std::string name() const override { return name_; }
-  float margin() const override { return 0.15f; }
+  float margin() const override { return kMargin; }
 
  private:
   HaarCascade cascade_;
@@ -60,7 +64,7 @@ class SsdFaces : public FaceDetector {
     return detector_.detect(image, options_);
   }
   std::string name() const override { return name_; }
-  float margin() const override { return 0.15f; }
+  float margin() const override { return kMargin; }
 
  private:
   SsdDetector detector_;
