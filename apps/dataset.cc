@@ -62,10 +62,13 @@ class Scanner {
   std::vector<SkippedFile> skipped;
 
   void add_root(const std::string& root);
+  // Whatever lies below belongs to one class without a name.
+  void add_flat_root(const std::string& root);
 
  private:
   using FolderId = std::pair<dev_t, ino_t>;
 
+  void enter_root(const std::string& root, const char* hint);
   void list_class(const fs::path& folder, const std::string& class_name);
   void walk(const fs::path& folder, const std::string& name, const std::string& class_name);
   void add_file(const fs::path& path, const std::string& name, const std::string& class_name);
@@ -87,14 +90,26 @@ std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
 
 bool is_hidden(const fs::path& path) { return path.filename().string().front() == '.'; }
 
-void Scanner::add_root(const std::string& root) {
+void Scanner::enter_root(const std::string& root, const char* hint) {
   struct stat status {};
   if (stat(root.c_str(), &status) != 0) {
-    if (errno == ENOENT) throw UsageError(root + ": no such folder", layout_hint);
+    if (errno == ENOENT) throw UsageError(root + ": no such folder", hint);
     throw UsageError(root + ": cannot open the folder: " + std::strerror(errno));
   }
-  if (!S_ISDIR(status.st_mode)) throw UsageError(root + ": is not a folder", layout_hint);
+  if (!S_ISDIR(status.st_mode)) throw UsageError(root + ": is not a folder", hint);
   open_folders_ = {{status.st_dev, status.st_ino}};
+}
+
+void Scanner::add_flat_root(const std::string& root) {
+  enter_root(root, "");
+  open_folders_.clear();  // walk enters the root itself
+  const std::size_t before = images.size();
+  walk(root, "", "");
+  if (images.size() == before) throw UsageError(root + ": holds no jpg, jpeg, png or bmp pictures");
+}
+
+void Scanner::add_root(const std::string& root) {
+  enter_root(root, layout_hint);
   const std::size_t before = images.size();
   bool loose_pictures = false;
   for (const fs::directory_entry& entry : entries_of(root)) {
@@ -132,7 +147,7 @@ void Scanner::walk(const fs::path& folder, const std::string& name, const std::s
   open_folders_.push_back(id);
   for (const fs::directory_entry& entry : entries_of(folder)) {
     const fs::path& path = entry.path();
-    const std::string entry_name = name + "/" + path.filename().string();
+    const std::string entry_name = (name.empty() ? "" : name + "/") + path.filename().string();
     std::error_code ignored;
     if (!entry.is_directory(ignored)) {
       add_file(path, entry_name, class_name);
@@ -300,8 +315,10 @@ std::string joined(const std::vector<std::string>& folders) {
 
 }  // namespace
 
-Dataset scan_dataset(const std::vector<std::string>& folders, int least_classes) {
-  if (folders.empty()) throw UsageError("no data set given", layout_hint);
+namespace {
+
+template <class AddRoot>
+Dataset scan(const std::vector<std::string>& folders, const AddRoot& add_root) {
   Scanner scanner;
   std::set<fs::path> roots;
   for (const std::string& folder : folders) {
@@ -309,12 +326,27 @@ Dataset scan_dataset(const std::vector<std::string>& folders, int least_classes)
     const fs::path root = fs::canonical(folder, ignored);
     if (!ignored && !roots.insert(root).second)
       throw UsageError(folder + ": the data set is given twice");
-    scanner.add_root(folder);
+    add_root(scanner, folder);
   }
   Dataset dataset = digest_files(std::move(scanner.images), std::move(scanner.skipped));
   if (dataset.images.empty())
     throw UsageError(joined(folders) +
                      ": none of its pictures can be read: " + dataset.skipped.front().reason);
+  return dataset;
+}
+
+}  // namespace
+
+Dataset scan_pictures(const std::vector<std::string>& folders) {
+  if (folders.empty()) throw UsageError("no folder of pictures given");
+  return scan(folders,
+              [](Scanner& scanner, const std::string& folder) { scanner.add_flat_root(folder); });
+}
+
+Dataset scan_dataset(const std::vector<std::string>& folders, int least_classes) {
+  if (folders.empty()) throw UsageError("no data set given", layout_hint);
+  Dataset dataset =
+      scan(folders, [](Scanner& scanner, const std::string& folder) { scanner.add_root(folder); });
   const auto classes = static_cast<int>(dataset.classes.size());
   if (classes < least_classes)
     throw UsageError(

@@ -41,6 +41,10 @@ struct Dataset {
 // classes in all.
 Dataset scan_dataset(const std::vector<std::string>& folders, int least_classes = 2);
 
+// Lists every picture below the folders, in class folders or not, as one class without a name; the
+// names are paths below the folder. Otherwise as scan_dataset.
+Dataset scan_pictures(const std::vector<std::string>& folders);
+
 // Pictures of each class.
 std::vector<std::int64_t> class_counts(const Dataset& dataset);
 

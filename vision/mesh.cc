@@ -151,6 +151,22 @@ void Canvas::lay_over(Image& image) const {
   }
 }
 
+Image Canvas::covered() const {
+  Image out(area_.width, area_.height, 1);
+  const int all = samples_ * samples_;
+  for (int y = 0; y < area_.height; ++y) {
+    for (int x = 0; x < area_.width; ++x) {
+      int count = 0;
+      for (int s = 0; s < all; ++s)
+        count += buffer_[static_cast<std::size_t>(y * samples_ + s / samples_) * width_ +
+                         x * samples_ + s % samples_]
+                     .layer != 0;
+      *out.at(x, y) = static_cast<std::uint8_t>(255 * count / all);
+    }
+  }
+  return out;
+}
+
 std::vector<std::uint8_t> Canvas::layer_share(int layer, const Image& image) const {
   std::vector<std::uint8_t> out(static_cast<std::size_t>(image.width) * image.height);
   for (int y = 0; y < area_.height; ++y) {

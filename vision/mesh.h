@@ -63,9 +63,11 @@ class Canvas {
   // A round rod between two points of the model, `radius` in model units.
   void draw_rod(const Vec3& from, const Vec3& to, float radius, const View& view, const Rgb& color);
 
-  // Lays what was drawn over the picture. With `covered`, adds to it a grey picture of what is
-  // covered.
+  // Lays what was drawn over the picture.
   void lay_over(Image& image) const;
+
+  // A grey picture of the canvas's size: how much of each pixel something was drawn on.
+  Image covered() const;
 
   // The share of a pixel's samples whose last colour came from a draw call numbered `layer` (from
   // 1, in order).
