@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
 
+#include "apps/face_finder.h"
 #include "apps/files.h"
 #include "apps/mask_dataset.h"
 #include "apps/program.h"
@@ -15,7 +18,7 @@ namespace {
 struct Options {
   std::vector<std::string> folders;
   MaskDatasetOptions make;
-  std::string style = "ours", landmarks = "beside";
+  std::string style = "ours", face = "haar", landmarks = "dlib";
   int threads = 0;
 };
 
@@ -42,9 +45,13 @@ void define_options(CLI::App& app, Options& o) {
                  "ours, or original: one flat blue mask, pasted as the original's generator does")
       ->check(CLI::IsMember({"ours", "original"}))
       ->capture_default_str();
+  app.add_option("--face", o.face,
+                 "How faces are found: haar, ssd, none (the picture is the face), or a file")
+      ->capture_default_str();
   app.add_option("--landmarks", o.landmarks,
-                 "beside: from NAME.txt beside each picture, 68 lines 'x y' a face")
-      ->check(CLI::IsMember({"beside"}))
+                 "dlib: the 68-point predictor of Debian's libdlib-data (for research, not for "
+                 "commercial use); the path of one like it; or beside: NAME.txt beside each "
+                 "picture, 68 lines 'x y' a face")
       ->capture_default_str();
   app.add_option("--size", o.make.size, "Longest side of the pictures written; larger ones shrink")
       ->check(CLI::Range(16, 8192))
@@ -78,6 +85,21 @@ void report(const MaskDatasetResult& result, const Options& o) {
              result.left_out.size(), result.faces_without_landmarks, result.copies);
 }
 
+FaceFinder make_finder(const Options& o) {
+  if (o.landmarks == "beside") {
+    return [](const vision::Image&, const std::string& path, float scale) {
+      return landmarks_beside(path, scale);
+    };
+  }
+  if (o.landmarks != "dlib") return detector_and_landmarks(o.face, o.landmarks);
+  const std::string file(vision::kDlibLandmarkFile);
+  if (!std::filesystem::exists(file))
+    throw UsageError("--landmarks dlib: " + file + " is missing",
+                     "apt-get install libdlib-data, or name a file");
+  fmt::print("{}\n", vision::kLandmarkLicence);
+  return detector_and_landmarks(o.face, file);
+}
+
 int run(int argc, char** argv) {
   Options o;
   CLI::App app("Lays artificial masks over photographs of bare faces: a training set.",
@@ -88,9 +110,7 @@ int run(int argc, char** argv) {
   kernels::set_threads(o.threads);
   o.make.original_style = o.style == "original";
   const Dataset photographs = scan_pictures(o.folders);
-  const FaceFinder finder = [](const vision::Image&, const std::string& path, float scale) {
-    return landmarks_beside(path, scale);
-  };
+  const FaceFinder finder = make_finder(o);
   std::unique_ptr<ProgressBar> bar;
   o.make.progress = [&](std::int64_t done, std::int64_t total) {
     if (!bar) bar = std::make_unique<ProgressBar>(total);

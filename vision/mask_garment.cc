@@ -106,7 +106,9 @@ Vec3 MaskGarment::hanging(float angle, float y) const {
     const Vec3 neck((.50f + .05f * below) * s, y, .48f * c - .10f);
     return edge + t * (neck - edge) + Vec3(0, (1 - t) * below, 0);
   }
-  const float under = std::min(below / .24f, 1.4f);
+  // Pushed down on the chin, the cloth stands before it.
+  const float held = d_.wear == MaskWear::on_chin ? .14f : 0;
+  const float under = std::clamp((below - held) / .24f, 0.f, 1.4f);
   return {edge.x() * (1 - .22f * under * under), y, edge.z() - .38f * under * under};
 }
 

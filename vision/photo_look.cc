@@ -104,7 +104,7 @@ void FaceLight::fit() {
     sample.share = std::clamp(
         sample.light / std::max(ambient_ + direction_.dot(sample.normal), .25f * mean), .4f, 1.6f);
   // Dark skin is not dim light: the picture's exposure follows the skin's brightness in part.
-  const float light = std::clamp(std::pow(mean / usual_skin, .55f), .3f, 1.25f);
+  const float light = std::clamp(std::pow(mean / usual_skin, .55f), .12f, 1.25f);
   exposure_ = light / mean;
 }
 
