@@ -28,7 +28,7 @@ demo: build
 	@apps/demo.sh $(BUILD)
 
 test: build
-	@OMP_WAIT_POLICY=passive meson test -C $(BUILD) --print-errorlogs --timeout-multiplier 3
+	@meson test -C $(BUILD) --print-errorlogs --timeout-multiplier 3
 
 bench: build
 	@bench/run.sh $(BUILD)

@@ -13,7 +13,7 @@ say "1. Drawing 600 faces, half of them with masks"
 "$programs/draw_faces" -o $out/faces -n 600 --size 112 --seed 42 --preview $out/faces.png
 
 say "2. Training MobileNetV2 0.35 on them, from scratch"
-"$programs/train_mask_detector" -d $out/faces --scratch --width 0.35 --size 96 --epochs 15 \
+"$programs/train_mask_detector" -d $out/faces --scratch --width 0.35 --size 96 --epochs 20 --batch-size 16 --lr 1e-3 \
   -m $out/drawn_faces.safetensors -p $out/plot.png --history $out/history.json
 
 say "3. Looking for faces and masks in photographs, with the model that ships"

@@ -5,10 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <filesystem>
+#include <mutex>
 #include <string>
 #include <utility>
 
 #include "apps/program.h"
+#include "kernels/parallel.h"
 #include "nn/file.h"
 #include "vision/draw.h"
 #include "vision/face_generator.h"
@@ -94,17 +96,17 @@ int draw_faces(int argc, char** argv) {
                                        filesystem::path(options.output) / "with_mask"};
   for (const auto& folder : folders) make_folder(folder);
   ContactSheet sheet(options.count, std::min(options.size, 160));
-  std::exception_ptr failure;  // an exception must not leave the parallel region
-#pragma omp parallel for schedule(dynamic, 1)
-  for (int i = 0; i < options.count; ++i) {
+  std::exception_ptr failure;  // nothing may leave a parallel loop
+  std::mutex mutex;
+  kernels::parallel_for(options.count, [&](std::int64_t i) {
     try {
-      const vision::Image picture = draw_one(options, folders, i);
-      if (!options.preview.empty()) sheet.add(i, picture);
+      const vision::Image picture = draw_one(options, folders, static_cast<int>(i));
+      if (!options.preview.empty()) sheet.add(static_cast<int>(i), picture);
     } catch (...) {
-#pragma omp critical
+      const std::lock_guard lock(mutex);
       failure = std::current_exception();
     }
-  }
+  });
   if (failure) std::rethrow_exception(failure);
   if (!options.preview.empty()) vision::save_image(options.preview, sheet.sheet());
   fmt::print("{} faces in {}, half of them with a mask\n", options.count, options.output);
