@@ -9,11 +9,12 @@ mkdir -p $out
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
-say "1. Drawing 600 faces, half of them with masks"
-"$programs/draw_faces" -o $out/faces -n 600 --size 112 --seed 42 --preview $out/faces.png
+say "1. Drawing 2,000 faces, half of them with masks"
+"$programs/draw_faces" -o $out/faces -n 2000 --size 96 --seed 42 --preview $out/faces.png
 
 say "2. Training MobileNetV2 0.35 on them, from scratch"
-"$programs/train_mask_detector" -d $out/faces --scratch --width 0.35 --size 96 --epochs 20 --batch-size 16 --lr 1e-3 \
+"$programs/train_mask_detector" -d $out/faces --scratch --width 0.35 --size 96 --epochs 24 --batch-size 16 --lr 1e-3 \
+  --augment none \
   -m $out/drawn_faces.safetensors -p $out/plot.png --history $out/history.json
 
 say "3. Looking for faces and masks in photographs, with the model that ships"
