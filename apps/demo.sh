@@ -18,7 +18,7 @@ say "2. Training MobileNetV2 0.35 on them, from scratch"
   -m $out/drawn_faces.safetensors -p $out/plot.png --history $out/history.json
 
 say "3. Looking for faces and masks in photographs, with the model that ships"
-photographs=(data/messi5.jpg data/left14.jpg ../opencv4/html/example.jpg ../opencv4/html/2.jpg
+photographs=(data/messi5.jpg data/left14.jpg data/basketball2.png ../opencv4/html/example.jpg
   ../opencv4/html/julia_facedetect_sample.jpg ../opencv4/html/230501201_1.jpg)
 doc=/usr/share/doc/opencv-doc/examples
 if [ ! -d $doc/data ]; then
