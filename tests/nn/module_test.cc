@@ -83,7 +83,8 @@ void check_gradients(Module& module, const Tensor& x, double h, double bends, in
   int judged = 0, all = 0, seen = 0;
   for (const auto& [name, parameter] : module.state_dict()) {
     if (!parameter.requires_grad()) continue;
-    CAPTURE(name);
+    const std::string& tensor_name = name;  // clang 14 captures no structured binding
+    CAPTURE(tensor_name);
     REQUIRE(parameter.grad().defined());
     if (seen++ % every != 0) continue;
     ++all;
@@ -174,7 +175,8 @@ TEST_CASE("freeze_before: what is frozen takes no gradient and keeps its statist
     const Tensor y = net.forward(x);
     y.backward(Tensor::full(y.shape(), 1e-3f));
     for (const auto& [name, tensor] : net.state_dict()) {
-      CAPTURE(name);
+      const std::string& tensor_name = name;  // clang 14 captures no structured binding
+      CAPTURE(tensor_name);
       const bool buffer = name.ends_with("mean") || name.ends_with("variance");
       const bool late = name.starts_with("blocks.16") || name.starts_with("last");
       CHECK(tensor.requires_grad() == (late && !buffer));
@@ -270,7 +272,8 @@ TEST_CASE("the whole network on the reference back end: the same loss and gradie
       double squares = 0;
       for (std::int64_t i = 0; i < expected.count(); ++i)
         squares += std::pow(double{expected.data()[i]} - found[static_cast<std::size_t>(i)], 2);
-      CAPTURE(name);
+      const std::string& tensor_name = name;  // clang 14 captures no structured binding
+      CAPTURE(tensor_name);
       // 53 layers forward and 53 back, each of sums up to 1280 · 16 long in another order, through
       // batch statistics that magnify: 2^-24 · sqrt(20480) = 1e-5 a layer at most.
       // Some gradients are zero but for rounding: the next batch norm takes a shift off again.

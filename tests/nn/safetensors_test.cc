@@ -93,7 +93,8 @@ TEST_CASE("what is saved comes back") {
   CHECK(back.metadata == contents.metadata);
   REQUIRE(back.tensors.size() == contents.tensors.size());
   for (const auto& [name, tensor] : contents.tensors) {
-    CAPTURE(name);
+    const std::string& tensor_name = name;  // clang 14 captures no structured binding
+    CAPTURE(tensor_name);
     CHECK(back.tensors.at(name).shape() == tensor.shape());
     CHECK(back.tensors.at(name).values() == tensor.values());
   }
