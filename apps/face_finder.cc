@@ -12,7 +12,7 @@ namespace apps {
 namespace {
 
 constexpr float box_side = 2.83f, box_above = .085f;  // in root mean square distances of the points
-constexpr float most_spread = .06f;                   // of the predictor's answers on a face
+constexpr float most_spread = .024f;                  // of the predictor's answers on a face
 constexpr float least_share = 1.f / 3;                // of the largest face's width
 
 struct Tools {

@@ -77,7 +77,10 @@ void check_options(const Options& o) {
 
 void report(const MaskDatasetResult& result, const Options& o) {
   for (const LeftOut& one : result.left_out)
-    fmt::print("left out {}: {}\n", one_line(one.path), one_line(one.reason));
+    if (one.reason != kNotNeeded)
+      fmt::print("left out {}: {}\n", one_line(one.path), one_line(one.reason));
+  for (const LeftOut& one : result.incomplete)
+    fmt::print("{}: {}\n", one_line(one.path), one.reason);
   fmt::print("{} pictures with a mask, {} without", result.with_mask, result.without_mask);
   if (result.worn_wrongly > 0) fmt::print(", {} with one worn wrongly", result.worn_wrongly);
   fmt::print(" in {}\n", one_line(o.make.output));

@@ -183,7 +183,7 @@ void Maker::choose(std::vector<std::size_t> order) {
     }
   }
   for (std::size_t i = 0; i < looked.size(); ++i)
-    if (!looked[i]) photographs_[i].fault = "more than --count";
+    if (!looked[i]) photographs_[i].fault = kNotNeeded;
 }
 
 void Maker::share_out() {
@@ -322,6 +322,12 @@ MaskDatasetResult Maker::summary() const {
   result.copies = copies_;
   for (const Photograph& photograph : photographs_) {
     result.faces_without_landmarks += photograph.found.without_landmarks;
+    if (photograph.fault.empty() && photograph.found.without_landmarks > 0)
+      result.incomplete.push_back(
+          {photograph.image->path,
+           fmt::format("{} of {} faces without landmarks", photograph.found.without_landmarks,
+                       photograph.found.without_landmarks +
+                           static_cast<int>(photograph.found.faces.size()))});
     if (!photograph.fault.empty())
       result.left_out.push_back({photograph.image->path, photograph.fault});
   }
@@ -332,13 +338,16 @@ MaskDatasetResult Maker::summary() const {
 }
 
 void Maker::write_manifest(const MaskDatasetResult& result) const {
-  json pictures = json::array(), left_out = json::array();
+  json pictures = json::array();
   for (const json& entries : entries_)
     for (const json& entry : entries) pictures.push_back(entry);
   std::sort(pictures.begin(), pictures.end(),
             [](const json& a, const json& b) { return a["file"] < b["file"]; });
-  for (const LeftOut& one : result.left_out)
-    left_out.push_back({{"from", one.path}, {"reason", one.reason}});
+  const auto listed = [](const std::vector<LeftOut>& files) {
+    json list = json::array();
+    for (const LeftOut& one : files) list.push_back({{"from", one.path}, {"reason", one.reason}});
+    return list;
+  };
   const json manifest = {{"program", "make_mask_dataset"},
                          {"seed", o_.seed},
                          {"style", o_.original_style ? "original" : "ours"},
@@ -349,7 +358,8 @@ void Maker::write_manifest(const MaskDatasetResult& result) const {
                            {class_of[2], result.worn_wrongly}}},
                          {"faces_without_landmarks", result.faces_without_landmarks},
                          {"pictures", pictures},
-                         {"left_out", left_out}};
+                         {"incomplete", listed(result.incomplete)},
+                         {"left_out", listed(result.left_out)}};
   nn::write_file_atomically((fs::path(o_.output) / "manifest.json").string(),
                             manifest.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
 }

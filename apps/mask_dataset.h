@@ -42,6 +42,9 @@ struct MaskDatasetOptions {
   std::function<void(std::int64_t done, std::int64_t total)> progress;  // from one thread at a time
 };
 
+// The reason of photographs that were not needed.
+inline constexpr const char* kNotNeeded = "more than --count";
+
 struct LeftOut {
   std::string path;
   std::string reason;
@@ -51,7 +54,8 @@ struct MaskDatasetResult {
   std::int64_t with_mask = 0, without_mask = 0, worn_wrongly = 0;  // pictures written
   std::int64_t copies = 0;  // photographs that are copies of one used
   std::int64_t faces_without_landmarks = 0;
-  std::vector<LeftOut> left_out;  // unreadable, or without a face, in order of path
+  std::vector<LeftOut> incomplete;  // used, though some of their faces have no landmarks
+  std::vector<LeftOut> left_out;    // unreadable, or without a face, in order of path
 };
 
 // Each photograph goes to one class; of exact copies the first is used and the others are named

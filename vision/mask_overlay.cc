@@ -138,7 +138,7 @@ Layer MaskPainter::draw(const Image& photo, float margin) const {
   const PixelBox canvas_area{
       0, 0, std::max(1, static_cast<int>(static_cast<float>(layer.area.width) * shrink)),
       std::max(1, static_cast<int>(static_cast<float>(layer.area.height) * shrink))};
-  Canvas canvas(canvas_area, pixels * shrink * shrink > 2e5 ? 2 : 3);
+  Canvas canvas(canvas_area, pixels > 2e4 ? 2 : 3);  // small masks need finer edges
   View view;
   view.scale = shrink;
   view.x = -static_cast<float>(layer.area.x) * shrink;

@@ -152,6 +152,20 @@ TEST_CASE("make_mask_dataset: count, size and the original's style") {
   }
 }
 
+TEST_CASE("make_mask_dataset: a face without landmarks is named and counted") {
+  TemporaryFolder folder;
+  draw_input(folder, 2);
+  std::string points = nn::read_file(folder / "in/0.txt");
+  for (int i = 0; i < 68; ++i) points += "5 5\n";
+  folder.write("in/0.txt", points);
+  const auto result = make(folder, "out");
+  CHECK(result.faces_without_landmarks == 1);
+  REQUIRE(result.incomplete.size() == 1);
+  CHECK(result.incomplete[0].path == folder / "in/0.png");
+  CHECK(result.incomplete[0].reason == "1 of 2 faces without landmarks");
+  CHECK(manifest_of(folder, "out")["incomplete"].size() == 1);
+}
+
 TEST_CASE("make_mask_dataset: what is wrong is named") {
   TemporaryFolder folder;
   CHECK(message_of([&] { apps::scan_pictures({folder / "nowhere"}); }).find("no such folder") !=
