@@ -146,7 +146,8 @@ TEST_CASE("make_mask_dataset: count, size and the original's style") {
   const auto result = make(folder, "out", options);
   CHECK(result.with_mask == 2);
   CHECK(result.without_mask == 2);
-  for (const auto& picture : manifest_of(folder, "out")["pictures"]) {
+  const auto manifest = manifest_of(folder, "out");
+  for (const auto& picture : manifest["pictures"]) {
     const std::string file = picture["file"];
     CHECK(vision::image_file_size(folder / ("out/" + file)).width == 48);
   }
