@@ -41,7 +41,7 @@ class HaarCascade {
   int window_height() const;
 
   // The things found in a grey or RGB picture; `score` is the number of windows that agree on the
-  // box (1 where min_neighbors is 0). May be called from several threads at once; uses OpenMP
+  // box (1 where min_neighbors is 0). May be called from several threads at once; runs in parallel
   // within, and the result does not depend on the number of threads. A picture smaller than the
   // window holds nothing. Throws std::invalid_argument for a malformed picture or options out of
   // range.

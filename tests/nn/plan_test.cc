@@ -129,7 +129,7 @@ TEST_CASE("a run allocates nothing") {
   for (const std::int64_t batch : {1, 4}) {
     Plan plan = model->compile(4);
     const Tensor x = pictures(batch, 64);
-    plan.run(x.data(), batch);  // OpenMP starts its threads
+    plan.run(x.data(), batch);  // the pool starts its threads
     const MemoryUse memory = memory_use();
     const Allocations before = allocations();
     for (int i = 0; i < 3; ++i) plan.run(x.data(), batch);
