@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
 
@@ -52,6 +53,19 @@ Tensor pack(const Tensor& weight) {
   return packed;
 }
 
+// Multiply-adds for each input channel that an output sees.
+double products_of(const kernels::ConvShape& s) {
+  return static_cast<double>(s.out_height * s.out_width * s.out_channels) * s.kernel_height *
+         s.kernel_width;
+}
+
+double products_of(const kernels::InvertedResidualShape& s) {
+  const auto in = static_cast<double>(s.in_height * s.in_width * s.in_channels);
+  const auto out = static_cast<double>(s.out_height * s.out_width);
+  return static_cast<double>(s.expanded_channels) *
+         ((s.expand ? in : 0) + out * static_cast<double>(9 + s.out_channels));
+}
+
 constexpr std::int64_t kAlignedFloats = 16;
 
 std::int64_t aligned(std::int64_t count) {
@@ -68,11 +82,15 @@ const PictureShape& PlanBuilder::shape(Value value) const {
   return values_[static_cast<std::size_t>(value.index)].shape;
 }
 
-Value PlanBuilder::define(PictureShape shape, std::vector<Value> inputs, Step step) {
+Value PlanBuilder::define(const std::string& operation, double products, PictureShape shape,
+                          std::vector<Value> inputs, Run run) {
   const int index = static_cast<int>(steps_.size());
   for (const Value input : inputs) values_[static_cast<std::size_t>(input.index)].last_use = index;
+  const std::string from =
+      inputs.empty() ? "" : text_of(values_[static_cast<std::size_t>(inputs.front().index)].shape);
+  steps_.push_back(
+      {std::move(run), {fmt::format("{} {} to {}", operation, from, text_of(shape)), products}});
   values_.push_back({shape, index, index, -1});
-  steps_.push_back(std::move(step));
   return {static_cast<int>(values_.size()) - 1};
 }
 
@@ -85,7 +103,8 @@ Value PlanBuilder::conv2d(Value x, const FoldedWeights& weights, kernels::ConvSh
   conv.kernel_height = static_cast<int>(w[0]);
   conv.kernel_width = static_cast<int>(w[1]);
   const int y = static_cast<int>(values_.size());
-  return define({conv.out_height, conv.out_width, conv.out_channels}, {x},
+  return define("conv2d", products_of(conv) * static_cast<double>(conv.in_channels),
+                {conv.out_height, conv.out_width, conv.out_channels}, {x},
                 [=, &table = backend()](float* const* values, std::int64_t batch) {
                   kernels::ConvShape s = conv;
                   s.batch = batch;
@@ -100,7 +119,8 @@ Value PlanBuilder::depthwise3x3(Value x, const FoldedWeights& weights, kernels::
   require_weights(weights.weight.shape() == Shape{3, 3, in.channels}, "depthwise3x3", in, weights);
   conv = complete(conv, in, in.channels, "depthwise3x3");
   const int y = static_cast<int>(values_.size());
-  return define({conv.out_height, conv.out_width, conv.out_channels}, {x},
+  return define("depthwise3x3", products_of(conv),
+                {conv.out_height, conv.out_width, conv.out_channels}, {x},
                 [=, &table = backend()](float* const* values, std::int64_t batch) {
                   kernels::ConvShape s = conv;
                   s.batch = batch;
@@ -122,12 +142,13 @@ Value PlanBuilder::pointwise(Value x, const FoldedWeights& weights, kernels::Act
   const int y = static_cast<int>(values_.size());
   std::vector<Value> inputs{x};
   if (residual.index >= 0) inputs.push_back(residual);
-  return define(
-      out, inputs, [=, bias = weights.bias, &table](float* const* values, std::int64_t batch) {
-        table.packed_gemm(values[y], values[x.index], packed.data(), data_or_null(bias),
-                          residual.index >= 0 ? values[residual.index] : nullptr, activation,
-                          {batch * in.height * in.width, out.channels, in.channels});
-      });
+  return define("pointwise", static_cast<double>(out.count() * in.channels), out, inputs,
+                [=, bias = weights.bias, &table](float* const* values, std::int64_t batch) {
+                  table.packed_gemm(values[y], values[x.index], packed.data(), data_or_null(bias),
+                                    residual.index >= 0 ? values[residual.index] : nullptr,
+                                    activation,
+                                    {batch * in.height * in.width, out.channels, in.channels});
+                });
 }
 
 Value PlanBuilder::inverted_residual(Value x, const FoldedWeights& expand,
@@ -164,11 +185,12 @@ Value PlanBuilder::inverted_residual(Value x, const FoldedWeights& expand,
                                depthwise.bias.data(), project.weight.data(), project.bias.data(),
                                s);
   const int y = static_cast<int>(values_.size());
-  return define(out, {x}, [=, &table](float* const* values, std::int64_t batch) {
-    kernels::InvertedResidualShape run = s;
-    run.batch = batch;
-    table.inverted_residual(values[y], values[x.index], packed.data(), run);
-  });
+  return define("inverted_residual", products_of(s), out, {x},
+                [=, &table](float* const* values, std::int64_t batch) {
+                  kernels::InvertedResidualShape run = s;
+                  run.batch = batch;
+                  table.inverted_residual(values[y], values[x.index], packed.data(), run);
+                });
 }
 
 Value PlanBuilder::pointwise_average_pool(Value x, const FoldedWeights& weights,
@@ -181,7 +203,8 @@ Value PlanBuilder::pointwise_average_pool(Value x, const FoldedWeights& weights,
   const int y = static_cast<int>(values_.size());
   const std::int64_t positions = in.height * in.width, out = w[1];
   return define(
-      {1, 1, out}, {x}, [=, bias = weights.bias, &table](float* const* values, std::int64_t batch) {
+      "pointwise_average_pool", static_cast<double>(positions * out * in.channels), {1, 1, out},
+      {x}, [=, bias = weights.bias, &table](float* const* values, std::int64_t batch) {
         table.pointwise_average_pool(values[y], values[x.index], packed.data(), data_or_null(bias),
                                      activation, positions, {batch * positions, out, in.channels});
       });
@@ -190,7 +213,7 @@ Value PlanBuilder::pointwise_average_pool(Value x, const FoldedWeights& weights,
 Value PlanBuilder::global_average_pool(Value x) {
   const PictureShape in = shape(x);
   const int y = static_cast<int>(values_.size());
-  return define({1, 1, in.channels}, {x},
+  return define("global_average_pool", 0, {1, 1, in.channels}, {x},
                 [=, &table = backend()](float* const* values, std::int64_t batch) {
                   table.global_average_pool(values[y], values[x.index],
                                             {batch, in.height * in.width, in.channels});
@@ -201,7 +224,7 @@ Value PlanBuilder::add(Value a, Value b) {
   if (shape(a) != shape(b)) reject("add", text_of(shape(a)) + " and " + text_of(shape(b)));
   const int y = static_cast<int>(values_.size());
   const std::int64_t count = shape(a).count();
-  return define(shape(a), {a, b},
+  return define("add", 0, shape(a), {a, b},
                 [=, &table = backend()](float* const* values, std::int64_t batch) {
                   table.add(values[y], values[a.index], values[b.index], batch * count);
                 });
@@ -212,7 +235,7 @@ Value PlanBuilder::activation(Value x, kernels::Activation activation) {
   const int y = static_cast<int>(values_.size());
   const std::int64_t count = shape(x).count();
   const auto run = activation == kernels::Activation::relu ? backend().relu : backend().relu6;
-  return define(shape(x), {x}, [=](float* const* values, std::int64_t batch) {
+  return define("activation", 0, shape(x), {x}, [=](float* const* values, std::int64_t batch) {
     run(values[y], values[x.index], batch * count);
   });
 }
@@ -220,17 +243,19 @@ Value PlanBuilder::activation(Value x, kernels::Activation activation) {
 Value PlanBuilder::softmax(Value x) {
   const PictureShape in = shape(x);
   const int y = static_cast<int>(values_.size());
-  return define(in, {x}, [=, &table = backend()](float* const* values, std::int64_t batch) {
-    table.softmax(values[y], values[x.index], {batch * in.height * in.width, in.channels});
-  });
+  return define(
+      "softmax", 0, in, {x}, [=, &table = backend()](float* const* values, std::int64_t batch) {
+        table.softmax(values[y], values[x.index], {batch * in.height * in.width, in.channels});
+      });
 }
 
 Value PlanBuilder::sigmoid(Value x) {
   const int y = static_cast<int>(values_.size());
   const std::int64_t count = shape(x).count();
-  return define(shape(x), {x}, [=, &table = backend()](float* const* values, std::int64_t batch) {
-    table.sigmoid(values[y], values[x.index], batch * count);
-  });
+  return define("sigmoid", 0, shape(x), {x},
+                [=, &table = backend()](float* const* values, std::int64_t batch) {
+                  table.sigmoid(values[y], values[x.index], batch * count);
+                });
 }
 
 Value PlanBuilder::interleave(PictureShape out, const std::vector<Value>& parts,
@@ -238,7 +263,7 @@ Value PlanBuilder::interleave(PictureShape out, const std::vector<Value>& parts,
   std::vector<std::int64_t> chunks;
   for (const Value part : parts) chunks.push_back(shape(part).count() / repeats);
   const int y = static_cast<int>(values_.size());
-  return define(out, parts, [=](float* const* values, std::int64_t batch) {
+  return define("interleave", 0, out, parts, [=](float* const* values, std::int64_t batch) {
     float* to = values[y];
     for (std::int64_t repeat = 0; repeat < batch * repeats; ++repeat)
       for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -347,7 +372,7 @@ void Plan::place_values() {
   }
 }
 
-void Plan::run_picture(const float* pixels, std::int64_t picture, int worker) {
+float* const* Plan::point_at(const float* pixels, std::int64_t picture, int worker) {
   std::vector<float*>& pointers = pointers_[static_cast<std::size_t>(worker)];
   // Steps only read value 0.
   pointers[0] = const_cast<float*>(pixels) + picture * input_.count();
@@ -355,7 +380,33 @@ void Plan::run_picture(const float* pixels, std::int64_t picture, int worker) {
     if (values_[i].output >= 0)
       pointers[i] = outputs_[static_cast<std::size_t>(values_[i].output)].data() +
                     picture * values_[i].shape.count();
-  for (const auto& step : steps_) step(pointers.data(), 1);
+  return pointers.data();
+}
+
+void Plan::run_picture(const float* pixels, std::int64_t picture, int worker) {
+  float* const* values = point_at(pixels, picture, worker);
+  for (const auto& step : steps_) step.run(values, 1);
+}
+
+std::vector<PlanStep> Plan::steps() const {
+  std::vector<PlanStep> steps;
+  for (const auto& step : steps_) steps.push_back(step.about);
+  return steps;
+}
+
+void Plan::run_timed(const float* pixels, std::vector<double>& seconds) {
+  using Clock = std::chrono::steady_clock;
+  if (seconds.size() != steps_.size())
+    throw std::invalid_argument(
+        fmt::format("Plan::run_timed: {} numbers for {} steps", seconds.size(), steps_.size()));
+  float* const* values = point_at(pixels, 0, 0);
+  auto before = Clock::now();
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    steps_[i].run(values, 1);
+    const auto after = Clock::now();
+    seconds[i] += std::chrono::duration<double>(after - before).count();
+    before = after;
+  }
 }
 
 void Plan::run(const float* pixels, std::int64_t batch) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "nn/tensor.h"
@@ -30,6 +31,13 @@ struct FoldedWeights {
 };
 
 class Plan;
+
+// One kernel call of a plan: its name with shapes, and its multiply-adds for one picture (of the
+// layers with weights; 0 for the others).
+struct PlanStep {
+  std::string name;
+  double products = 0;
+};
 
 // Collects the layers of a plan. Values are computed in the order of the calls. Shapes that do not
 // fit: std::invalid_argument.
@@ -81,14 +89,20 @@ class PlanBuilder {
   friend class Plan;
 
   // values[i]: where value i of these pictures lies.
-  using Step = std::function<void(float* const* values, std::int64_t batch)>;
+  using Run = std::function<void(float* const* values, std::int64_t batch)>;
+  struct Step {
+    Run run;
+    PlanStep about;
+  };
   struct Definition {
     PictureShape shape;
     int first_step = 0, last_use = 0;
     int output = -1;
   };
 
-  Value define(PictureShape shape, std::vector<Value> inputs, Step step);
+  // `products`: multiply-adds for one picture.
+  Value define(const std::string& operation, double products, PictureShape shape,
+               std::vector<Value> inputs, Run run);
   // The parts side by side: `repeats` times one chunk of each, as long as its share of a picture.
   Value interleave(PictureShape shape, const std::vector<Value>& parts, std::int64_t repeats);
 
@@ -113,6 +127,11 @@ class Plan {
   const float* output(int i = 0) const;
   const PictureShape& output_shape(int i = 0) const;
 
+  // What a run does, in order.
+  std::vector<PlanStep> steps() const;
+  // Runs one picture and adds to seconds[i] what step i took; seconds has one number for each step.
+  void run_timed(const float* pixels, std::vector<double>& seconds);
+
   const PictureShape& input_shape() const { return input_; }
   std::int64_t capacity() const { return capacity_; }
   // Bytes of one picture's arena: the memory between layers that a run needs.
@@ -122,6 +141,7 @@ class Plan {
 
  private:
   void place_values();
+  float* const* point_at(const float* pixels, std::int64_t picture, int worker);
   void run_picture(const float* pixels, std::int64_t picture, int worker);
 
   PictureShape input_;

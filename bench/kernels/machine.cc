@@ -55,7 +55,7 @@ namespace {
 template <typename Body>
 double best_seconds(const Body& body) {
   double best = std::numeric_limits<double>::infinity();
-  for (int repeat = 0; repeat < 9; ++repeat) {
+  for (int repeat = 0; repeat < 25; ++repeat) {
     const auto start = std::chrono::steady_clock::now();
     body();
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;

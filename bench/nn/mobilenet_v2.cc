@@ -1,0 +1,200 @@
+// MobileNetV2 as an inference plan: how long a run takes, and where the time goes.
+//
+//   mobilenet_v2 [--width 1.0] [--size 224] [--batch 1] [--threads 1] [--repeats 100] [--json]
+//
+// The network has random weights (--seed) and --classes outputs behind a softmax, or comes with
+// --model FILE; --save FILE writes it for peers to run. --input and --output name raw float32
+// files: [batch, size, size, 3] pixels as the network takes them (random ones without), and
+// [batch, classes] probabilities.
+//
+// --serve, for runs in turn with a peer: each line "N" on standard input is answered by a line of
+// JSON with the seconds of N runs, until the input ends.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/kernels/machine.h"
+#include "kernels/parallel.h"
+#include "kernels/table.h"
+#include "nn/classifier.h"
+
+namespace {
+
+struct Options {
+  double width = 1.0;
+  int size = 224, classes = 1000, threads = 1, repeats = 100;
+  std::int64_t batch = 1;
+  std::uint64_t seed = 42;
+  std::string model, save, input, output;
+  bool json = false, serve = false;
+};
+
+std::unique_ptr<nn::Classifier> make_model(const Options& options) {
+  if (!options.model.empty()) return nn::load_classifier(options.model);
+  nn::ClassifierOptions wanted;
+  wanted.backbone.width = options.width;
+  wanted.backbone.input_size = options.size;
+  wanted.head = nn::HeadKind::classifier;
+  for (int i = 0; i < options.classes; ++i) wanted.labels.push_back(fmt::format("class {}", i));
+  auto model = std::make_unique<nn::Classifier>(wanted, options.seed);
+  model->eval();
+  return model;
+}
+
+std::vector<float> read_pixels(const Options& options, std::int64_t count) {
+  std::vector<float> pixels(static_cast<std::size_t>(count));
+  if (options.input.empty()) {
+    std::mt19937 generator(1);
+    std::uniform_real_distribution<float> uniform(-1, 1);
+    std::generate(pixels.begin(), pixels.end(), [&] { return uniform(generator); });
+    return pixels;
+  }
+  std::ifstream file(options.input, std::ios::binary);
+  const auto bytes = static_cast<std::streamsize>(pixels.size() * sizeof(float));
+  if (!file.read(reinterpret_cast<char*>(pixels.data()), bytes) || file.peek() != EOF)
+    throw std::runtime_error(fmt::format("{}: is not {} numbers", options.input, count));
+  return pixels;
+}
+
+void write_raw(const std::string& path, const float* numbers, std::int64_t count) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(reinterpret_cast<const char*>(numbers),
+             static_cast<std::streamsize>(count) * static_cast<std::streamsize>(sizeof(float)));
+  if (!file.flush()) throw std::runtime_error(path + ": cannot be written");
+}
+
+std::vector<double> time_runs(nn::Plan& plan, const Options& options,
+                              const std::vector<float>& pixels, int repeats) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> seconds;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = Clock::now();
+    plan.run(pixels.data(), options.batch);
+    seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return seconds;
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// Medians of each step, one picture at a time.
+std::vector<double> time_steps(nn::Plan& plan, const std::vector<float>& pixels, int repeats) {
+  std::vector<std::vector<double>> times(plan.steps().size());
+  for (int i = 0; i < repeats; ++i) {
+    std::vector<double> seconds(times.size());
+    plan.run_timed(pixels.data(), seconds);
+    for (std::size_t step = 0; step < times.size(); ++step) times[step].push_back(seconds[step]);
+  }
+  std::vector<double> medians;
+  for (auto& step : times) medians.push_back(median(std::move(step)));
+  return medians;
+}
+
+nlohmann::json measure(nn::Plan& plan, const Options& options, const std::vector<float>& pixels) {
+  const std::vector<double> seconds = time_runs(plan, options, pixels, options.repeats);
+  const std::vector<nn::PlanStep> steps = plan.steps();
+  const std::vector<double> step_seconds = time_steps(plan, pixels, options.repeats);
+  const double peak = bench::peak_gflops();
+  double products = 0;
+  nlohmann::json stages = nlohmann::json::array();
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    products += steps[i].products;
+    const double gflops = 2e-9 * steps[i].products / step_seconds[i];
+    stages.push_back({{"name", steps[i].name},
+                      {"us", step_seconds[i] * 1e6},
+                      {"gflops", gflops},
+                      {"share_of_peak", gflops / peak}});
+  }
+  const double middle = median(seconds), least = *std::min_element(seconds.begin(), seconds.end());
+  const double gflops = 2e-9 * products * static_cast<double>(options.batch) / middle;
+  return {{"median_ms", middle * 1e3},
+          {"least_ms", least * 1e3},
+          {"ms_a_picture", middle * 1e3 / static_cast<double>(options.batch)},
+          {"products", products},
+          {"gflops", gflops},
+          {"peak_gflops", peak},
+          {"share_of_peak", gflops / peak},
+          {"arena_bytes", plan.arena_bytes()},
+          {"batch", options.batch},
+          {"threads", options.threads},
+          {"repeats", options.repeats},
+          {"target", kernels::target_name()},
+          {"steps", stages}};
+}
+
+void print(const nlohmann::json& result) {
+  fmt::print("{:<62}{:>10}{:>10}{:>10}\n", "one picture", "median us", "GFLOP/s", "of peak");
+  for (const auto& step : result["steps"])
+    fmt::print("{:<62}{:>10.1f}{:>10.1f}{:>8.0f} %\n", step["name"].get<std::string>(),
+               step["us"].get<double>(), step["gflops"].get<double>(),
+               100 * step["share_of_peak"].get<double>());
+  fmt::print(
+      "batch {}, {} thread(s), {}: median {:.3f} ms, least {:.3f} ms, {:.3f} ms a picture; "
+      "{:.1f} GFLOP/s, {:.1f} % of {:.1f}\n",
+      result["batch"].get<int>(), result["threads"].get<int>(), result["target"].get<std::string>(),
+      result["median_ms"].get<double>(), result["least_ms"].get<double>(),
+      result["ms_a_picture"].get<double>(), result["gflops"].get<double>(),
+      100 * result["share_of_peak"].get<double>(), result["peak_gflops"].get<double>());
+}
+
+void serve(nn::Plan& plan, const Options& options, const std::vector<float>& pixels) {
+  for (int repeats; std::cin >> repeats;)
+    std::cout << nlohmann::json(time_runs(plan, options, pixels, repeats)) << std::endl;
+}
+
+void run(const Options& options) {
+  kernels::set_threads(options.threads);
+  const auto model = make_model(options);
+  if (!options.save.empty()) nn::save_classifier(options.save, *model);
+  nn::Plan plan = model->compile(options.batch);
+  const auto pixels = read_pixels(options, options.batch * plan.input_shape().count());
+  time_runs(plan, options, pixels, 1);
+  if (!options.output.empty())
+    write_raw(options.output, plan.output(), options.batch * plan.output_shape().count());
+  if (options.serve) return serve(plan, options, pixels);
+  if (options.repeats < 1) return;
+  const nlohmann::json result = measure(plan, options, pixels);
+  if (options.json)
+    std::cout << result << std::endl;
+  else
+    print(result);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"MobileNetV2 as an inference plan: times of a run and of its steps"};
+  app.add_option("--width", options.width);
+  app.add_option("--size", options.size);
+  app.add_option("--classes", options.classes);
+  app.add_option("--seed", options.seed);
+  app.add_option("--model", options.model);
+  app.add_option("--batch", options.batch)->check(CLI::Range(1, 1 << 16));
+  app.add_option("--threads", options.threads)->check(CLI::NonNegativeNumber);
+  app.add_option("--repeats", options.repeats, "0: only --save and --output");
+  app.add_option("--save", options.save);
+  app.add_option("--input", options.input);
+  app.add_option("--output", options.output);
+  app.add_flag("--json", options.json);
+  app.add_flag("--serve", options.serve);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(options);
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return 2;
+  }
+}
