@@ -27,6 +27,7 @@ struct Options {
   std::vector<std::string> images;
   FaceOptions faces;
   std::string output;
+  std::string landmarks;  // empty: none
   bool json = false;
   bool show = false;
   int threads = 0;
@@ -37,6 +38,7 @@ struct Result {
   vision::Image picture;  // with boxes and labels drawn
   std::vector<vision::Detection> faces;
   std::vector<vision::Classification> classes;
+  std::vector<vision::Landmarks> landmarks;  // of each face, if asked for
 };
 
 void define_options(CLI::App& app, Options& o) {
@@ -46,6 +48,7 @@ void define_options(CLI::App& app, Options& o) {
   app.add_option("-o,--output", o.output,
                  "Where to write the picture with the boxes: a .png or .jpg file for one picture, "
                  "a folder for several (default: NAME_detected.png in the current folder)");
+  add_landmark_option(app, o.landmarks, "Also find and draw the 68 landmarks of each face");
   app.add_flag("--json", o.json, "Print what was found as JSON");
   app.add_flag("--show", o.show,
                "Show each picture in a window; any key goes on, q or Escape shows no more");
@@ -100,11 +103,26 @@ std::vector<std::string> output_files(const Options& o) {
   return files;
 }
 
+void draw_landmarks(vision::Image& picture, const vision::Landmarks& points) {
+  constexpr vision::Color color{255, 220, 60};
+  const float thickness = static_cast<float>(vision::line_width_for(picture)) / 2;
+  for (const auto& [name, range] : vision::landmarks::lines) {
+    std::vector<vision::Point> line;
+    for (const vision::Point& p : vision::points_of(points, range))
+      line.push_back({p.x + .5f, p.y + .5f});
+    vision::draw_polyline(picture, line, thickness, color, range.closed);
+  }
+}
+
 Result look_at(const std::string& image, vision::FaceDetector& detector,
-               vision::MaskClassifier& classifier) {
-  Result result{vision::load_image(image), {}, {}};
+               vision::MaskClassifier& classifier, vision::LandmarkFinder* landmarks) {
+  Result result{vision::load_image(image), {}, {}, {}};
   result.faces = detector.detect(result.picture);
   result.classes = classifier.classify(result.picture, result.faces, detector.margin());
+  if (landmarks != nullptr)
+    for (const vision::Detection& face : result.faces)
+      result.landmarks.push_back(landmarks->find(result.picture, face.box).points);
+  for (const vision::Landmarks& points : result.landmarks) draw_landmarks(result.picture, points);
   for (std::size_t i = 0; i < result.faces.size(); ++i) {
     const auto& label = classifier.labels()[static_cast<std::size_t>(result.classes[i].label)];
     vision::draw_label(result.picture, result.faces[i].box,
@@ -112,6 +130,15 @@ Result look_at(const std::string& image, vision::FaceDetector& detector,
                        vision::display_color(label));
   }
   return result;
+}
+
+// Each line of the face by its name, as [x, y] from the middle of the picture's first pixel.
+json to_json(const vision::Landmarks& points) {
+  json lines = json::object();
+  for (const auto& [name, range] : vision::landmarks::lines)
+    for (const vision::Point& p : vision::points_of(points, range))
+      lines[std::string(name)].push_back({p.x, p.y});
+  return lines;
 }
 
 json to_json(const Result& result, const vision::MaskClassifier& classifier) {
@@ -127,6 +154,7 @@ json to_json(const Result& result, const vision::MaskClassifier& classifier) {
                      {"label", classifier.labels()[static_cast<std::size_t>(found.label)]},
                      {"probability", found.probability()},
                      {"probabilities", probabilities}});
+    if (!result.landmarks.empty()) faces.back()["landmarks"] = to_json(result.landmarks[i]);
   }
   return {{"width", result.picture.width}, {"height", result.picture.height}, {"faces", faces}};
 }
@@ -162,6 +190,7 @@ int detect(int argc, char** argv) {
   keep_inputs(o, outputs);
   const auto detector = vision::make_face_detector(o.faces.face, o.faces.confidence);
   vision::MaskClassifier classifier(model_file(o.faces));
+  const auto landmarks = o.landmarks.empty() ? nullptr : landmark_finder(o.landmarks);
   std::unique_ptr<vision::PictureWindow> window;
   if (o.show) window = std::make_unique<vision::PictureWindow>("Maskwatch");
 
@@ -170,7 +199,7 @@ int detect(int argc, char** argv) {
   for (std::size_t i = 0; i < o.images.size(); ++i) {
     json entry{{"image", o.images[i]}};
     try {
-      const Result result = look_at(o.images[i], *detector, classifier);
+      const Result result = look_at(o.images[i], *detector, classifier, landmarks.get());
       vision::save_image(outputs[i], result.picture);
       entry["output"] = outputs[i];
       entry.update(to_json(result, classifier));

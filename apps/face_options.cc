@@ -1,5 +1,7 @@
 #include "apps/face_options.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 
 #include "apps/program.h"
@@ -26,6 +28,24 @@ void add_face_options(CLI::App& app, FaceOptions& options, const std::string& de
                  "windows must agree on a face")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+}
+
+void add_landmark_option(CLI::App& app, std::string& landmarks, const std::string& use,
+                         const std::string& more) {
+  app.add_option("--landmarks", landmarks,
+                 use +
+                     ": dlib (the 68-point predictor of Debian's libdlib-data; for research, not "
+                     "for commercial use), or the file of one like it (.dat) or of a converted "
+                     "landmark network (.safetensors; data/README.md)" +
+                     more)
+      ->capture_default_str();
+}
+
+std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks) {
+  auto finder = vision::make_landmark_finder(landmarks);
+  if (const std::string licence = finder->licence(); !licence.empty())
+    fmt::print(stderr, "note: {}\n", licence);
+  return finder;
 }
 
 std::string model_file(const FaceOptions& options) {

@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <filesystem>
 #include <memory>
 
 #include "apps/face_finder.h"
+#include "apps/face_options.h"
 #include "apps/files.h"
 #include "apps/mask_dataset.h"
 #include "apps/program.h"
@@ -48,11 +48,8 @@ void define_options(CLI::App& app, Options& o) {
   app.add_option("--face", o.face,
                  "How faces are found: haar, ssd, none (the picture is the face), or a file")
       ->capture_default_str();
-  app.add_option("--landmarks", o.landmarks,
-                 "dlib: the 68-point predictor of Debian's libdlib-data (for research, not for "
-                 "commercial use); the path of one like it; or beside: NAME.txt beside each "
-                 "picture, 68 lines 'x y' a face")
-      ->capture_default_str();
+  add_landmark_option(app, o.landmarks, "How landmarks are found",
+                      "; or beside: NAME.txt beside each picture, 68 lines 'x y' a face");
   app.add_option("--size", o.make.size, "Longest side of the pictures written; larger ones shrink")
       ->check(CLI::Range(16, 8192))
       ->capture_default_str();
@@ -94,13 +91,7 @@ FaceFinder make_finder(const Options& o) {
       return landmarks_beside(path, scale);
     };
   }
-  if (o.landmarks != "dlib") return detector_and_landmarks(o.face, o.landmarks);
-  const std::string file(vision::kDlibLandmarkFile);
-  if (!std::filesystem::exists(file))
-    throw UsageError("--landmarks dlib: " + file + " is missing",
-                     "apt-get install libdlib-data, or name a file");
-  fmt::print("{}\n", vision::kLandmarkLicence);
-  return detector_and_landmarks(o.face, file);
+  return detector_and_landmarks(o.face, *landmark_finder(o.landmarks));
 }
 
 int run(int argc, char** argv) {

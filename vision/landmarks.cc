@@ -91,6 +91,10 @@ Box landmark_box(const Box& box, BoxSource source) {
 }
 
 LandmarkFit fit_landmarks(const LandmarkPredictor& predictor, const Image& image, const Box& box) {
+  return fit_landmarks([&](const Box& moved) { return predictor.predict(image, moved); }, box);
+}
+
+LandmarkFit fit_landmarks(const std::function<Landmarks(const Box&)>& predict, const Box& box) {
   struct Move {
     float x, y, scale;  // shares of the box
   };
@@ -100,9 +104,8 @@ LandmarkFit fit_landmarks(const LandmarkPredictor& predictor, const Image& image
   for (std::size_t i = 0; i < moves.size(); ++i) {
     const Move& move = moves[i];
     const float width = box.width * move.scale, height = box.height * move.scale;
-    answers[i] = predictor.predict(
-        image, {box.x + (box.width - width) / 2 + move.x * box.width,
-                box.y + (box.height - height) / 2 + move.y * box.height, width, height});
+    answers[i] = predict({box.x + (box.width - width) / 2 + move.x * box.width,
+                          box.y + (box.height - height) / 2 + move.y * box.height, width, height});
   }
   LandmarkFit fit{answers[0], 0};
   double squares = 0;

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -117,7 +118,9 @@ struct LandmarkFit {
 // default cascade, 92 % with _alt2's, 81 % with SSD boxes (which are looser).
 inline constexpr float kFaceSpread = 0.03f;
 
-// `box` as for LandmarkPredictor::predict, with its errors. Takes five times as long.
+// `box` as for LandmarkPredictor::predict, with its errors. Takes five times as long. The second
+// form asks whatever gives points for a box.
 LandmarkFit fit_landmarks(const LandmarkPredictor& predictor, const Image& image, const Box& box);
+LandmarkFit fit_landmarks(const std::function<Landmarks(const Box&)>& predict, const Box& box);
 
 }  // namespace vision

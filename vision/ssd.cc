@@ -4,134 +4,53 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "nn/graph_plan.h"
-#include "vision/bilinear.h"
+#include "vision/detector_form.h"
 
 namespace vision {
 namespace {
 
-using nlohmann::json;
-
-constexpr int kLargestInput = 2048;
-
-enum class Fit {
-  stretch,  // to the input's size, whatever the proportions
-  corner,   // proportions kept; black at the right or below
-};
-
-// Metadata "detector".
+// Metadata "detector" of a detector of boxes.
 struct Form {
-  int width = 0, height = 0;
-  std::array<float, 3> mean{}, scale{};
-  Fit fit = Fit::stretch;
+  InputForm input;
   std::string scores, boxes;
   int face_class = 0;
   std::vector<CenterBox> priors;
   Variances variances;
 };
 
-// Reads metadata "detector" of one file.
-class FormReader {
- public:
-  FormReader(const nn::Safetensors& contents, const std::string& path)
-      : contents_(contents), path_(path) {
-    const auto found = contents.metadata.find("detector");
-    if (found == contents.metadata.end())
-      fail("no detector that data/convert_weights.py made: metadata detector is missing");
-    form_ = json::parse(found->second, nullptr, false);
-    if (!form_.is_object()) fail("metadata detector is no object");
+std::vector<CenterBox> read_priors(const FormReader& reader, const nn::Safetensors& contents) {
+  const std::string name = reader.text("priors");
+  const auto found = contents.tensors.find(name);
+  if (found == contents.tensors.end()) reader.fail("the tensor " + name + " is missing");
+  const nn::Tensor& tensor = found->second;
+  if (tensor.shape().size() != 2 || tensor.dim(1) != 4 || tensor.dim(0) == 0)
+    reader.fail("the priors have the shape " + nn::to_string(tensor.shape()) + ", not [P, 4]");
+  std::vector<CenterBox> priors;
+  for (std::int64_t i = 0; i < tensor.dim(0); ++i) {
+    const float* p = tensor.data() + 4 * i;
+    priors.push_back({p[0], p[1], p[2], p[3]});
   }
+  return priors;
+}
 
-  Form read() const {
-    Form form;
-    if (text(form_, "kind") != "boxes") fail("finds no boxes: kind is " + text(form_, "kind"));
-    if (text(form_, "coding") != "center_size")
-      fail("coding " + text(form_, "coding") + " is unknown");
-    if (text(form_, "order") != "rgb") fail("order " + text(form_, "order") + " is unknown");
-    const auto size = numbers("input_size", 2);
-    for (const double side : size)
-      if (!(side >= 16 && side <= kLargestInput) || side != std::floor(side))
-        fail("input_size is out of range");
-    form.width = static_cast<int>(size[0]);
-    form.height = static_cast<int>(size[1]);
-    const auto mean = numbers("mean", 3), scale = numbers("scale", 3);
-    for (std::size_t c = 0; c < 3; ++c) {
-      form.mean[c] = static_cast<float>(mean[c]);
-      form.scale[c] = static_cast<float>(scale[c]);
-    }
-    form.fit = fit();
-    const json& outputs = part(form_, "outputs");
-    form.scores = text(outputs, "scores");
-    form.boxes = text(outputs, "boxes");
-    const json& face_class = part(form_, "face_class");
-    if (!face_class.is_number_integer()) fail("face_class is no whole number");
-    form.face_class = static_cast<int>(std::clamp<std::int64_t>(face_class, -1, 1 << 20));
-    const auto variances = numbers("variances", 2);
-    form.variances = {static_cast<float>(variances[0]), static_cast<float>(variances[1])};
-    form.priors = priors();
-    return form;
-  }
-
- private:
-  [[noreturn]] void fail(const std::string& what) const {
-    throw std::runtime_error(path_ + ": " + what);
-  }
-
-  const json& part(const json& object, const char* key) const {
-    if (!object.is_object() || !object.contains(key))
-      fail(std::string("metadata detector: ") + key + " is missing");
-    return object[key];
-  }
-
-  std::string text(const json& object, const char* key) const {
-    const json& value = part(object, key);
-    if (!value.is_string()) fail(std::string("metadata detector: ") + key + " is no string");
-    return value.get<std::string>();
-  }
-
-  std::vector<double> numbers(const char* key, std::size_t count) const {
-    const json& list = part(form_, key);
-    std::vector<double> numbers;
-    if (list.is_array())
-      for (const json& value : list)
-        if (value.is_number()) numbers.push_back(value.get<double>());
-    if (numbers.size() != count || list.size() != count)
-      fail(fmt::format("metadata detector: {} is no list of {} numbers", key, count));
-    return numbers;
-  }
-
-  Fit fit() const {
-    const std::string name = text(form_, "resize");
-    if (name == "stretch") return Fit::stretch;
-    if (name == "letterbox_top_left") return Fit::corner;
-    fail("metadata detector: resize " + name + " is unknown");
-  }
-
-  std::vector<CenterBox> priors() const {
-    const std::string name = text(form_, "priors");
-    const auto found = contents_.tensors.find(name);
-    if (found == contents_.tensors.end()) fail("the tensor " + name + " is missing");
-    const nn::Tensor& tensor = found->second;
-    if (tensor.shape().size() != 2 || tensor.dim(1) != 4 || tensor.dim(0) == 0)
-      fail("the priors have the shape " + nn::to_string(tensor.shape()) + ", not [P, 4]");
-    std::vector<CenterBox> priors;
-    for (std::int64_t i = 0; i < tensor.dim(0); ++i) {
-      const float* p = tensor.data() + 4 * i;
-      priors.push_back({p[0], p[1], p[2], p[3]});
-    }
-    return priors;
-  }
-
-  const nn::Safetensors& contents_;
-  const std::string& path_;
-  json form_;
-};
-
-Box scaled(const Box& box, float x, float y) {
-  return {box.x * x, box.y * y, box.width * x, box.height * y};
+Form read_form(const nn::Safetensors& contents, const std::string& path) {
+  const FormReader reader(contents, path);
+  Form form;
+  reader.require_kind("boxes");
+  if (reader.text("coding") != "center_size")
+    reader.fail("coding " + reader.text("coding") + " is unknown");
+  form.input = reader.input();
+  const nlohmann::json& outputs = reader.part("outputs");
+  form.scores = reader.text(outputs, "scores");
+  form.boxes = reader.text(outputs, "boxes");
+  form.face_class = reader.number("face_class");
+  const auto variances = reader.numbers("variances", 2);
+  form.variances = {static_cast<float>(variances[0]), static_cast<float>(variances[1])};
+  form.priors = read_priors(reader, contents);
+  return form;
 }
 
 // The part of the box inside the picture; empty where there is none.
@@ -214,7 +133,7 @@ struct SsdDetector::Network {
 
   Network(const nn::Safetensors& contents, const std::string& path, Form read)
       : form(std::move(read)),
-        plan(nn::compile_graph(contents, path, {form.height, form.width, 3},
+        plan(nn::compile_graph(contents, path, {form.input.height, form.input.width, 3},
                                {form.scores, form.boxes})) {
     const auto count = static_cast<std::int64_t>(form.priors.size());
     const nn::PictureShape &scores = plan.output_shape(0), &boxes = plan.output_shape(1);
@@ -227,27 +146,18 @@ struct SsdDetector::Network {
       throw std::runtime_error(
           fmt::format("{}: face_class {} of {} classes", path, form.face_class, classes));
   }
-
-  // Pixels of the input that the picture takes.
-  ImageSize extent(const Image& image) const {
-    if (form.fit == Fit::stretch) return {form.width, form.height};
-    const double scale = std::min(static_cast<double>(form.width) / image.width,
-                                  static_cast<double>(form.height) / image.height);
-    return {std::max(1, static_cast<int>(std::lround(image.width * scale))),
-            std::max(1, static_cast<int>(std::lround(image.height * scale)))};
-  }
 };
 
 SsdDetector::SsdDetector(const std::string& file) {
   const nn::Safetensors contents = nn::load_safetensors(file);
-  network_ = std::make_unique<Network>(contents, file, FormReader(contents, file).read());
+  network_ = std::make_unique<Network>(contents, file, read_form(contents, file));
 }
 SsdDetector::~SsdDetector() = default;
 SsdDetector::SsdDetector(SsdDetector&&) noexcept = default;
 SsdDetector& SsdDetector::operator=(SsdDetector&&) noexcept = default;
 
-int SsdDetector::input_width() const { return network_->form.width; }
-int SsdDetector::input_height() const { return network_->form.height; }
+int SsdDetector::input_width() const { return network_->form.input.width; }
+int SsdDetector::input_height() const { return network_->form.input.height; }
 
 SsdDetector::Raw SsdDetector::run(std::span<const float> input) {
   nn::Plan& plan = network_->plan;
@@ -263,21 +173,9 @@ SsdDetector::Raw SsdDetector::run(std::span<const float> input) {
 }
 
 std::vector<float> SsdDetector::network_input(const Image& image) const {
-  if (image.empty()) throw std::invalid_argument("SsdDetector: an empty picture");
-  const Form& form = network_->form;
-  const ImageSize extent = network_->extent(image);
-  std::vector<float> input(static_cast<std::size_t>(form.width) * form.height * 3);
-  for (std::size_t i = 0; i < input.size(); ++i) input[i] = -form.mean[i % 3] * form.scale[i % 3];
-  const Image small = resize_bilinear(image, extent.width, extent.height);
-  for (int y = 0; y < extent.height; ++y) {
-    float* row = input.data() + static_cast<std::size_t>(y) * form.width * 3;
-    for (int x = 0; x < extent.width; ++x)
-      for (int c = 0; c < 3; ++c) {
-        const std::uint8_t value = small.at(x, y)[small.channels == 3 ? c : 0];
-        const auto channel = static_cast<std::size_t>(c);
-        row[3 * x + c] = (static_cast<float>(value) - form.mean[channel]) * form.scale[channel];
-      }
-  }
+  const InputForm& form = network_->form.input;
+  std::vector<float> input(form.count());
+  fill_input(form, image, input);
   return input;
 }
 
@@ -288,18 +186,22 @@ std::vector<Box> SsdDetector::decode(std::span<const float> boxes) const {
 std::vector<Detection> SsdDetector::detect(const Image& image, const SsdOptions& options) {
   const Raw raw = run(network_input(image));
   const Form& form = network_->form;
-  const ImageSize extent = network_->extent(image);
+  const PixelBox extent = form.input.extent(image.width, image.height);
   const std::vector<Box> boxes = decode(raw.boxes);
+  const float x = static_cast<float>(image.width) / static_cast<float>(extent.width);
+  const float y = static_cast<float>(image.height) / static_cast<float>(extent.height);
   // From shares of the network's input to pixels of the picture.
-  const float x = static_cast<float>(form.width) / static_cast<float>(extent.width) *
-                  static_cast<float>(image.width);
-  const float y = static_cast<float>(form.height) / static_cast<float>(extent.height) *
-                  static_cast<float>(image.height);
+  const auto placed = [&](const Box& box) {
+    return Box{(box.x * static_cast<float>(form.input.width) - static_cast<float>(extent.x)) * x,
+               (box.y * static_cast<float>(form.input.height) - static_cast<float>(extent.y)) * y,
+               box.width * static_cast<float>(form.input.width) * x,
+               box.height * static_cast<float>(form.input.height) * y};
+  };
   std::vector<Detection> found;
   for (std::size_t i = 0; i < boxes.size(); ++i) {
     const float score = raw.scores[i * static_cast<std::size_t>(network_->classes) +
                                    static_cast<std::size_t>(form.face_class)];
-    if (score > options.confidence) found.push_back({scaled(boxes[i], x, y), score});
+    if (score > options.confidence) found.push_back({placed(boxes[i]), score});
   }
   std::vector<Detection> faces = non_maximum_suppression(std::move(found), options.max_overlap);
   for (Detection& face : faces) face.box = cut_off(face.box, image);
