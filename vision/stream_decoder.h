@@ -1,0 +1,66 @@
+// One opened input of FFmpeg and the decoder of its video stream.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "vision/ffmpeg.h"
+#include "vision/frame_converter.h"
+#include "vision/stream_address.h"
+#include "vision/video_source.h"
+
+namespace vision {
+
+class StreamDecoder {
+ public:
+  // Connects and finds the decoder. `patience` (s) bounds the connecting alone. `watch` must live
+  // as long as the decoder. Throws std::runtime_error that says what is wrong, without the name.
+  StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options,
+                ffmpeg::Watch& watch, double patience);
+  ~StreamDecoder();
+
+  // The next picture, or null at the end, whose reason problem() then tells. The frame stays valid
+  // until the next call.
+  const AVFrame* next();
+
+  // s, if the frame has a time.
+  std::optional<double> timestamp(const AVFrame& frame) const;
+  // Why there is no further picture; empty for a clean end.
+  const std::string& problem() const { return problem_; }
+  const Orientation& orientation() const { return orientation_; }
+  bool live() const { return live_; }
+  bool may_jump() const;  // timestamps of this format may start anew
+  double fps() const;
+  std::string description() const;  // format, codec and size
+
+ private:
+  void connect(const StreamAddress& address, const VideoSourceOptions& options, double patience);
+  void find_stream(const StreamAddress& address);
+  void open_decoder(const VideoSourceOptions& options);
+  void watch_reading();
+  int read_packet();
+  bool feed();
+  std::string failure(int error) const;
+  std::string early_end() const;
+
+  ffmpeg::Watch& watch_;
+  double timeout_;
+  StreamAddress::Kind kind_;
+  bool live_ = false;
+  ffmpeg::Input input_;
+  AVStream* stream_ = nullptr;
+  ffmpeg::Codec codec_;
+  ffmpeg::Frame frame_;
+  ffmpeg::Packet packet_;
+  Orientation orientation_;
+  std::string problem_, log_;
+  bool draining_ = false;
+  int end_ = 0;               // what ended the reading of packets
+  std::int64_t damaged_ = 0;  // packets or pictures
+  int damaged_in_a_row_ = 0;
+  double last_frame_at_ = 0;   // s, steady clock
+  std::int64_t last_end_ = 0;  // where the latest packet ends, in the time base of the stream
+};
+
+}  // namespace vision

@@ -1,0 +1,82 @@
+// Tells what kind of source a name means.
+#include "vision/video_source.h"
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <stdexcept>
+
+#include "vision/picture_folder.h"
+#include "vision/stream_address.h"
+
+namespace vision {
+namespace {
+
+using Kind = StreamAddress::Kind;
+
+bool is_number(const std::string& text) {
+  return !text.empty() && text.size() <= 3 &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c); });
+}
+
+bool is_address(const std::string& source) {
+  const std::size_t colon = source.find("://");
+  return colon != std::string::npos && colon > 0 &&
+         std::all_of(source.begin(), source.begin() + static_cast<std::ptrdiff_t>(colon),
+                     [](unsigned char c) { return std::isalnum(c) || c == '+' || c == '_'; });
+}
+
+// "rtsp://user:password@host/" without the password.
+std::string without_password(const std::string& address) {
+  const std::size_t begin = address.find("://") + 3;
+  const std::size_t at = address.substr(0, address.find('/', begin)).rfind('@');
+  const std::size_t colon = address.find(':', begin);
+  if (at == std::string::npos || at < begin || colon > at) return address;
+  return address.substr(0, colon + 1) + "***" + address.substr(at);
+}
+
+std::string lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+// The device of the first camera whose name holds `name`, in any case; empty if there is none.
+std::string camera_named(const std::string& name) {
+  if (name.empty()) return "";
+  for (const Camera& camera : list_cameras())
+    if (lower(camera.name).find(lower(name)) != std::string::npos) return camera.device;
+  return "";
+}
+
+bool is_device(const std::string& source) {
+  std::error_code error;
+  return source.starts_with("/dev/video") || std::filesystem::is_character_file(source, error);
+}
+
+StreamAddress address_of(const std::string& source, const VideoSourceOptions& options) {
+  static const std::string graph = "lavfi:";
+  if (source.starts_with(graph)) return {Kind::graph, source, source.substr(graph.size()), "lavfi"};
+  if (options.format == "lavfi") return {Kind::graph, source, source, "lavfi"};
+  if (is_number(source)) return {Kind::camera, "camera " + source, "/dev/video" + source, "v4l2"};
+  if (is_address(source)) return {Kind::network, without_password(source), source, options.format};
+  if (is_device(source)) return {Kind::camera, source, source, "v4l2"};
+  std::error_code error;
+  if (std::filesystem::exists(source, error))
+    return {Kind::file, source, "file:" + source, options.format};
+  if (const std::string device = camera_named(source); !device.empty())
+    return {Kind::camera, source, device, "v4l2"};
+  throw std::runtime_error(source +
+                           ": there is no such file, folder or camera, and it is no "
+                           "address such as rtsp://HOST/PATH");
+}
+
+}  // namespace
+
+std::unique_ptr<VideoSource> VideoSource::open(const std::string& source,
+                                               const VideoSourceOptions& options) {
+  std::error_code error;
+  if (std::filesystem::is_directory(source, error)) return open_picture_folder(source, options);
+  return open_stream(address_of(source, options), options);
+}
+
+}  // namespace vision
