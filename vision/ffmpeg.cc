@@ -4,6 +4,7 @@ extern "C" {
 #include <libavdevice/avdevice.h>
 #include <libavutil/log.h>
 #include <libavutil/mem.h>
+#include <libavutil/pixdesc.h>
 }
 
 #include <algorithm>
@@ -75,6 +76,23 @@ std::string error_text(int error) {
   char text[AV_ERROR_MAX_STRING_SIZE] = {};
   av_strerror(error, text, sizeof(text));
   return text;
+}
+
+SwsContext* ScalerCache::get(const Scaling& wanted) {
+  if (scaler_ && wanted == made_) return scaler_.get();
+  made_ = wanted;
+  scaler_.reset(sws_getContext(wanted.width, wanted.height, wanted.format, wanted.to_width,
+                               wanted.to_height, wanted.to_format, SWS_BILINEAR, nullptr, nullptr,
+                               nullptr));
+  if (!scaler_) return nullptr;
+  const AVPixFmtDescriptor* const to = av_pix_fmt_desc_get(wanted.to_format);
+  const bool to_rgb = (to->flags & AV_PIX_FMT_FLAG_RGB) != 0;
+  const int* const matrix = sws_getCoefficients(wanted.matrix);
+  constexpr int one = 1 << 16;  // of brightness, contrast and saturation, in 16.16
+  // Refused for conversions without a YUV side, where nothing is to be set.
+  sws_setColorspaceDetails(scaler_.get(), matrix, to_rgb ? wanted.full_range : 1, matrix,
+                           to_rgb ? 1 : wanted.full_range, 0, one, one);
+  return scaler_.get();
 }
 
 LogCapture::LogCapture() : outer_(capture) { capture = this; }

@@ -60,6 +60,28 @@ std::string error_text(int error);
 
 double steady_seconds();
 
+// One conversion of swscale, kept while its sizes, formats and colours stay. (sws_getCachedContext
+// compares flags that swscale itself changes, so it makes most contexts anew for every picture.)
+struct Scaling {
+  int width = 0, height = 0;
+  AVPixelFormat format = AV_PIX_FMT_NONE;
+  int matrix = SWS_CS_DEFAULT;  // SWS_CS_*, of a YUV side
+  bool full_range = false;      // of a YUV side
+  int to_width = 0, to_height = 0;
+  AVPixelFormat to_format = AV_PIX_FMT_NONE;
+  bool operator==(const Scaling&) const = default;
+};
+
+class ScalerCache {
+ public:
+  // Null if swscale cannot do it. RGB is of full range.
+  SwsContext* get(const Scaling& wanted);
+
+ private:
+  Scaling made_;
+  Scaler scaler_;
+};
+
 // Errors that FFmpeg logs in this thread while this lives.
 class LogCapture {
  public:

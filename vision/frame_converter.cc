@@ -80,28 +80,19 @@ Orientation orientation_of(const std::int32_t matrix[9]) {
   return {true, b < 0, c < 0};
 }
 
-void FrameConverter::prepare(const AVFrame& frame) {
+SwsContext* FrameConverter::scaler(const AVFrame& frame) {
   const Format format = format_of(frame);
-  SwsContext* const before = scaler_.get();
-  scaler_.reset(sws_getCachedContext(scaler_.release(), frame.width, frame.height, format.pixels,
-                                     frame.width, frame.height, AV_PIX_FMT_RGB24, SWS_BILINEAR,
-                                     nullptr, nullptr, nullptr));
-  if (!scaler_) {
-    const char* name = av_get_pix_fmt_name(format.pixels);
-    throw std::runtime_error(fmt::format("pictures of {}x{} pixels in the format {} cannot be used",
-                                         frame.width, frame.height, name ? name : "?"));
-  }
-  const int matrix = matrix_of(frame), colours = 2 * matrix + format.full_range;
-  if (scaler_.get() == before && colours == colours_) return;
-  constexpr int one = 1 << 16;  // of brightness, contrast and saturation, in 16.16
-  // Refused for formats that have no matrix, such as RGB, where nothing is to be set.
-  sws_setColorspaceDetails(scaler_.get(), sws_getCoefficients(matrix), format.full_range,
-                           sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, one, one);
-  colours_ = colours;
+  SwsContext* const scaler =
+      scaler_.get({frame.width, frame.height, format.pixels, matrix_of(frame), format.full_range,
+                   frame.width, frame.height, AV_PIX_FMT_RGB24});
+  if (scaler != nullptr) return scaler;
+  const char* name = av_get_pix_fmt_name(format.pixels);
+  throw std::runtime_error(fmt::format("pictures of {}x{} pixels in the format {} cannot be used",
+                                       frame.width, frame.height, name ? name : "?"));
 }
 
 void FrameConverter::convert(const AVFrame& frame, const Orientation& orientation, Image& out) {
-  prepare(frame);
+  SwsContext* const scaler = this->scaler(frame);
   const std::size_t width = frame.width, height = frame.height;
   out.channels = 3;
   out.width = orientation.swap_axes ? frame.height : frame.width;
@@ -114,7 +105,7 @@ void FrameConverter::convert(const AVFrame& frame, const Orientation& orientatio
   std::uint8_t* const to = direct ? out.pixels.data() : scratch_.data();
   std::uint8_t* const planes[4] = {to};
   const int strides[4] = {static_cast<int>(stride)};
-  if (sws_scale(scaler_.get(), frame.data, frame.linesize, 0, frame.height, planes, strides) <= 0)
+  if (sws_scale(scaler, frame.data, frame.linesize, 0, frame.height, planes, strides) <= 0)
     throw std::runtime_error("a picture could not be converted to RGB");
   if (direct) return;
   if (!orientation.upright())

@@ -27,10 +27,9 @@ class FrameConverter {
   void convert(const AVFrame& frame, const Orientation& orientation, Image& out);
 
  private:
-  void prepare(const AVFrame& frame);
+  SwsContext* scaler(const AVFrame& frame);
 
-  ffmpeg::Scaler scaler_;
-  int colours_ = -1;                   // matrix and range that scaler_ is set to
+  ffmpeg::ScalerCache scaler_;
   std::vector<std::uint8_t> scratch_;  // rows with room behind them, which swscale writes to
 };
 

@@ -27,16 +27,16 @@ bool is_regular(int descriptor) {
 
 OutputFile::OutputFile(const std::string& path) : path_(path) {
   descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw std::runtime_error(path + ": cannot be written: " + strerror(errno));
+  if (descriptor_ < 0) throw std::runtime_error(path + ": cannot be written: " + std::strerror(errno));
   auto* const buffer = static_cast<unsigned char*>(av_malloc(kBuffer));
   if (buffer != nullptr)
-    io_ = avio_alloc_context(buffer, kBuffer, 1, this, nullptr, nullptr, OutputFile::seek);
+    io_ =
+        avio_alloc_context(buffer, kBuffer, 1, this, nullptr, OutputFile::write, OutputFile::seek);
   if (io_ == nullptr) {
     av_free(buffer);
     ::close(descriptor_);
     throw std::bad_alloc();
   }
-  io_->write_data_type = OutputFile::write;
 }
 
 OutputFile::~OutputFile() {
@@ -45,13 +45,9 @@ OutputFile::~OutputFile() {
   avio_context_free(&io_);
 }
 
-int OutputFile::write(void* self, std::uint8_t* bytes, int count, AVIODataMarkerType type,
-                      std::int64_t) {
+int OutputFile::write(void* self, std::uint8_t* bytes, int count) {
   OutputFile& file = *static_cast<OutputFile*>(self);
   if (file.error_ != 0) return AVERROR(file.error_);
-  if (type == AVIO_DATA_MARKER_SYNC_POINT || type == AVIO_DATA_MARKER_BOUNDARY_POINT ||
-      type == AVIO_DATA_MARKER_TRAILER)
-    file.whole_ = lseek(file.descriptor_, 0, SEEK_CUR);
   for (int done = 0; done < count;) {
     const ssize_t written = ::write(file.descriptor_, bytes + done, count - done);
     if (written < 0 && errno == EINTR) continue;
@@ -72,6 +68,11 @@ std::int64_t OutputFile::seek(void* self, std::int64_t offset, int whence) {
   }
   const off_t position = lseek(descriptor, offset, whence & ~AVSEEK_FORCE);
   return position < 0 ? AVERROR(errno) : position;
+}
+
+void OutputFile::mark_whole() {
+  avio_flush(io_);
+  if (error_ == 0) whole_ = lseek(descriptor_, 0, SEEK_CUR);
 }
 
 void OutputFile::abandon() {

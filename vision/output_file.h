@@ -20,21 +20,23 @@ class OutputFile {
   AVIOContext* io() { return io_; }
   // errno of the first write that failed, or 0.
   int error() const { return error_; }
+  // Everything that was written so far can be played. (FFmpeg holds a fragment back until it is
+  // complete.)
+  void mark_whole();
   // Gives up: cuts the file behind the last whole fragment, or removes it if there is none.
   void abandon();
   // Errors as error().
   void close();
 
  private:
-  static int write(void* self, std::uint8_t* bytes, int count, AVIODataMarkerType type,
-                   std::int64_t time);
+  static int write(void* self, std::uint8_t* bytes, int count);
   static std::int64_t seek(void* self, std::int64_t offset, int whence);
 
   std::string path_;
   int descriptor_ = -1;
   AVIOContext* io_ = nullptr;
   int error_ = 0;
-  std::int64_t whole_ = 0;  // bytes up to the end of the last whole fragment
+  std::int64_t whole_ = 0;  // bytes
 };
 
 }  // namespace vision

@@ -9,6 +9,7 @@ extern "C" {
 #include <algorithm>
 #include <cerrno>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace vision {
@@ -24,19 +25,45 @@ constexpr double kCameraPoll = 0.002;  // s
 
 bool may_block(Kind kind) { return kind == Kind::network || kind == Kind::camera; }
 
-void set_network_options(ffmpeg::Dictionary& options) {
-  options.set("rtsp_flags", "prefer_tcp");
-  options.set("reconnect", "1");  // HTTP: a broken transfer of a file goes on where it broke
-  options.set("reconnect_delay_max", "2");
-  options.set("overrun_nonfatal", "1");  // UDP: lose packets rather than the stream
+using Options = std::vector<std::pair<const char*, std::string>>;
+
+Options network_options() {
+  return {{"rtsp_flags", "prefer_tcp"},
+          {"reconnect", "1"},  // HTTP: a broken transfer of a file goes on where it broke
+          {"reconnect_delay_max", "2"},
+          {"overrun_nonfatal", "1"}};  // UDP: packets are lost rather than the stream
 }
 
-void set_camera_options(ffmpeg::Dictionary& options, const VideoSourceOptions& wanted) {
+// What was asked for, then less and less of it.
+std::vector<Options> camera_options(const VideoSourceOptions& wanted) {
+  Options size, rate;
   if (wanted.width > 0 && wanted.height > 0)
-    options.set("video_size", fmt::format("{}x{}", wanted.width, wanted.height));
-  if (wanted.fps > 0) options.set("framerate", fmt::format("{}", wanted.fps));
-  // Uncompressed pictures of this size do not fit through USB 2 at 30 frames a second.
-  if (wanted.width >= 1280) options.set("input_format", "mjpeg");
+    size = {{"video_size", fmt::format("{}x{}", wanted.width, wanted.height)}};
+  if (wanted.fps > 0) rate = {{"framerate", fmt::format("{}", wanted.fps)}};
+  Options all = size;
+  all.insert(all.end(), rate.begin(), rate.end());
+  Options packed = all;
+  packed.emplace_back("input_format", "mjpeg");
+  // Uncompressed pictures of this width do not fit through USB 2 at 30 frames a second.
+  constexpr int large = 1280;
+  if (wanted.width >= large) return {packed, all, size, {}};
+  return {all, size, {}};
+}
+
+// Each is tried where the one before failed.
+std::vector<Options> options_for(Kind kind, const VideoSourceOptions& wanted) {
+  if (kind == Kind::network) return {network_options()};
+  if (kind == Kind::camera) return camera_options(wanted);
+  // Formats whose index is scattered through the file, such as fragmented MP4, are read from one
+  // end to the other at once, unless that is impossible; a file that was cut plays only so.
+  if (kind == Kind::file) return {{}, {{"seekable", "0"}}};
+  return {{}};
+}
+
+bool other_options_may_help(Kind kind, int error) {
+  if (kind == Kind::file) return error == AVERROR_INVALIDDATA || error == AVERROR_EOF;
+  return error != AVERROR(ENOENT) && error != AVERROR(EACCES) && error != AVERROR(EBUSY) &&
+         error != AVERROR(ENODEV);
 }
 
 const AVInputFormat* find_format(const std::string& name) {
@@ -130,12 +157,10 @@ StreamDecoder::~StreamDecoder() {
   watch_.allow(0);
 }
 
-void StreamDecoder::connect(const StreamAddress& address, const VideoSourceOptions& wanted,
-                            double patience) {
+int StreamDecoder::try_to_connect(const StreamAddress& address, const Options& options) {
   const AVInputFormat* const format = find_format(address.format);
-  ffmpeg::Dictionary options;
-  if (kind_ == Kind::network) set_network_options(options);
-  if (kind_ == Kind::camera) set_camera_options(options, wanted);
+  ffmpeg::Dictionary entries;
+  for (const auto& [key, value] : options) entries.set(key, value);
   AVFormatContext* input = avformat_alloc_context();
   if (input == nullptr) throw std::bad_alloc();
   input->interrupt_callback = watch_.callback();
@@ -144,15 +169,24 @@ void StreamDecoder::connect(const StreamAddress& address, const VideoSourceOptio
     input->max_analyze_duration = AV_TIME_BASE;
     input->fps_probe_size = 2;
   }
+  const int error = avformat_open_input(&input, address.url.c_str(), format, entries.get());
+  if (error >= 0) input_.reset(input);
+  return error;
+}
+
+void StreamDecoder::connect(const StreamAddress& address, const VideoSourceOptions& wanted,
+                            double patience) {
   watch_.allow(may_block(kind_) ? patience : 0);
-  const ffmpeg::LogCapture log;
-  const int error = avformat_open_input(&input, address.url.c_str(), format, options.get());
-  if (error >= 0) {
-    input_.reset(input);
-    return;
+  for (const Options& options : options_for(kind_, wanted)) {
+    const ffmpeg::LogCapture log;
+    const int error = try_to_connect(address, options);
+    // Some demuxers have words of their own for a call that was ended.
+    if (watch_.interrupted() || watch_.expired()) throw std::runtime_error(failure(AVERROR_EXIT));
+    if (error >= 0) return;
+    if (doubt_.empty()) doubt_ = hide(open_failure(error, log.last(), kind_), address);
+    if (!other_options_may_help(kind_, error)) break;
   }
-  if (error == AVERROR_EXIT) throw std::runtime_error(failure(error));
-  throw std::runtime_error(hide(open_failure(error, log.last(), kind_), address));
+  throw std::runtime_error(doubt_);
 }
 
 void StreamDecoder::find_stream(const StreamAddress& address) {
@@ -277,7 +311,7 @@ std::string StreamDecoder::early_end() const {
   if (damaged_ > 0)
     return with_log(fmt::format("damaged: {} of its pictures could not be decoded", damaged_),
                     log_);
-  return "";
+  return doubt_;
 }
 
 std::optional<double> StreamDecoder::timestamp(const AVFrame& frame) const {

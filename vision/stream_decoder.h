@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "vision/ffmpeg.h"
 #include "vision/frame_converter.h"
@@ -35,6 +37,8 @@ class StreamDecoder {
   std::string description() const;  // format, codec and size
 
  private:
+  using Options = std::vector<std::pair<const char*, std::string>>;
+  int try_to_connect(const StreamAddress& address, const Options& options);
   void connect(const StreamAddress& address, const VideoSourceOptions& options, double patience);
   void find_stream(const StreamAddress& address);
   void open_decoder(const VideoSourceOptions& options);
@@ -55,6 +59,7 @@ class StreamDecoder {
   ffmpeg::Packet packet_;
   Orientation orientation_;
   std::string problem_, log_;
+  std::string doubt_;  // why the first attempt at opening failed
   bool draining_ = false;
   int end_ = 0;               // what ended the reading of packets
   std::int64_t damaged_ = 0;  // packets or pictures

@@ -28,10 +28,10 @@ struct VideoSourceOptions {
   double backoff_most = 2;  // s between attempts at the most
   int width = 0;            // asked of a camera; 0: as it is set
   int height = 0;
-  double fps = 0;            // asked of a camera; of a folder of pictures (0: 25)
-  int threads = 0;           // of the decoder; 0: as many as there are cores
-  std::string format;        // FFmpeg's name of an input format, such as "lavfi"; empty: guessed
-  std::optional<bool> live;  // overrides what live() would guess
+  double fps = 0;           // asked of a camera; of a folder of pictures (0: 25)
+  int threads = 0;          // of the decoder; 0: as many as there are cores
+  std::string format = {};  // FFmpeg's name of an input format, such as "lavfi"; empty: guessed
+  std::optional<bool> live = {};  // overrides what live() would guess
   // When this becomes true (a signal handler may set it), open and read give up within 0.1 s.
   const std::atomic<bool>* stop = nullptr;
 };

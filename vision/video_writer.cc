@@ -144,7 +144,7 @@ struct VideoWriter::State {
   ffmpeg::Frame frame = ffmpeg::make_frame();   // YUV 4:2:0, as encoded
   ffmpeg::Frame source = ffmpeg::make_frame();  // the picture, with the room that swscale reads
   ffmpeg::Packet packet = ffmpeg::make_packet();
-  ffmpeg::Scaler scaler;
+  ffmpeg::ScalerCache scaler;
   Place place;
   double first_time = 0;
   std::int64_t last = -1;  // time of the latest frame in the codec's time base
@@ -194,7 +194,7 @@ void VideoWriter::State::begin() {
   stream->avg_frame_rate = codec->framerate;
   file = std::make_unique<OutputFile>(path);
   output->pb = file->io();
-  output->flags |= AVFMT_FLAG_CUSTOM_IO | AVFMT_FLAG_FLUSH_PACKETS;
+  output->flags |= AVFMT_FLAG_CUSTOM_IO;
   ffmpeg::Dictionary options;
   options.set("movflags", "frag_keyframe+empty_moov+default_base_moof");
   options.set("frag_duration", fmt::format("{}", std::llround(fragment * 1e6)));
@@ -202,7 +202,7 @@ void VideoWriter::State::begin() {
   const ffmpeg::LogCapture log;
   const int error = avformat_write_header(output.get(), options.get());
   if (error < 0) fail(error, log);
-  avio_flush(output->pb);
+  file->mark_whole();
   if (file->error() != 0) fail(AVERROR(file->error()), log);
   open = true;
 }
@@ -236,24 +236,18 @@ void VideoWriter::State::scale(const Image& image) {
   const Place now = place_of(w, h, *frame);
   if (now != place) paint_black(*frame);
   place = now;
-  SwsContext* const before = scaler.get();
-  scaler.reset(sws_getCachedContext(
-      scaler.release(), w, h, static_cast<AVPixelFormat>(source->format), now.width, now.height,
-      AV_PIX_FMT_YUV420P, SWS_BILINEAR, nullptr, nullptr, nullptr));
-  if (!scaler) throw std::bad_alloc();
-  constexpr int one = 1 << 16;
-  if (scaler.get() != before)
-    sws_setColorspaceDetails(
-        scaler.get(), sws_getCoefficients(SWS_CS_DEFAULT), 1,
-        sws_getCoefficients(codec->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601),
-        0, 0, one, one);
+  const int matrix = codec->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601;
+  SwsContext* const context =
+      scaler.get({w, h, static_cast<AVPixelFormat>(source->format), matrix, false, now.width,
+                  now.height, AV_PIX_FMT_YUV420P});
+  if (context == nullptr) throw std::bad_alloc();
   std::uint8_t* planes[4] = {};
   for (int plane = 0; plane < 3; ++plane) {
     const int shift = plane == 0 ? 0 : 1;
     planes[plane] =
         frame->data[plane] + (now.y >> shift) * frame->linesize[plane] + (now.x >> shift);
   }
-  sws_scale(scaler.get(), source->data, source->linesize, 0, h, planes, frame->linesize);
+  sws_scale(context, source->data, source->linesize, 0, h, planes, frame->linesize);
 }
 
 std::int64_t VideoWriter::State::slot(double time) const {
@@ -274,6 +268,7 @@ void VideoWriter::State::encode(const AVFrame* picture) {
     av_packet_rescale_ts(packet.get(), codec->time_base, stream->time_base);
     packet->stream_index = stream->index;
     error = av_interleaved_write_frame(output.get(), packet.get());
+    file->mark_whole();
     if (error >= 0 && file->error() != 0) error = AVERROR(file->error());
   }
   fail(error, log);

@@ -1,0 +1,63 @@
+#include "vision/frame_clock.h"
+
+#include <doctest/doctest.h>
+
+#include <optional>
+
+using vision::FrameClock;
+
+namespace {
+constexpr double step = 0.04;
+}
+
+TEST_CASE("frame_clock: times start at 0 and follow the timestamps") {
+  FrameClock clock(false, false);
+  CHECK(clock.next(100.0, 5, step) == 0);
+  CHECK(clock.next(100.04, 5, step) == doctest::Approx(0.04));
+  CHECK(clock.next(100.5, 5, step) == doctest::Approx(0.5));
+  CHECK(clock.next(160.0, 5, step) == doctest::Approx(60));  // a pause in a file is a pause
+}
+
+TEST_CASE("frame_clock: frames out of order and equal times still rise, and nothing drifts") {
+  FrameClock clock(false, false);
+  clock.next(0.0, 0, step);
+  double last = clock.next(0.12, 0, step);
+  for (const double late : {0.04, 0.08, 0.12, 0.12}) {
+    const double time = clock.next(late, 0, step);
+    CHECK(time > last);
+    CHECK(time < last + 0.001);
+    last = time;
+  }
+  CHECK(clock.next(0.16, 0, step) == doctest::Approx(0.16));
+}
+
+TEST_CASE("frame_clock: without timestamps frames follow at the nominal rate") {
+  FrameClock clock(false, false);
+  for (int i = 0; i < 5; ++i) CHECK(clock.next(std::nullopt, 0, step) == doctest::Approx(i * step));
+  CHECK(clock.next(7.0, 0, step) == doctest::Approx(5 * step));
+  CHECK(clock.next(7.1, 0, step) == doctest::Approx(5 * step + 0.1));
+}
+
+TEST_CASE("frame_clock: a clock that starts anew goes on with the next frame") {
+  FrameClock clock(false, true);
+  clock.next(50.0, 0, step);
+  clock.next(51.0, 0, step);
+  CHECK(clock.next(0.0, 0, step) == doctest::Approx(1.04));
+  CHECK(clock.next(0.5, 0, step) == doctest::Approx(1.54));
+  CHECK(clock.next(9000.0, 0, step) == doctest::Approx(1.58));
+  CHECK(clock.next(9000.1, 0, step) == doctest::Approx(1.68));
+}
+
+TEST_CASE("frame_clock: a live source that was away takes the gap from the wall clock") {
+  FrameClock clock(true, true);
+  clock.next(10.0, 100, step);
+  clock.next(11.0, 101, step);
+  clock.reconnected();
+  CHECK(clock.next(0.0, 104, step) == doctest::Approx(4));
+  CHECK(clock.next(0.2, 104.2, step) == doctest::Approx(4.2));
+  // A still scene of 20 s in which nothing was sent is a jump that the wall clock confirms.
+  CHECK(clock.next(20.2, 124.2, step) == doctest::Approx(24.2));
+  clock.reconnected();
+  CHECK(clock.next(std::nullopt, 125.2, step) == doctest::Approx(25.2));
+  CHECK(clock.next(3.0, 125.3, step) == doctest::Approx(25.3));
+}

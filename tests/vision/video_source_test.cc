@@ -1,0 +1,387 @@
+#include "vision/video_source.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+#include <stdexcept>
+#include <thread>
+
+#include "tests/shared_data.h"
+#include "tests/vision/video_support.h"
+
+using namespace video_support;
+
+namespace {
+
+void check_rising(const std::vector<VideoFrame>& frames) {
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    CHECK(frames[i].number == static_cast<std::int64_t>(i));
+    if (i > 0) CHECK(frames[i].time > frames[i - 1].time);
+  }
+}
+
+// A clip that was cut begins with the frames of the whole one, at their times. The last few may
+// lack the picture that they are predicted from.
+void check_prefix(const Played& cut, const Played& whole) {
+  constexpr std::size_t predicted = 4;
+  REQUIRE(cut.frames.size() <= whole.frames.size());
+  for (std::size_t i = 0; i + predicted < cut.frames.size(); ++i) {
+    CHECK(cut.frames[i].time == doctest::Approx(whole.frames[i].time));
+    CHECK(cut.frames[i].image.pixels == whole.frames[i].image.pixels);
+  }
+  check_rising(cut.frames);
+}
+
+}  // namespace
+
+TEST_CASE("video_source: lavfi frames have the times, sizes and colours of the graph") {
+  const auto source = VideoSource::open("lavfi:testsrc=size=96x64:rate=10:duration=2");
+  CHECK(!source->live());
+  CHECK(source->fps() == 10);
+  CHECK(source->width() == 96);
+  CHECK(source->height() == 64);
+  VideoFrame frame;
+  for (int i = 0; i < 20; ++i) {
+    REQUIRE(source->read(frame) == Status::frame);
+    CHECK(frame.number == i);
+    CHECK(frame.time == doctest::Approx(i / 10.0));
+    CHECK(frame.image.width == 96);
+    CHECK(frame.image.height == 64);
+  }
+  for (int i = 0; i < 3; ++i) CHECK(source->read(frame) == Status::end);
+  CHECK(source->message() == "");
+
+  const Played red = play("color=c=0x4080C0:s=33x7:d=0.2,format=rgb24", {.format = "lavfi"});
+  REQUIRE(red.frames.size() == 5);
+  for (const VideoFrame& flat : red.frames)
+    for (std::size_t i = 0; i < flat.image.pixels.size(); ++i)
+      REQUIRE(flat.image.pixels[i] == (i % 3 == 0 ? 0x40 : i % 3 == 1 ? 0x80 : 0xC0));
+}
+
+TEST_CASE("video_source: memory of a frame is used again") {
+  const auto source = VideoSource::open("lavfi:testsrc=size=96x64:duration=1");
+  VideoFrame frame;
+  REQUIRE(source->read(frame) == Status::frame);
+  const void* const memory = frame.image.pixels.data();
+  while (source->read(frame) == Status::frame) CHECK(frame.image.pixels.data() == memory);
+}
+
+TEST_CASE("video_source: published clips") {
+  struct Clip {
+    const char* name;
+    std::size_t frames;
+    int width, height;
+  };
+  // ffprobe -count_frames -show_entries stream=nb_read_frames,width,height
+  for (const Clip clip :
+       {Clip{"masked_one_person.mp4", 244, 720, 404}, Clip{"masked_portrait_a.mp4", 583, 338, 640},
+        Clip{"unmasked_one_person.mp4", 206, 1280, 720}}) {
+    REQUIRE_SHARED_DATA(path, std::string("video/") + clip.name);
+    const auto source = VideoSource::open(path);
+    VideoFrame frame;
+    std::size_t count = 0;
+    for (; source->read(frame) == Status::frame; ++count) {
+      REQUIRE(frame.image.width == clip.width);
+      REQUIRE(frame.image.height == clip.height);
+      REQUIRE(frame.time == doctest::Approx(static_cast<double>(count) / 25));
+    }
+    CHECK(count == clip.frames);
+    CHECK(source->message() == "");
+  }
+}
+
+TEST_CASE("video_source: what is not there is named, and how it is wrong") {
+  const Folder folder;
+  const std::string missing = folder.file("missing.mp4");
+  CHECK(says(play(missing).error, missing + ": there is no such file"));
+  CHECK(says(play("").error, "no such file"));
+  CHECK(says(play("No Camera Of This Name").error, "no such file, folder or camera"));
+  CHECK(says(play("999").error, "camera 999: there is no such camera"));
+  CHECK(says(play("/dev/video999").error, "/dev/video999: there is no such camera"));
+  CHECK(says(play("/dev/null").error, "/dev/null: "));
+  CHECK(says(play("lavfi:nosuchfilter").error, "nosuchfilter"));
+  CHECK(says(play("lavfi:sine=d=1").error, "no video"));
+  CHECK(says(play(missing, {.format = "nosuchformat"}).error, "missing"));
+  CHECK(says(play("nosuchscheme://a/b").error, "nosuchscheme://a/b: cannot be opened"));
+  write_bytes(folder.file("a.mp4"), "");
+  CHECK(says(play(folder.file("a.mp4")).error, folder.file("a.mp4") + ": truncated"));
+  write_bytes(folder.file("a.txt"), std::string(5000, 'x'));
+  CHECK(says(play(folder.file("a.txt")).error, folder.file("a.txt") + ": "));
+  CHECK(says(play(folder.file("a.txt"), {.format = "nosuchformat"}).error, "nosuchformat"));
+}
+
+TEST_CASE("video_source: noise is refused by name") {
+  const Folder folder;
+  std::mt19937 random(7);
+  const std::string path = folder.file("noise.mp4");
+  for (int i = 0; i < 30; ++i) {
+    std::string bytes(static_cast<std::size_t>(1 + random() % 20000), 0);
+    for (char& byte : bytes) byte = static_cast<char>(random());
+    write_bytes(path, bytes);
+    const Played played = play(path);
+    CHECK((says(played.error, path) || !played.frames.empty()));
+  }
+}
+
+TEST_CASE("video_source: a codec that nobody knows is named") {
+  const Folder folder;
+  std::string bytes = read_bytes(write_clip(folder.file("a.mp4"), 10, 64, 48));
+  int changed = 0;
+  for (const char* tag : {"avc1", "mp4v"})
+    for (std::size_t at = 0; (at = bytes.find(tag, at)) != std::string::npos; ++changed)
+      bytes.replace(at, 4, "zq9x");
+  REQUIRE(changed > 0);
+  write_bytes(folder.file("a.mp4"), bytes);
+  const std::string error = play(folder.file("a.mp4")).error;
+  CHECK(says(error, folder.file("a.mp4") + ": its codec is unknown"));
+  CHECK(says(error, "zq9x"));
+}
+
+TEST_CASE("video_source: a clip cut at any offset plays what is there and says so") {
+  const Folder folder;
+  for (const std::string name : {"a.mp4", "a.mkv", "a.avi"}) {
+    CAPTURE(name);
+    const std::string path = write_clip(folder.file(name), 50, 64, 48, {.fragment = 0.4});
+    const std::string bytes = read_bytes(path);
+    const Played whole = play(path);
+    REQUIRE(whole.frames.size() == 50);
+    const std::string cut = folder.file(std::string("cut") + name);
+    std::size_t played_before = 0;
+    for (std::size_t part = 0; part < 40; ++part) {
+      const std::size_t size = bytes.size() * part / 40;
+      CAPTURE(size);
+      write_bytes(cut, bytes.substr(0, size));
+      const Played played = play(cut);
+      CAPTURE(played.error);
+      if (played.frames.empty()) CHECK(says(played.error, cut + ": "));
+      check_prefix(played, whole);
+      CHECK(played.frames.size() >= played_before);
+      played_before = played.frames.size();
+    }
+    CHECK(played_before >= 35);
+  }
+}
+
+TEST_CASE("video_source: a truncated file whose index promises more says how much is there") {
+  REQUIRE_SHARED_DATA(path, "video/masked_one_person.mp4");
+  const Folder folder;
+  const std::string bytes = read_bytes(path), cut = folder.file("cut.mp4");
+  const Played whole = play(path);
+  for (const double part : {0.3, 0.6, 0.9}) {
+    write_bytes(
+        cut, bytes.substr(0, static_cast<std::size_t>(part * static_cast<double>(bytes.size()))));
+    const Played played = play(cut);
+    if (!played.error.empty()) {  // the index lies behind the pictures
+      CHECK(says(played.error, cut + ": truncated"));
+      continue;
+    }
+    CHECK(says(played.message, cut + ": truncated"));
+    CHECK(played.frames.size() > part * 100);
+    CHECK(played.frames.size() < whole.frames.size());
+    check_prefix(played, whole);
+  }
+}
+
+TEST_CASE("video_source: damaged bytes never break more than the picture") {
+  const Folder folder;
+  std::mt19937 random(11);
+  for (const std::string name : {"a.mp4", "a.mkv", "a.avi"}) {
+    const std::string bytes = read_bytes(write_clip(folder.file(name), 25, 64, 48));
+    const std::string path = folder.file(std::string("bad") + name);
+    for (int i = 0; i < 40; ++i) {
+      std::string damaged = bytes;
+      for (int k = 0; k < 1 + i / 4; ++k)
+        damaged[random() % damaged.size()] = static_cast<char>(random());
+      write_bytes(path, damaged);
+      const Played played = play(path);
+      CHECK((says(played.error, path) || !played.frames.empty()));
+      check_rising(played.frames);
+    }
+  }
+}
+
+TEST_CASE("video_source: the size may change in mid-stream") {
+  const Folder folder;
+  const std::string path = folder.file("a.mjpeg");
+  write_bytes(path, jpegs(0, 3, 64, 48) + jpegs(3, 3, 33, 91) + jpegs(6, 3, 128, 16));
+  const Played played = play(path);
+  REQUIRE(played.error == "");
+  REQUIRE(played.frames.size() == 9);
+  check_rising(played.frames);
+  const int sizes[3][2] = {{64, 48}, {33, 91}, {128, 16}};
+  for (int i = 0; i < 9; ++i) {
+    const auto& [width, height] = sizes[i / 3];
+    REQUIRE(played.frames[i].image.width == width);
+    REQUIRE(played.frames[i].image.height == height);
+    CHECK(mean_difference(played.frames[i].image, drawn(i, width, height)) < 4);
+  }
+}
+
+TEST_CASE("video_source: absurd sizes are refused before memory is taken") {
+  const Folder folder;
+  const std::string path = folder.file("a.y4m");
+  for (const char* size : {"W100000 H100000", "W2147483647 H2147483647", "W1 H2000000000",
+                           "W20000 H20000", "W0 H0", "W-5 H5"}) {
+    CAPTURE(size);
+    write_bytes(path, "YUV4MPEG2 " + std::string(size) + " F25:1 Ip A1:1 C420\nFRAME\n" +
+                          std::string(1000, 'a'));
+    const Played played = play(path);
+    CHECK(says(played.error, path));
+    CHECK(played.frames.empty());
+  }
+  std::string jpeg = jpegs(0, 1, 64, 48);
+  const std::size_t header = jpeg.find("\xff\xc0");
+  REQUIRE(header != std::string::npos);
+  for (std::size_t i = 5; i < 9; ++i) jpeg[header + i] = static_cast<char>(0xfa);  // 64250 x 64250
+  write_bytes(folder.file("a.mjpeg"), jpeg + jpeg);
+  CHECK(says(play(folder.file("a.mjpeg")).error, folder.file("a.mjpeg")));
+}
+
+TEST_CASE("video_source: a server that never answers is given up in time") {
+  const Server silent([](int, int, const std::atomic<bool>& stop) { wait_for(stop); });
+  for (const std::string scheme : {"http", "rtsp", "tcp", "rtmp"}) {
+    CAPTURE(scheme);
+    const std::string address = silent.address(scheme) + "/x";
+    const double start = seconds_now();
+    const std::string error = play(address, {.timeout = 0.3}).error;
+    CHECK_MESSAGE(says(error, address + ": no data for 0.3 s"), error);
+    CHECK(seconds_now() - start < 1.5);
+  }
+  const double start = seconds_now();
+  CHECK(says(play("udp://127.0.0.1:41234", {.timeout = 0.3}).error, "no data for 0.3 s"));
+  CHECK(seconds_now() - start < 1.5);
+}
+
+TEST_CASE("video_source: a closed port is refused, and passwords are shown to nobody") {
+  std::string address;
+  {
+    const Server closed([](int, int, const std::atomic<bool>&) {});
+    address = closed.address("rtsp").substr(7);
+  }
+  const std::string error = play("rtsp://me:secret@" + address + "/x").error;
+  CHECK(says(error, "rtsp://me:***@" + address + "/x: "));
+  CHECK(says(error, "refused"));
+  CHECK(!says(error, "secret"));
+}
+
+TEST_CASE("video_source: opening gives up when it is told to stop") {
+  const Server silent([](int, int, const std::atomic<bool>& stop) { wait_for(stop); });
+  std::atomic<bool> stop = false;
+  std::thread stopper([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    stop = true;
+  });
+  const double start = seconds_now();
+  CHECK(says(play(silent.address("http"), {.timeout = 30, .stop = &stop}).error, "stopped"));
+  CHECK(seconds_now() - start < 1);
+  stopper.join();
+}
+
+TEST_CASE("video_source: a read that blocks is interrupted from another thread") {
+  const Server stalls([](int connection, int, const std::atomic<bool>& stop) {
+    send_all(connection, jpegs(0, 10, 64, 48));
+    wait_for(stop);
+  });
+  const auto source = VideoSource::open(stalls.address(), {.timeout = 30, .format = "mjpeg"});
+  CHECK(source->live());
+  double interrupted_at = 0;
+  std::thread interrupter([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    interrupted_at = seconds_now();
+    source->interrupt();
+  });
+  VideoFrame frame;
+  int frames = 0;
+  while (source->read(frame) == Status::frame) ++frames;
+  const double ended_at = seconds_now();
+  interrupter.join();
+  CHECK(frames >= 9);
+  CHECK(ended_at - interrupted_at < 0.3);
+  CHECK(source->read(frame) == Status::end);
+}
+
+TEST_CASE("video_source: a lost stream is connected again and its times go on") {
+  Server server([](int connection, int number, const std::atomic<bool>& stop) {
+    send_all(connection, jpegs(20 * number, 20, 64, 48));
+    for (int i = 0; i < 20 && !stop; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  });
+  const auto source = VideoSource::open(server.address(), {.timeout = 2, .format = "mjpeg"});
+  VideoFrame frame;
+  int lost = 0;
+  double last = -1, lost_at = 0, longest = 0;
+  std::int64_t number = 0;
+  while (lost < 4 || number < 80) {
+    const Status status = source->read(frame);
+    REQUIRE(status != Status::end);
+    if (status == Status::reconnecting) {
+      ++lost;
+      lost_at = seconds_now();
+      CHECK(says(source->message(), server.address() + ": lost: "));
+      continue;
+    }
+    if (lost_at > 0) longest = std::max(longest, seconds_now() - lost_at);
+    lost_at = 0;
+    CHECK(source->message() == "");
+    CHECK(frame.number == number++);
+    CHECK(frame.time > last);
+    last = frame.time;
+  }
+  CHECK(longest < 1);
+}
+
+TEST_CASE("video_source: a server that was away is found within its back-off") {
+  Server server([](int connection, int number, const std::atomic<bool>& stop) {
+    send_all(connection, jpegs(20 * number, 20, 64, 48));
+    wait_for(stop);
+  });
+  const auto source = VideoSource::open(
+      server.address(),
+      {.timeout = 0.5, .backoff_first = 0.1, .backoff_most = 0.4, .format = "mjpeg"});
+  VideoFrame frame;
+  for (int i = 0; i < 10; ++i) REQUIRE(source->read(frame) == Status::frame);
+  server.close_listener();
+  const double away = seconds_now();
+  Status status = Status::frame;
+  int attempts = 0;
+  double wall_before = away, time_before = 0;
+  while (seconds_now() < away + 1.2) {
+    status = source->read(frame);
+    if (status == Status::frame) wall_before = seconds_now(), time_before = frame.time;
+    attempts += status == Status::reconnecting;
+  }
+  REQUIRE(status == Status::reconnecting);
+  CHECK(attempts >= 3);
+  CHECK(attempts <= 7);  // at 0, 0.1, 0.3, 0.7 and 1.1 s
+  CHECK(says(source->message(), "refused"));
+  CHECK(says(source->message(), "connecting again in "));
+  server.listen_again();
+  const double back = seconds_now();
+  while ((status = source->read(frame)) == Status::reconnecting) {
+  }
+  REQUIRE(status == Status::frame);
+  CHECK(seconds_now() - back < 1);
+  CHECK(frame.time - time_before == doctest::Approx(seconds_now() - wall_before).epsilon(0.1));
+}
+
+TEST_CASE("video_source: without reconnection a lost stream ends and says why") {
+  const Server server([](int connection, int, const std::atomic<bool>&) {
+    send_all(connection, jpegs(0, 20, 64, 48));
+  });
+  const Played played =
+      play(server.address(), {.timeout = 2, .reconnect = false, .format = "mjpeg"});
+  CHECK(played.frames.size() >= 19);
+  CHECK(says(played.message, server.address() + ": the stream ended"));
+}
+
+TEST_CASE("video_source: a stream that only stalls is lost after its time-out") {
+  const Server stalls([](int connection, int, const std::atomic<bool>& stop) {
+    send_all(connection, jpegs(0, 20, 64, 48));
+    wait_for(stop);
+  });
+  const double start = seconds_now();
+  const Played played =
+      play(stalls.address(), {.timeout = 0.4, .reconnect = false, .format = "mjpeg"});
+  CHECK(says(played.message, "no data for 0.4 s"));
+  CHECK(seconds_now() - start < 2);
+}
