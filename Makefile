@@ -1,6 +1,6 @@
 # make demo    install, build, train on drawn faces, detect in photographs
 # make test    install, build, run all tests
-# make bench   measure every operation and the engines people use instead
+# make bench   measure every operation and the engines people use instead (QUICK=1: in two minutes)
 # make format  clang-format over all sources
 BUILD ?= build
 PACKAGES := $(shell sed 's/[[:space:]]*\#.*//' packages.txt)
@@ -31,7 +31,7 @@ test: build
 	@meson test -C $(BUILD) --print-errorlogs --timeout-multiplier 3
 
 bench: build
-	@bench/run.sh $(BUILD)
+	@bench/run.sh $(BUILD) $(if $(QUICK),--quick)
 
 format:
 	@git ls-files '*.h' '*.cc' '*.cu' | xargs clang-format -i

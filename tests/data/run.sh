@@ -1,24 +1,13 @@
 #!/usr/bin/env bash
-# Runs a Python test of this folder with the peers of requirements.txt in a virtual environment, which
-# is made once in MASKWATCH_PEERS (default: the user's cache folder).
+# Runs a Python test of this folder with the peers of requirements.txt in a virtual environment (see ../peers.sh).
 #   tests/data/run.sh convert_test.py [ARGUMENTS]
 # Exit code 77 (meson: skipped) where the environment cannot be made, which it says loudly.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-wanted=$(cat "$here/requirements.txt" "$here/../../data/requirements.txt" | sha256sum | cut -c1-12)
-peers=${MASKWATCH_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/maskwatch/peers}/data-$wanted
+source "$here/../peers.sh"
+peers=$(environment_of data "$here/requirements.txt" "$here/../../data/requirements.txt")
 
-make_environment() {
-  mkdir -p "$(dirname "$peers")"
-  exec 9>"$peers.lock"
-  flock 9 # two tests at once make it once
-  [[ -e $peers/ready ]] && return
-  rm -rf "$peers"
-  python3 -m venv "$peers" && "$peers/bin/pip" install --quiet --disable-pip-version-check \
-    -r "$here/requirements.txt" >"$peers.log" 2>&1 && touch "$peers/ready"
-}
-
-if [[ ! -e $peers/ready ]] && ! make_environment; then
+if ! make_environment "$peers" "$here/requirements.txt"; then
   echo "SKIPPED: the peers of tests/data could not be installed (see $peers.log)" >&2
   exit 77
 fi

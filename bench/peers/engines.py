@@ -1,0 +1,93 @@
+"""Engines as processes that are asked in turn. Those whose turn it is not are stopped, so that threads that wait by
+spinning take nothing from the one that is measured."""
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+
+import numpy
+
+
+class Failure(Exception):
+    """What an engine could not do, in its own words."""
+
+
+class Engine:
+    """A process that answers each line with a line of JSON: bench/nn/serve or worker.py."""
+
+    def __init__(self, name, command, threads, log):
+        # Worker threads of OpenMP, MKL and others are told as well as asked for.
+        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), TF_CPP_MIN_LOG_LEVEL="3", PYTHONWARNINGS="ignore")
+        self.name, self.samples, self.difference, self.memory, self.failed = name, [], None, None, None
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1, env=environment,
+            start_new_session=True)  # fmt: skip
+        self.read()
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise Failure(f"ended with code {self.process.wait()}")
+        answer = json.loads(line)
+        if isinstance(answer, dict):
+            raise Failure(answer["failed"])
+        return answer
+
+    def ask(self, request):
+        self.process.stdin.write(request + "\n")
+        return self.read()
+
+    def pause(self):
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def resume(self):
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+    def end(self):
+        self.resume()
+        self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process.stdout.close()
+
+    def logits(self, path):
+        self.ask(f"output {path}")
+        return numpy.fromfile(path, numpy.float32)
+
+
+def runs_for(milliseconds, budget):
+    """Runs that fill a turn of `budget` seconds: two to a hundred, of which the first does not count."""
+    return int(min(100, max(2, 1 + budget * 1e3 / milliseconds)))
+
+
+def measure(engines, rounds, budget):
+    """Every engine in turn, beginning with another one each round. The first run of a turn finds cold caches: it does
+    not count. Engines that fail keep what they said in `failed`."""
+    for engine in engines:
+        engine.resume()
+        try:
+            engine.warm = min(engine.ask("run 3"))
+        except Failure as failure:
+            engine.failed = str(failure)
+        engine.pause()
+    for turn in range(rounds):
+        shift = turn % len(engines)
+        for engine in engines[shift:] + engines[:shift]:
+            if engine.failed:
+                continue
+            engine.resume()
+            engine.samples += engine.ask(f"run {runs_for(engine.warm, budget)}")[1:]
+            engine.pause()
+
+
+def figures(samples):
+    """Median and the quarter points around it."""
+    if len(samples) < 2:
+        samples = samples * 2
+    low, _, high = statistics.quantiles(samples, n=4)
+    return {"median": statistics.median(samples), "low": low, "high": high, "best": min(samples), "runs": len(samples)}
