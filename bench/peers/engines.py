@@ -1,6 +1,7 @@
 """Engines as processes that are asked in turn. Those whose turn it is not are stopped, so that threads that wait by
 spinning take nothing from the one that is measured."""
 
+import ctypes
 import json
 import os
 import signal
@@ -8,6 +9,14 @@ import statistics
 import subprocess
 
 import numpy
+
+
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent():
+    """A stopped engine would never learn that nobody asks any more."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Failure(Exception):
@@ -23,7 +32,9 @@ class Engine:
         self.name, self.samples, self.difference, self.memory, self.failed = name, [], None, None, None
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1, env=environment,
-            start_new_session=True)  # fmt: skip
+            process_group=0, preexec_fn=end_with_parent)  # fmt: skip
+
+    def wait_until_ready(self):
         self.read()
 
     def read(self):

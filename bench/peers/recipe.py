@@ -18,7 +18,9 @@ THREADS = 2
 def keras_program(args, dataset, log, pictures=None):
     few = ["--pictures", str(pictures)] if pictures else []
     command = [sys.executable, HERE / "keras_recipe.py", dataset, "--threads", str(THREADS)] + few
-    return engines.Engine("keras", command, THREADS, log)
+    engine = engines.Engine("keras", command, THREADS, log)
+    engine.wait_until_ready()
+    return engine
 
 
 def dataset_of(args):
@@ -80,6 +82,7 @@ def extrapolated(total, epochs):
 
 
 def epochs(args, log):
+    """With --quick the Keras program has a share of the pictures, and its times are those over the share."""
     case = f"mask1376/{EPOCHS} epochs"
     if not dataset_of(args).exists():
         yield case, missing(args)
@@ -90,18 +93,20 @@ def epochs(args, log):
         command = [sys.executable, HERE / "networks.py", weights.parent, "1.0", "224", "1", "32"]
         subprocess.run(command, check=True, stdout=log, stderr=log)
     start = time.perf_counter()
-    keras = keras_program(args, dataset_of(args), log)
+    keras = keras_program(args, dataset_of(args), log, 100 if args.quick else None)
     ready = time.perf_counter() - start
+    share = keras.ask("load")[1] / sum(1 for _ in dataset_of(args).glob("*/*"))
     try:
-        theirs = [seconds / 1e3 for seconds in keras.ask("run 1")]
+        theirs = [t / 1e3 for t in keras.ask("run 1")]
         keras.pause()
         with tempfile.TemporaryDirectory() as folder:
             total, ours = our_training(args, weights, folder, count)
         keras.resume()
-        theirs += [seconds / 1e3 for seconds in keras.ask(f"run {count - 1}")]
+        theirs += [t / 1e3 for t in keras.ask(f"run {count - 1}")]
     finally:
         keras.end()
     yield case, {
         "maskwatch": {"total": extrapolated(total, ours), "epochs": ours, "others": total - sum(ours)},
-        "keras": {"total": extrapolated(ready + sum(theirs), theirs), "epochs": theirs, "others": ready},
+        "keras": {"total": extrapolated(ready + sum(theirs), theirs) / share, "epochs": [t / share for t in theirs],
+                  "others": ready / share},
     }

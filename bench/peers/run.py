@@ -88,21 +88,22 @@ class Suite:
         if self.args.engines:
             names = tuple(n for n in names if n == "maskwatch" or n in self.args.engines)
         folder, started, result = self.folder(width, size), [], {}
+        # Together, for much of it is imports; then each alone.
+        waiting = [self.start(name, folder, width, size, batch, threads, train) for name in names]
         with tempfile.TemporaryDirectory() as scratch:
             ours = None
-            for name in names:
+            for engine in waiting:
                 try:
-                    engine = self.start(name, folder, width, size, batch, threads, train)
-                    started.append(engine)
+                    engine.wait_until_ready()
                     engine.ask(f"input {folder / f'input_{batch}.f32'}")
                     logits = engine.logits(f"{scratch}/logits.f32")
                     ours = logits if ours is None else ours
                     engine.difference = float(numpy.abs(logits - ours).max())
                     engine.pause()
+                    started.append(engine)
                 except engines.Failure as failure:
-                    result[name] = {"failed": str(failure)[:300]}
-                    if started and started[-1].name == name:
-                        started.pop().end()
+                    result[engine.name] = {"failed": str(failure)[:300]}
+                    engine.end()
             engines.measure(started, self.args.rounds, self.args.turn)
             for engine in started:
                 engine.resume()
@@ -120,6 +121,8 @@ class Suite:
         for width, size in networks:
             for batch in batches:
                 for threads in (1, 2):
+                    if self.args.quick and threads != min(batch, 2):
+                        continue
                     if not self.args.case or self.args.case == f"{width}/{size}/{batch}/{threads}":
                         yield width, size, batch, threads
 
