@@ -67,11 +67,14 @@ void BoxFilter::correct(const Box& seen) {
   }
 }
 
-Box BoxFilter::box() const {
-  const double width = axes_[2].state(0), height = axes_[3].state(0);
-  return {static_cast<float>(axes_[0].state(0) - width / 2),
-          static_cast<float>(axes_[1].state(0) - height / 2), static_cast<float>(width),
-          static_cast<float>(height)};
+Box BoxFilter::box(double ahead) const {
+  const double grown = kSizeMemory * (1 - std::exp(-std::max(0., ahead) / kSizeMemory));
+  const auto at = [&](std::size_t axis, double way) {
+    return axes_[axis].state(0) + way * axes_[axis].state(1);
+  };
+  const double width = std::max(1., at(2, grown)), height = std::max(1., at(3, grown));
+  return {static_cast<float>(at(0, ahead) - width / 2), static_cast<float>(at(1, ahead) - height / 2),
+          static_cast<float>(width), static_cast<float>(height)};
 }
 
 BoxFilter::Surprise BoxFilter::surprise(const Box& seen) const {

@@ -19,7 +19,8 @@ class BoxFilter {
   void predict(double seconds);
   void correct(const Box& seen);
 
-  Box box() const;
+  // Where the box is `ahead` seconds on (or back, below 0).
+  Box box(double ahead = 0) const;
   // Of the centre, in pixels a second.
   double velocity_x() const { return axes_[0].state(1); }
   double velocity_y() const { return axes_[1].state(1); }

@@ -143,9 +143,7 @@ std::vector<TrackEvent> Tracker::update(double time, std::span<const Observation
 
 Track Tracker::snapshot(const Face& face, double time) const {
   Track out = face.track;
-  BoxFilter filter = face.filter;
-  filter.predict(time - time_);
-  out.box = filter.box();
+  out.box = face.filter.box(time - time_);
   out.label = face.vote.label();
   out.confidence = face.vote.confidence();
   out.label_since = face.vote.since();

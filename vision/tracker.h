@@ -65,7 +65,7 @@ class Tracker {
   std::vector<TrackEvent> update(double time, std::span<const Observation> observations);
 
   // All confirmed tracks, and the lost ones of the last show_lost seconds, as they are expected at
-  // `time`; ordered by number.
+  // `time`, which may lie a little before the last update too; ordered by number.
   std::vector<Track> at(double time) const;
 
   // The end of the video: everybody leaves.

@@ -1,0 +1,163 @@
+// From a video source to frames with tracked faces, in threads of their own:
+//
+//   capture  ->  detection  ->  classification  ->  the caller of next(), who displays
+//   (source)     (detector)     (classifier, tracker)
+//
+// Who owns what: the capture thread the source, the detection thread the detector, the
+// classification thread the classifier; the tracker, the queue to the display and the figures are
+// guarded by one mutex, held for microseconds. A frame (apps/video_flight.h) belongs to one thread
+// at a time, and is only read once it is displayed.
+//
+// Two ways to run. Where no frame may be lost (`drop` false) every frame passes through all threads
+// in order, and each of them waits for the next: the result depends on the frames alone. Otherwise
+// a frame goes to the display at once, and to detection too if that is idle. The display waits for
+// the boxes of the frame's own faces, but no longer than `patience`; then it gets the boxes that
+// the tracker expects. If it falls behind, old frames are dropped, so no delay builds up.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "apps/bounded_queue.h"
+#include "apps/detect_schedule.h"
+#include "apps/latency.h"
+#include "apps/video_flight.h"
+#include "vision/mask_classifier.h"
+#include "vision/tracker.h"
+#include "vision/video_source.h"
+
+namespace apps {
+
+struct PipelineOptions {
+  std::string source;
+  vision::VideoSourceOptions source_options;
+  bool drop = false;      // frames may be lost to keep up; live sources always may
+  bool paced = false;     // a file plays at its own speed rather than as fast as it can
+  bool loop = false;      // a file begins again at its end
+  int detect_every = 0;   // 0: as often as `fps_target` allows
+  double fps_target = 0;  // 0: the source's
+  std::vector<std::string> detectors;  // as make_face_detector takes them; the first is used first
+  float confidence = .5f;
+  float threshold = .5f;  // how probable a mask must be to count
+  std::string model;
+  std::atomic<bool>* stop = nullptr;  // set, by a signal handler too: everything ends soon
+};
+
+enum class Stage { read, detect, classify, draw, show, total, count };
+// "read", "detect", ...
+const char* stage_name(Stage stage);
+
+struct PipelineFigures {
+  std::array<Latency, static_cast<std::size_t>(Stage::count)> stages;
+  std::int64_t captured = 0, dropped = 0, detected = 0, reconnections = 0;
+  std::int64_t people = 0;
+  int detect_every = 0;
+  std::string detector;
+  std::string detector_fault;  // why the next detector could not be used
+  std::string state;           // of the source: "reconnecting in 1 s"; empty: all is well
+  Latency& of(Stage stage) { return stages[static_cast<std::size_t>(stage)]; }
+  const Latency& of(Stage stage) const { return stages[static_cast<std::size_t>(stage)]; }
+};
+
+// A frame for the display.
+struct Shown {
+  std::shared_ptr<const Flight> flight;
+  std::vector<vision::Track> tracks;
+};
+
+class VideoPipeline {
+ public:
+  // Opens the source and loads the model, then starts. std::runtime_error names what fails.
+  explicit VideoPipeline(const PipelineOptions& options);
+  ~VideoPipeline();
+  VideoPipeline(const VideoPipeline&) = delete;
+  VideoPipeline& operator=(const VideoPipeline&) = delete;
+
+  enum class Next { frame, none, end };
+  // The next frame, waited for for at most `seconds`. An error of any thread is thrown here.
+  Next next(Shown& shown, double seconds);
+
+  // What happened since the last call, in order.
+  std::vector<vision::TrackEvent> take_events();
+
+  void set_paused(bool paused);
+  void set_threshold(float threshold) { threshold_ = threshold; }
+  void next_detector();
+  // The display's own share of the figures.
+  void observed(Stage stage, double seconds);
+  PipelineFigures figures() const;
+
+  const std::vector<std::string>& labels() const { return labels_; }
+  std::string source_description() const { return description_; }
+  double fps() const { return fps_; }
+  bool live() const { return live_; }
+  bool drops() const { return drop_; }
+
+  // Ends all threads; then everybody who is still there has left, and figures() are final.
+  void finish();
+
+ private:
+  using FlightPtr = std::shared_ptr<Flight>;
+
+  void capture();
+  void detect();
+  void classify();
+
+  bool read(vision::VideoFrame& frame);
+  bool rewind();
+  bool wait_for_its_time(double time);
+  void send(const FlightPtr& flight);
+  void send_or_drop(const FlightPtr& flight);
+  void change_detector();
+  std::vector<vision::Observation> look_at(const Flight& flight);
+  void hand_over(const FlightPtr& flight, std::unique_lock<std::mutex>& lock);
+  void take(Shown& shown);
+  void run(void (VideoPipeline::*body)());
+  void set_state(const std::string& state);
+
+  const PipelineOptions options_;
+  std::atomic<bool>& stop_;
+  std::unique_ptr<vision::FaceDetector> detector_;      // detection
+  std::size_t detector_index_ = 0;                      // detection
+  std::unique_ptr<vision::MaskClassifier> classifier_;  // classification
+  const std::vector<std::string> labels_;
+  std::unique_ptr<vision::VideoSource> source_;  // capture
+  const std::string description_;
+  const double fps_;
+  const bool live_, drop_;
+  const double patience_;  // seconds from capture to display without boxes of the frame's own
+
+  FlightPool pool_;
+  BoundedQueue<FlightPtr> to_detect_{2}, to_classify_{2};
+  DetectSchedule schedule_;             // capture, but for observed()
+  std::atomic<bool> detecting_{false};  // a frame is in detection or waits for it
+  std::atomic<bool> paused_{false};
+  std::atomic<int> detector_changes_{0};  // asked for and not yet made
+  std::atomic<float> threshold_;
+
+  // Of the capture thread.
+  double time_offset_ = 0, last_time_ = 0;
+  std::int64_t numbers_ = 0, rewound_at_ = 0;   // frames
+  std::optional<Clock::time_point> play_from_;  // when time 0 of a paced file was
+
+  mutable std::mutex mutex_;  // guards everything below
+  std::condition_variable changed_;
+  std::deque<FlightPtr> to_display_;
+  vision::Tracker tracker_;
+  std::vector<vision::TrackEvent> events_;
+  PipelineFigures figures_;
+  std::exception_ptr failure_;
+  bool ended_ = false;  // nothing more comes
+
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace apps
