@@ -1,12 +1,10 @@
-// A frame on its way through the pipeline, and the frames that are used again and again.
+// A frame on its way through the pipeline.
 #pragma once
 
 #include <chrono>
-#include <memory>
-#include <mutex>
 #include <vector>
 
-#include "vision/face_detector.h"
+#include "vision/image.h"
 #include "vision/tracker.h"
 #include "vision/video_source.h"
 
@@ -18,8 +16,9 @@ inline double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-// Written by one thread at a time: capture, then detection, then classification, each before it
-// hands the frame on; `tracks` and `ready` are guarded by the pipeline's mutex.
+// The first three are written by the capture thread and only read after that. `faces` and `margin`
+// belong to the detection and the classification thread in turn; `tracks` and `ready` are guarded
+// by the pipeline's mutex.
 struct Flight {
   vision::VideoFrame frame;
   Clock::time_point captured;
@@ -30,19 +29,13 @@ struct Flight {
 
   std::vector<vision::Track> tracks;
   bool ready = false;
-};
 
-// Hands out flights whose pictures keep their memory. The flights may outlive the pool.
-class FlightPool {
- public:
-  std::shared_ptr<Flight> take();
-
- private:
-  struct Store {
-    std::mutex mutex;
-    std::vector<std::unique_ptr<Flight>> free;
-  };
-  std::shared_ptr<Store> store_ = std::make_shared<Store>();
+  // For another frame; the picture's memory is kept.
+  void reset() {
+    due = ready = false;
+    faces.clear();
+    tracks.clear();
+  }
 };
 
 }  // namespace apps

@@ -58,10 +58,15 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options)
       source_(open_source(options)),
       description_(source_->description()),
       fps_(source_->fps()),
+      width_(source_->width()),
+      height_(source_->height()),
       live_(source_->live()),
       drop_(live_ || options.drop),
       patience_(1 / std::clamp(fps_, 5., 120.)),
-      schedule_(options.detect_every, options.fps_target > 0 ? options.fps_target : fps_),
+      schedule_(options.detect_every >= 0 ? options.detect_every
+                : drop_ || options.paced  ? 0
+                                          : 1,
+                options.fps_target > 0 ? options.fps_target : fps_),
       threshold_(options.threshold) {
   figures_.detector = detector_->name();
   for (const auto body :
@@ -103,6 +108,7 @@ void VideoPipeline::set_state(const std::string& state) {
 void VideoPipeline::capture() {
   while (!stop_) {
     const FlightPtr flight = pool_.take();
+    flight->reset();
     if (!read(flight->frame)) break;
     if (paused_ && live_) continue;
     if (!wait_for_its_time(flight->frame.time)) break;
@@ -225,6 +231,11 @@ void VideoPipeline::detect() {
 
 void VideoPipeline::next_detector() { ++detector_changes_; }
 
+std::string VideoPipeline::take_detector_fault() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(figures_.detector_fault, {});
+}
+
 // The next of the list that can be made; those that cannot are named.
 void VideoPipeline::change_detector() {
   std::string fault;
@@ -321,6 +332,13 @@ VideoPipeline::Next VideoPipeline::next(Shown& shown, double seconds) {
     if (Clock::now() >= deadline) return Next::none;
     changed_.wait_until(lock, until);
   }
+}
+
+VideoPipeline::Next VideoPipeline::idle(double seconds) {
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  const std::lock_guard lock(mutex_);
+  if (failure_) std::rethrow_exception(failure_);
+  return stop_ ? Next::end : Next::none;
 }
 
 void VideoPipeline::take(Shown& shown) {

@@ -29,7 +29,9 @@
 #include "apps/bounded_queue.h"
 #include "apps/detect_schedule.h"
 #include "apps/latency.h"
+#include "apps/recycling_pool.h"
 #include "apps/video_flight.h"
+#include "vision/face_detector.h"
 #include "vision/mask_classifier.h"
 #include "vision/tracker.h"
 #include "vision/video_source.h"
@@ -85,12 +87,18 @@ class VideoPipeline {
   // The next frame, waited for for at most `seconds`. An error of any thread is thrown here.
   Next next(Shown& shown, double seconds);
 
+  // Waits instead, while the frames are to stay where they are: `none`, or `end` when the program
+  // is told to stop.
+  Next idle(double seconds);
+
   // What happened since the last call, in order.
   std::vector<vision::TrackEvent> take_events();
 
   void set_paused(bool paused);
   void set_threshold(float threshold) { threshold_ = threshold; }
+  // Asks for it; the figures say what comes of it.
   void next_detector();
+  std::string take_detector_fault();
   // The display's own share of the figures.
   void observed(Stage stage, double seconds);
   PipelineFigures figures() const;
@@ -98,6 +106,9 @@ class VideoPipeline {
   const std::vector<std::string>& labels() const { return labels_; }
   std::string source_description() const { return description_; }
   double fps() const { return fps_; }
+  // Of the source's first frame.
+  int width() const { return width_; }
+  int height() const { return height_; }
   bool live() const { return live_; }
   bool drops() const { return drop_; }
 
@@ -132,10 +143,11 @@ class VideoPipeline {
   std::unique_ptr<vision::VideoSource> source_;  // capture
   const std::string description_;
   const double fps_;
+  const int width_, height_;
   const bool live_, drop_;
   const double patience_;  // seconds from capture to display without boxes of the frame's own
 
-  FlightPool pool_;
+  RecyclingPool<Flight> pool_;
   BoundedQueue<FlightPtr> to_detect_{2}, to_classify_{2};
   DetectSchedule schedule_;             // capture, but for observed()
   std::atomic<bool> detecting_{false};  // a frame is in detection or waits for it

@@ -1,14 +1,14 @@
 // A window that shows pictures one after the other, for programs with a --show option.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "vision/image.h"
 
-struct SDL_Window;
-struct SDL_Renderer;
-
 namespace vision {
+
+class SdlWindow;
 
 class PictureWindow {
  public:
@@ -23,8 +23,7 @@ class PictureWindow {
   bool show(const Image& image);
 
  private:
-  SDL_Window* window_ = nullptr;
-  SDL_Renderer* renderer_ = nullptr;
+  std::unique_ptr<SdlWindow> window_;
 };
 
 }  // namespace vision

@@ -5,6 +5,8 @@
 
 namespace vision {
 
+class SdlWindow {};
+
 PictureWindow::PictureWindow(const std::string&) {
   throw std::runtime_error("this program was built without SDL2 and cannot open a window");
 }

@@ -1,0 +1,62 @@
+// detect_mask_video: says of everybody in a video, as it plays, whether they wear a mask.
+// What runs in which thread: apps/video_pipeline.h.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include "apps/files.h"
+#include "apps/program.h"
+#include "apps/video_options.h"
+#include "apps/video_viewer.h"
+#include "kernels/parallel.h"
+#include "nn/file.h"
+#include "vision/camera_list.h"
+
+namespace apps {
+namespace {
+
+std::atomic<bool> stop{false};
+
+// The first signal ends everything cleanly, the second one at once.
+void stop_on_signals() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { stop = true; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+}
+
+int list_sources() {
+  const auto cameras = vision::list_cameras();
+  for (const vision::Camera& camera : cameras)
+    fmt::print("{}  {}\n", one_line(camera.device), one_line(camera.name));
+  if (cameras.empty()) fmt::print("no cameras found\n");
+  return 0;
+}
+
+void check_outputs(const VideoOptions& o) {
+  for (const std::string& path : {o.stats, o.events, o.record})
+    if (!path.empty() && path != "-") require_writable(path);
+}
+
+int watch(int argc, char** argv) {
+  const VideoOptions o = read_video_options(argc, argv);
+  if (o.list_sources) return list_sources();
+  check_outputs(o);
+  kernels::set_threads(o.threads);
+  stop_on_signals();
+  VideoPipeline pipeline(pipeline_options(o, stop));
+  VideoViewer viewer(o, pipeline);
+  viewer.run();
+  if (const std::string state = pipeline.figures().state; !state.empty())
+    fmt::print(stderr, "note: {}\n", one_line(state));
+  if (o.stats == "-")
+    fmt::print("{}", viewer.stats());
+  else if (!o.stats.empty())
+    nn::write_file_atomically(o.stats, viewer.stats());
+  if (o.stats != "-" && o.events != "-") fmt::print("{}\n", viewer.summary());
+  return 0;
+}
+
+}  // namespace
+}  // namespace apps
+
+int main(int argc, char** argv) { return apps::run_program(argc, argv, apps::watch); }

@@ -1,0 +1,60 @@
+// Writes annotated frames to a video file and single ones to pictures, in a thread of its own, so
+// that the display waits for neither an encoder nor a disk.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "apps/bounded_queue.h"
+#include "vision/image.h"
+#include "vision/video_writer.h"
+
+namespace apps {
+
+class Recorder {
+ public:
+  // `wait`: frames are waited for rather than lost when the disk or the encoder is too slow.
+  explicit Recorder(bool wait);
+  ~Recorder();  // as finish()
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+
+  // Begins a video; one that runs ends. Throws as VideoWriter does if the file cannot be made.
+  void start(const std::string& path, int width, int height, double fps);
+  // The video ends after what was added. Does not wait for it.
+  void stop();
+  bool recording() const { return recording_; }
+
+  // To the video that runs, if one does. `time` in seconds of the source.
+  void add(std::shared_ptr<const vision::Image> picture, double time);
+  void save_picture(std::shared_ptr<const vision::Image> picture, const std::string& path);
+
+  // Writes what is left, ends the video and the thread.
+  void finish();
+
+  std::int64_t frames() const { return frames_; }
+  std::int64_t lost() const { return lost_; }
+  // What went wrong since the last call, as one line; empty: nothing. The video that it happened to
+  // has ended; what was written of it can be played.
+  std::string take_fault();
+
+ private:
+  using Job = std::function<void()>;
+  void work();
+  void guarded(const Job& job);
+
+  const bool wait_;
+  BoundedQueue<Job> jobs_{4};
+  std::shared_ptr<vision::VideoWriter> writer_;  // of the caller's thread; jobs hold their own
+  std::atomic<bool> recording_{false};
+  std::atomic<std::int64_t> frames_{0}, lost_{0};
+  std::mutex mutex_;
+  std::string fault_;
+  std::thread thread_;
+};
+
+}  // namespace apps

@@ -1,0 +1,72 @@
+// What detect_mask_video does with the frames that come out of the pipeline: draws and shows them,
+// records them, writes events, raises alerts, obeys the keys. All on the program's main thread; the
+// slow parts (encoder, disk, alert command) run elsewhere and are not waited for.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "apps/alert.h"
+#include "apps/event_log.h"
+#include "apps/recorder.h"
+#include "apps/recycling_pool.h"
+#include "apps/video_options.h"
+#include "apps/video_pipeline.h"
+#include "vision/video_panel.h"
+#include "vision/video_window.h"
+
+namespace apps {
+
+class VideoViewer {
+ public:
+  // Opens window, recording, event log and alert. Throws what they throw.
+  VideoViewer(const VideoOptions& options, VideoPipeline& pipeline);
+
+  // Until the video ends, the user does, or the program is told to stop; then everything is closed.
+  // UsageError if a recording failed.
+  void run();
+
+  // After run().
+  std::string stats() const;    // JSON
+  std::string summary() const;  // one line
+  std::int64_t frames() const { return frames_; }
+
+ private:
+  void loop();
+  void take(const Shown& shown);
+  void obey(vision::WindowKey key);
+  void display(bool new_frame);
+  std::shared_ptr<vision::Image> annotated() const;
+  void look_after_recorder();
+  void refresh_figures(Clock::time_point now);
+  void say(const std::string& message, bool alarming = false);
+  void toggle_recording();
+  void save_screenshot();
+  std::string new_file(const std::string& kind, const std::string& extension) const;
+  double uptime() const { return seconds_between(began_, Clock::now()); }
+
+  const VideoOptions options_;
+  VideoPipeline& pipeline_;
+  Recorder recorder_;
+  std::optional<EventLog> events_;
+  std::optional<Alert> alert_;
+  std::unique_ptr<vision::VideoWindow> window_;  // none: headless
+
+  mutable vision::VideoPanel panel_;
+  mutable RecyclingPool<vision::Image> pictures_;
+  vision::PanelFigures shown_figures_;
+  PipelineFigures figures_;                 // refreshed a few times a second
+  Shown shown_;                             // the latest frame
+  std::shared_ptr<vision::Image> picture_;  // as it was shown last
+  bool help_ = false, with_panel_ = true, paused_ = false, quit_ = false;
+  float threshold_;
+  std::string message_, detector_, recorder_fault_;
+  bool message_alarms_ = false;
+  Clock::time_point began_ = Clock::now(), message_until_, refreshed_, displayed_;
+  Clock::time_point first_frame_, last_frame_, rate_from_;
+  std::int64_t frames_ = 0, rate_frames_ = 0;
+  int alerts_ = 0;
+};
+
+}  // namespace apps

@@ -1,0 +1,64 @@
+#include "vision/sdl_window.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <stdexcept>
+
+namespace vision {
+namespace {
+
+// Without a display SDL would find itself one that nobody sees.
+bool display_is_there() {
+  for (const char* variable : {"DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"})
+    if (const char* value = std::getenv(variable); value != nullptr && *value != '\0') return true;
+  return false;
+}
+
+}  // namespace
+
+SdlWindow::SdlWindow(const std::string& title) {
+  if (!display_is_there())
+    throw std::runtime_error(
+        "no window can be opened: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is "
+        "set)");
+  // Who stops the program by a signal stops it; no event is made of that.
+  SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
+  SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
+  if (SDL_Init(SDL_INIT_VIDEO) != 0)
+    throw std::runtime_error(std::string("no window can be opened: ") + SDL_GetError());
+  window_ = SDL_CreateWindow(title.c_str(), SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 640,
+                             480, SDL_WINDOW_RESIZABLE | SDL_WINDOW_HIDDEN);
+  if (window_ != nullptr) renderer_ = SDL_CreateRenderer(window_, -1, 0);
+  if (renderer_ == nullptr) {
+    const std::string reason = SDL_GetError();
+    if (window_ != nullptr) SDL_DestroyWindow(window_);
+    SDL_Quit();
+    throw std::runtime_error("no window can be opened: " + reason);
+  }
+}
+
+SdlWindow::~SdlWindow() {
+  SDL_DestroyRenderer(renderer_);
+  SDL_DestroyWindow(window_);
+  SDL_Quit();
+}
+
+void SdlWindow::present(SDL_Texture* texture, int width, int height) const {
+  int frame_width = 0, frame_height = 0;
+  SDL_GetRendererOutputSize(renderer_, &frame_width, &frame_height);
+  const SDL_Rect place = fit_into(width, height, frame_width, frame_height);
+  SDL_SetRenderDrawColor(renderer_, 0, 0, 0, 255);
+  SDL_RenderClear(renderer_);
+  SDL_RenderCopy(renderer_, texture, nullptr, &place);
+  SDL_RenderPresent(renderer_);
+}
+
+SDL_Rect fit_into(int width, int height, int frame_width, int frame_height) {
+  const double scale = std::min(static_cast<double>(frame_width) / width,
+                                static_cast<double>(frame_height) / height);
+  const int w = std::max(1, static_cast<int>(width * scale));
+  const int h = std::max(1, static_cast<int>(height * scale));
+  return {(frame_width - w) / 2, (frame_height - h) / 2, w, h};
+}
+
+}  // namespace vision
