@@ -73,8 +73,9 @@ Box BoxFilter::box(double ahead) const {
     return axes_[axis].state(0) + way * axes_[axis].state(1);
   };
   const double width = std::max(1., at(2, grown)), height = std::max(1., at(3, grown));
-  return {static_cast<float>(at(0, ahead) - width / 2), static_cast<float>(at(1, ahead) - height / 2),
-          static_cast<float>(width), static_cast<float>(height)};
+  return {static_cast<float>(at(0, ahead) - width / 2),
+          static_cast<float>(at(1, ahead) - height / 2), static_cast<float>(width),
+          static_cast<float>(height)};
 }
 
 BoxFilter::Surprise BoxFilter::surprise(const Box& seen) const {
