@@ -277,9 +277,17 @@ void VideoPipeline::classify() {
   changed_.notify_all();
 }
 
+// Every other look is a mirrored one: the votes add up, and what the classifier makes of a face and
+// of its mirror image errs in different ways.
 std::vector<vision::Observation> VideoPipeline::look_at(const Flight& flight) {
   const Clock::time_point start = Clock::now();
-  auto classes = classifier_->classify(flight.frame.image, flight.faces, flight.margin);
+  std::vector<vision::Image> crops;
+  for (const vision::Detection& face : flight.faces) {
+    crops.push_back(classifier_->crop(flight.frame.image, face.box, flight.margin));
+    if (looks_ % 2 == 1) crops.back() = vision::flip_horizontally(crops.back());
+  }
+  ++looks_;
+  auto classes = classifier_->classify(crops);
   std::vector<vision::Observation> seen;
   for (std::size_t i = 0; i < classes.size(); ++i) {
     weigh(classes[i].probabilities, labels_, std::clamp(threshold_.load(), .01f, .99f));

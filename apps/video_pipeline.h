@@ -139,6 +139,7 @@ class VideoPipeline {
   std::unique_ptr<vision::FaceDetector> detector_;      // detection
   std::size_t detector_index_ = 0;                      // detection
   std::unique_ptr<vision::MaskClassifier> classifier_;  // classification
+  std::int64_t looks_ = 0;                              // classification
   const std::vector<std::string> labels_;
   std::unique_ptr<vision::VideoSource> source_;  // capture
   const std::string description_;

@@ -11,6 +11,7 @@ namespace vision {
 namespace {
 
 // How far hair and shoulders reach from the middle of a face, in face heights.
+constexpr float kHair = .3f;
 constexpr double kBeside = 1.2, kAbove = 1.05, kBelow = 2.8;
 
 bool masked_at(const DrawnPerson& person, double time) {
@@ -176,7 +177,11 @@ std::vector<DrawnVideo::Truth> DrawnVideo::truth(int index) const {
   }
   for (std::size_t i = 0; i < out.size(); ++i) {
     std::vector<Box> before;
-    for (std::size_t j = i + 1; j < out.size(); ++j) before.push_back(out[j].box);
+    for (std::size_t j = i + 1; j < out.size(); ++j) {
+      const Box& face = out[j].box;
+      before.push_back(
+          {face.x, face.y - kHair * face.height, face.width, (1 + kHair) * face.height});
+    }
     out[i].visible = visible_share(out[i].box, width_, height_, before);
   }
   return out;

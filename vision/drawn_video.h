@@ -44,7 +44,7 @@ class DrawnVideo {
     int person = 0;  // index
     Box box;         // of the face; may reach out of the picture
     bool masked = false;
-    float visible = 1;  // share of the face's box inside the picture and not behind others' faces
+    float visible = 1;  // share of the face's box inside the picture and not behind others' heads
   };
 
   Image frame(int index) const;

@@ -11,36 +11,37 @@ namespace {
 
 // One vote, however sure, is worth no more than odds of about 50 to 1.
 constexpr float kLeast = .02f;
+constexpr double kConfidenceMemory = .5;  // seconds
 
 }  // namespace
 
 void LabelVote::add(double time, std::span<const float> probabilities) {
-  if (probabilities.empty() || (!logs_.empty() && logs_.size() != probabilities.size()))
+  if (probabilities.empty() || (label_ >= 0 && evidence_.size() != probabilities.size()))
     throw std::invalid_argument(fmt::format("LabelVote::add: {} probabilities after {}",
-                                            probabilities.size(), logs_.size()));
-  logs_.resize(probabilities.size());
-  const double kept = weight_ * std::exp(-std::max(0., time - time_) / options_.memory);
-  weight_ = kept + 1;
-  for (std::size_t i = 0; i < logs_.size(); ++i) {
-    const double vote = std::log(std::clamp(probabilities[i], kLeast, 1 - kLeast));
-    logs_[i] += (vote - logs_[i]) / weight_;
+                                            probabilities.size(), evidence_.size()));
+  const bool first = label_ < 0;
+  evidence_.resize(probabilities.size());
+  probabilities_.resize(probabilities.size());
+  const double passed = std::max(0., time - time_);
+  const double weight = first ? 1 : 1 - std::exp(-passed / options_.memory);
+  const double fresh = first ? 1 : 1 - std::exp(-passed / kConfidenceMemory);
+  for (std::size_t i = 0; i < evidence_.size(); ++i) {
+    evidence_[i] += weight * std::log(std::clamp(probabilities[i], kLeast, 1 - kLeast));
+    probabilities_[i] += fresh * (probabilities[i] - probabilities_[i]);
   }
+  const auto best = std::max_element(evidence_.begin(), evidence_.end());
+  const double highest = *best;
+  for (double& value : evidence_) value = std::max(value - highest, -options_.bound);
   time_ = time;
-  const auto best = static_cast<int>(std::max_element(logs_.begin(), logs_.end()) - logs_.begin());
-  const double ahead =
-      label_ < 0 ? 0
-                 : logs_[static_cast<std::size_t>(best)] - logs_[static_cast<std::size_t>(label_)];
-  if (label_ < 0 || ahead > options_.lead) {
-    label_ = best;
+  if (first || evidence_[static_cast<std::size_t>(label_)] < -options_.lead) {
+    label_ = static_cast<int>(best - evidence_.begin());
     since_ = time;
+    probabilities_.assign(probabilities.begin(), probabilities.end());
   }
 }
 
 float LabelVote::confidence() const {
-  if (label_ < 0) return 0;
-  double sum = 0;
-  for (const double log : logs_) sum += std::exp(log);
-  return static_cast<float>(std::exp(logs_[static_cast<std::size_t>(label_)]) / sum);
+  return label_ < 0 ? 0 : static_cast<float>(probabilities_[static_cast<std::size_t>(label_)]);
 }
 
 }  // namespace vision

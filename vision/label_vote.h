@@ -1,6 +1,6 @@
-// One label from many uncertain ones: the log probabilities that a classifier gave of one face over
-// time, averaged with weights that fade exponentially. The label changes only when another one is
-// clearly ahead, so it does not flicker, but follows somebody who puts on a mask.
+// One label from many uncertain ones: the evidence that a classifier gives of one face over time is
+// added up, as log odds, up to a bound. What is sure changes the label within a few frames
+// (somebody puts a mask on); what wavers does not make it flicker.
 #pragma once
 
 #include <span>
@@ -9,8 +9,9 @@
 namespace vision {
 
 struct VoteOptions {
-  double memory = .25;  // seconds after which a vote counts 1/e
-  double lead = .7;     // of the mean log probability, before another label takes over
+  double memory = .08;  // seconds between frames that say something new: nearer ones count less
+  double bound = 3;     // how far, in log odds, a label can fall behind the leading one
+  double lead = 1.5;    // log odds by which another label must be ahead to take over
 };
 
 class LabelVote {
@@ -22,15 +23,16 @@ class LabelVote {
   void add(double time, std::span<const float> probabilities);
 
   int label() const { return label_; }  // -1: nothing was added
-  // Of the label: its share of the averaged probabilities.
+  // The probability of the label, averaged over the last half second of it.
   float confidence() const;
   // When the label became what it is.
   double since() const { return since_; }
 
  private:
   VoteOptions options_;
-  std::vector<double> logs_;  // of each label, weighted mean
-  double weight_ = 0, time_ = 0, since_ = 0;
+  std::vector<double> evidence_;       // of each label; the leading one's is 0
+  std::vector<double> probabilities_;  // averaged
+  double time_ = 0, since_ = 0;
   int label_ = -1;
 };
 

@@ -19,6 +19,13 @@ constexpr double kMissed = 16, kMissedAgain = 10;
 constexpr double kNever = 1e6;
 // A box that lies so far inside another one of the same frame is the same face found twice.
 constexpr float kSameFace = .5f;
+// Shared by two boxes of one frame, of the smaller one, before the farther face has no say.
+constexpr double kHidden = .2;
+constexpr float kHair = .3f;  // how far a head rises above the box of its face, in heights
+// A face that was seen this many seconds ago is still looked for where a box overlaps what is
+// expected, though it moves or shrinks as nothing does: one that the picture's edge cuts off.
+constexpr double kRecent = .5;
+constexpr double kOverlap = .3, kInside = .7;
 
 double area(const Box& box) { return static_cast<double>(box.width) * box.height; }
 
@@ -50,6 +57,17 @@ double cost_of(const BoxFilter& filter, const Box& seen) {
   return distance > kGate ? kNever : distance + std::max(0., log_spread - kSharpest) / 2;
 }
 
+// Whether somebody nearer to the camera, whose box ends lower, stands before this face: what is
+// seen of it may be the other one's.
+bool hidden(std::size_t one, std::span<const Observation> observations) {
+  const Box& box = observations[one].box;
+  return std::any_of(observations.begin(), observations.end(), [&](const Observation& other) {
+    const Box& face = other.box;
+    const Box head{face.x, face.y - kHair * face.height, face.width, (1 + kHair) * face.height};
+    return face.y + face.height > box.y + box.height && contained(head, box) > kHidden;
+  });
+}
+
 }  // namespace
 
 // The column of each face: an observation, or one of the columns behind them, one a face, that mean
@@ -69,14 +87,37 @@ std::vector<int> Tracker::assign(std::span<const Observation> observations) cons
   return chosen;
 }
 
-void Tracker::see(Face& face, const Observation& observation, std::vector<TrackEvent>& events) {
+// Faces seen a moment ago to whom the likelihoods gave nothing, and observations that overlap where
+// they should be.
+void Tracker::assign_overlapping(std::span<const Observation> observations,
+                                 std::vector<int>& chosen) const {
+  std::vector<bool> taken(observations.size());
+  for (const int o : chosen)
+    if (o >= 0) taken[static_cast<std::size_t>(o)] = true;
+  for (std::size_t f = 0; f < faces_.size(); ++f) {
+    if (chosen[f] >= 0 || time_ - faces_[f].track.last_seen > kRecent) continue;
+    const Box expected = faces_[f].filter.box();
+    for (std::size_t o = 0; o < observations.size() && chosen[f] < 0; ++o) {
+      const Box& seen = observations[o].box;
+      if (taken[o] || (intersection_over_union(expected, seen) < kOverlap &&
+                       contained(expected, seen) < kInside))
+        continue;
+      chosen[f] = static_cast<int>(o);
+      taken[o] = true;
+    }
+  }
+}
+
+void Tracker::see(Face& face, const Observation& observation, bool votes,
+                  std::vector<TrackEvent>& events) {
   face.filter.correct(observation.box);
   face.missed = 0;
   face.track.last_seen = time_;
   face.track.box = face.filter.box();
   ++face.sightings;
   const int before = face.vote.label();
-  if (!observation.probabilities.empty()) face.vote.add(time_, observation.probabilities);
+  if (!observation.probabilities.empty() && (votes || before < 0))
+    face.vote.add(time_, observation.probabilities);
   const bool known = face.track.number > 0;
   if (!known && face.sightings >= options_.confirm_after) face.track.number = ++people_;
   if (face.track.number > 0) face.track.state = TrackState::confirmed;
@@ -121,7 +162,8 @@ std::vector<TrackEvent> Tracker::update(double time, std::span<const Observation
   for (Face& face : faces_) face.filter.predict(passed);
 
   std::vector<TrackEvent> events;
-  const std::vector<int> chosen = assign(observations);
+  std::vector<int> chosen = assign(observations);
+  assign_overlapping(observations, chosen);
   std::vector<int> face_of(observations.size(), -1);
   for (std::size_t f = 0; f < chosen.size(); ++f) {
     if (chosen[f] < 0) {
@@ -130,7 +172,7 @@ std::vector<TrackEvent> Tracker::update(double time, std::span<const Observation
     }
     const auto o = static_cast<std::size_t>(chosen[f]);
     face_of[o] = static_cast<int>(f);
-    see(faces_[f], observations[o], events);
+    see(faces_[f], observations[o], !hidden(o, observations), events);
   }
   std::erase_if(faces_, [&](const Face& face) {
     if (!gone(face)) return false;

@@ -83,7 +83,9 @@ class Tracker {
   };
 
   std::vector<int> assign(std::span<const Observation> observations) const;
-  void see(Face& face, const Observation& observation, std::vector<TrackEvent>& events);
+  void assign_overlapping(std::span<const Observation> observations,
+                          std::vector<int>& chosen) const;
+  void see(Face& face, const Observation& observation, bool votes, std::vector<TrackEvent>& events);
   void start(std::span<const Observation> observations, const std::vector<int>& face_of);
   void miss(Face& face) const;
   bool gone(const Face& face) const;

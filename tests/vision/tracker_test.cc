@@ -128,6 +128,7 @@ TEST_CASE("a filter wavers less than what it is shown") {
 TEST_CASE("one wrong vote in a while changes no label, a mask put on does") {
   vision::LabelVote vote;
   CHECK(vote.label() == -1);
+  CHECK(vote.confidence() == 0);
   const std::vector<float> bare{.1f, .9f}, mask{.95f, .05f};
   for (int i = 0; i < 60; ++i) {
     vote.add(i * kFrame, i % 7 == 3 ? mask : bare);
@@ -139,10 +140,50 @@ TEST_CASE("one wrong vote in a while changes no label, a mask put on does") {
   CHECK(needed >= 3);
   CHECK(needed <= 9);
   CHECK(vote.since() == doctest::Approx((59 + needed) * kFrame));
-  for (int i = 0; i < 30; ++i) vote.add((70 + i) * kFrame, mask);
+  for (int i = 0; i < 60; ++i) vote.add((70 + i) * kFrame, mask);
   CHECK(vote.confidence() > .9f);
   const std::vector<float> three{.1f, .1f, .8f};
   CHECK_THROWS_AS(vote.add(9, three), std::invalid_argument);
+}
+
+TEST_CASE("votes that waver about even keep the label, and three labels can follow each other") {
+  vision::Random random({8});
+  vision::LabelVote vote;
+  for (int i = 0; i < 20; ++i) vote.add(i * kFrame, std::vector<float>{.2f, .8f});
+  for (int i = 20; i < 600; ++i) {
+    const auto mask = static_cast<float>(.42 + .15 * random.normal());
+    vote.add(i * kFrame, std::vector<float>{mask, 1 - mask});
+    REQUIRE(vote.label() == 1);
+  }
+  vision::LabelVote of_three;
+  for (int i = 0; i < 90; ++i) {
+    std::vector<float> votes(3, .1f);
+    votes[static_cast<std::size_t>(i / 30)] = .8f;
+    of_three.add(i * kFrame, votes);
+    if (i % 30 >= 10) CHECK(of_three.label() == i / 30);
+  }
+}
+
+TEST_CASE("a face that is hidden by a nearer one keeps its label") {
+  Watch watch;
+  for (int frame = 0; frame < 90; ++frame) {
+    const Box back = centred(100 + frame, 200, 80), front = centred(230 - frame, 215, 90);
+    const bool overlap = vision::intersection_over_union(back, front) > .1f;
+    watch.look(frame * kFrame, {masked(back, overlap ? .95f : .05f), masked(front, .95f)});
+    for (const vision::Track& track : watch.tracker.at(frame * kFrame))
+      CHECK(track.label == (track.number == 1 ? 1 : 0));
+  }
+  CHECK(watch.tracker.people() == 2);
+}
+
+TEST_CASE("a face that the edge of the picture cuts off stays one person") {
+  Watch watch;
+  for (int frame = 0; frame < 60; ++frame) {
+    Box truth = centred(480 + 5 * frame, 200, 140);
+    truth.width = std::min(truth.width, 640 - truth.x);
+    if (truth.width > 20) watch.look(frame * kFrame, {masked(truth)});
+  }
+  CHECK(watch.tracker.people() == 1);
 }
 
 TEST_CASE("a face is believed after three sightings, keeps its number, and leaves") {
