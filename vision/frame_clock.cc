@@ -11,8 +11,11 @@ constexpr double kLeastStep = 1e-4;  // s
 
 }  // namespace
 
-double FrameClock::natural_step(double now, double step) const {
-  return live_ ? std::max(step, now - last_now_) : step;
+void FrameClock::connected(double now) {
+  if (!started_) begun_ = now;
+  connected_ = now;
+  fresh_ = started_;
+  rebase_ = true;
 }
 
 bool FrameClock::jumped(double time, double now) const {
@@ -21,18 +24,23 @@ bool FrameClock::jumped(double time, double now) const {
   return jumps_ && time > last_ + waited + kLongestGap;
 }
 
+// For a frame whose timestamp says nothing.
+double FrameClock::guess(double now, double step) const {
+  if (!started_) return 0;
+  if (fresh_) return std::max(last_ + step, connected_ - begun_);
+  return last_ + (live_ ? std::max(step, now - last_now_) : step);
+}
+
 double FrameClock::next(std::optional<double> timestamp, double now, double step) {
-  double time = 0;
-  if (started_) {
-    time = last_ + natural_step(now, step);
-    if (timestamp && !rebase_ && !jumped(*timestamp + offset_, now))
-      time = std::max(*timestamp + offset_, last_ + kLeastStep);
-    else if (timestamp)
-      rebase_ = true;
+  if (timestamp && !rebase_) rebase_ = jumped(*timestamp + offset_, now);
+  const bool known = timestamp && !rebase_;
+  const double time = known ? std::max(*timestamp + offset_, last_ + kLeastStep) : guess(now, step);
+  if (timestamp && rebase_) {
+    offset_ = time - *timestamp;
+    rebase_ = false;
   }
-  if (rebase_ && timestamp) offset_ = time - *timestamp;
-  rebase_ = rebase_ && !timestamp;
   started_ = true;
+  fresh_ = false;
   last_ = time;
   last_now_ = now;
   return time;

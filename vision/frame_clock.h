@@ -12,22 +12,26 @@ class FrameClock {
   // more than 10 s is a new start of the source's clock, not a pause.
   FrameClock(bool live, bool jumps) : live_(live), jumps_(jumps) {}
 
-  // Time of a frame with this timestamp (s, if it has one) that came at `now` (s, any steady clock)
-  // when frames last `step` seconds.
+  // What follows belongs to a connection that was begun at `now` (s, any steady clock): its first
+  // frame comes as long after the very first one as the wall clock says, whatever was lost between.
+  void connected(double now);
+
+  // Time of a frame with this timestamp (s, if it has one) that came at `now` when frames last
+  // `step` seconds.
   double next(std::optional<double> timestamp, double now, double step);
 
-  // The next timestamp belongs to another connection.
-  void reconnected() { rebase_ = true; }
-
-  double last() const { return last_; }
-
  private:
-  double natural_step(double now, double step) const;
   bool jumped(double time, double now) const;
+  double guess(double now, double step) const;
 
   bool live_, jumps_;
-  bool started_ = false, rebase_ = true;
-  double offset_ = 0, last_ = 0, last_now_ = 0;
+  bool started_ = false;
+  bool fresh_ = false;   // a connection has given no frame yet
+  bool rebase_ = true;   // the next timestamp says nothing about the frames before it
+  double offset_ = 0;    // time less timestamp
+  double last_ = 0;      // time of the latest frame
+  double last_now_ = 0;  // when it came
+  double begun_ = 0, connected_ = 0;
 };
 
 }  // namespace vision

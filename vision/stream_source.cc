@@ -32,6 +32,7 @@ class StreamSource final : public VideoSource {
                            options_.timeout);
     live_ = decoder_->live();
     clock_ = FrameClock(live_, decoder_->may_jump());
+    clock_.connected(start);
     description_ = named(decoder_->description());
   }
 
@@ -79,7 +80,7 @@ class StreamSource final : public VideoSource {
       schedule(start, error.what());
       return false;
     }
-    clock_.reconnected();
+    clock_.connected(start);
     message_.clear();
     backoff_ = 0;
     return true;

@@ -48,16 +48,35 @@ TEST_CASE("frame_clock: a clock that starts anew goes on with the next frame") {
   CHECK(clock.next(9000.1, 0, step) == doctest::Approx(1.68));
 }
 
-TEST_CASE("frame_clock: a live source that was away takes the gap from the wall clock") {
+TEST_CASE("frame_clock: a live source that was away comes back at the time of the wall clock") {
   FrameClock clock(true, true);
-  clock.next(10.0, 100, step);
-  clock.next(11.0, 101, step);
-  clock.reconnected();
-  CHECK(clock.next(0.0, 104, step) == doctest::Approx(4));
-  CHECK(clock.next(0.2, 104.2, step) == doctest::Approx(4.2));
+  clock.connected(99.5);
+  CHECK(clock.next(10.0, 100, step) == 0);
+  CHECK(clock.next(11.0, 101, step) == doctest::Approx(1));
+  clock.connected(104);
+  CHECK(clock.next(0.0, 104.4, step) == doctest::Approx(4.5));
+  CHECK(clock.next(0.2, 104.4, step) == doctest::Approx(4.7));
   // A still scene of 20 s in which nothing was sent is a jump that the wall clock confirms.
-  CHECK(clock.next(20.2, 124.2, step) == doctest::Approx(24.2));
-  clock.reconnected();
-  CHECK(clock.next(std::nullopt, 125.2, step) == doctest::Approx(25.2));
-  CHECK(clock.next(3.0, 125.3, step) == doctest::Approx(25.3));
+  CHECK(clock.next(20.2, 124.4, step) == doctest::Approx(24.7));
+  // The last frame of a connection, which comes only when its time-out has passed.
+  CHECK(clock.next(20.24, 134.4, step) == doctest::Approx(24.74));
+  clock.connected(134.5);
+  CHECK(clock.next(7.0, 135, step) == doctest::Approx(35));
+  // One that runs ahead is waited for, but never goes back.
+  CHECK(clock.next(12.0, 135.1, step) == doctest::Approx(40));
+  clock.connected(136);
+  CHECK(clock.next(0.0, 136, step) == doctest::Approx(40.04));
+}
+
+TEST_CASE("frame_clock: a live source without timestamps follows the wall clock") {
+  FrameClock clock(true, true);
+  clock.connected(100);
+  clock.next(std::nullopt, 100, step);
+  CHECK(clock.next(std::nullopt, 101, step) == doctest::Approx(1));
+  CHECK(clock.next(std::nullopt, 101, step) == doctest::Approx(1.04));
+  clock.connected(103);
+  CHECK(clock.next(std::nullopt, 103, step) == doctest::Approx(3));
+  CHECK(clock.next(std::nullopt, 103.5, step) == doctest::Approx(3.5));
+  CHECK(clock.next(3.0, 103.6, step) == doctest::Approx(3.6));
+  CHECK(clock.next(3.5, 104.6, step) == doctest::Approx(4.1));
 }

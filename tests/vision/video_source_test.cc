@@ -297,7 +297,7 @@ TEST_CASE("video_source: a read that blocks is interrupted from another thread")
   const double ended_at = seconds_now();
   interrupter.join();
   CHECK(frames >= 9);
-  CHECK(ended_at - interrupted_at < 0.3);
+  CHECK(ended_at - interrupted_at < 1);
   CHECK(source->read(frame) == Status::end);
 }
 
@@ -335,6 +335,7 @@ TEST_CASE("video_source: a server that was away is found within its back-off") {
     send_all(connection, jpegs(20 * number, 20, 64, 48));
     wait_for(stop);
   });
+  const double start = seconds_now();
   const auto source = VideoSource::open(
       server.address(),
       {.timeout = 0.5, .backoff_first = 0.1, .backoff_most = 0.4, .format = "mjpeg"});
@@ -344,10 +345,8 @@ TEST_CASE("video_source: a server that was away is found within its back-off") {
   const double away = seconds_now();
   Status status = Status::frame;
   int attempts = 0;
-  double wall_before = away, time_before = 0;
   while (seconds_now() < away + 1.2) {
     status = source->read(frame);
-    if (status == Status::frame) wall_before = seconds_now(), time_before = frame.time;
     attempts += status == Status::reconnecting;
   }
   REQUIRE(status == Status::reconnecting);
@@ -361,7 +360,7 @@ TEST_CASE("video_source: a server that was away is found within its back-off") {
   }
   REQUIRE(status == Status::frame);
   CHECK(seconds_now() - back < 1);
-  CHECK(frame.time - time_before == doctest::Approx(seconds_now() - wall_before).epsilon(0.1));
+  CHECK(std::abs(frame.time - (seconds_now() - start)) < 0.3);
 }
 
 TEST_CASE("video_source: without reconnection a lost stream ends and says why") {

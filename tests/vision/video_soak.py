@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""A looped stream that is cut again and again: video_soak.py VIDEO_FRAMES [--seconds S] [--cuts N] [rtsp|http ...]
+
+Fails if the reader of VIDEO_FRAMES ends, a time does not rise, a connection comes later than 3 s after the
+stream is back, or memory grows after the first tenth of the time. The test of every day takes a few seconds;
+--seconds 600 --cuts 20 is the long one.
+"""
+import argparse
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import stream_servers
+
+SLOWEST = 3.0  # s from the stream's return to the first frame
+GROWTH = 6  # MB that memory may vary by: FFmpeg's buffers differ from one connection to the next
+
+
+def memory_of(process):
+    for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+class Reader:
+    """Runs VIDEO_FRAMES and keeps what it says."""
+
+    def __init__(self, program, url, seconds):
+        self.frames, self.lost, self.end = [], [], None
+        command = [program, "--timeout", "2", "--for", str(seconds), url]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+
+    def read(self):
+        for line in self.process.stdout:
+            kind, _, rest = line.rstrip("\n").partition(" ")
+            if kind == "frame":
+                clock, number, stamp = rest.split()[:3]
+                self.frames.append((float(clock), int(number), float(stamp)))
+            elif kind == "lost":
+                self.lost.append(rest)
+            elif kind in ("end", "error"):
+                self.end = line.strip()
+
+    def first_frame_after(self, clock, patience):
+        deadline = time.time() + patience
+        while time.time() < deadline and self.process.poll() is None:
+            if self.frames and self.frames[-1][0] > clock:
+                return next(frame[0] for frame in self.frames if frame[0] > clock)
+            time.sleep(0.02)
+        return None
+
+
+def interrupt_stream(server, reader, number, away):
+    """Takes the stream away; gives s from its return to the first frame."""
+    if number % 3 == 2:  # it falls silent, for longer than the time-out of 2 s, and is restarted
+        server.stalled = True
+        time.sleep(away + 2)
+        server.cut()
+        server.stalled = False
+    else:
+        server.cut()
+        time.sleep(away)
+    while reader.frames[-1][0] > time.time() - 0.2:  # what lay in the buffers
+        time.sleep(0.05)
+    server.back()
+    back = time.time()
+    first = reader.first_frame_after(back, 10)
+    return None if first is None else first - back
+
+
+def soak(program, server, seconds, cuts):
+    reader, times, memory = Reader(program, server.url(), seconds + 30), [], []
+    start = time.time()
+    if reader.first_frame_after(0, 10) is None:
+        return f"no first frame: {reader.end}"
+    for number in range(cuts):
+        turn = start + seconds * (number + 0.5) / cuts
+        while time.time() < turn:
+            time.sleep(0.1)
+            memory.append((time.time() - start, memory_of(reader.process)))
+        times.append(interrupt_stream(server, reader, number, away=0.3 + 0.4 * (number % 5)))
+        if times[-1] is None:
+            break
+    time.sleep(0.5)
+    memory.append((time.time() - start, memory_of(reader.process)))
+    reader.process.send_signal(2)
+    reader.thread.join()
+    return judge(server, reader, times, memory)
+
+
+def judge(server, reader, times, memory):
+    settled = [m for t, m in memory if t > max(1.0, memory[-1][0] / 10)]
+    print(f"{server.url()}: {len(reader.frames)} frames, {len(reader.lost)} messages while lost; connected again after "
+          + ", ".join("never" if t is None else f"{t:.2f}" for t in times)
+          + f" s; memory {settled[0]:.1f} MB at first, {settled[-1]:.1f} at last, {max(settled):.1f} at most")  # fmt: skip
+    stamps = [stamp for _, _, stamp in reader.frames]
+    if reader.process.wait() != 0 or reader.end is None or reader.end.startswith("error"):
+        return f"the reader ended with {reader.process.returncode}: {reader.end}"
+    if None in times or max(times) > SLOWEST:
+        return "a connection took too long"
+    if any(b <= a for a, b in zip(stamps, stamps[1:])):
+        return "a time did not rise"
+    if [number for _, number, _ in reader.frames] != list(range(len(stamps))):
+        return "a number is missing"
+    walls = reader.frames[-1][0] - reader.frames[0][0]
+    if abs(stamps[-1] - walls) > 1:
+        return f"times went on for {stamps[-1]:.2f} s, the clock for {walls:.2f} s"
+    if settled[-1] > settled[0] + GROWTH:
+        return "memory grew"
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("kinds", nargs="*", default=["rtsp", "http"])
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--cuts", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        clip = stream_servers.make_clip(folder + "/loop.mp4", 4)
+        for kind in arguments.kinds:
+            server = {"rtsp": stream_servers.Rtsp, "http": stream_servers.Http}[kind](clip)
+            problem = soak(arguments.program, server, arguments.seconds, arguments.cuts)
+            server.cut()
+            if problem:
+                sys.exit(f"{kind}: {problem}")
+
+
+if __name__ == "__main__":
+    main()
