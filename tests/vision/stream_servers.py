@@ -3,6 +3,7 @@
 `Rtsp` speaks RTSP 1.0 with RTP interleaved in the connection (RFC 2326, RFC 6184); `Http` sends an endless
 MPEG-TS (through the ffmpeg command) without a length, as cameras and encoders do. Only Python's own library.
 """
+import contextlib
 import re
 import socket
 import struct
@@ -59,7 +60,8 @@ class Server:
         self.listener.close()
         with self.lock:
             for client in self.clients:
-                client.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # it has gone already
+                    client.shutdown(socket.SHUT_RDWR)
 
 
 def access_units(annex_b):
@@ -170,8 +172,8 @@ class Http(Server):
         while b"\r\n\r\n" not in client.recv(65536):
             pass
         client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nConnection: close\r\n\r\n")
-        command = ["ffmpeg", "-v", "error", "-nostdin", "-re", "-stream_loop", "-1", "-i", self.clip]
-        with subprocess.Popen([*command, "-c", "copy", "-f", "mpegts", "-"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as encoder:
+        command = ["ffmpeg", "-v", "quiet", "-nostdin", "-re", "-stream_loop", "-1", "-i", self.clip]
+        with subprocess.Popen([*command, "-c", "copy", "-f", "mpegts", "-"], stdout=subprocess.PIPE) as encoder:
             try:
                 while data := encoder.stdout.read1(65536):
                     while self.stalled:
