@@ -111,6 +111,82 @@ void depthwise_run(DepthwiseInput in, int stride, std::int64_t outputs, float* o
   }
 }
 
+// Rows of outputs none of whose taps leaves the rows given: whole vectors of channels,
+// kPositionStride numbers from one position and from one tap to the next.
+struct DepthwisePlane {
+  const float* const* rows;  // output row r reads rows r·stride, + 1 and + 2 from their beginning
+  std::int64_t out_rows, out_width;
+  const float* weights;
+  const float* bias;
+  Activation activation;
+  float* out;
+  std::ptrdiff_t out_stride, out_pitch;  // from one position, and from one row, to the next
+};
+
+// One vector of channels: positions [first, first + tiles · kOutputs) of every row. The weights
+// stay in registers where there are 32; one load of a position serves all the taps on it.
+template <int kOutputs, int kStride, std::ptrdiff_t kPositionStride>
+void depthwise_column(const DepthwisePlane& p, std::int64_t channel, std::int64_t first,
+                      std::int64_t tiles) {
+  constexpr int kColumns = (kOutputs - 1) * kStride + 3;
+  Vector w[9];
+  HWY_UNROLL(16)
+  for (int tap = 0; tap < 9; ++tap)
+    w[tap] = hn::LoadU(lanes, p.weights + tap * kPositionStride + channel);
+  const Vector bias = hn::LoadU(lanes, p.bias + channel);
+  const Clamp bounds = clamp_of(p.activation);
+  for (std::int64_t y = 0; y < p.out_rows; ++y) {
+    const std::ptrdiff_t offset = first * kStride * kPositionStride + channel;
+    const float* HWY_RESTRICT from[3] = {p.rows[y * kStride] + offset,
+                                         p.rows[y * kStride + 1] + offset,
+                                         p.rows[y * kStride + 2] + offset};
+    float* HWY_RESTRICT out = p.out + y * p.out_pitch + first * p.out_stride + channel;
+    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+      Vector sums[kOutputs];
+      HWY_UNROLL(3)
+      for (int row = 0; row < 3; ++row) {
+        HWY_UNROLL(32)
+        for (int column = 0; column < kColumns; ++column) {
+          const Vector x = hn::LoadU(lanes, from[row] + column * kPositionStride);
+          HWY_UNROLL(4)
+          for (int tap = 0; tap < 3; ++tap) {
+            const int output = (column - tap) / kStride;
+            if (column < tap || (column - tap) % kStride != 0 || output >= kOutputs) continue;
+            sums[output] = hn::MulAdd(x, w[3 * row + tap], row + tap == 0 ? bias : sums[output]);
+          }
+        }
+      }
+      HWY_UNROLL(16)
+      for (int i = 0; i < kOutputs; ++i, out += p.out_stride)
+        hn::StoreU(clamp(sums[i], bounds), lanes, out);
+      HWY_UNROLL(3)
+      for (int row = 0; row < 3; ++row) from[row] += kOutputs * kStride * kPositionStride;
+    }
+  }
+}
+
+using DepthwiseColumn = void (*)(const DepthwisePlane&, std::int64_t, std::int64_t, std::int64_t);
+
+template <int kStride, std::ptrdiff_t kPositionStride, int... kOutputs>
+constexpr std::array<DepthwiseColumn, sizeof...(kOutputs)> depthwise_columns(
+    std::integer_sequence<int, kOutputs...>) {
+  return {&depthwise_column<kOutputs + 1, kStride, kPositionStride>...};
+}
+
+template <std::ptrdiff_t kPositionStride>
+void depthwise_plane(const DepthwisePlane& p, int stride, std::int64_t channels) {
+  constexpr auto counts = std::make_integer_sequence<int, kDepthwiseOutputs>();
+  static constexpr auto stride1 = depthwise_columns<1, kPositionStride>(counts);
+  static constexpr auto stride2 = depthwise_columns<2, kPositionStride>(counts);
+  const auto& columns = stride == 1 ? stride1 : stride2;
+  const std::int64_t tiles = divide_up(p.out_width, kDepthwiseOutputs);
+  const std::int64_t width = p.out_width / tiles, wider = p.out_width % tiles;
+  for (std::int64_t channel = 0; channel < channels; channel += kLanes) {
+    if (wider > 0) columns[static_cast<std::size_t>(width)](p, channel, 0, wider);
+    columns[static_cast<std::size_t>(width - 1)](p, channel, wider * (width + 1), tiles - wider);
+  }
+}
+
 // Outputs along one axis whose three taps lie inside [0, size).
 inline Range interior(std::int64_t outputs, std::int64_t size, int pad, const ConvShape& s) {
   const std::int64_t begin = pad > 0 ? (pad + s.stride - 1) / s.stride : 0;

@@ -272,6 +272,39 @@ void tile(const TileInput& in, const TileOutput& out) {
     finish<kRows, kVectors, false>(sums, out);
 }
 
+// Tiles one below the other, the rows of a following each other and those of c beginning c_next
+// further on with each tile. No segments, no guarded steps, no scattered rows.
+template <int kRows, int kVectors, bool kWhole>
+HWY_INLINE void run_down(const TileInput& in, const TileOutput& first, std::int64_t tiles,
+                         std::ptrdiff_t c_next) {
+  TileOutput out = first;
+  out.c_rows = nullptr;
+  const float* a = in.a;
+  Fetch fetch = {in.fetch, kLine};
+  for (; tiles > 0; --tiles) {
+    Accumulators<kRows, kVectors> sums;
+    begin<kRows, kVectors, kWhole>(sums, out);
+    if (in.fetch == nullptr) fetch = {a + kRows * in.a_stride, kRows};
+    for (std::int64_t group = 0; group < in.groups; ++group)
+      multiply<kRows, kVectors>(sums, RowCursor<kRows>(a + group * in.group_step, in.a_stride),
+                                in.b + group * in.steps * in.b_stride, in.b_stride, in.steps,
+                                fetch);
+    finish<kRows, kVectors, kWhole>(sums, out);
+    a += kRows * in.a_stride;
+    out.c += c_next;
+    if (out.residual) out.residual += c_next;
+  }
+}
+
+template <int kRows, int kVectors>
+void tiles_down(const TileInput& in, const TileOutput& out, std::int64_t tiles,
+                std::ptrdiff_t c_next) {
+  if (out.columns == kVectors * kLanes)
+    run_down<kRows, kVectors, true>(in, out, tiles, c_next);
+  else
+    run_down<kRows, kVectors, false>(in, out, tiles, c_next);
+}
+
 using Tile = void (*)(const TileInput&, const TileOutput&);
 using TilesOfVectors = std::array<Tile, kTileRows>;
 using Tiles = std::array<TilesOfVectors, kTileVectors>;
@@ -294,6 +327,38 @@ template <template <int> class Cursor>
 HWY_INLINE void run_tile(std::int64_t rows, const TileInput& in, const TileOutput& out) {
   const auto vectors = static_cast<std::size_t>(divide_up(out.columns, kLanes));
   tiles<Cursor>[vectors - 1][static_cast<std::size_t>(rows - 1)](in, out);
+}
+
+using TilesDown = void (*)(const TileInput&, const TileOutput&, std::int64_t, std::ptrdiff_t);
+using TilesDownOfVectors = std::array<TilesDown, kTileRows>;
+
+template <int kVectors, int... kRows>
+constexpr TilesDownOfVectors tiles_down_of(std::integer_sequence<int, kRows...>) {
+  return {&tiles_down<kRows + 1, kVectors>...};
+}
+
+template <int... kVectors>
+constexpr std::array<TilesDownOfVectors, kTileVectors> all_tiles_down(
+    std::integer_sequence<int, kVectors...>) {
+  return {tiles_down_of<kVectors + 1>(std::make_integer_sequence<int, kTileRows>())...};
+}
+
+// `tiles` tiles of `rows` rows each.
+HWY_INLINE void run_tiles_down(std::int64_t rows, std::int64_t tiles, const TileInput& in,
+                               const TileOutput& out, std::ptrdiff_t c_next) {
+  static constexpr auto kernels = all_tiles_down(std::make_integer_sequence<int, kTileVectors>());
+  const auto vectors = static_cast<std::size_t>(divide_up(out.columns, kLanes));
+  kernels[vectors - 1][static_cast<std::size_t>(rows - 1)](in, out, tiles, c_next);
+}
+
+// body(first row, rows of a tile, tiles): the tiles of for_each_tile, those of one height together.
+template <class Body>
+HWY_INLINE void for_each_run(Range rows, const Body& body) {
+  const std::int64_t count = rows.end - rows.begin, parts = divide_up(count, kTileRows);
+  if (count <= 0) return;
+  const std::int64_t height = count / parts, higher = count % parts;
+  if (higher > 0) body(rows.begin, height + 1, higher);
+  body(rows.begin + higher * (height + 1), height, parts - higher);
 }
 
 // body(first row, rows) for tiles of nearly equal height over rows [begin, end).

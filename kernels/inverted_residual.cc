@@ -1,12 +1,14 @@
 // The inverted residual block as one kernel: expansion, depthwise convolution and projection of a
-// few panels of channels over a few rows at a time, so that nothing between x and y leaves the
-// second-level cache. kernels/README.md draws it.
+// few panels of channels over a few rows at a time. What is expanded stays in the first-level cache
+// until it is filtered, what is filtered in the second-level cache until it is projected.
+// kernels/README.md draws it.
 //
 //   for blocks of a few panels of expanded channels:    weights come from memory once
 //     for steps of output rows:
 //       for panels of the block:
-//         expand the input rows that this step needs for the first time   x -> ring[panel]
-//         filter them                                          ring[panel] -> filtered[panel]
+//         for a few rows at a time:
+//           expand the input rows that these need for the first time   x -> ring[panel]
+//           filter them                                    ring[panel] -> filtered[..., panel]
 //       y += filtered · project[block]
 #include <algorithm>
 #include <cstring>
@@ -30,6 +32,8 @@ namespace {
 // Panels of a block at most. More of them: y is read and written less often.
 // Fewer: the ring takes less cache.
 constexpr std::int64_t kMostBlockPanels = 6;
+// Output rows that are filtered at once, at most.
+constexpr std::int64_t kMostRows = 32;
 
 std::int64_t panels_of(std::int64_t channels) { return divide_up(channels, kPanel); }
 
@@ -65,8 +69,13 @@ struct Plan {
   std::int64_t groups;        // of panels
   std::int64_t block_panels;  // whose share of y is summed in registers
   std::int64_t step;          // output rows between two passes over the panels of a block
+  std::int64_t rows;          // output rows that are filtered at once
   std::int64_t ring_rows;     // input rows that stay
   std::int64_t ring_width;    // their positions, padding included
+  std::int64_t rings;         // in memory: one for all panels, or each its own
+
+  std::int64_t ring_pitch() const { return ring_width * kPanel; }
+  std::int64_t ring_size() const { return ring_rows * ring_pitch(); }
 };
 
 struct Block {
@@ -84,28 +93,41 @@ std::int64_t input_row(const InvertedResidualShape& s, std::int64_t oy) {
   return oy * s.stride - s.pad_top;
 }
 
-// Output rows [rows) of the pictures of one task for a group of panels, and the memory it needs.
+// What a task works in, from Scratch::task.
+struct Memory {
+  float* rings;     // [rings][ring_rows][ring_width][kPanel]
+  float* zeros;     // a row for where there is none: [ring_width][kPanel]
+  float* filtered;  // [step · ow][channels of the block]
+};
+
+// Output rows [rows) of one picture for a block of panels.
 struct Worker {
   const Block& b;
   std::int64_t picture;
-  Range panels;     // of the block
-  float* sums;      // of this group: [batch, oh, ow, out]
-  bool first;       // the first block of a group: sums begin
-  bool with_bias;   // they begin with the bias
-  bool last;        // the residual comes on top
-  float* ring;      // [panel][ring_rows][ring_width][kPanel]
-  float* filtered;  // [panel][step · ow][kPanel]
+  Range panels;    // of the block
+  float* sums;     // of this group: [batch, oh, ow, out]
+  bool first;      // the first block of a group: sums begin
+  bool with_bias;  // they begin with the bias
+  bool last;       // the residual comes on top
+  Memory memory;
 
   const InvertedResidualShape& shape() const { return b.shape; }
+  // Channels of a panel, whole vectors of them.
   std::int64_t columns(std::int64_t panel) const {
     const std::int64_t rest = shape().expanded_channels - panel * kPanel;
     return std::min(kPanel, divide_up(rest, kLanes) * kLanes);
   }
-  std::int64_t ring_panel() const { return b.plan.ring_rows * b.plan.ring_width * kPanel; }
-  std::int64_t filtered_panel() const { return b.plan.step * shape().out_width * kPanel; }
+  std::int64_t channels() const {
+    return std::min(panels.end * kPanel, shape().expanded_channels) - panels.begin * kPanel;
+  }
+  // From one position of `filtered` to the next: whole vectors.
+  std::int64_t filtered_stride() const { return divide_up(channels(), kLanes) * kLanes; }
+  float* ring_row(std::int64_t panel, std::int64_t iy) const {
+    const std::int64_t ring = b.plan.rings > 1 ? panel - panels.begin : 0;
+    return memory.rings + ring * b.plan.ring_size() + iy % b.plan.ring_rows * b.plan.ring_pitch();
+  }
   float* ring_position(std::int64_t panel, std::int64_t iy, std::int64_t ix) const {
-    return ring + (panel - panels.begin) * ring_panel() +
-           (iy % b.plan.ring_rows * b.plan.ring_width + ix + shape().pad_left) * kPanel;
+    return ring_row(panel, iy) + (ix + shape().pad_left) * kPanel;
   }
 };
 
@@ -122,19 +144,45 @@ Upcoming expansion_of(const Worker& w, std::int64_t panel) {
   return {w.b.w.expand + panel * size, w.shape().expand ? size : 0};
 }
 
-// Input rows [rows) of one panel into the ring.
-void expand(const Worker& w, std::int64_t panel, Range rows) {
+TileInput expansion_input(const Worker& w, std::int64_t panel, std::int64_t position,
+                          const float* fetch) {
   const InvertedResidualShape& s = w.shape();
-  Upcoming next = panel + 1 < w.panels.end ? expansion_of(w, panel + 1) : projection_of(w, 0);
-  const float* x = w.b.x + w.picture * s.in_height * s.in_width * s.in_channels;
+  return {.a = w.b.x + (w.picture * s.in_height * s.in_width + position) * s.in_channels,
+          .a_stride = s.in_channels,
+          .b = w.b.w.expand + panel * s.in_channels * kPanel,
+          .b_stride = kPanel,
+          .steps = s.in_channels,
+          .fetch = fetch};
+}
+
+TileOutput expansion_output(const Worker& w, std::int64_t panel, std::int64_t iy, std::int64_t ix) {
+  return {.c = w.ring_position(panel, iy, ix),
+          .c_stride = kPanel,
+          .columns = w.columns(panel),
+          .bias = w.b.w.expand_bias + panel * kPanel,
+          .activation = Activation::relu6};
+}
+
+// Rows [rows) of one panel, each a number of whole tiles.
+void expand_by_rows(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
+  const InvertedResidualShape& s = w.shape();
+  for (std::int64_t iy = rows.begin; iy < rows.end; ++iy)
+    for_each_run(
+        {0, s.in_width}, [&](std::int64_t ix, std::int64_t height, std::int64_t tiles) HWY_ATTR {
+          run_tiles_down(
+              height, tiles,
+              expansion_input(w, panel, iy * s.in_width + ix, next.take(tiles * s.in_channels)),
+              expansion_output(w, panel, iy, ix), height * kPanel);
+        });
+}
+
+// The same with tiles that go on in the next row.
+void expand_across_rows(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
+  const InvertedResidualShape& s = w.shape();
   const Range positions = {rows.begin * s.in_width, rows.end * s.in_width};
   for_each_tile(positions, [&](std::int64_t position, std::int64_t count) HWY_ATTR {
     std::int64_t iy = position / s.in_width, ix = position % s.in_width;
-    TileOutput out = {.c = w.ring_position(panel, iy, ix),
-                      .c_stride = kPanel,
-                      .columns = w.columns(panel),
-                      .bias = w.b.w.expand_bias + panel * kPanel,
-                      .activation = Activation::relu6};
+    TileOutput out = expansion_output(w, panel, iy, ix);
     float* places[kTileRows];
     if (ix + count > s.in_width) {
       for (std::int64_t i = 0; i < count; ++i, ++ix) {
@@ -143,19 +191,21 @@ void expand(const Worker& w, std::int64_t panel, Range rows) {
       }
       out.c_rows = places;
     }
-    run_tile<RowCursor>(count,
-                        {.a = x + position * s.in_channels,
-                         .a_stride = s.in_channels,
-                         .b = w.b.w.expand + panel * s.in_channels * kPanel,
-                         .b_stride = kPanel,
-                         .steps = s.in_channels,
-                         .fetch = next.take(s.in_channels)},
-                        out);
+    run_tile<RowCursor>(count, expansion_input(w, panel, position, next.take(s.in_channels)), out);
   });
 }
 
+// Input rows [rows) of one panel into the ring.
+void expand(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
+  const std::int64_t width = w.shape().in_width, count = rows.end - rows.begin;
+  if (divide_up(width, kTileRows) * count <= divide_up(width * count, kTileRows))
+    expand_by_rows(w, panel, rows, next);
+  else
+    expand_across_rows(w, panel, rows, next);
+}
+
 // The same without expansion.
-void copy(const Worker& w, std::int64_t panel, Range rows) {
+void copy(const Worker& w, std::int64_t panel, Range rows, Upcoming&) {
   const InvertedResidualShape& s = w.shape();
   const std::int64_t channels = std::min(kPanel, s.in_channels - panel * kPanel);
   for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
@@ -173,67 +223,71 @@ void copy(const Worker& w, std::int64_t panel, Range rows) {
   }
 }
 
-void filter(const Worker& w, std::int64_t panel, Range rows) {
+// Output rows [rows), of the step that begins with row `step`.
+void filter(const Worker& w, std::int64_t panel, Range rows, std::int64_t step) {
   const InvertedResidualShape& s = w.shape();
-  float* out = w.filtered + (panel - w.panels.begin) * w.filtered_panel();
-  for (std::int64_t oy = rows.begin; oy < rows.end; ++oy, out += s.out_width * kPanel) {
-    const std::int64_t top = input_row(s, oy);
-    const std::int64_t first = std::max<std::int64_t>(top, 0);
-    const std::int64_t end = std::max(first, std::min(top + 3, s.in_height));
-    DepthwiseInput in = {.rows = {},
-                         .row_count = static_cast<int>(end - first),
-                         .position_stride = kPanel,
-                         .weights = w.b.w.depthwise + (panel * 9 + (first - top) * 3) * kPanel,
-                         .tap_stride = kPanel,
-                         .bias = w.b.w.depthwise_bias + panel * kPanel,
-                         .activation = Activation::relu6};
-    for (std::int64_t iy = first; iy < end; ++iy)
-      in.rows[iy - first] = w.ring_position(panel, iy, -s.pad_left);
-    depthwise_run<kPanel>(in, s.stride, s.out_width, out, kPanel, w.columns(panel));
+  const std::int64_t stride = w.filtered_stride();
+  const std::int64_t top = input_row(s, rows.begin);
+  const std::int64_t count = (rows.end - rows.begin - 1) * s.stride + 3;
+  const float* inputs[kMostRows * 2 + 1];
+  for (std::int64_t i = 0; i < count; ++i) {
+    const bool inside = top + i >= 0 && top + i < s.in_height;
+    inputs[i] = inside ? w.ring_row(panel, top + i) : w.memory.zeros;
   }
+  float* out = w.memory.filtered + (rows.begin - step) * s.out_width * stride;
+  depthwise_plane<kPanel>({.rows = inputs,
+                           .out_rows = rows.end - rows.begin,
+                           .out_width = s.out_width,
+                           .weights = w.b.w.depthwise + panel * 9 * kPanel,
+                           .bias = w.b.w.depthwise_bias + panel * kPanel,
+                           .activation = Activation::relu6,
+                           .out = out + (panel - w.panels.begin) * kPanel,
+                           .out_stride = stride,
+                           .out_pitch = s.out_width * stride},
+                          s.stride, w.columns(panel));
 }
 
 void project(const Worker& w, Range rows) {
   const InvertedResidualShape& s = w.shape();
-  const std::int64_t channel = w.panels.begin * kPanel;
-  const std::int64_t channels = std::min(w.panels.end * kPanel, s.expanded_channels) - channel;
-  const std::int64_t whole = channels / kPanel, rest = channels % kPanel;
+  const std::int64_t channels = w.channels(), channel = w.panels.begin * kPanel;
   const std::int64_t base = w.picture * w.b.positions() + rows.begin * s.out_width;
   for (std::int64_t column = 0; column < s.out_channels; column += kPanel) {
-    const float* weights = w.b.w.project + column * s.expanded_channels + channel * kPanel;
     Upcoming next = column + kPanel < s.out_channels ? projection_of(w, column + kPanel)
                                                      : expansion_of(w, w.panels.end);
-    for_each_tile({0, (rows.end - rows.begin) * s.out_width},
-                  [&](std::int64_t position, std::int64_t count) HWY_ATTR {
-                    const std::int64_t at = (base + position) * s.out_channels + column;
-                    TileOutput out = {.c = w.sums + at,
-                                      .c_stride = s.out_channels,
-                                      .columns = std::min(kPanel, s.out_channels - column),
-                                      .bias = w.with_bias ? w.b.w.project_bias + column : nullptr,
-                                      .accumulate = !w.first};
-                    const float* residual = w.last && s.residual ? w.b.x + at : nullptr;
-                    TileInput in = {.a = w.filtered + position * kPanel,
-                                    .a_stride = kPanel,
-                                    .b = weights,
-                                    .b_stride = kPanel,
-                                    .steps = kPanel,
-                                    .segments = whole,
-                                    .segment_step = w.filtered_panel(),
-                                    .fetch = next.take(channels)};
-                    if (whole > 0) {
-                      out.residual = rest == 0 ? residual : nullptr;
-                      run_tile<RowCursor>(count, in, out);
-                      out.accumulate = true;
-                    }
-                    if (rest > 0) {
-                      out.residual = residual;
-                      in.a += whole * w.filtered_panel();
-                      in.b += whole * kPanel * kPanel;
-                      in.steps = rest;
-                      in.segments = 1;
-                      run_tile<RowCursor>(count, in, out);
-                    }
-                  });
+    for_each_run({0, (rows.end - rows.begin) * s.out_width},
+                 [&](std::int64_t position, std::int64_t height, std::int64_t tiles) HWY_ATTR {
+                   const std::int64_t at = (base + position) * s.out_channels + column;
+                   run_tiles_down(
+                       height, tiles,
+                       {.a = w.memory.filtered + position * w.filtered_stride(),
+                        .a_stride = w.filtered_stride(),
+                        .b = w.b.w.project + column * s.expanded_channels + channel * kPanel,
+                        .b_stride = kPanel,
+                        .steps = channels,
+                        .fetch = next.take(tiles * channels)},
+                       {.c = w.sums + at,
+                        .c_stride = s.out_channels,
+                        .columns = std::min(kPanel, s.out_channels - column),
+                        .bias = w.with_bias ? w.b.w.project_bias + column : nullptr,
+                        .residual = w.last && s.residual ? w.b.x + at : nullptr,
+                        .accumulate = !w.first},
+                       height * s.out_channels);
+                 });
+  }
+}
+
+// Rows [step) of a panel: expanded, a few at a time, from input row `made` on, and filtered.
+void make_step(const Worker& w, std::int64_t panel, Range step, std::int64_t made) {
+  const InvertedResidualShape& s = w.shape();
+  Upcoming next = panel + 1 < w.panels.end ? expansion_of(w, panel + 1) : projection_of(w, 0);
+  const std::int64_t parts = divide_up(step.end - step.begin, w.b.plan.rows);
+  for (std::int64_t i = 0; i < parts; ++i) {
+    const Range r = part(step.end - step.begin, parts, i);
+    const Range rows = {step.begin + r.begin, step.begin + r.end};
+    const std::int64_t needed = std::min(s.in_height, input_row(s, rows.end - 1) + 3);
+    if (needed > made) (s.expand ? expand : copy)(w, panel, {made, needed}, next);
+    made = std::max(made, needed);
+    filter(w, panel, rows, step.begin);
   }
 }
 
@@ -242,24 +296,29 @@ void run_rows(const Worker& w, Range rows) {
   std::int64_t made = std::max<std::int64_t>(0, input_row(s, rows.begin));
   for (std::int64_t oy = rows.begin; oy < rows.end; oy += w.b.plan.step) {
     const Range step = {oy, std::min(oy + w.b.plan.step, rows.end)};
-    const std::int64_t needed = std::min(s.in_height, input_row(s, step.end - 1) + 3);
-    for (std::int64_t panel = w.panels.begin; panel < w.panels.end; ++panel) {
-      if (needed > made) (s.expand ? expand : copy)(w, panel, {made, needed});
-      filter(w, panel, step);
-    }
-    made = std::max(made, needed);
+    for (std::int64_t panel = w.panels.begin; panel < w.panels.end; ++panel)
+      make_step(w, panel, step, made);
+    made = std::max(made, std::min(s.in_height, input_row(s, step.end - 1) + 3));
     project(w, step);
   }
 }
 
-// The columns left and right of the pictures, which nothing else writes.
-void clear_padding(float* ring, const InvertedResidualShape& s, const Plan& plan) {
+// The columns left and right of the pictures and the row of zeros, which nothing else writes.
+void clear_padding(const Memory& memory, const InvertedResidualShape& s, const Plan& plan) {
   const std::int64_t left = s.pad_left * kPanel, right = left + s.in_width * kPanel;
-  for (std::int64_t row = 0; row < plan.block_panels * plan.ring_rows; ++row) {
-    float* begin = ring + row * plan.ring_width * kPanel;
+  for (std::int64_t row = 0; row < plan.rings * plan.ring_rows; ++row) {
+    float* begin = memory.rings + row * plan.ring_pitch();
     std::fill(begin, begin + left, 0.0f);
-    std::fill(begin + right, begin + plan.ring_width * kPanel, 0.0f);
+    std::fill(begin + right, begin + plan.ring_pitch(), 0.0f);
   }
+  std::fill(memory.zeros, memory.zeros + plan.ring_pitch(), 0.0f);
+}
+
+Memory take_memory(const InvertedResidualShape& s, const Plan& plan) {
+  const std::int64_t rings = plan.rings * plan.ring_size();
+  const std::int64_t filtered = plan.step * s.out_width * plan.block_panels * kPanel;
+  float* memory = scratch(Scratch::task, rings + plan.ring_pitch() + filtered);
+  return {memory, memory + rings, memory + rings + plan.ring_pitch()};
 }
 
 void run_task(const Block& b, std::int64_t task) {
@@ -270,9 +329,7 @@ void run_task(const Block& b, std::int64_t task) {
   const Range pictures = {first, std::min(first + plan.pictures, s.batch)};
   const Range rows = part(s.out_height, plan.strips, strip);
   const Range panels = part(panels_of(s.expanded_channels), plan.groups, group);
-  const std::int64_t ring_size = plan.block_panels * plan.ring_rows * plan.ring_width * kPanel;
-  const std::int64_t filtered_size = plan.block_panels * plan.step * s.out_width * kPanel;
-  float* memory = scratch(Scratch::task, ring_size + filtered_size);
+  const Memory memory = take_memory(s, plan);
   clear_padding(memory, s, plan);
   const std::int64_t size = s.batch * b.positions() * s.out_channels;
   for (std::int64_t panel = panels.begin; panel < panels.end; panel += plan.block_panels)
@@ -285,10 +342,17 @@ void run_task(const Block& b, std::int64_t task) {
                 .first = panel == panels.begin,
                 .with_bias = group == 0,
                 .last = plan.groups == 1 && block.end == panels.end,
-                .ring = memory,
-                .filtered = memory + ring_size},
+                .memory = memory},
                rows);
     }
+}
+
+// Output rows at once whose input rows fit into a third of the first-level cache.
+std::int64_t rows_at_once(const InvertedResidualShape& s, const Plan& plan) {
+  const std::int64_t row_bytes = plan.ring_pitch() * std::int64_t{sizeof(float)};
+  const std::int64_t ring_rows = cache_sizes().level1 / 3 / row_bytes;
+  return std::clamp<std::int64_t>((ring_rows - 3) / s.stride + 1, 1,
+                                  std::min(plan.step, kMostRows));
 }
 
 Plan plan_of(const InvertedResidualShape& s) {
@@ -309,10 +373,12 @@ Plan plan_of(const InvertedResidualShape& s) {
                     : std::clamp<std::int64_t>(divide_up(workers, plan.groups), 1, s.out_height);
   plan.ring_width = std::max((s.out_width - 1) * s.stride + 3, s.in_width + s.pad_left);
   const std::int64_t rows = divide_up(s.out_height, plan.strips);
-  const std::int64_t row_bytes = plan.block_panels * kPanel * std::int64_t{sizeof(float)} *
-                                 (plan.ring_width * s.stride + s.out_width);
-  plan.step = std::clamp<std::int64_t>(cache_sizes().level2 / 4 / row_bytes, 1, rows);
-  plan.ring_rows = (plan.step - 1) * s.stride + 3;
+  const std::int64_t row_bytes =
+      plan.block_panels * kPanel * std::int64_t{sizeof(float)} * s.out_width;
+  plan.step = std::clamp<std::int64_t>(cache_sizes().level2 / 8 / row_bytes, 1, rows);
+  plan.rows = rows_at_once(s, plan);
+  plan.ring_rows = (plan.rows - 1) * s.stride + 3;
+  plan.rings = plan.step < rows ? plan.block_panels : 1;
   return plan;
 }
 

@@ -21,7 +21,7 @@ std::int64_t system_value(int name, std::int64_t otherwise) {
 }  // namespace
 
 float* scratch(Scratch slot, std::int64_t count) {
-  thread_local std::array<Buffer, 3> buffers;
+  thread_local std::array<Buffer, kScratchSlots> buffers;
   Buffer& buffer = buffers[static_cast<std::size_t>(slot)];
   if (buffer.count < count) {
     buffer.numbers.reset();
