@@ -176,6 +176,20 @@ void expand_by_rows(const Worker& w, std::int64_t panel, Range rows, Upcoming& n
         });
 }
 
+// The same for rows that are one tile each.
+void expand_row_tiles(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
+  const InvertedResidualShape& s = w.shape();
+  while (rows.begin < rows.end) {
+    const std::int64_t until_wrap = w.b.plan.ring_rows - rows.begin % w.b.plan.ring_rows;
+    const std::int64_t tiles = std::min(until_wrap, rows.end - rows.begin);
+    run_tiles_down(
+        s.in_width, tiles,
+        expansion_input(w, panel, rows.begin * s.in_width, next.take(tiles * s.in_channels)),
+        expansion_output(w, panel, rows.begin, 0), w.b.plan.ring_pitch());
+    rows.begin += tiles;
+  }
+}
+
 // The same with tiles that go on in the next row.
 void expand_across_rows(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
   const InvertedResidualShape& s = w.shape();
@@ -185,9 +199,10 @@ void expand_across_rows(const Worker& w, std::int64_t panel, Range rows, Upcomin
     TileOutput out = expansion_output(w, panel, iy, ix);
     float* places[kTileRows];
     if (ix + count > s.in_width) {
-      for (std::int64_t i = 0; i < count; ++i, ++ix) {
-        if (ix == s.in_width) ix = 0, ++iy;
-        places[i] = w.ring_position(panel, iy, ix);
+      float* place = out.c;
+      for (std::int64_t i = 0; i < count; ++i, ++ix, place += kPanel) {
+        if (ix == s.in_width) ix = 0, place = w.ring_position(panel, ++iy, 0);
+        places[i] = place;
       }
       out.c_rows = places;
     }
@@ -198,10 +213,12 @@ void expand_across_rows(const Worker& w, std::int64_t panel, Range rows, Upcomin
 // Input rows [rows) of one panel into the ring.
 void expand(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
   const std::int64_t width = w.shape().in_width, count = rows.end - rows.begin;
-  if (divide_up(width, kTileRows) * count <= divide_up(width * count, kTileRows))
-    expand_by_rows(w, panel, rows, next);
-  else
+  if (divide_up(width, kTileRows) * count > divide_up(width * count, kTileRows))
     expand_across_rows(w, panel, rows, next);
+  else if (width <= kTileRows)
+    expand_row_tiles(w, panel, rows, next);
+  else
+    expand_by_rows(w, panel, rows, next);
 }
 
 // The same without expansion.
