@@ -38,13 +38,14 @@ inline void copy_row(float* to, const float* row, Range columns, const Picture& 
 }
 
 // These rows and columns of a picture, which may lie outside it: the picture itself if none does,
-// else a copy between zeros in Scratch::task.
-inline Strip padded_strip(const Picture& p, Range rows, Range columns) {
+// else a copy between zeros in scratch memory.
+inline Strip padded_strip(const Picture& p, Range rows, Range columns,
+                          Scratch slot = Scratch::task) {
   const std::int64_t pitch = p.width * p.channels;
   if (rows.begin >= 0 && rows.end <= p.height && columns.begin >= 0 && columns.end <= p.width)
     return {p.positions + rows.begin * pitch + columns.begin * p.channels, pitch};
   const std::int64_t width = (columns.end - columns.begin) * p.channels;
-  float* copy = scratch(Scratch::task, (rows.end - rows.begin) * width);
+  float* copy = scratch(slot, (rows.end - rows.begin) * width);
   for (std::int64_t row = rows.begin; row < rows.end; ++row) {
     float* to = copy + (row - rows.begin) * width;
     if (row < 0 || row >= p.height)

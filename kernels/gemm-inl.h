@@ -273,7 +273,7 @@ void tile(const TileInput& in, const TileOutput& out) {
 }
 
 // Tiles one below the other, the rows of a following each other and those of c beginning c_next
-// further on with each tile. No segments, no guarded steps, no scattered rows.
+// further on with each tile. One segment, no guarded steps, no scattered rows.
 template <int kRows, int kVectors, bool kWhole>
 HWY_INLINE void run_down(const TileInput& in, const TileOutput& first, std::int64_t tiles,
                          std::ptrdiff_t c_next) {
@@ -285,10 +285,8 @@ HWY_INLINE void run_down(const TileInput& in, const TileOutput& first, std::int6
     Accumulators<kRows, kVectors> sums;
     begin<kRows, kVectors, kWhole>(sums, out);
     if (in.fetch == nullptr) fetch = {a + kRows * in.a_stride, kRows};
-    for (std::int64_t group = 0; group < in.groups; ++group)
-      multiply<kRows, kVectors>(sums, RowCursor<kRows>(a + group * in.group_step, in.a_stride),
-                                in.b + group * in.steps * in.b_stride, in.b_stride, in.steps,
-                                fetch);
+    multiply<kRows, kVectors>(sums, RowCursor<kRows>(a, in.a_stride), in.b, in.b_stride, in.steps,
+                              fetch);
     finish<kRows, kVectors, kWhole>(sums, out);
     a += kRows * in.a_stride;
     out.c += c_next;

@@ -63,23 +63,23 @@ void multiply_panel(const PackedProduct& p, Range rows, std::int64_t panel, Rang
   const bool first = steps.begin == 0, last = steps.end == s.k;
   Upcoming next(p.packed + (column + kPanel) * s.k,
                 column + kPanel < s.n ? (steps.end - steps.begin) * kPanel : 0);
-  for_each_tile(rows, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
+  for_each_run(rows, [&](std::int64_t row, std::int64_t height, std::int64_t tiles) HWY_ATTR {
     TileOutput out = p.out;
-    const std::int64_t at = row * s.n + column;
+    const std::int64_t at = row * s.n + column, count = steps.end - steps.begin;
     out.c += at;
     out.columns = std::min(kPanel, s.n - column);
     out.accumulate = p.out.accumulate || !first;
     out.bias = out.bias ? out.bias + column : nullptr;
     out.residual = out.residual && last ? out.residual + at : nullptr;
     if (!last) out.activation = Activation::none;
-    run_tile<RowCursor>(count,
-                        {.a = p.a + row * s.k + steps.begin,
-                         .a_stride = s.k,
-                         .b = p.packed + column * s.k + steps.begin * kPanel,
-                         .b_stride = kPanel,
-                         .steps = steps.end - steps.begin,
-                         .fetch = next.take(steps.end - steps.begin)},
-                        out);
+    run_tiles_down(height, tiles,
+                   {.a = p.a + row * s.k + steps.begin,
+                    .a_stride = s.k,
+                    .b = p.packed + column * s.k + steps.begin * kPanel,
+                    .b_stride = kPanel,
+                    .steps = count,
+                    .fetch = next.take(tiles * count)},
+                   out, height * s.n);
   });
 }
 

@@ -22,6 +22,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/conv-inl.h"
 #include "kernels/depthwise-inl.h"
 #include "kernels/gemm-inl.h"
 
@@ -40,7 +41,7 @@ std::int64_t panels_of(std::int64_t channels) { return divide_up(channels, kPane
 // Where the weights lie in a pack. Panels of channels are filled up with zeros.
 template <class Number>
 struct Layout {
-  Number* expand;          // [panel][in][kPanel]
+  Number* expand;          // [panel][expand_steps][kPanel]
   Number* expand_bias;     // [panel][kPanel]
   Number* depthwise;       // [panel][9][kPanel]
   Number* depthwise_bias;  // [panel][kPanel]
@@ -53,7 +54,7 @@ Layout<Number> layout(Number* packed, const InvertedResidualShape& s) {
   const std::int64_t expanded = panels_of(s.expanded_channels) * kPanel;
   Layout<Number> l;
   l.expand = packed;
-  l.expand_bias = l.expand + (s.expand ? s.in_channels * expanded : 0);
+  l.expand_bias = l.expand + (s.expand ? s.expand_steps() * expanded : 0);
   l.depthwise = l.expand_bias + (s.expand ? expanded : 0);
   l.depthwise_bias = l.depthwise + 9 * expanded;
   l.project = l.depthwise_bias + expanded;
@@ -140,40 +141,42 @@ Upcoming projection_of(const Worker& w, std::int64_t column) {
 }
 
 Upcoming expansion_of(const Worker& w, std::int64_t panel) {
-  const std::int64_t size = w.shape().in_channels * kPanel;
+  const std::int64_t size = w.shape().expand_steps() * kPanel;
   return {w.b.w.expand + panel * size, w.shape().expand ? size : 0};
 }
 
 TileInput expansion_input(const Worker& w, std::int64_t panel, std::int64_t position,
                           const float* fetch) {
   const InvertedResidualShape& s = w.shape();
-  return {.a = w.b.x + (w.picture * s.in_height * s.in_width + position) * s.in_channels,
-          .a_stride = s.in_channels,
-          .b = w.b.w.expand + panel * s.in_channels * kPanel,
-          .b_stride = kPanel,
-          .steps = s.in_channels,
-          .fetch = fetch};
+  return {
+      .a = w.b.x + (w.picture * s.middle_height() * s.middle_width() + position) * s.in_channels,
+      .a_stride = s.in_channels,
+      .b = w.b.w.expand + panel * s.in_channels * kPanel,
+      .b_stride = kPanel,
+      .steps = s.in_channels,
+      .fetch = fetch};
 }
 
 TileOutput expansion_output(const Worker& w, std::int64_t panel, std::int64_t iy, std::int64_t ix) {
+  const InvertedResidualShape& s = w.shape();
   return {.c = w.ring_position(panel, iy, ix),
           .c_stride = kPanel,
           .columns = w.columns(panel),
           .bias = w.b.w.expand_bias + panel * kPanel,
-          .activation = Activation::relu6};
+          .activation = s.activation};
 }
 
 // Rows [rows) of one panel, each a number of whole tiles.
 void expand_by_rows(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
   const InvertedResidualShape& s = w.shape();
   for (std::int64_t iy = rows.begin; iy < rows.end; ++iy)
-    for_each_run(
-        {0, s.in_width}, [&](std::int64_t ix, std::int64_t height, std::int64_t tiles) HWY_ATTR {
-          run_tiles_down(
-              height, tiles,
-              expansion_input(w, panel, iy * s.in_width + ix, next.take(tiles * s.in_channels)),
-              expansion_output(w, panel, iy, ix), height * kPanel);
-        });
+    for_each_run({0, s.middle_width()},
+                 [&](std::int64_t ix, std::int64_t height, std::int64_t tiles) HWY_ATTR {
+                   run_tiles_down(height, tiles,
+                                  expansion_input(w, panel, iy * s.middle_width() + ix,
+                                                  next.take(tiles * s.in_channels)),
+                                  expansion_output(w, panel, iy, ix), height * kPanel);
+                 });
 }
 
 // The same for rows that are one tile each.
@@ -183,8 +186,8 @@ void expand_row_tiles(const Worker& w, std::int64_t panel, Range rows, Upcoming&
     const std::int64_t until_wrap = w.b.plan.ring_rows - rows.begin % w.b.plan.ring_rows;
     const std::int64_t tiles = std::min(until_wrap, rows.end - rows.begin);
     run_tiles_down(
-        s.in_width, tiles,
-        expansion_input(w, panel, rows.begin * s.in_width, next.take(tiles * s.in_channels)),
+        s.middle_width(), tiles,
+        expansion_input(w, panel, rows.begin * s.middle_width(), next.take(tiles * s.in_channels)),
         expansion_output(w, panel, rows.begin, 0), w.b.plan.ring_pitch());
     rows.begin += tiles;
   }
@@ -193,15 +196,15 @@ void expand_row_tiles(const Worker& w, std::int64_t panel, Range rows, Upcoming&
 // The same with tiles that go on in the next row.
 void expand_across_rows(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
   const InvertedResidualShape& s = w.shape();
-  const Range positions = {rows.begin * s.in_width, rows.end * s.in_width};
+  const Range positions = {rows.begin * s.middle_width(), rows.end * s.middle_width()};
   for_each_tile(positions, [&](std::int64_t position, std::int64_t count) HWY_ATTR {
-    std::int64_t iy = position / s.in_width, ix = position % s.in_width;
+    std::int64_t iy = position / s.middle_width(), ix = position % s.middle_width();
     TileOutput out = expansion_output(w, panel, iy, ix);
     float* places[kTileRows];
-    if (ix + count > s.in_width) {
+    if (ix + count > s.middle_width()) {
       float* place = out.c;
       for (std::int64_t i = 0; i < count; ++i, ++ix, place += kPanel) {
-        if (ix == s.in_width) ix = 0, place = w.ring_position(panel, ++iy, 0);
+        if (ix == s.middle_width()) ix = 0, place = w.ring_position(panel, ++iy, 0);
         places[i] = place;
       }
       out.c_rows = places;
@@ -210,10 +213,39 @@ void expand_across_rows(const Worker& w, std::int64_t panel, Range rows, Upcomin
   });
 }
 
+// The same by a full convolution.
+void expand_fully(const Worker& w, std::int64_t panel, Range rows) {
+  const InvertedResidualShape& s = w.shape();
+  const Picture picture = {w.b.x + w.picture * s.in_height * s.in_width * s.in_channels,
+                           s.in_height, s.in_width, s.in_channels};
+  const auto window = [&](Range outputs, int pad) {
+    return Range{outputs.begin * s.expand_stride - pad,
+                 (outputs.end - 1) * s.expand_stride - pad + s.expand_kernel};
+  };
+  const Strip strip = padded_strip(picture, window(rows, s.expand_pad_top),
+                                   window({0, s.full_width}, s.expand_pad_left), Scratch::strip);
+  for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
+    const float* line = strip.first + (iy - rows.begin) * s.expand_stride * strip.pitch;
+    for_each_tile({0, s.full_width}, [&](std::int64_t ix, std::int64_t count) HWY_ATTR {
+      run_tile<RowCursor>(count,
+                          {.a = line + ix * s.expand_stride * s.in_channels,
+                           .a_stride = s.expand_stride * s.in_channels,
+                           .b = w.b.w.expand + panel * s.expand_steps() * kPanel,
+                           .b_stride = kPanel,
+                           .steps = s.expand_kernel * s.in_channels,
+                           .groups = s.expand_kernel,
+                           .group_step = strip.pitch},
+                          expansion_output(w, panel, iy, ix));
+    });
+  }
+}
+
 // Input rows [rows) of one panel into the ring.
 void expand(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
-  const std::int64_t width = w.shape().in_width, count = rows.end - rows.begin;
-  if (divide_up(width, kTileRows) * count > divide_up(width * count, kTileRows))
+  const std::int64_t width = w.shape().middle_width(), count = rows.end - rows.begin;
+  if (w.shape().expand_kernel > 1)
+    expand_fully(w, panel, rows);
+  else if (divide_up(width, kTileRows) * count > divide_up(width * count, kTileRows))
     expand_across_rows(w, panel, rows, next);
   else if (width <= kTileRows)
     expand_row_tiles(w, panel, rows, next);
@@ -226,10 +258,11 @@ void copy(const Worker& w, std::int64_t panel, Range rows, Upcoming&) {
   const InvertedResidualShape& s = w.shape();
   const std::int64_t channels = std::min(kPanel, s.in_channels - panel * kPanel);
   for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
-    const float* from =
-        w.b.x + (w.picture * s.in_height + iy) * s.in_width * s.in_channels + panel * kPanel;
+    const float* from = w.b.x +
+                        (w.picture * s.middle_height() + iy) * s.middle_width() * s.in_channels +
+                        panel * kPanel;
     float* to = w.ring_position(panel, iy, 0);
-    for (std::int64_t ix = 0; ix < s.in_width; ++ix, from += s.in_channels, to += kPanel) {
+    for (std::int64_t ix = 0; ix < s.middle_width(); ++ix, from += s.in_channels, to += kPanel) {
       if (channels == kPanel)
         for (std::int64_t c = 0; c < kPanel; c += kLanes)
           hn::StoreU(hn::LoadU(lanes, from + c), lanes, to + c);
@@ -248,7 +281,7 @@ void filter(const Worker& w, std::int64_t panel, Range rows, std::int64_t step) 
   const std::int64_t count = (rows.end - rows.begin - 1) * s.stride + 3;
   const float* inputs[kMostRows * 2 + 1];
   for (std::int64_t i = 0; i < count; ++i) {
-    const bool inside = top + i >= 0 && top + i < s.in_height;
+    const bool inside = top + i >= 0 && top + i < s.middle_height();
     inputs[i] = inside ? w.ring_row(panel, top + i) : w.memory.zeros;
   }
   float* out = w.memory.filtered + (rows.begin - step) * s.out_width * stride;
@@ -257,7 +290,7 @@ void filter(const Worker& w, std::int64_t panel, Range rows, std::int64_t step) 
                            .out_width = s.out_width,
                            .weights = w.b.w.depthwise + panel * 9 * kPanel,
                            .bias = w.b.w.depthwise_bias + panel * kPanel,
-                           .activation = Activation::relu6,
+                           .activation = s.activation,
                            .out = out + (panel - w.panels.begin) * kPanel,
                            .out_stride = stride,
                            .out_pitch = s.out_width * stride},
@@ -287,6 +320,7 @@ void project(const Worker& w, Range rows) {
                         .columns = std::min(kPanel, s.out_channels - column),
                         .bias = w.with_bias ? w.b.w.project_bias + column : nullptr,
                         .residual = w.last && s.residual ? w.b.x + at : nullptr,
+                        .activation = w.last ? s.out_activation : Activation::none,
                         .accumulate = !w.first},
                        height * s.out_channels);
                  });
@@ -301,7 +335,7 @@ void make_step(const Worker& w, std::int64_t panel, Range step, std::int64_t mad
   for (std::int64_t i = 0; i < parts; ++i) {
     const Range r = part(step.end - step.begin, parts, i);
     const Range rows = {step.begin + r.begin, step.begin + r.end};
-    const std::int64_t needed = std::min(s.in_height, input_row(s, rows.end - 1) + 3);
+    const std::int64_t needed = std::min(s.middle_height(), input_row(s, rows.end - 1) + 3);
     if (needed > made) (s.expand ? expand : copy)(w, panel, {made, needed}, next);
     made = std::max(made, needed);
     filter(w, panel, rows, step.begin);
@@ -315,14 +349,14 @@ void run_rows(const Worker& w, Range rows) {
     const Range step = {oy, std::min(oy + w.b.plan.step, rows.end)};
     for (std::int64_t panel = w.panels.begin; panel < w.panels.end; ++panel)
       make_step(w, panel, step, made);
-    made = std::max(made, std::min(s.in_height, input_row(s, step.end - 1) + 3));
+    made = std::max(made, std::min(s.middle_height(), input_row(s, step.end - 1) + 3));
     project(w, step);
   }
 }
 
 // The columns left and right of the pictures and the row of zeros, which nothing else writes.
 void clear_padding(const Memory& memory, const InvertedResidualShape& s, const Plan& plan) {
-  const std::int64_t left = s.pad_left * kPanel, right = left + s.in_width * kPanel;
+  const std::int64_t left = s.pad_left * kPanel, right = left + s.middle_width() * kPanel;
   for (std::int64_t row = 0; row < plan.rings * plan.ring_rows; ++row) {
     float* begin = memory.rings + row * plan.ring_pitch();
     std::fill(begin, begin + left, 0.0f);
@@ -388,7 +422,7 @@ Plan plan_of(const InvertedResidualShape& s) {
   plan.strips = tasks >= 4 * workers || tasks % workers == 0
                     ? 1
                     : std::clamp<std::int64_t>(divide_up(workers, plan.groups), 1, s.out_height);
-  plan.ring_width = std::max((s.out_width - 1) * s.stride + 3, s.in_width + s.pad_left);
+  plan.ring_width = std::max((s.out_width - 1) * s.stride + 3, s.middle_width() + s.pad_left);
   const std::int64_t rows = divide_up(s.out_height, plan.strips);
   const std::int64_t row_bytes =
       plan.block_panels * kPanel * std::int64_t{sizeof(float)} * s.out_width;
@@ -399,10 +433,11 @@ Plan plan_of(const InvertedResidualShape& s) {
   return plan;
 }
 
-// y = y + partials + residual
+// y = activation(y + partials) + residual
 void add_groups(const Block& b) {
   const InvertedResidualShape& s = b.shape;
   const std::int64_t count = s.batch * b.positions() * s.out_channels;
+  const Clamp bounds = clamp_of(s.out_activation);
   parallel_for_range(count, std::int64_t{1} << 14,
                      [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
                        for (std::int64_t i = begin; i < end; i += kLanes) {
@@ -410,6 +445,7 @@ void add_groups(const Block& b) {
                          Vector sum = load_first(b.y + i, rest);
                          for (std::int64_t g = 0; g + 1 < b.plan.groups; ++g)
                            sum = hn::Add(sum, load_first(b.partials + g * count + i, rest));
+                         sum = clamp(sum, bounds);
                          if (s.residual) sum = hn::Add(sum, load_first(b.x + i, rest));
                          store_first(sum, b.y + i, rest);
                        }
@@ -430,7 +466,7 @@ void pack_inverted_residual(float* packed, const float* expand, const float* exp
   const Layout<float> l = layout(packed, shape);
   const std::int64_t expanded = shape.expanded_channels;
   if (shape.expand) {
-    pack_matrix(l.expand, expand, shape.in_channels, expanded);
+    pack_matrix(l.expand, expand, shape.expand_steps(), expanded);
     pack_matrix(l.expand_bias, expand_bias, 1, expanded);
   }
   pack_matrix(l.depthwise, depthwise, 9, expanded);

@@ -42,12 +42,29 @@ struct InvertedResidualShape {
   int pad_top = 1, pad_left = 1;
   bool expand = true;
   bool residual = false;  // stride 1 and in_channels == out_channels
+  // An expansion by a full convolution instead, square and without dilation: the stem of a network
+  // with the block behind it. Then the size of its result is given too.
+  int expand_kernel = 1, expand_stride = 1, expand_pad_top = 0, expand_pad_left = 0;
+  std::int64_t full_height = 0, full_width = 0;
+
+  // Behind expansion and depthwise convolution, and behind the projection (before the residual).
+  Activation activation = Activation::relu6, out_activation = Activation::none;
+
+  // What the depthwise convolution reads.
+  constexpr std::int64_t middle_height() const {
+    return expand_kernel > 1 ? full_height : in_height;
+  }
+  constexpr std::int64_t middle_width() const { return expand_kernel > 1 ? full_width : in_width; }
+  // Products for each number of the expansion.
+  constexpr std::int64_t expand_steps() const {
+    return expand_kernel * expand_kernel * in_channels;
+  }
 };
 
 // Numbers that pack_inverted_residual writes.
 constexpr std::int64_t packed_inverted_residual_size(const InvertedResidualShape& s) {
   const std::int64_t expanded = packed_gemm_size(1, s.expanded_channels);
-  return (s.expand ? (s.in_channels + 1) * expanded : 0) + 10 * expanded +
+  return (s.expand ? (s.expand_steps() + 1) * expanded : 0) + 10 * expanded +
          packed_gemm_size(s.expanded_channels + 1, s.out_channels);
 }
 

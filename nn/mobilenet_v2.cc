@@ -65,10 +65,27 @@ Tensor InvertedResidual::forward(const Tensor& x) {
   return has_residual_ ? nn::add(x, y) : y;
 }
 
+PlanBuilder::Block InvertedResidual::folded(const PictureShape& middle) const {
+  PlanBuilder::Block block;
+  if (expand_) block.expand = expand_->folded();
+  block.depthwise = depthwise_.folded();
+  block.project = project_.folded();
+  block.depthwise_conv = depthwise_.convolution.shape_for(middle);
+  block.residual = has_residual_;
+  return block;
+}
+
 Value InvertedResidual::lower(PlanBuilder& builder, Value x) const {
-  return builder.inverted_residual(
-      x, expand_ ? expand_->folded() : FoldedWeights{}, depthwise_.folded(), project_.folded(),
-      depthwise_.convolution.shape_for(builder.shape(x)), has_residual_);
+  return builder.inverted_residual(x, folded(builder.shape(x)));
+}
+
+Value InvertedResidual::lower_behind(PlanBuilder& builder, Value x,
+                                     const ConvBatchNorm& stem) const {
+  const kernels::ConvShape conv = stem.convolution.shape_for(builder.shape(x));
+  PlanBuilder::Block block = folded({conv.out_height, conv.out_width, conv.out_channels});
+  block.expand = stem.folded();
+  block.expand_conv = conv;
+  return builder.inverted_residual(x, block);
 }
 
 MobileNetV2::Convolution::Convolution(const ConvBatchNorm::Options& options, Random& random)
@@ -120,6 +137,10 @@ Tensor MobileNetV2::forward(const Tensor& x, int begin, int end) {
 }
 
 Value MobileNetV2::lower(PlanBuilder& builder, Value x, int begin, int end) const {
+  if (begin == 0 && end >= 2) {
+    x = blocks_[0]->lower_behind(builder, x, stem_->layer);
+    begin = 2;
+  }
   for (int stage = begin; stage < end; ++stage)
     x = stages_[static_cast<std::size_t>(stage)]->lower(builder, x);
   return x;

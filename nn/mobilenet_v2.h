@@ -38,9 +38,14 @@ class InvertedResidual : public Module {
                    const MobileNetV2Options& options, Random& random);
   Tensor forward(const Tensor& x) override;
   Value lower(PlanBuilder& builder, Value x) const override;
+  // The first block, which does not expand, with the network's first layer in front.
+  Value lower_behind(PlanBuilder& builder, Value x, const ConvBatchNorm& stem) const;
 
  private:
   friend class MobileNetV2;
+  // `middle`: what the depthwise layer reads.
+  PlanBuilder::Block folded(const PictureShape& middle) const;
+
   bool has_residual_;
   std::unique_ptr<ConvBatchNorm> expand_;  // none where expansion is 1
   ConvBatchNorm depthwise_, project_;

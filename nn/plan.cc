@@ -60,10 +60,36 @@ double products_of(const kernels::ConvShape& s) {
 }
 
 double products_of(const kernels::InvertedResidualShape& s) {
-  const auto in = static_cast<double>(s.in_height * s.in_width * s.in_channels);
+  const auto in = static_cast<double>(s.middle_height() * s.middle_width() * s.expand_steps());
   const auto out = static_cast<double>(s.out_height * s.out_width);
   return static_cast<double>(s.expanded_channels) *
          ((s.expand ? in : 0) + out * static_cast<double>(9 + s.out_channels));
+}
+
+kernels::InvertedResidualShape shape_of(const PlanBuilder::Block& block, const PictureShape& in) {
+  kernels::InvertedResidualShape s;
+  s.in_height = in.height;
+  s.in_width = in.width;
+  s.in_channels = in.channels;
+  s.expand = block.expand.weight.defined();
+  s.expanded_channels = s.expand ? block.expand.weight.dim(-1) : in.channels;
+  s.out_height = block.depthwise_conv.out_height;
+  s.out_width = block.depthwise_conv.out_width;
+  s.out_channels = block.project.weight.dim(-1);
+  s.stride = block.depthwise_conv.stride;
+  s.pad_top = block.depthwise_conv.pad_top;
+  s.pad_left = block.depthwise_conv.pad_left;
+  s.residual = block.residual;
+  s.activation = block.activation;
+  s.out_activation = block.out_activation;
+  if (!s.expand || block.expand.weight.shape().size() != 4) return s;
+  s.expand_kernel = static_cast<int>(block.expand.weight.dim(0));
+  s.expand_stride = block.expand_conv.stride;
+  s.expand_pad_top = block.expand_conv.pad_top;
+  s.expand_pad_left = block.expand_conv.pad_left;
+  s.full_height = block.expand_conv.out_height;
+  s.full_width = block.expand_conv.out_width;
+  return s;
 }
 
 constexpr std::int64_t kAlignedFloats = 16;
@@ -151,32 +177,22 @@ Value PlanBuilder::pointwise(Value x, const FoldedWeights& weights, kernels::Act
                 });
 }
 
-Value PlanBuilder::inverted_residual(Value x, const FoldedWeights& expand,
-                                     const FoldedWeights& depthwise, const FoldedWeights& project,
-                                     const kernels::ConvShape& conv, bool residual) {
+Value PlanBuilder::inverted_residual(Value x, const Block& block) {
   const PictureShape in = shape(x);
-  const Shape &d = depthwise.weight.shape(), &p = project.weight.shape();
-  kernels::InvertedResidualShape s;
-  s.in_height = in.height;
-  s.in_width = in.width;
-  s.in_channels = in.channels;
-  s.expand = expand.weight.defined();
-  s.expanded_channels = s.expand ? expand.weight.dim(-1) : in.channels;
-  s.out_height = conv.out_height;
-  s.out_width = conv.out_width;
-  s.out_channels = project.weight.dim(-1);
-  s.stride = conv.stride;
-  s.pad_top = conv.pad_top;
-  s.pad_left = conv.pad_left;
-  s.residual = residual;
+  const FoldedWeights &expand = block.expand, &depthwise = block.depthwise,
+                      &project = block.project;
+  const kernels::InvertedResidualShape s = shape_of(block, in);
   const PictureShape out{s.out_height, s.out_width, s.out_channels};
+  const std::int64_t k = s.expand_kernel, expanded = s.expanded_channels;
   if (s.expand)
-    require_weights(expand.weight.shape() == Shape{in.channels, s.expanded_channels},
+    require_weights(expand.weight.shape() ==
+                        (k > 1 ? Shape{k, k, in.channels, expanded} : Shape{in.channels, expanded}),
                     "inverted_residual", in, expand);
-  require_weights(d == Shape{3, 3, s.expanded_channels}, "inverted_residual", in, depthwise);
-  require_weights(p == Shape{s.expanded_channels, s.out_channels}, "inverted_residual", in,
-                  project);
-  if (residual && in != out)
+  require_weights(depthwise.weight.shape() == Shape{3, 3, expanded}, "inverted_residual", in,
+                  depthwise);
+  require_weights(project.weight.shape() == Shape{expanded, s.out_channels}, "inverted_residual",
+                  in, project);
+  if (block.residual && in != out)
     reject("inverted_residual", "residual " + text_of(in) + " of a result " + text_of(out));
   const kernels::Table<float>& table = backend();
   const Tensor packed = Tensor::empty({kernels::packed_inverted_residual_size(s)});

@@ -59,13 +59,19 @@ class PlanBuilder {
   // result's shape) that is added after the activation.
   Value pointwise(Value x, const FoldedWeights& weights, kernels::Activation activation,
                   Value residual = {});
-  // An inverted residual block as one fused kernel: expand [in, expanded] (or undefined weight: no
-  // expansion) → ReLU6 → depthwise [3, 3, expanded] → ReLU6 → project [expanded, out], plus x with
-  // `residual`. All with biases. `depthwise_conv` gives the depthwise layer's stride, padding and
-  // output size.
-  Value inverted_residual(Value x, const FoldedWeights& expand, const FoldedWeights& depthwise,
-                          const FoldedWeights& project, const kernels::ConvShape& depthwise_conv,
-                          bool residual);
+  struct Block {
+    // [in, expanded], or a full convolution [k, k, in, expanded] of the shape expand_conv, or
+    // undefined: no expansion. Then [3, 3, expanded] and [expanded, out]. All with biases.
+    FoldedWeights expand, depthwise, project;
+    // Stride, padding and output size.
+    kernels::ConvShape depthwise_conv, expand_conv = {};
+    bool residual = false;  // x is added at the end
+    // Behind expansion and depthwise layer, and behind the projection.
+    kernels::Activation activation = kernels::Activation::relu6;
+    kernels::Activation out_activation = kernels::Activation::none;
+  };
+  // An inverted residual block, or a part of one, as one fused kernel.
+  Value inverted_residual(Value x, const Block& block);
   // Global average pool of pointwise(x, weights, activation), which is never written to memory.
   Value pointwise_average_pool(Value x, const FoldedWeights& weights,
                                kernels::Activation activation);

@@ -17,7 +17,7 @@ void pack_inverted_residual(T* packed, const T* expand, const T* expand_bias, co
   const auto append = [&](const T* from, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) *packed++ = from[i];
   };
-  if (s.expand) append(expand, s.in_channels * s.expanded_channels);
+  if (s.expand) append(expand, s.expand_steps() * s.expanded_channels);
   if (s.expand) append(expand_bias, s.expanded_channels);
   append(depthwise, 9 * s.expanded_channels);
   append(depthwise_bias, s.expanded_channels);
@@ -27,22 +27,33 @@ void pack_inverted_residual(T* packed, const T* expand, const T* expand_bias, co
 
 template <typename T>
 void inverted_residual(T* y, const T* x, const T* packed, InvertedResidualShape s) {
-  const std::int64_t in = s.batch * s.in_height * s.in_width;
+  const std::int64_t in = s.batch * s.middle_height() * s.middle_width();
   const std::int64_t out = s.batch * s.out_height * s.out_width;
   const std::int64_t channels = s.expanded_channels;
   std::vector<T> expanded(x, x + (s.expand ? 0 : in * channels)), filtered(out * channels);
   if (s.expand) {
     expanded.resize(in * channels);
-    const T* bias = packed + s.in_channels * channels;
-    table<T>().packed_gemm(expanded.data(), x, packed, bias, nullptr, Activation::relu6,
-                           {.m = in, .n = channels, .k = s.in_channels});
+    const T* bias = packed + s.expand_steps() * channels;
+    table<T>().conv2d(expanded.data(), x, packed, bias, s.activation,
+                      {.batch = s.batch,
+                       .in_height = s.in_height,
+                       .in_width = s.in_width,
+                       .in_channels = s.in_channels,
+                       .out_height = s.middle_height(),
+                       .out_width = s.middle_width(),
+                       .out_channels = channels,
+                       .kernel_height = s.expand_kernel,
+                       .kernel_width = s.expand_kernel,
+                       .stride = s.expand_stride,
+                       .pad_top = s.expand_pad_top,
+                       .pad_left = s.expand_pad_left});
     packed = bias + channels;
   }
   table<T>().depthwise3x3(filtered.data(), expanded.data(), packed, packed + 9 * channels,
-                          Activation::relu6,
+                          s.activation,
                           {.batch = s.batch,
-                           .in_height = s.in_height,
-                           .in_width = s.in_width,
+                           .in_height = s.middle_height(),
+                           .in_width = s.middle_width(),
                            .in_channels = channels,
                            .out_height = s.out_height,
                            .out_width = s.out_width,
@@ -52,7 +63,7 @@ void inverted_residual(T* y, const T* x, const T* packed, InvertedResidualShape 
                            .pad_left = s.pad_left});
   packed += 10 * channels;
   table<T>().packed_gemm(y, filtered.data(), packed, packed + channels * s.out_channels,
-                         s.residual ? x : nullptr, Activation::none,
+                         s.residual ? x : nullptr, s.out_activation,
                          {.m = out, .n = s.out_channels, .k = channels});
 }
 

@@ -25,19 +25,39 @@ Shape block(std::int64_t batch, std::int64_t height, std::int64_t width, std::in
           .residual = stride == 1 && in == out};
 }
 
+// A first layer of window `kernel`, stride 2, in front of a depthwise one.
+Shape stem(std::int64_t batch, std::int64_t height, std::int64_t width, std::int64_t in,
+           std::int64_t channels, std::int64_t out, int kernel, int pad) {
+  const auto outputs = [&](std::int64_t size) { return (size + 1 + pad - kernel) / 2 + 1; };
+  Shape s = block(batch, outputs(height), outputs(width), channels, 1, out, 1);
+  s.full_height = s.in_height, s.full_width = s.in_width;
+  s.in_height = height, s.in_width = width, s.in_channels = in;
+  s.expand = true, s.residual = false;
+  s.expand_kernel = kernel, s.expand_stride = 2;
+  s.expand_pad_top = s.expand_pad_left = pad;
+  return s;
+}
+
+Shape with_relu(Shape s) {
+  s.activation = Activation::relu;
+  s.out_activation = Activation::relu6;
+  return s;
+}
+
 std::string label(const Shape& s) {
   return std::to_string(s.batch) + "x" + std::to_string(s.in_height) + "x" +
          std::to_string(s.in_width) + "x" + std::to_string(s.in_channels) + " by " +
          std::to_string(s.expanded_channels) + " to " + std::to_string(s.out_channels) + " s" +
-         std::to_string(s.stride) + " p" + std::to_string(s.pad_top);
+         std::to_string(s.stride) + (s.expand_kernel > 1 ? " full" : "") + " p" +
+         std::to_string(s.pad_top);
 }
 
 double flops(const Shape& s) {
-  const auto in = static_cast<double>(s.batch * s.in_height * s.in_width);
+  const auto in = static_cast<double>(s.batch * s.middle_height() * s.middle_width());
   const auto out = static_cast<double>(s.batch * s.out_height * s.out_width);
   const auto expanded = static_cast<double>(s.expanded_channels);
   return 2 * expanded *
-         ((s.expand ? in * static_cast<double>(s.in_channels) : 0) + 9 * out +
+         ((s.expand ? in * static_cast<double>(s.expand_steps()) : 0) + 9 * out +
           out * static_cast<double>(s.out_channels));
 }
 
@@ -48,9 +68,9 @@ Case make(const Shape& s) {
               {output(s.batch * s.out_height * s.out_width * s.out_channels),
                scratch(kernels::packed_inverted_residual_size(s)),
                input(s.batch * s.in_height * s.in_width * s.in_channels),
-               input(s.in_channels * expansion), input(expansion), input(9 * s.expanded_channels),
-               input(s.expanded_channels), input(s.expanded_channels * s.out_channels),
-               input(s.out_channels)},
+               input(s.expand_steps() * expansion), input(expansion),
+               input(9 * s.expanded_channels), input(s.expanded_channels),
+               input(s.expanded_channels * s.out_channels), input(s.out_channels)},
               [=](const auto& k, auto p) {
                 k.pack_inverted_residual(p[1], s.expand ? p[3] : nullptr, s.expand ? p[4] : nullptr,
                                          p[5], p[6], p[7], p[8], s);
@@ -58,7 +78,7 @@ Case make(const Shape& s) {
               })
       // Roundings of three sums; each enters the next, whose terms are at most 6 · |w|. The
       // magnitude is a sum of absolute values without activations' signs.
-      .terms(static_cast<double>(s.in_channels + 9 + s.expanded_channels + 3))
+      .terms(static_cast<double>(s.expand_steps() + 9 + s.expanded_channels + 3))
       .magnitude([=](const auto& k, auto p) {
         k.pack_inverted_residual(p[1], s.expand ? p[3] : nullptr, s.expand ? p[4] : nullptr, p[5],
                                  p[6], p[7], p[8], s);
@@ -67,13 +87,25 @@ Case make(const Shape& s) {
 }
 
 std::vector<Shape> shapes() {
-  return {block(1, 1, 1, 1, 2, 1, 1),      block(2, 5, 4, 3, 1, 3, 1),
-          block(1, 7, 9, 3, 6, 3, 1),      block(1, 8, 6, 5, 6, 7, 2),
-          block(1, 8, 6, 5, 6, 7, 2, 0),   block(2, 9, 15, 8, 6, 8, 1),
-          block(1, 7, 7, 24, 6, 24, 1),    block(1, 14, 14, 33, 6, 17, 2),
-          block(3, 4, 3, 17, 6, 40, 1),    block(5, 3, 3, 16, 6, 16, 1),
-          block(1, 33, 31, 35, 1, 15, 1),  block(1, 16, 29, 7, 5, 33, 2, 0),
-          block(1, 2, 30, 31, 1, 31, 2, 1)};
+  return {block(1, 1, 1, 1, 2, 1, 1),
+          block(2, 5, 4, 3, 1, 3, 1),
+          block(1, 7, 9, 3, 6, 3, 1),
+          block(1, 8, 6, 5, 6, 7, 2),
+          block(1, 8, 6, 5, 6, 7, 2, 0),
+          block(2, 9, 15, 8, 6, 8, 1),
+          block(1, 7, 7, 24, 6, 24, 1),
+          block(1, 14, 14, 33, 6, 17, 2),
+          block(3, 4, 3, 17, 6, 40, 1),
+          block(5, 3, 3, 16, 6, 16, 1),
+          block(1, 33, 31, 35, 1, 15, 1),
+          block(1, 16, 29, 7, 5, 33, 2, 0),
+          block(1, 2, 30, 31, 1, 31, 2, 1),
+          stem(1, 9, 8, 3, 17, 5, 3, 1),
+          stem(2, 32, 30, 3, 32, 16, 3, 0),
+          stem(1, 21, 40, 2, 40, 9, 5, 2),
+          with_relu(block(1, 9, 28, 16, 1, 24, 1)),
+          with_relu(block(1, 14, 14, 40, 6, 40, 1)),
+          with_relu(block(3, 5, 16, 20, 4, 12, 2))};
 }
 
 // Operands: y, packed, x, w, bias.
