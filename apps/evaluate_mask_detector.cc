@@ -12,6 +12,7 @@
 
 #include "apps/dataset.h"
 #include "apps/face_options.h"
+#include "apps/files.h"
 #include "apps/program.h"
 #include "apps/progress.h"
 #include "apps/report.h"
@@ -32,6 +33,7 @@ struct Options {
   FaceOptions faces;
   std::string history;
   std::string only;
+  std::string scores;
   bool json = false;
   int threads = 0;
 };
@@ -39,7 +41,9 @@ struct Options {
 // What became of each picture, in the order of the data set.
 struct Findings {
   std::vector<int> labels, predictions;  // of the pictures with a face; indices into the classes
-  std::vector<std::string> broken;       // why a picture could not be read; the file is named
+  std::vector<std::string> names;        // and what they are called
+  std::vector<std::vector<float>> probabilities;
+  std::vector<std::string> broken;  // why a picture could not be read; the file is named
   double seconds = 0;
 };
 
@@ -55,6 +59,9 @@ void define_options(CLI::App& app, Options& o) {
                  "Text file with the names of the pictures to evaluate, below the data set, one a "
                  "line")
       ->excludes(history);
+  app.add_option("--scores", o.scores,
+                 "File to write with a line of JSON for each picture with a face: name, label and "
+                 "the probabilities of all classes");
   app.add_flag("--json", o.json, "Print the figures as JSON");
   app.add_option("--threads", o.threads, "Threads (default: all cores)")
       ->check(CLI::Range(0, 1024));
@@ -171,12 +178,16 @@ Findings evaluate(const Dataset& dataset, const std::vector<int>& label_of_class
     auto faces = load_pictures(dataset, begin, end, findings.broken);
     crop_faces(faces, detector, classifier);
     for (std::size_t i = 0; i < faces.size(); ++i)
-      if (!faces[i].empty())
-        findings.labels.push_back(
-            label_of_class[static_cast<std::size_t>(dataset.images[begin + i].label)]);
+      if (!faces[i].empty()) {
+        const DatasetImage& image = dataset.images[begin + i];
+        findings.labels.push_back(label_of_class[static_cast<std::size_t>(image.label)]);
+        findings.names.push_back(image.name);
+      }
     std::erase_if(faces, [](const vision::Image& face) { return face.empty(); });
-    for (const auto& result : classifier.classify(faces))
+    for (auto& result : classifier.classify(faces)) {
       findings.predictions.push_back(result.label);
+      findings.probabilities.push_back(std::move(result.probabilities));
+    }
     bar.update(static_cast<std::int64_t>(end));
   }
   findings.seconds =
@@ -191,7 +202,43 @@ struct Summary {
   double pictures_per_second = 0;
   std::vector<std::string> broken;
   ConfusionMatrix confusion;
+  std::optional<Roc> masks;  // by the probability of a mask; where there are pictures of both sides
 };
+
+// Of the first class that means a mask, against all others.
+std::optional<Roc> roc_of_masks(const Findings& findings, const std::vector<std::string>& labels) {
+  const auto masked = std::find_if(labels.begin(), labels.end(), [](const std::string& label) {
+    return vision::mask_state(label) == vision::MaskState::mask;
+  });
+  if (masked == labels.end()) return std::nullopt;
+  const auto mask = static_cast<std::size_t>(masked - labels.begin());
+  std::vector<float> scores;
+  std::vector<bool> positive;
+  for (std::size_t i = 0; i < findings.labels.size(); ++i) {
+    scores.push_back(findings.probabilities[i][mask]);
+    positive.push_back(findings.labels[i] == static_cast<int>(mask));
+  }
+  const auto positives = std::count(positive.begin(), positive.end(), true);
+  if (positives == 0 || positives == static_cast<std::ptrdiff_t>(positive.size()))
+    return std::nullopt;
+  return roc_of(scores, positive);
+}
+
+void write_scores(const std::string& path, const Findings& findings,
+                  const std::vector<std::string>& labels) {
+  std::string lines;
+  for (std::size_t i = 0; i < findings.names.size(); ++i) {
+    json probabilities = json::object();
+    for (std::size_t c = 0; c < labels.size(); ++c)
+      probabilities[labels[c]] = findings.probabilities[i][c];
+    lines += json{{"image", findings.names[i]},
+                  {"label", labels[static_cast<std::size_t>(findings.labels[i])]},
+                  {"probabilities", probabilities}}
+                 .dump(-1, ' ', false, json::error_handler_t::replace) +
+             "\n";
+  }
+  nn::write_file_atomically(path, lines);
+}
 
 Summary summarise(const Dataset& dataset, const Findings& findings,
                   const std::vector<std::string>& labels) {
@@ -206,6 +253,7 @@ Summary summarise(const Dataset& dataset, const Findings& findings,
   summary.pictures_per_second = pictures / findings.seconds;
   summary.broken = findings.broken;
   summary.confusion = confusion_matrix(labels, findings.labels, findings.predictions);
+  summary.masks = roc_of_masks(findings, labels);
   return summary;
 }
 
@@ -213,6 +261,13 @@ void print_summary(const Summary& summary, const std::string& detector) {
   fmt::print("{}\n{}\n", classification_report(summary.confusion, 4),
              confusion_table(summary.confusion));
   fmt::print("balanced accuracy {:.4f}\n", figures_of(summary.confusion).balanced_accuracy);
+  if (summary.masks) {
+    fmt::print("masks: area under the ROC curve {:.4f}; found", summary.masks->area);
+    for (const RocPoint& point : summary.masks->points)
+      fmt::print("{} {:.2f}% at {:.2f}%", &point == &summary.masks->points.front() ? "" : ",",
+                 100 * point.recall, 100 * point.false_alarms);
+    fmt::print(" false alarms\n");
+  }
   fmt::print("faces found in {:.2f}% of {} pictures with {}\n", 100 * summary.faces_found,
              summary.pictures, one_line(detector));
   if (!summary.broken.empty()) fmt::print("{} pictures skipped\n", summary.broken.size());
@@ -228,6 +283,7 @@ json to_json(const Summary& summary, const Options& o, const std::string& model)
   all["faces_found"] = summary.faces_found;
   all["pictures_per_second"] = summary.pictures_per_second;
   all["skipped"] = summary.broken;
+  if (summary.masks) all["masks"] = roc_json(*summary.masks);
   return all;
 }
 
@@ -240,6 +296,7 @@ int evaluate_model(int argc, char** argv) {
   define_options(app, o);
   parse_arguments(app, argc, argv);
   kernels::set_threads(o.threads);
+  if (!o.scores.empty()) require_writable(o.scores);
   const std::string model = model_file(o.faces);
   vision::MaskClassifier classifier(model, kBatch);
   const auto detector = vision::make_face_detector(o.faces.face, o.faces.confidence);
@@ -249,6 +306,7 @@ int evaluate_model(int argc, char** argv) {
   for (const std::string& fault : findings.broken)
     fmt::print(stderr, "skipped {}\n", one_line(fault));
   const Summary summary = summarise(dataset, findings, classifier.labels());
+  if (!o.scores.empty()) write_scores(o.scores, findings, classifier.labels());
   if (o.json)
     fmt::print("{}\n",
                to_json(summary, o, model).dump(2, ' ', false, json::error_handler_t::replace));

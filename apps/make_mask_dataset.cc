@@ -33,6 +33,11 @@ void define_options(CLI::App& app, Options& o) {
   app.add_option("--per-face", o.make.per_face, "Different masks for each photograph that gets one")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  app.add_option("--views", o.make.views,
+                 "Pictures made of each photograph, masked or not: as it is, then cut out closely "
+                 "or loosely, smaller, in other light, with other things on the face than masks "
+                 "(default: 4; 1 with --style original)")
+      ->check(CLI::Range(1, 1000));
   app.add_option("--share", o.make.masked, "Share of the photographs that get a mask")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
@@ -103,6 +108,7 @@ int run(int argc, char** argv) {
   check_options(o);
   kernels::set_threads(o.threads);
   o.make.original_style = o.style == "original";
+  if (app.count("--views") == 0) o.make.views = o.make.original_style ? 1 : 4;
   const Dataset photographs = scan_pictures(o.folders);
   const FaceFinder finder = make_finder(o);
   std::unique_ptr<ProgressBar> bar;

@@ -12,9 +12,11 @@
 #include <optional>
 #include <sstream>
 
+#include "apps/picture_views.h"
 #include "apps/program.h"
 #include "kernels/parallel.h"
 #include "nn/file.h"
+#include "vision/face_extras.h"
 #include "vision/image.h"
 #include "vision/mask_fit.h"
 #include "vision/random.h"
@@ -30,6 +32,7 @@ using vision::MaskWear;
 enum class Side { bare, masked, wrong };
 
 constexpr const char* class_of[] = {"without_mask", "with_mask", "mask_worn_wrongly"};
+constexpr double extra_share = .5;  // of the further views
 constexpr int sheet_columns = 10, sheet_pictures = 60, sheet_tile = 160;
 
 // A photograph that may be used: the first of its copies.
@@ -250,19 +253,46 @@ Image Maker::mask_faces(const Image& photo, const Photograph& photograph, int va
   return picture;
 }
 
+// What is drawn onto the faces of a photograph's further views, masked or not.
+struct Extra {
+  vision::FaceExtra kind = vision::FaceExtra::none;
+  std::uint64_t seed = 0;
+};
+
+void draw(Image& picture, const Photograph& photograph, const Extra& extra, bool under_mask) {
+  if (vision::lies_under_mask(extra.kind) != under_mask) return;
+  for (const auto& face : photograph.found.faces)
+    vision::draw_extra(picture, face, extra.kind, extra.seed);
+}
+
 json Maker::write(const Photograph& photograph, std::size_t index,
                   std::vector<Image>& tiles) const {
   json entries = json::array();
   const Image photo = load_scaled(photograph.image->path, o_.size).picture;
   const char* const folder = class_of[static_cast<int>(photograph.side)];
-  const int variants = photograph.side == Side::bare ? 1 : o_.per_face;
+  const int masks = photograph.side == Side::bare ? 1 : o_.per_face;
+  const int variants = masks * o_.views;
   for (int variant = 0; variant < variants; ++variant) {
     json entry = {{"class", folder}, {"from", photograph.image->path}};
+    vision::Random random{o_.seed, 3, photograph.image->digest,
+                          static_cast<std::uint64_t>(variant)};
+    const bool as_it_is = variant < masks;
+    Extra extra;
+    if (!as_it_is && random.chance(extra_share)) {
+      extra.seed = random.bits();
+      extra.kind = vision::random_extra(extra.seed);
+      entry["extra"] = name_of(extra.kind);
+    }
     Image picture = photo;
+    draw(picture, photograph, extra, true);
     if (photograph.side != Side::bare) {
       entry["faces"] = json::array();
-      picture = mask_faces(photo, photograph, variant, entry["faces"]);
+      picture = mask_faces(picture, photograph, variant, entry["faces"]);
     }
+    draw(picture, photograph, extra, false);
+    if (!as_it_is)
+      picture = show(
+          picture, random_view(random.bits(), {photo.width, photo.height}, photograph.found.faces));
     const std::string name = variants == 1 ? fmt::format("{}/{:06}.jpg", folder, index)
                                            : fmt::format("{}/{:06}_{}.jpg", folder, index, variant);
     entry["file"] = name;

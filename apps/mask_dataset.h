@@ -36,6 +36,7 @@ struct MaskDatasetOptions {
   double wrongly = 0;  // share of the photographs that get one worn wrongly
   int count = 0;       // photographs used at most; 0: all
   int per_face = 1;    // different masks for each masked photograph
+  int views = 1;       // pictures of each photograph (and mask): as it is, and other looks at it
   int size = 512;      // longest side of the pictures written
   std::uint64_t seed = 42;
   std::string preview;  // contact sheet to write, or empty

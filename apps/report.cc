@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <numeric>
 #include <stdexcept>
 
@@ -162,6 +164,50 @@ nlohmann::json report_json(const ConfusionMatrix& matrix) {
     report["confusion_matrix"].push_back(std::move(counts));
   }
   return report;
+}
+
+Roc roc_of(std::span<const float> scores, const std::vector<bool>& positive) {
+  const auto positives = std::count(positive.begin(), positive.end(), true);
+  const auto others = std::count(positive.begin(), positive.end(), false);
+  const bool numbers =
+      std::none_of(scores.begin(), scores.end(), [](float s) { return std::isnan(s); });
+  if (scores.size() != positive.size() || !numbers || positives == 0 || others == 0)
+    throw std::invalid_argument(
+        fmt::format("roc_of: {} scores{} for {} positives and {} others", scores.size(),
+                    numbers ? "" : ", some of them no numbers,", positives, others));
+  std::vector<std::size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return scores[a] > scores[b]; });
+  constexpr double most[] = {.001, .005, .01, .02, .03, .05, .1};
+  Roc roc;
+  roc.points.assign(std::size(most), RocPoint{1, 0, 0});
+  double right = 0, wrong = 0;
+  for (std::size_t i = 0; i < order.size();) {
+    const float score = scores[order[i]];
+    double more_right = 0, more_wrong = 0;
+    for (; i < order.size() && scores[order[i]] == score; ++i)
+      ++(positive[order[i]] ? more_right : more_wrong);
+    roc.area += more_wrong * (right + more_right / 2);
+    right += more_right;
+    wrong += more_wrong;
+    const double next = i < order.size() ? scores[order[i]] : 0;
+    for (std::size_t p = 0; p < std::size(most); ++p)
+      if (wrong <= most[p] * static_cast<double>(others))
+        roc.points[p] = {(score + next) / 2, right / static_cast<double>(positives),
+                         wrong / static_cast<double>(others)};
+  }
+  roc.area /= static_cast<double>(positives) * static_cast<double>(others);
+  return roc;
+}
+
+nlohmann::json roc_json(const Roc& roc) {
+  nlohmann::json points = nlohmann::json::array();
+  for (const RocPoint& point : roc.points)
+    points.push_back({{"threshold", point.threshold},
+                      {"recall", point.recall},
+                      {"false_alarms", point.false_alarms}});
+  return {{"area", roc.area}, {"points", points}};
 }
 
 }  // namespace apps

@@ -48,6 +48,25 @@ std::string classification_report(const ConfusionMatrix& matrix, int digits = 2)
 // The counts with their labels: a row for each true class, a column for each predicted one.
 std::string confusion_table(const ConfusionMatrix& matrix);
 
+// How well scores tell positives from the rest, over all thresholds.
+struct RocPoint {
+  double threshold = 0;     // a score above it counts as positive
+  double recall = 0;        // share of the positives above it
+  double false_alarms = 0;  // share of the others above it
+};
+
+struct Roc {
+  double area = 0;  // chance that a positive scores higher than another (half where they are equal)
+  std::vector<RocPoint> points;  // at 0.1, 0.5, 1, 2, 3, 5 and 10 % of false alarms at most
+};
+
+// Throws std::invalid_argument when the lengths differ, a score is no number, or one of the two
+// sides is empty.
+Roc roc_of(std::span<const float> scores, const std::vector<bool>& positive);
+
+// {"area", "points": [{"threshold", "recall", "false_alarms"}]}
+nlohmann::json roc_json(const Roc& roc);
+
 // {"labels", "accuracy", "balanced_accuracy", "classes": [{"label", "precision", "recall",
 // "f1-score", "support"}], "macro avg", "weighted avg", "confusion_matrix": [[...]]}
 nlohmann::json report_json(const ConfusionMatrix& matrix);

@@ -38,20 +38,26 @@ MaskCut random_cut(Random& random) {
 }
 
 Color random_color(Random& random, MaskCut cut) {
-  constexpr Color surgical[] = {{158, 198, 228}, {120, 175, 215}, {176, 210, 226}, {150, 205, 190},
-                                {232, 236, 238}, {226, 230, 232}, {238, 240, 240}, {235, 190, 205}};
+  constexpr Color blue[] = {
+      {158, 198, 228}, {120, 175, 215}, {100, 160, 215}, {176, 210, 226}, {150, 205, 190}};
+  constexpr Color white[] = {{232, 236, 238}, {226, 230, 232}, {238, 240, 240}};
   constexpr Color stiff[] = {{238, 238, 234}, {230, 229, 222}, {240, 241, 240}, {205, 207, 208}};
   constexpr Color black{28, 28, 31};
   const double share = random.uniform();
   switch (cut) {
     case MaskCut::surgical:
-      return share < .14 ? varied(random, black, 8) : varied(random, pick(random, surgical), 9);
+      return share < .16   ? varied(random, black, 8)
+             : share < .32 ? varied(random, pick(random, white), 9)
+             : share < .36 ? varied(random, {235, 190, 205}, 9)
+                           : varied(random, pick(random, blue), 12);
     case MaskCut::cup:
     case MaskCut::fold:
-      return share < .18 ? varied(random, black, 8) : varied(random, pick(random, stiff), 8);
+      return share < .28   ? varied(random, black, 8)
+             : share < .44 ? varied(random, pick(random, blue), 12)
+                           : varied(random, pick(random, stiff), 8);
     default:
       return share < .36   ? varied(random, black, 12)
-             : share < .48 ? varied(random, {228, 228, 226}, 14)
+             : share < .42 ? varied(random, {228, 228, 226}, 14)
              : share < .58 ? varied(random, {120, 122, 126}, 30)
                            : any_color(random);
   }

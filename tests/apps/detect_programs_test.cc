@@ -233,6 +233,34 @@ TEST_CASE("evaluate_mask_detector counts what the library predicts") {
   CHECK(text.output.find("balanced accuracy") != std::string::npos);
 }
 
+TEST_CASE("evaluate_mask_detector writes the probabilities that its figures are made of") {
+  const TemporaryFolder& folder = prepared();
+  const Outcome done =
+      run(folder, "evaluate_mask_detector",
+          with_model({"-d", "set", "--json", "--scores", "scores.jsonl", "--threads", "2"}));
+  REQUIRE(done.code == 0);
+  const json report = json::parse(done.output);
+  std::istringstream lines(nn::read_file(folder / "scores.jsonl"));
+  std::vector<double> with, without;
+  for (std::string line; std::getline(lines, line);) {
+    const json picture = json::parse(line);
+    const std::string image = picture["image"], label = picture["label"];
+    CHECK(image.starts_with(label + "/"));
+    const double mask = picture["probabilities"]["with_mask"];
+    CHECK(mask + picture["probabilities"]["without_mask"].get<double>() == doctest::Approx(1));
+    (label == "with_mask" ? with : without).push_back(mask);
+  }
+  REQUIRE(with.size() + without.size() == 10);
+  double pairs = 0;
+  for (const double a : with)
+    for (const double b : without) pairs += a > b ? 1 : a == b ? .5 : 0;
+  CHECK(report["masks"]["area"] ==
+        doctest::Approx(pairs / static_cast<double>(with.size() * without.size())));
+  check_fault(run(folder, "evaluate_mask_detector",
+                  with_model({"-d", "set", "--scores", "no/such/scores.jsonl"})),
+              "no/such");
+}
+
 TEST_CASE("evaluate_mask_detector keeps to the pictures of a list or a history") {
   const TemporaryFolder& folder = prepared();
   folder.write("list.txt", "with_mask/1.png\nwithout_mask/3.png\r\nwith_mask/lost.png\n");

@@ -136,6 +136,34 @@ TEST_CASE("make_mask_dataset: the same bytes on any number of threads, others wi
   CHECK(contents(folder / "one") != contents(folder / "other"));
 }
 
+TEST_CASE("make_mask_dataset: views of bare and masked photographs alike") {
+  TemporaryFolder folder;
+  draw_input(folder, 12);
+  apps::MaskDatasetOptions options;
+  options.views = 4;
+  const auto result = make(folder, "out", options);
+  CHECK(result.with_mask == 24);
+  CHECK(result.without_mask == 24);
+  std::map<std::string, std::set<std::string>> classes_of;
+  std::map<std::string, int> extras;
+  const nlohmann::json manifest = manifest_of(folder, "out");
+  for (const auto& picture : manifest["pictures"]) {
+    const std::string kind = picture["class"], file = picture["file"];
+    classes_of[picture["from"]].insert(kind);
+    if (picture.contains("extra")) {
+      ++extras[kind];
+      CHECK_FALSE(file.ends_with("_0.jpg"));
+    }
+    if (file.ends_with("_0.jpg"))
+      CHECK(vision::image_file_size(folder / ("out/" + file)).width == 96);
+  }
+  for (const auto& [from, classes] : classes_of) CHECK(classes.size() == 1);
+  for (const char* kind : {"with_mask", "without_mask"}) {  // half of 18
+    CHECK(extras[kind] >= 3);
+    CHECK(extras[kind] <= 15);
+  }
+}
+
 TEST_CASE("make_mask_dataset: count, size and the original's style") {
   TemporaryFolder folder;
   draw_input(folder, 8);

@@ -6,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <stdexcept>
 
 namespace {
@@ -153,4 +154,44 @@ TEST_CASE("wrong labels are refused") {
                   std::invalid_argument);
   CHECK_THROWS_AS(apps::confusion_matrix({}, {}, {}), std::invalid_argument);
   CHECK_THROWS_AS(apps::figures_of(apps::confusion_matrix(labels, {}, {})), std::invalid_argument);
+}
+
+TEST_CASE("roc_of: scikit-learn's area, recall at limited false alarms") {
+  // sklearn.metrics.roc_auc_score([1,1,0,1,0,0,1,0], [.9,.8,.8,.6,.4,.4,.4,.1]) = 0.78125 (1.9.1)
+  const std::vector<float> scores{.9f, .8f, .8f, .6f, .4f, .4f, .4f, .1f};
+  const std::vector<bool> positive{true, true, false, true, false, false, true, false};
+  const apps::Roc roc = apps::roc_of(scores, positive);
+  CHECK(roc.area == doctest::Approx(.78125));
+  for (const apps::RocPoint& point : roc.points) {  // none of 4 may be wrong
+    CHECK(point.recall == .25);
+    CHECK(point.false_alarms == 0);
+    CHECK(point.threshold == doctest::Approx(.85));
+  }
+  // 100 others at 0.00 .. 0.99, 10 positives at 0.055, 0.155, ... 0.955.
+  std::vector<float> many;
+  std::vector<bool> sides;
+  for (int i = 0; i < 100; ++i) {
+    many.push_back(static_cast<float>(i) / 100);
+    sides.push_back(false);
+  }
+  for (int i = 0; i < 10; ++i) {
+    many.push_back(static_cast<float>(i) / 10 + .055f);
+    sides.push_back(true);
+  }
+  const apps::Roc line = apps::roc_of(many, sides);
+  CHECK(line.area == doctest::Approx(.51));
+  CHECK(line.points.back().false_alarms == doctest::Approx(.1));
+  CHECK(line.points.back().recall == doctest::Approx(.1));
+  CHECK(line.points[2].false_alarms == doctest::Approx(.01));
+  CHECK(line.points[2].recall == 0);
+  CHECK(apps::roc_json(line)["area"] == line.area);
+  const apps::Roc wrong = apps::roc_of(std::vector<float>{1, 0}, {false, true});
+  CHECK(wrong.area == 0);
+  CHECK(wrong.points.back().recall == 0);
+  CHECK(wrong.points.back().threshold == 1);
+
+  CHECK_THROWS_AS(apps::roc_of(scores, {true, false}), std::invalid_argument);
+  CHECK_THROWS_AS(apps::roc_of(std::vector<float>{1, 2}, {true, true}), std::invalid_argument);
+  CHECK_THROWS_AS(apps::roc_of(std::vector<float>{1, std::nanf("")}, {true, false}),
+                  std::invalid_argument);
 }
