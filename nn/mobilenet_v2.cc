@@ -137,7 +137,7 @@ Tensor MobileNetV2::forward(const Tensor& x, int begin, int end) {
 }
 
 Value MobileNetV2::lower(PlanBuilder& builder, Value x, int begin, int end) const {
-  if (begin == 0 && end >= 2) {
+  if (begin == 0 && end >= 2 && !blocks_[0]->has_residual_) {
     x = blocks_[0]->lower_behind(builder, x, stem_->layer);
     begin = 2;
   }
