@@ -34,6 +34,7 @@ void add_source_options(CLI::App& app, VideoOptions& o) {
       ->capture_default_str();
   app.add_flag("--list-sources", o.list_sources, "List the cameras, and end");
   app.add_flag("--live", o.live, "Treat the source as live: rather lose frames than fall behind");
+  app.add_flag("--no-reconnect", o.no_reconnect, "End when a live source is lost");
   app.add_flag("--loop", o.loop, "Begin a file again at its end");
   app.add_option("--timeout", o.timeout, "Seconds without data until a source counts as lost")
       ->check(CLI::Range(.1, 3600.))
@@ -121,6 +122,7 @@ PipelineOptions pipeline_options(const VideoOptions& o, std::atomic<bool>& stop)
   p.source = o.source;
   p.source_options.timeout = o.timeout;
   p.source_options.fps = o.camera_fps;
+  p.source_options.reconnect = !o.no_reconnect;
   if (o.live) p.source_options.live = true;
   read_camera_size(o.camera_size, p.source_options);
   p.paced = !o.headless;

@@ -15,7 +15,8 @@ struct VideoOptions {
   float threshold = .5f;
   int detect_every = 0;  // 0: auto; -1: as suits the source
   double fps_target = 0;
-  bool headless = false, every_frame = false, loop = false, live = false, full_screen = false;
+  bool headless = false, every_frame = false, loop = false, live = false, no_reconnect = false,
+       full_screen = false;
   std::string record, events, stats, alert, screenshot_folder = ".";
   double alert_after = 5, timeout = 5;
   std::string camera_size;

@@ -69,6 +69,9 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options)
                 options.fps_target > 0 ? options.fps_target : fps_),
       threshold_(options.threshold) {
   figures_.detector = detector_->name();
+}
+
+void VideoPipeline::start() {
   for (const auto body :
        {&VideoPipeline::capture, &VideoPipeline::detect, &VideoPipeline::classify})
     threads_.emplace_back(&VideoPipeline::run, this, body);

@@ -77,11 +77,14 @@ struct Shown {
 
 class VideoPipeline {
  public:
-  // Opens the source and loads the model, then starts. std::runtime_error names what fails.
+  // Opens the source and loads the model. std::runtime_error names what fails.
   explicit VideoPipeline(const PipelineOptions& options);
   ~VideoPipeline();
   VideoPipeline(const VideoPipeline&) = delete;
   VideoPipeline& operator=(const VideoPipeline&) = delete;
+
+  // Frames come from now on.
+  void start();
 
   enum class Next { frame, none, end };
   // The next frame, waited for for at most `seconds`. An error of any thread is thrown here.

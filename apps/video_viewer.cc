@@ -18,6 +18,7 @@ constexpr double kIdleRedraw = .25;  // seconds without a frame before the panel
 constexpr double kMessageTime = 3;   // seconds
 constexpr double kWait = .02;        // seconds for a frame before keys are looked at
 constexpr float kThresholdStep = .05f;
+constexpr int kLeastPanel = 240;  // rows of a picture that a panel would not fill
 
 double frame_rate(std::int64_t frames, double seconds) {
   return seconds > 0 ? static_cast<double>(frames) / seconds : 0;
@@ -48,6 +49,7 @@ VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline)
 }
 
 void VideoViewer::run() {
+  pipeline_.start();
   loop();
   pipeline_.finish();
   const auto events = pipeline_.take_events();
@@ -112,7 +114,7 @@ std::shared_ptr<vision::Image> VideoViewer::annotated() const {
   auto picture = pictures_.take();
   *picture = shown_.flight->frame.image;
   vision::draw_tracks(*picture, shown_.tracks, pipeline_.labels());
-  if (with_panel_) panel_.draw(*picture, shown_figures_, uptime());
+  if (with_panel_ && picture->height >= kLeastPanel) panel_.draw(*picture, shown_figures_, uptime());
   vision::VideoPanel::draw_message(*picture, shown_figures_);
   if (help_) vision::VideoPanel::draw_help(*picture);
   return picture;

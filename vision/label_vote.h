@@ -9,7 +9,7 @@
 namespace vision {
 
 struct VoteOptions {
-  double memory = .08;  // seconds between frames that say something new: nearer ones count less
+  double memory = .06;  // seconds between frames that say something new: nearer ones count less
   double bound = 3;     // how far, in log odds, a label can fall behind the leading one
   double lead = 1.5;    // log odds by which another label must be ahead to take over
 };

@@ -70,7 +70,8 @@ void draw_notice(Image& picture, const std::vector<std::string>& lines, float le
                  bool low) {
   float widest = 0;
   for (const std::string& line : lines) widest = std::max(widest, text_size(line, letters).width);
-  if (const float room = static_cast<float>(picture.width) - letters; widest > room && widest > 0) {
+  if (const float room = std::max(1.f, static_cast<float>(picture.width) - letters);
+      widest > room) {
     letters = std::max(6.f, letters * room / widest);
     widest = room;
   }

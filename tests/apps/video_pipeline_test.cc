@@ -1,0 +1,261 @@
+// The whole pipeline on drawn videos with known truth: with the model that ships and the cascade
+// that Debian installs.
+#include "apps/video_pipeline.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "apps/face_options.h"
+#include "tests/apps/temporary_folder.h"
+#include "vision/data_files.h"
+#include "vision/drawn_video.h"
+#include "vision/ssd.h"
+#include "vision/video_writer.h"
+
+namespace {
+
+using apps::VideoPipeline;
+using vision::DrawnVideo;
+
+DrawnVideo drawn(const std::string& scene, int width = 480, int height = 360) {
+  return DrawnVideo(width, height, 30, vision::drawn_scene(scene));
+}
+
+std::string written(const TemporaryFolder& folder, const DrawnVideo& video, int frames = 1 << 30) {
+  const std::string path = folder / "video.mp4";
+  const vision::Image first = video.frame(0);
+  vision::VideoWriter writer(path, first.width, first.height, {.fps = video.fps()});
+  for (int i = 0; i < std::min(frames, video.frames()); ++i)
+    writer.write(video.frame(i), i / video.fps());
+  writer.close();
+  return path;
+}
+
+apps::PipelineOptions options_for(const std::string& source, std::atomic<bool>& stop) {
+  apps::PipelineOptions options;
+  options.source = source;
+  options.detectors = {"haar"};
+  options.model = apps::model_file({});
+  options.stop = &stop;
+  return options;
+}
+
+// What was seen of a video.
+struct Seen {
+  std::vector<std::vector<vision::Track>> tracks;  // of each frame
+  std::vector<double> times;
+  std::vector<vision::TrackEvent> events;
+  apps::PipelineFigures figures;
+  std::vector<std::string> labels;
+
+  bool operator==(const Seen& other) const {
+    const auto same = [](const vision::Track& a, const vision::Track& b) {
+      return a.number == b.number && a.label == b.label && a.box.x == b.box.x &&
+             a.box.height == b.box.height && a.confidence == b.confidence;
+    };
+    return times == other.times && tracks.size() == other.tracks.size() &&
+           std::equal(tracks.begin(), tracks.end(), other.tracks.begin(),
+                      [&](const auto& a, const auto& b) {
+                        return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
+                      });
+  }
+};
+
+Seen watch(const apps::PipelineOptions& options, int most = 1 << 30) {
+  VideoPipeline pipeline(options);
+  pipeline.start();
+  Seen seen;
+  seen.labels = pipeline.labels();
+  apps::Shown shown;
+  while (static_cast<int>(seen.tracks.size()) < most) {
+    const auto next = pipeline.next(shown, 5);
+    if (next == VideoPipeline::Next::end) break;
+    REQUIRE(next == VideoPipeline::Next::frame);
+    seen.tracks.push_back(shown.tracks);
+    seen.times.push_back(shown.flight->frame.time);
+  }
+  pipeline.finish();
+  seen.events = pipeline.take_events();
+  seen.figures = pipeline.figures();
+  return seen;
+}
+
+struct Score {
+  std::map<int, std::set<std::int64_t>> numbers;  // of each person
+  int right = 0, labelled = 0, visible = 0;
+};
+
+// The track that covers a box best.
+const vision::Track* track_of(const vision::Box& box, const std::vector<vision::Track>& tracks) {
+  const vision::Track* best = nullptr;
+  float most = .35f;
+  for (const vision::Track& track : tracks)
+    if (const float shared = vision::intersection_over_union(track.box, box); shared > most) {
+      best = &track;
+      most = shared;
+    }
+  return best;
+}
+
+// Tracks against the truth, in frames in which most of a face can be seen.
+Score score(const DrawnVideo& video, const Seen& seen) {
+  Score out;
+  for (int i = 0; i < static_cast<int>(seen.tracks.size()); ++i)
+    for (const auto& there : video.truth(i)) {
+      if (there.visible < .85f) continue;
+      ++out.visible;
+      const vision::Track* track = track_of(there.box, seen.tracks[static_cast<std::size_t>(i)]);
+      if (track == nullptr) continue;
+      out.numbers[there.person].insert(track->number);
+      ++out.labelled;
+      const auto& label = seen.labels[static_cast<std::size_t>(track->label)];
+      out.right += (vision::mask_state(label) == vision::MaskState::mask) == there.masked;
+    }
+  return out;
+}
+
+void check_scene(const std::string& scene, int detect_every) {
+  CAPTURE(scene);
+  CAPTURE(detect_every);
+  const TemporaryFolder folder;
+  const DrawnVideo video = drawn(scene);
+  std::atomic<bool> stop{false};
+  auto options = options_for(written(folder, video), stop);
+  options.detect_every = detect_every;
+  const Seen seen = watch(options);
+  CHECK(seen.tracks.size() == static_cast<std::size_t>(video.frames()));
+  CHECK(seen.figures.dropped == 0);
+  const Score result = score(video, seen);
+  std::set<std::int64_t> all;
+  for (const auto& [person, numbers] : result.numbers) {
+    CAPTURE(person);
+    CHECK(numbers.size() == 1);  // never another number: no swap
+    all.insert(numbers.begin(), numbers.end());
+  }
+  const auto people = vision::drawn_scene(scene).size();
+  CHECK(result.numbers.size() == people);
+  CHECK(all.size() == people);
+  CHECK(seen.figures.people == static_cast<std::int64_t>(people));
+  CHECK(result.right >= .98 * result.labelled);
+  CHECK(result.labelled >= .85 * result.visible);
+  const auto of = [&](vision::TrackChange change) {
+    return std::count_if(seen.events.begin(), seen.events.end(),
+                         [&](const auto& event) { return event.change == change; });
+  };
+  CHECK(of(vision::TrackChange::appeared) == static_cast<std::ptrdiff_t>(people));
+  CHECK(of(vision::TrackChange::left) == static_cast<std::ptrdiff_t>(people));
+  CHECK(of(vision::TrackChange::changed) == (scene == "mask" ? 2 : 0));
+}
+
+bool ready() {
+  if (vision::find_haar_cascade("haarcascade_frontalface_alt2.xml")) return true;
+  MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("drawn videos: everybody is counted once, labelled right, and not mistaken for others") {
+  if (!ready()) return;
+  for (const char* scene : {"cross", "mask", "leave"}) check_scene(scene, 1);
+  check_scene("cross", 3);
+}
+
+TEST_CASE("where no frame is lost the same video gives the same tracks") {
+  if (!ready()) return;
+  const TemporaryFolder folder;
+  std::atomic<bool> stop{false};
+  const auto options = options_for(written(folder, drawn("cross", 240, 180), 90), stop);
+  const Seen first = watch(options);
+  CHECK(first.tracks.size() == 90);
+  stop = false;
+  CHECK(first == watch(options));
+}
+
+TEST_CASE("a live source: nothing is lost, boxes come soon, and a slow display drops old frames") {
+  if (!ready()) return;
+  const TemporaryFolder folder;
+  std::atomic<bool> stop{false};
+  const std::string clip = written(folder, drawn("one", 240, 180), 90);
+  auto options = options_for("lavfi:movie=" + clip + ",realtime", stop);
+  options.source_options.live = true;
+  options.source_options.reconnect = false;
+  const Seen seen = watch(options);
+  CHECK(seen.figures.dropped + static_cast<std::int64_t>(seen.tracks.size()) ==
+        seen.figures.captured);
+  CHECK(seen.figures.captured == 90);
+  CHECK(std::is_sorted(seen.times.begin(), seen.times.end()));
+  CHECK(seen.tracks.back().size() == 1);
+
+  stop = false;
+  VideoPipeline slow(options);
+  slow.start();
+  apps::Shown shown;
+  std::vector<double> delays;
+  while (slow.next(shown, 5) == VideoPipeline::Next::frame) {
+    delays.push_back(apps::seconds_between(shown.flight->captured, apps::Clock::now()));
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  slow.finish();
+  CHECK(slow.figures().dropped > 30);
+  // At most the frames that may wait, however long it goes on.
+  CHECK(*std::max_element(delays.begin(), delays.end()) < 1);
+}
+
+TEST_CASE("a file plays at its own speed, again and again, until it is told to stop") {
+  if (!ready()) return;
+  const TemporaryFolder folder;
+  std::atomic<bool> stop{false};
+  auto options = options_for(written(folder, drawn("one", 160, 120), 15), stop);
+  options.paced = options.loop = true;
+  const auto start = apps::Clock::now();
+  const Seen seen = watch(options, 40);
+  CHECK(apps::seconds_between(start, apps::Clock::now()) > 38 / 30.);
+  CHECK(seen.tracks.size() == 40);
+  CHECK(std::adjacent_find(seen.times.begin(), seen.times.end(), std::greater_equal<>()) ==
+        seen.times.end());
+  CHECK(seen.times[39] == doctest::Approx(39 / 30.).epsilon(.05));
+}
+
+TEST_CASE("pausing holds a file where it is, and the next detector takes over") {
+  if (!ready()) return;
+  const TemporaryFolder folder;
+  std::atomic<bool> stop{false};
+  auto options = options_for(written(folder, drawn("one", 160, 120), 60), stop);
+  options.paced = true;
+  options.detectors = {"haar", "no such detector", "none"};
+  VideoPipeline pipeline(options);
+  pipeline.start();
+  apps::Shown shown;
+  REQUIRE(pipeline.next(shown, 5) == VideoPipeline::Next::frame);
+  pipeline.set_paused(true);
+  while (pipeline.next(shown, .3) == VideoPipeline::Next::frame) {
+  }
+  const auto held = shown.flight->frame.number;
+  CHECK(held < 20);
+  CHECK(pipeline.next(shown, .2) == VideoPipeline::Next::none);
+  pipeline.next_detector();
+  pipeline.set_paused(false);
+  REQUIRE(pipeline.next(shown, 5) == VideoPipeline::Next::frame);
+  CHECK(shown.flight->frame.number == held + 1);
+  for (int i = 0; i < 10; ++i) pipeline.next(shown, 5);
+  CHECK(pipeline.figures().detector.starts_with("none"));
+  pipeline.finish();
+  CHECK(pipeline.next(shown, 1) == VideoPipeline::Next::end);
+}
+
+TEST_CASE("what cannot be opened is named") {
+  std::atomic<bool> stop{false};
+  auto options = options_for("/no/such/film.mp4", stop);
+  CHECK(message_of([&] { VideoPipeline pipeline(options); }).find("/no/such/film.mp4") !=
+        std::string::npos);
+  options.model = "/no/such/model";
+  CHECK(message_of([&] { VideoPipeline pipeline(options); }).find("/no/such/model") !=
+        std::string::npos);
+  const TemporaryFolder folder;
+  auto unstarted = options_for(written(folder, drawn("one", 160, 120), 5), stop);
+  VideoPipeline pipeline(unstarted);  // never started: no harm
+}
