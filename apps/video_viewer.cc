@@ -114,7 +114,8 @@ std::shared_ptr<vision::Image> VideoViewer::annotated() const {
   auto picture = pictures_.take();
   *picture = shown_.flight->frame.image;
   vision::draw_tracks(*picture, shown_.tracks, pipeline_.labels());
-  if (with_panel_ && picture->height >= kLeastPanel) panel_.draw(*picture, shown_figures_, uptime());
+  if (with_panel_ && picture->height >= kLeastPanel)
+    panel_.draw(*picture, shown_figures_, uptime());
   vision::VideoPanel::draw_message(*picture, shown_figures_);
   if (help_) vision::VideoPanel::draw_help(*picture);
   return picture;
