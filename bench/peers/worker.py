@@ -118,7 +118,9 @@ class Ncnn:
         (folder / "model.ncnn.part").rename(folder / "model.ncnn.bin")
 
     def give(self, pictures):
-        self.inputs = [self.ncnn.Mat(p.transpose(2, 0, 1).copy()).clone() for p in pictures]
+        # A Mat does not keep the array alive whose memory it uses.
+        self.planes = [p.transpose(2, 0, 1).copy() for p in pictures]
+        self.inputs = [self.ncnn.Mat(planes) for planes in self.planes]
 
     def run(self):
         self.results = []
