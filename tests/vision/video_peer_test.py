@@ -157,7 +157,7 @@ def check_udp(program, folder):
     send = ["ffmpeg", "-v", "error", "-nostdin", "-re", "-stream_loop", "-1", "-i", f"{folder}/b_frames.ts"]
     with subprocess.Popen([*send, "-c", "copy", "-f", "mpegts", url + "?pkt_size=1316"]) as sender:
         try:
-            frames, rest = ours(program, url, "--for", "5", "--most", "40")
+            frames, rest = ours(program, url, "--timeout", "30", "--most", "40")
         finally:
             sender.kill()
     assert rest["source"].startswith("1 "), rest  # live
