@@ -6,6 +6,8 @@
 #include <hwy/foreach_target.h>
 
 #include <cmath>
+#include <type_traits>
+#include <vector>
 
 #include "kernels/simd-inl.h"
 #include "kernels/table.h"
@@ -73,16 +75,60 @@ void normalise(float* y, const float* x, const float* mean, const float* varianc
       });
 }
 
-// Adds dy to a and dy (x - mean) to b.
+// What the gradient of one layer needs of each channel, repeated to long rows.
+struct ChannelParameters {
+  ChannelParameters(const LongRows& rows, const float* mean, const float* variance,
+                    const float* gamma, const float* beta, double epsilon)
+      : inverse(inverse_deviation(variance, epsilon, rows.channels)),
+        means(rows, [=](std::int64_t c) { return mean[c]; }),
+        scales(rows, [&](std::int64_t c) { return static_cast<float>(gamma[c] * inverse[c]); }),
+        shifts(rows, [=](std::int64_t c) { return beta[c]; }) {}
+
+  std::vector<double> inverse;
+  RepeatedParameters means, scales, shifts;
+};
+
+// dy where the activation let something through, else 0: from x, by the arithmetic of normalise().
+template <Activation kActivation>
+struct BeforeActivation {
+  const float *dy, *x, *means, *scales, *shifts;
+
+  BeforeActivation(const float* of_dy, const float* of_x, const ChannelParameters& p)
+      : dy(of_dy),
+        x(of_x),
+        means(p.means.data()),
+        scales(p.scales.data()),
+        shifts(p.shifts.data()) {}
+
+  struct Values {
+    Vector gradient, centred;
+  };
+
+  template <typename Lanes>
+  HWY_INLINE Values at(const Lanes& part, std::int64_t i, std::int64_t c) const {
+    const Floats d;
+    const Vector g = part.load(dy + i);
+    const Vector centred = hn::Sub(part.load(x + i), part.load(means + c));
+    if constexpr (kActivation == Activation::none) return {g, centred};
+    const Vector z = hn::MulAdd(centred, part.load(scales + c), part.load(shifts + c));
+    auto passes = hn::Gt(z, hn::Zero(d));
+    if constexpr (kActivation == Activation::relu6)
+      passes = hn::And(passes, hn::Lt(z, hn::Set(d, 6.0f)));
+    return {hn::IfThenElseZero(passes, g), centred};
+  }
+};
+
+// Adds dz to a and dz (x - mean) to b.
+template <Activation kActivation>
 struct ParameterGradients {
-  const float *dy, *x, *mean;
+  BeforeActivation<kActivation> before;
 
   template <typename Lanes>
   HWY_INLINE void operator()(const Lanes& part, Vector& a, Vector& b, std::int64_t i,
                              std::int64_t c) const {
-    const Vector g = part.load(dy + i);
+    const auto [g, centred] = before.at(part, i, c);
     a = hn::Add(a, g);
-    b = hn::MulAdd(g, hn::Sub(part.load(x + i), part.load(mean + c)), b);
+    b = hn::MulAdd(g, centred, b);
   }
 };
 
@@ -93,6 +139,67 @@ void store_parameter_gradients(float* dgamma, float* dbeta, const std::vector<do
   for (std::size_t c = 0; c < sum.size(); ++c) {
     dbeta[c] = static_cast<float>(sum[c]);
     dgamma[c] = static_cast<float>(product[c] * inverse[c]);
+  }
+}
+
+// dx = γ/σ (dz - (Σdz + (x - mean)/σ · dgamma) / rows), as a·dz + b·(x - mean) + c.
+template <Activation kActivation>
+void backward(float* dx, float* dgamma, float* dbeta, const float* dy, const float* x,
+              const float* mean, const float* variance, const float* gamma, const float* beta,
+              double epsilon, RowShape shape) {
+  const LongRows rows(shape);
+  const double count = static_cast<double>(shape.rows);
+  const ChannelParameters parameters(rows, mean, variance, gamma, beta, epsilon);
+  const BeforeActivation<kActivation> before(dy, x, parameters);
+  const std::vector<double>& inverse = parameters.inverse;
+  std::vector<double> sum(shape.channels), product(shape.channels);
+  sum_rows(rows, sum.data(), product.data(), ParameterGradients<kActivation>{before});
+  store_parameter_gradients(dgamma, dbeta, sum, product, inverse);
+  const auto factor = [&](std::int64_t c) { return gamma[c] * inverse[c]; };
+  const RepeatedParameters of_x(rows, [&](std::int64_t c) {
+    return static_cast<float>(-factor(c) * inverse[c] * inverse[c] * product[c] / count);
+  });
+  const RepeatedParameters constant(
+      rows, [&](std::int64_t c) { return static_cast<float>(-factor(c) * sum[c] / count); });
+  const float *a = before.scales, *b = of_x.data(), *k = constant.data();
+  parallel_for_output_rows(dx, dx == dy || dx == x, rows,
+                           [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
+                             const auto [g, centred] = before.at(part, i, c);
+                             const Vector through =
+                                 hn::MulAdd(centred, part.load(b + c), part.load(k + c));
+                             part.store(hn::MulAdd(part.load(a + c), g, through), dx + i);
+                           });
+}
+
+template <Activation kActivation>
+void frozen_backward(float* dx, float* dgamma, float* dbeta, const float* dy, const float* x,
+                     const float* mean, const float* variance, const float* gamma,
+                     const float* beta, double epsilon, RowShape shape) {
+  const LongRows rows(shape);
+  const ChannelParameters parameters(rows, mean, variance, gamma, beta, epsilon);
+  const BeforeActivation<kActivation> before(dy, x, parameters);
+  const auto scale_task = [=, &rows](std::int64_t begin, std::int64_t end) HWY_ATTR {
+    for_row_vectors<Whole>(rows, begin, end,
+                           [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
+                             const Vector g = before.at(part, i, c).gradient;
+                             part.store(hn::Mul(g, part.load(before.scales + c)), dx + i);
+                           });
+  };
+  std::vector<double> sum(shape.channels), product(shape.channels);
+  sum_rows(rows, sum.data(), product.data(), ParameterGradients<kActivation>{before}, scale_task);
+  store_parameter_gradients(dgamma, dbeta, sum, product, parameters.inverse);
+}
+
+// body(constant) for the activation as a constant.
+template <typename Body>
+void with_activation(Activation activation, const Body& body) {
+  switch (activation) {
+    case Activation::relu:
+      return body(std::integral_constant<Activation, Activation::relu>());
+    case Activation::relu6:
+      return body(std::integral_constant<Activation, Activation::relu6>());
+    default:
+      return body(std::integral_constant<Activation, Activation::none>());
   }
 }
 
@@ -148,53 +255,22 @@ void batch_norm(float* y, const float* x, const float* mean, const float* varian
   }
 }
 
-// dx = γ/σ (dy - (Σdy + (x - mean)/σ · dgamma) / rows), as a·dy + b·(x - mean) + c.
 void batch_norm_backward(float* dx, float* dgamma, float* dbeta, const float* dy, const float* x,
                          const float* mean, const float* variance, const float* gamma,
-                         double epsilon, RowShape shape) {
-  const LongRows rows(shape);
-  const double count = static_cast<double>(shape.rows);
-  const std::vector<double> inverse = inverse_deviation(variance, epsilon, shape.channels);
-  const RepeatedParameters means(rows, [=](std::int64_t c) { return mean[c]; });
-  std::vector<double> sum(shape.channels), product(shape.channels);
-  sum_rows(rows, sum.data(), product.data(), ParameterGradients{dy, x, means.data()});
-  store_parameter_gradients(dgamma, dbeta, sum, product, inverse);
-  const auto factor = [&](std::int64_t c) { return gamma[c] * inverse[c]; };
-  const RepeatedParameters of_dy(rows,
-                                 [&](std::int64_t c) { return static_cast<float>(factor(c)); });
-  const RepeatedParameters of_x(rows, [&](std::int64_t c) {
-    return static_cast<float>(-factor(c) * inverse[c] * inverse[c] * product[c] / count);
+                         const float* beta, double epsilon, Activation activation, RowShape shape) {
+  with_activation(activation, [&](auto constant) {
+    backward<constant()>(dx, dgamma, dbeta, dy, x, mean, variance, gamma, beta, epsilon, shape);
   });
-  const RepeatedParameters constant(
-      rows, [&](std::int64_t c) { return static_cast<float>(-factor(c) * sum[c] / count); });
-  const float *m = means.data(), *a = of_dy.data(), *b = of_x.data(), *k = constant.data();
-  parallel_for_output_rows(
-      dx, dx == dy || dx == x, rows,
-      [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
-        const Vector centred = hn::Sub(part.load(x + i), part.load(m + c));
-        const Vector through = hn::MulAdd(centred, part.load(b + c), part.load(k + c));
-        part.store(hn::MulAdd(part.load(a + c), part.load(dy + i), through), dx + i);
-      });
 }
 
 void batch_norm_frozen_backward(float* dx, float* dgamma, float* dbeta, const float* dy,
                                 const float* x, const float* mean, const float* variance,
-                                const float* gamma, double epsilon, RowShape shape) {
-  const LongRows rows(shape);
-  const std::vector<double> inverse = inverse_deviation(variance, epsilon, shape.channels);
-  const RepeatedParameters means(rows, [=](std::int64_t c) { return mean[c]; });
-  const RepeatedParameters scales(
-      rows, [&](std::int64_t c) { return static_cast<float>(gamma[c] * inverse[c]); });
-  const float* s = scales.data();
-  const auto scale_task = [=, &rows](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    for_row_vectors<Whole>(rows, begin, end,
-                           [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
-                             part.store(hn::Mul(part.load(dy + i), part.load(s + c)), dx + i);
-                           });
-  };
-  std::vector<double> sum(shape.channels), product(shape.channels);
-  sum_rows(rows, sum.data(), product.data(), ParameterGradients{dy, x, means.data()}, scale_task);
-  store_parameter_gradients(dgamma, dbeta, sum, product, inverse);
+                                const float* gamma, const float* beta, double epsilon,
+                                Activation activation, RowShape shape) {
+  with_activation(activation, [&](auto constant) {
+    frozen_backward<constant()>(dx, dgamma, dbeta, dy, x, mean, variance, gamma, beta, epsilon,
+                                shape);
+  });
 }
 
 }  // namespace kernels::HWY_NAMESPACE

@@ -52,6 +52,13 @@ KERNELS_HOST_DEVICE T activate(T x, Activation activation) {
   }
 }
 
+// Whether the gradient of activate(x) is 1; it is 0 otherwise.
+template <typename T>
+KERNELS_HOST_DEVICE bool activation_passes(T x, Activation activation) {
+  return activation == Activation::none ||
+         (x > T(0) && (activation == Activation::relu || x < T(6)));
+}
+
 // splitmix64's finaliser (Steele, Lea, Flood 2014) over a counter: random bits for element `index`
 // of stream `seed`.
 KERNELS_HOST_DEVICE inline std::uint64_t random_bits(std::uint64_t seed, std::uint64_t index) {

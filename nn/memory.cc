@@ -1,5 +1,9 @@
 #include "nn/memory.h"
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <cstdlib>
 #include <map>
 #include <mutex>
@@ -10,6 +14,24 @@ namespace nn {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
+// Blocks of this size on are aligned to it and asked of the system in pages of this size: a pass
+// over a batch's activations then finds its addresses in the TLB.
+constexpr std::size_t kLargePage = std::size_t{2} << 20;
+
+std::size_t round_up(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
+
+std::size_t alignment_of(std::size_t bytes) {
+  return bytes >= kLargePage ? kLargePage : kAlignment;
+}
+
+// Null where there is no memory. `bytes`: a multiple of its alignment.
+float* take_from_system(std::size_t bytes) {
+  void* block = std::aligned_alloc(alignment_of(bytes), bytes);
+#ifdef MADV_HUGEPAGE
+  if (block && bytes >= kLargePage) madvise(block, bytes, MADV_HUGEPAGE);  // a wish: may fail
+#endif
+  return static_cast<float*>(block);
+}
 
 struct Pool {
   std::mutex mutex;
@@ -59,12 +81,13 @@ Pool& pool() {
 std::shared_ptr<float> allocate(std::int64_t count) {
   const std::size_t numbers = count > 0 ? static_cast<std::size_t>(count) : 1;
   if (numbers > (SIZE_MAX / 2) / sizeof(float)) throw std::bad_alloc();
-  const std::size_t bytes = (numbers * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
+  const std::size_t wanted = round_up(numbers * sizeof(float), kAlignment);
+  const std::size_t bytes = round_up(wanted, alignment_of(wanted));
   float* block = pool().take(bytes);
-  if (!block) block = static_cast<float*>(std::aligned_alloc(kAlignment, bytes));
+  if (!block) block = take_from_system(bytes);
   if (!block) {
     release_pool();
-    block = static_cast<float*>(std::aligned_alloc(kAlignment, bytes));
+    block = take_from_system(bytes);
   }
   if (!block) throw std::bad_alloc();
   pool().count_live(bytes);

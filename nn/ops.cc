@@ -64,29 +64,18 @@ Tensor loss_on_logits(const Tensor& logits, const Tensor& targets, const char* o
   return loss;
 }
 
-// The gradient of what came before an activation, from the activation's output y: both ReLUs let a
-// gradient through exactly where y lies strictly inside their range.
-Tensor before_activation(const Tensor& dy, const Tensor& y, Activation activation) {
-  if (activation == Activation::none) return dy;
-  Tensor dz = Tensor::empty(dy.shape());
-  const auto backward =
-      activation == Activation::relu ? backend().relu_backward : backend().relu6_backward;
-  backward(dz.data(), dy.data(), y.data(), y.count());
-  return dz;
-}
-
 using BatchNormBackward = decltype(kernels::Table<float>::batch_norm_backward);
 
 void record_batch_norm(const Tensor& y, const Tensor& x, const BatchNormState& state,
                        const Tensor& mean, const Tensor& variance, double epsilon,
                        Activation activation, BatchNormBackward backward) {
   y.record({x, state.gamma, state.beta},
-           [=, gamma = state.gamma, beta = state.beta, y = y.detach()](const Tensor& dy) {
-             const Tensor dz = before_activation(dy, y, activation);
+           [=, gamma = state.gamma, beta = state.beta](const Tensor& dy) {
              Tensor dx = Tensor::empty(x.shape());
              Tensor dgamma = Tensor::empty(gamma.shape()), dbeta = Tensor::empty(gamma.shape());
-             backward(dx.data(), dgamma.data(), dbeta.data(), dz.data(), x.data(), mean.data(),
-                      variance.data(), gamma.data(), epsilon, rows_of(x, "batch_norm"));
+             backward(dx.data(), dgamma.data(), dbeta.data(), dy.data(), x.data(), mean.data(),
+                      variance.data(), gamma.data(), beta.data(), epsilon, activation,
+                      rows_of(x, "batch_norm"));
              x.add_gradient(dx);
              gamma.add_gradient(dgamma);
              beta.add_gradient(dbeta);

@@ -35,6 +35,18 @@ void batch_norm(T* y, const T* x, const T* mean, const T* variance, const T* gam
     }
 }
 
+// dz: the gradient of what enters the activation.
+template <typename T>
+std::vector<T> before_activation(const T* dy, const T* x, const T* mean, const T* variance,
+                                 const T* gamma, const T* beta, double epsilon,
+                                 Activation activation, RowShape s) {
+  std::vector<T> z(s.rows * s.channels);
+  batch_norm(z.data(), x, mean, variance, gamma, beta, epsilon, Activation::none, s);
+  for (std::int64_t i = 0; i < s.rows * s.channels; ++i)
+    z[i] = scalar::activation_passes(z[i], activation) ? dy[i] : T(0);
+  return z;
+}
+
 // dbeta[c] = Σ dy, dgamma[c] = Σ dy·(x - mean)/σ
 template <typename T>
 void batch_norm_parameter_gradients(T* dgamma, T* dbeta, const T* dy, const T* x, const T* mean,
@@ -51,25 +63,31 @@ void batch_norm_parameter_gradients(T* dgamma, T* dbeta, const T* dy, const T* x
 
 template <typename T>
 void batch_norm_backward(T* dx, T* dgamma, T* dbeta, const T* dy, const T* x, const T* mean,
-                         const T* variance, const T* gamma, double epsilon, RowShape s) {
-  batch_norm_parameter_gradients(dgamma, dbeta, dy, x, mean, variance, epsilon, s);
+                         const T* variance, const T* gamma, const T* beta, double epsilon,
+                         Activation activation, RowShape s) {
+  const std::vector<T> dz =
+      before_activation(dy, x, mean, variance, gamma, beta, epsilon, activation, s);
+  batch_norm_parameter_gradients(dgamma, dbeta, dz.data(), x, mean, variance, epsilon, s);
   for (std::int64_t r = 0; r < s.rows; ++r)
     for (std::int64_t c = 0; c < s.channels; ++c) {
       const std::int64_t i = r * s.channels + c;
       const T inverse = T(1) / std::sqrt(variance[c] + T(epsilon));
       const T normalised = (x[i] - mean[c]) * inverse;
-      dx[i] = gamma[c] * inverse * (dy[i] - (dbeta[c] + normalised * dgamma[c]) / T(s.rows));
+      dx[i] = gamma[c] * inverse * (dz[i] - (dbeta[c] + normalised * dgamma[c]) / T(s.rows));
     }
 }
 
 template <typename T>
 void batch_norm_frozen_backward(T* dx, T* dgamma, T* dbeta, const T* dy, const T* x, const T* mean,
-                                const T* variance, const T* gamma, double epsilon, RowShape s) {
-  batch_norm_parameter_gradients(dgamma, dbeta, dy, x, mean, variance, epsilon, s);
+                                const T* variance, const T* gamma, const T* beta, double epsilon,
+                                Activation activation, RowShape s) {
+  const std::vector<T> dz =
+      before_activation(dy, x, mean, variance, gamma, beta, epsilon, activation, s);
+  batch_norm_parameter_gradients(dgamma, dbeta, dz.data(), x, mean, variance, epsilon, s);
   for (std::int64_t r = 0; r < s.rows; ++r)
     for (std::int64_t c = 0; c < s.channels; ++c)
       dx[r * s.channels + c] =
-          dy[r * s.channels + c] * gamma[c] / std::sqrt(variance[c] + T(epsilon));
+          dz[r * s.channels + c] * gamma[c] / std::sqrt(variance[c] + T(epsilon));
 }
 
 }  // namespace kernels::ref

@@ -8,6 +8,7 @@ namespace {
 
 constexpr double epsilon = 1e-3;
 constexpr RowShape largest = {32 * 112 * 112, 96};
+constexpr RowShape activated_shapes[] = {{3, 1}, {7, 21}, {300, 67}};
 
 std::string label(RowShape s) { return std::to_string(s.rows) + "x" + std::to_string(s.channels); }
 
@@ -18,6 +19,10 @@ std::vector<RowShape> shapes() {
   for (std::int64_t channels = 2; channels <= 33; ++channels) all.push_back({7, channels});
   for (std::int64_t channels : {48, 63, 64, 65, 97}) all.push_back({11, channels});
   return all;
+}
+
+std::string label(RowShape s, Activation activation) {
+  return label(s) + " activation " + std::to_string(static_cast<int>(activation));
 }
 
 // Operands of the gradients: 0 dx, 1 dgamma, 2 dbeta | 3 dy, 4 x, 5 mean, 6 variance, 7 gamma, 8
@@ -57,11 +62,11 @@ Run<double> backward_magnitude(RowShape s, bool flow) {
   };
 }
 
-Case fixed_backward_case(RowShape s) {
-  Case c = Case(label(s), backward_operands(s, Role::input),
+Case fixed_backward_case(RowShape s, Activation activation = Activation::none) {
+  Case c = Case(label(s, activation), backward_operands(s, Role::input),
                 [=](const auto& k, auto p) {
-                  k.batch_norm_frozen_backward(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7],
-                                               epsilon, s);
+                  k.batch_norm_frozen_backward(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8],
+                                               epsilon, activation, s);
                 })
                .aliases(0, 3)
                .terms(8 + static_cast<double>(s.rows))
@@ -71,15 +76,16 @@ Case fixed_backward_case(RowShape s) {
                   .pairs = {{0, 4}, {1, 7}, {2, 8}},
                   .forward_size = size(s),
                   .forward = [=](const auto& k, double* y, auto p) {
-                    k.batch_norm(y, p[4], p[5], p[6], p[7], p[8], epsilon, Activation::none, s);
+                    k.batch_norm(y, p[4], p[5], p[6], p[7], p[8], epsilon, activation, s);
                   }};
   return c;
 }
 
-Case backward_case(RowShape s) {
-  return Case(label(s), backward_operands(s, Role::input),
+Case backward_case(RowShape s, Activation activation = Activation::none) {
+  return Case(label(s, activation), backward_operands(s, Role::input),
               [=](const auto& k, auto p) {
-                k.batch_norm_backward(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], epsilon, s);
+                k.batch_norm_backward(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], epsilon,
+                                      activation, s);
               })
       .aliases(0, 3)
       .terms(8 + static_cast<double>(s.rows))
@@ -87,11 +93,12 @@ Case backward_case(RowShape s) {
 }
 
 // Statistics of the batch itself, so that the gradient flows through them.
-Case backward_through_statistics_case(RowShape s) {
-  return Case(label(s) + " with its statistics", backward_operands(s, Role::scratch),
+Case backward_through_statistics_case(RowShape s, Activation activation) {
+  return Case(label(s, activation) + " with its statistics", backward_operands(s, Role::scratch),
               [=](const auto& k, auto p) {
                 k.batch_norm_statistics(p[5], p[6], p[4], s);
-                k.batch_norm_backward(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], epsilon, s);
+                k.batch_norm_backward(p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8], epsilon,
+                                      activation, s);
               })
       .terms(64 + static_cast<double>(s.rows))
       .magnitude([=](const auto& k, auto p) {
@@ -105,7 +112,7 @@ Case backward_through_statistics_case(RowShape s) {
                          std::vector<double> mean(s.channels), variance(s.channels);
                          k.batch_norm_statistics(mean.data(), variance.data(), p[4], s);
                          k.batch_norm(y, p[4], mean.data(), variance.data(), p[7], p[8], epsilon,
-                                      Activation::none, s);
+                                      activation, s);
                        }});
 }
 
@@ -126,7 +133,7 @@ Case forward_case(RowShape s, Activation activation) {
   const auto forward = [=](const auto& k, auto p, Activation a) {
     k.batch_norm(p[0], p[1], p[2], p[3], p[4], p[5], epsilon, a, s);
   };
-  return Case(label(s) + " activation " + std::to_string(static_cast<int>(activation)),
+  return Case(label(s, activation),
               {output(size(s)), input(size(s)), input(c), input(c, Fill::positive), input(c),
                input(c)},
               [=](const auto& k, auto p) { forward(k, p, activation); })
@@ -155,8 +162,7 @@ std::vector<Case> cases_batch_norm() {
   for (const RowShape s : shapes()) cases.push_back(forward_case(s, Activation::none));
   cases.push_back(forward_case({0, 8}, Activation::none));
   for (const Activation a : {Activation::relu, Activation::relu6})
-    for (const RowShape s : {RowShape{3, 1}, RowShape{7, 21}, RowShape{300, 67}})
-      cases.push_back(forward_case(s, a));
+    for (const RowShape s : activated_shapes) cases.push_back(forward_case(s, a));
   cases.push_back(forward_case(largest, Activation::relu6).benchmark(4.0 * size(largest)));
   return cases;
 }
@@ -165,8 +171,11 @@ std::vector<Case> cases_batch_norm_backward() {
   std::vector<Case> cases;
   for (const RowShape s : shapes()) cases.push_back(backward_case(s));
   for (const RowShape s : {RowShape{2, 1}, RowShape{7, 3}, RowShape{5, 16}, RowShape{3, 33}})
-    cases.push_back(backward_through_statistics_case(s));
-  cases.push_back(backward_case(largest).benchmark(9.0 * size(largest)));
+    for (const Activation a : {Activation::none, Activation::relu, Activation::relu6})
+      cases.push_back(backward_through_statistics_case(s, a));
+  for (const Activation a : {Activation::relu, Activation::relu6})
+    for (const RowShape s : activated_shapes) cases.push_back(backward_case(s, a));
+  cases.push_back(backward_case(largest, Activation::relu6).benchmark(12.0 * size(largest)));
   return cases;
 }
 
@@ -174,7 +183,9 @@ std::vector<Case> cases_batch_norm_frozen_backward() {
   std::vector<Case> cases;
   for (const RowShape s : shapes()) cases.push_back(fixed_backward_case(s));
   cases.push_back(fixed_backward_case({0, 8}));
-  cases.push_back(fixed_backward_case(largest).benchmark(6.0 * size(largest)));
+  for (const Activation a : {Activation::relu, Activation::relu6})
+    for (const RowShape s : activated_shapes) cases.push_back(fixed_backward_case(s, a));
+  cases.push_back(fixed_backward_case(largest, Activation::relu6).benchmark(9.0 * size(largest)));
   return cases;
 }
 
