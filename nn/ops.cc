@@ -71,7 +71,7 @@ void record_batch_norm(const Tensor& y, const Tensor& x, const BatchNormState& s
                        Activation activation, BatchNormBackward backward) {
   y.record({x, state.gamma, state.beta},
            [=, gamma = state.gamma, beta = state.beta](const Tensor& dy) {
-             Tensor dx = Tensor::empty(x.shape());
+             Tensor dx = dy.sole_owner() ? dy : Tensor::empty(x.shape());
              Tensor dgamma = Tensor::empty(gamma.shape()), dbeta = Tensor::empty(gamma.shape());
              backward(dx.data(), dgamma.data(), dbeta.data(), dy.data(), x.data(), mean.data(),
                       variance.data(), gamma.data(), beta.data(), epsilon, activation,

@@ -160,6 +160,10 @@ void Tensor::record(const std::vector<Tensor>& inputs,
   body_->node->backward = std::move(backward);
 }
 
+bool Tensor::sole_owner() const {
+  return body_ && body_.use_count() == 1 && body_->numbers.use_count() == 1;
+}
+
 void Tensor::add_gradient(const Tensor& gradient) const {
   if (!requires_grad()) return;
   if (gradient.shape() != shape())
@@ -202,8 +206,9 @@ void Tensor::backward(const Tensor& gradient) const {
     const std::shared_ptr<Node> node = std::exchange(result.body_->node, nullptr);
     result.body_->history_used = true;
     for (const Tensor& input : node->inputs) require_history(input);
-    node->backward(result.grad());
+    const Tensor its_gradient = result.grad();
     if (!result.is(*this)) result.zero_grad();
+    node->backward(its_gradient);
     for (const Tensor& input : node->inputs)
       if (input.body_->node) pending.emplace(input.body_->node->sequence, input);
   }

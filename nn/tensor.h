@@ -69,13 +69,17 @@ class Tensor {
 
   // --- For operations (nn/ops.h) ---
 
-  // `backward` is given the gradient of this result and calls add_gradient on its inputs. Does
+  // `backward` is given the gradient of this result, mostly as its sole owner, and calls
+  // add_gradient on its inputs. Does
   // nothing unless one of `inputs` requires a gradient; so what `backward` captures is not kept for
   // frozen parts.
   void record(const std::vector<Tensor>& inputs,
               std::function<void(const Tensor& gradient)> backward) const;
   // Adds to the gradient if this tensor requires one. Takes `gradient` itself when it is the first.
   void add_gradient(const Tensor& gradient) const;
+
+  // Whether nobody else can see these numbers: then an operation may overwrite them.
+  bool sole_owner() const;
 
   // Whether both handles name the same tensor.
   bool is(const Tensor& other) const { return body_ == other.body_; }
