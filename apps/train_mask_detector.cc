@@ -56,6 +56,7 @@ struct Options {
   std::string precision = "f32";
   std::string face;
   double label_smoothing = 0;
+  std::int64_t memory_budget = 0;  // MiB
 };
 
 void define_options(CLI::App& app, Options& o) {
@@ -117,6 +118,10 @@ void define_options(CLI::App& app, Options& o) {
   app.add_option("--threads", o.threads,
                  "Threads (default: all cores); the model is the same for any number")
       ->check(CLI::Range(0, 1024));
+  app.add_option("--memory-budget", o.memory_budget,
+                 "MiB that a training step may hold: what does not fit is computed twice (default: "
+                 "everything is kept); the model is the same for any")
+      ->check(CLI::Range(1, 1 << 24));
   app.add_flag("--resume", o.resume,
                "Go on from the checkpoint of a run with the same options that was cut off");
 }
@@ -374,7 +379,11 @@ int train(int argc, char** argv) {
   training.label_smoothing = o.label_smoothing;
   training.first_trained_stage = first_trained;
   training.keep_statistics = !o.scratch;
+  training.memory_budget = o.memory_budget << 20;
   Trainer trainer(*model, data, split, training);
+  if (o.memory_budget > 0)
+    fmt::print("{} of {} stages are computed twice to save memory\n",
+               model->backbone().recomputed_stages(), MobileNetV2::kStages);
   Run run{o, *model, trainer, made_from, {}};
   restore(run);
   for (int epoch = static_cast<int>(run.history.size()); epoch < o.epochs; ++epoch)

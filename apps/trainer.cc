@@ -13,7 +13,10 @@ constexpr int kEvaluationBatch = 32;
 constexpr std::uint64_t kDropoutStream = 0x64726f70;
 
 std::vector<nn::Tensor> prepare(nn::Classifier& model, const TrainingOptions& options) {
-  model.backbone().freeze_before(options.first_trained_stage, options.keep_statistics);
+  nn::MobileNetV2& backbone = model.backbone();
+  backbone.freeze_before(options.first_trained_stage, options.keep_statistics);
+  if (options.memory_budget > 0)
+    backbone.fit_memory(options.batch_size, options.first_trained_stage, options.memory_budget);
   return model.trainable_parameters();
 }
 

@@ -28,6 +28,8 @@ struct TrainingOptions {
   double label_smoothing = 0;
   // Stages of the backbone from this one on are trained (nn::MobileNetV2); kStages: the head alone.
   int first_trained_stage = nn::MobileNetV2::kStages;
+  // Bytes that tensors may take in a step, or 0: no limit. See nn::MobileNetV2::fit_memory.
+  std::int64_t memory_budget = 0;
   // Whether trained batch norms keep the running statistics they came with (fine-tuning).
   bool keep_statistics = true;
 };

@@ -23,6 +23,7 @@ struct Name {
 constexpr Name<Padding> kPaddings[] = {{Padding::tf, "tf"}, {Padding::symmetric, "symmetric"}};
 constexpr Name<Preprocessing> kPreprocessings[] = {{Preprocessing::tf, "tf"},
                                                    {Preprocessing::imagenet, "imagenet"}};
+constexpr Name<bool> kBooleans[] = {{true, "true"}, {false, "false"}};
 constexpr Name<HeadKind> kHeads[] = {
     {HeadKind::none, "none"}, {HeadKind::mask, "mask"}, {HeadKind::classifier, "classifier"}};
 
@@ -63,6 +64,14 @@ class Metadata {
     for (const auto& name : names)
       if (text(key) == name.text) return name.value;
     fail("metadata " + key + " is \"" + text(key) + "\", which is unknown");
+  }
+
+  double number_or(const std::string& key, double otherwise) const {
+    return values_.contains(key) ? number(key) : otherwise;
+  }
+  template <typename Enum, std::size_t N>
+  Enum choice_or(const std::string& key, const Name<Enum> (&names)[N], Enum otherwise) const {
+    return values_.contains(key) ? choice(key, names) : otherwise;
   }
 
   std::vector<std::string> labels() const {
@@ -205,6 +214,8 @@ Safetensors to_safetensors(const Classifier& model,
   contents.metadata["input_size"] = fmt::format("{}", backbone.input_size);
   contents.metadata["padding"] = name_of(kPaddings, backbone.padding);
   contents.metadata["bn_epsilon"] = fmt::format("{}", backbone.batch_norm.epsilon);
+  contents.metadata["bn_momentum"] = fmt::format("{}", backbone.batch_norm.momentum);
+  contents.metadata["bn_unbiased"] = name_of(kBooleans, backbone.batch_norm.unbiased);
   contents.metadata["preprocessing"] = name_of(kPreprocessings, backbone.preprocessing);
   contents.metadata["head"] = name_of(kHeads, options.head);
   if (options.head != HeadKind::none)
@@ -236,6 +247,13 @@ ClassifierOptions classifier_options(const Safetensors& contents, const std::str
   backbone.batch_norm.epsilon = metadata.number("bn_epsilon");
   if (!(backbone.batch_norm.epsilon > 0 && backbone.batch_norm.epsilon < 1))
     metadata.fail("metadata bn_epsilon is out of range");
+  // Files without these two were trained elsewhere: by PyTorch, or by Keras.
+  const bool symmetric = backbone.padding == Padding::symmetric;
+  BatchNormOptions& batch_norm = backbone.batch_norm;
+  batch_norm.momentum = metadata.number_or("bn_momentum", symmetric ? 0.9 : 0.999);
+  if (!(batch_norm.momentum >= 0 && batch_norm.momentum <= 1))
+    metadata.fail("metadata bn_momentum is out of range");
+  batch_norm.unbiased = metadata.choice_or("bn_unbiased", kBooleans, symmetric);
   backbone.preprocessing = metadata.choice("preprocessing", kPreprocessings);
   options.head = metadata.choice("head", kHeads);
   if (options.head == HeadKind::mask)

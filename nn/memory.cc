@@ -99,6 +99,11 @@ MemoryUse memory_use() {
   return pool().use;
 }
 
+void reset_memory_peak() {
+  std::lock_guard lock(pool().mutex);
+  pool().use.peak = pool().use.live;
+}
+
 void release_pool() { pool().release(); }
 
 }  // namespace nn

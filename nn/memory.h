@@ -17,6 +17,8 @@ struct MemoryUse {
   std::size_t pooled = 0;  // bytes kept for reuse
 };
 MemoryUse memory_use();
+// `peak` counts anew, from what is held now.
+void reset_memory_peak();
 
 // Gives what is kept for reuse back to the system.
 void release_pool();

@@ -22,6 +22,56 @@ ConvBatchNorm::Options layer(const MobileNetV2Options& options, ConvKind kind, s
   return {kind, in, out, stride, options.padding, activation, options.batch_norm};
 }
 
+// Numbers that a stage holds for one picture.
+struct StageMemory {
+  std::int64_t all;      // every result within
+  std::int64_t result;   // the last one
+  std::int64_t largest;  // of the results
+};
+
+// Each convolution has a result, and its batch norm another.
+std::vector<StageMemory> stage_memory(const MobileNetV2Options& options) {
+  const auto halved = [](std::int64_t side) { return (side + 1) / 2; };
+  const MobileNetV2Channels ends = mobilenet_v2_channels(options.width);
+  std::int64_t side = halved(options.input_size), channels = ends.stem;
+  const std::int64_t stem = side * side * channels;
+  std::vector<StageMemory> stages = {{2 * stem, stem, stem}};
+  for (const BlockGroup& group : kBlockGroups)
+    for (int repeat = 0; repeat < group.repeats; ++repeat) {
+      const std::int64_t hidden = channels * group.expansion, before = side * side;
+      const std::int64_t out = make_divisible(group.channels * options.width);
+      const bool residual = repeat > 0 || (group.stride == 1 && out == channels);
+      if (repeat == 0 && group.stride == 2) side = halved(side);
+      const std::int64_t after = side * side, expanded = group.expansion > 1 ? before * hidden : 0;
+      stages.push_back({2 * expanded + 2 * after * hidden + (residual ? 3 : 2) * after * out,
+                        after * out, std::max(expanded, after * hidden)});
+      channels = out;
+    }
+  const std::int64_t last = side * side * ends.features;
+  stages.push_back({2 * last, last, last});
+  return stages;
+}
+
+// The most numbers that a step holds for one picture, and the stage whose gradient is being taken
+// then. A stage that is run again holds everything for that time.
+struct Peak {
+  std::int64_t count = 0;
+  std::size_t stage = 0;
+};
+
+Peak peak_of(const std::vector<StageMemory>& stages, const std::vector<bool>& recomputed,
+             std::size_t first) {
+  Peak peak;
+  std::int64_t held = 0;
+  for (std::size_t i = first; i < stages.size(); ++i) {
+    const StageMemory& stage = stages[i];
+    const std::int64_t here = held + stage.all + 2 * stage.largest;  // with two gradients
+    if (here > peak.count) peak = {here, i};
+    held += recomputed[i] ? stage.result : stage.all;
+  }
+  return peak;
+}
+
 }  // namespace
 
 std::int64_t make_divisible(double value, std::int64_t divisor) {
@@ -127,12 +177,18 @@ MobileNetV2::MobileNetV2(const MobileNetV2Options& options, Random& random) : op
   add_module("last", *last_);
   stages_.push_back(last_.get());
   batch_norms_.push_back({&last_->layer.batch_norm});
+  recomputed_.assign(stages_.size(), false);
 }
 
 Tensor MobileNetV2::forward(const Tensor& x, int begin, int end) {
   Tensor y = x;
-  for (int stage = begin; stage < end; ++stage)
-    y = stages_[static_cast<std::size_t>(stage)]->forward(y);
+  for (int stage = begin; stage < end; ++stage) {
+    Module& module = *stages_[static_cast<std::size_t>(stage)];
+    y = recomputed_[static_cast<std::size_t>(stage)]
+            ? recomputed(y, module.trainable_parameters(),
+                         [&module](const Tensor& in) { return module.forward(in); })
+            : module.forward(y);
+  }
   return y;
 }
 
@@ -150,6 +206,35 @@ Value MobileNetV2::lower_pooled(PlanBuilder& builder, Value x) const {
   const ConvBatchNorm& last = last_->layer;
   return builder.pointwise_average_pool(lower(builder, x, 0, kStages - 1), last.folded(),
                                         last.batch_norm.activation());
+}
+
+std::int64_t MobileNetV2::fit_memory(std::int64_t batch, int first_trained, std::int64_t budget) {
+  const std::vector<StageMemory> stages = stage_memory(options_);
+  const auto first = static_cast<std::size_t>(first_trained);
+  constexpr std::int64_t kParameterCopies = 4;  // with gradient and Adam's two moments
+  const auto bytes = [&](const Peak& peak) {
+    return (peak.count * batch + kParameterCopies * parameter_count()) *
+           static_cast<std::int64_t>(sizeof(float));
+  };
+  recomputed_.assign(stages.size(), false);
+  for (;;) {
+    const Peak peak = peak_of(stages, recomputed_, first);
+    if (bytes(peak) <= budget) return bytes(peak);
+    // What is kept before the stage of the peak can be less.
+    std::size_t best = peak.stage;
+    std::int64_t saved = 0;
+    for (std::size_t i = first; i < peak.stage; ++i)
+      if (!recomputed_[i] && stages[i].all - stages[i].result > saved) {
+        best = i;
+        saved = stages[i].all - stages[i].result;
+      }
+    if (saved == 0) return bytes(peak);
+    recomputed_[best] = true;
+  }
+}
+
+int MobileNetV2::recomputed_stages() const {
+  return static_cast<int>(std::count(recomputed_.begin(), recomputed_.end(), true));
 }
 
 void MobileNetV2::freeze_before(int first_trained, bool keep_statistics) {

@@ -76,6 +76,13 @@ class MobileNetV2 : public Module {
   // keeping the running statistics, if so asked.
   void freeze_before(int first_trained, bool keep_statistics);
 
+  // Decides which stages keep nothing but their result for backward(), and run again there, so
+  // that a training step on `batch` pictures of the stages from first_trained on holds at most
+  // `budget` bytes in tensors; or as few as can be, if that is more. Gradients stay the same
+  // bytes. Returns what a step will hold, about.
+  std::int64_t fit_memory(std::int64_t batch, int first_trained, std::int64_t budget);
+  int recomputed_stages() const;
+
   std::int64_t feature_channels() const { return feature_channels_; }
   const MobileNetV2Options& options() const { return options_; }
 
@@ -93,6 +100,7 @@ class MobileNetV2 : public Module {
   std::vector<std::unique_ptr<InvertedResidual>> blocks_;
   std::vector<Module*> stages_;
   std::vector<std::vector<BatchNorm*>> batch_norms_;  // of each stage
+  std::vector<bool> recomputed_;                      // of each stage
 };
 
 }  // namespace nn

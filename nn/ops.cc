@@ -82,6 +82,20 @@ void record_batch_norm(const Tensor& y, const Tensor& x, const BatchNormState& s
            });
 }
 
+// running = momentum · running + (1 - momentum) · now
+void move_statistics(const BatchNormState& state, const Tensor& mean, const Tensor& variance,
+                     double momentum, bool unbiased, std::int64_t rows) {
+  const double correction =
+      unbiased && rows > 1 ? static_cast<double>(rows) / static_cast<double>(rows - 1) : 1;
+  for (std::int64_t c = 0; c < mean.count(); ++c) {
+    float& running_mean = state.mean.data()[c];
+    float& running_variance = state.variance.data()[c];
+    running_mean = static_cast<float>(momentum * running_mean + (1 - momentum) * mean.data()[c]);
+    running_variance = static_cast<float>(momentum * running_variance +
+                                          (1 - momentum) * correction * variance.data()[c]);
+  }
+}
+
 void require_batch_norm(const Tensor& x, const BatchNormState& state, const char* operation) {
   for (const Tensor* parameter : {&state.gamma, &state.beta, &state.mean, &state.variance})
     require_channels(x, *parameter, operation);
@@ -184,16 +198,8 @@ Tensor batch_norm_training(const Tensor& x, const BatchNormState& state, double 
   if (shape.rows < 1) reject("batch_norm_training", "no rows in " + to_string(x.shape()));
   Tensor mean = Tensor::empty(state.mean.shape()), variance = Tensor::empty(state.mean.shape());
   backend().batch_norm_statistics(mean.data(), variance.data(), x.data(), shape);
-  const double correction = unbiased && shape.rows > 1 ? static_cast<double>(shape.rows) /
-                                                             static_cast<double>(shape.rows - 1)
-                                                       : 1;
-  for (std::int64_t c = 0; c < shape.channels; ++c) {
-    float& running_mean = state.mean.data()[c];
-    float& running_variance = state.variance.data()[c];
-    running_mean = static_cast<float>(momentum * running_mean + (1 - momentum) * mean.data()[c]);
-    running_variance = static_cast<float>(momentum * running_variance +
-                                          (1 - momentum) * correction * variance.data()[c]);
-  }
+  if (recording() != Recording::again)
+    move_statistics(state, mean, variance, momentum, unbiased, shape.rows);
   Tensor y = Tensor::empty(x.shape());
   backend().batch_norm(y.data(), x.data(), mean.data(), variance.data(), state.gamma.data(),
                        state.beta.data(), epsilon, activation, shape);
@@ -275,6 +281,28 @@ Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& targets) {
 Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets) {
   return loss_on_logits(logits, targets, "binary_cross_entropy", backend().binary_cross_entropy,
                         backend().binary_cross_entropy_backward);
+}
+
+Tensor recomputed(const Tensor& x, const std::vector<Tensor>& parameters,
+                  const std::function<Tensor(const Tensor&)>& forward) {
+  std::vector<Tensor> inputs = parameters;
+  inputs.push_back(x);
+  const auto run = [&] {
+    const RecordingScope nothing(Recording::off);
+    return forward(x);
+  };
+  const Tensor y = run();
+  y.record(inputs, [x, forward](const Tensor& dy) {
+    Tensor again = x.detach();
+    again.set_requires_grad(x.requires_grad());
+    const auto run_again = [&] {
+      const RecordingScope scope(Recording::again);
+      return forward(again);
+    };
+    run_again().backward(dy);
+    if (x.requires_grad()) x.add_gradient(again.grad());
+  });
+  return y;
 }
 
 }  // namespace nn

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <vector>
 
 #include "nn/padding.h"
 #include "nn/tensor.h"
@@ -52,5 +54,10 @@ Tensor softmax(const Tensor& x);
 Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& targets);
 // Mean over all numbers of the binary cross-entropy of sigmoid(logits).
 Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets);
+
+// forward(x), of which only the result is kept: backward() runs forward again, once, when it gets
+// there. `parameters`: what forward trains. Gradients are the same bytes as without.
+Tensor recomputed(const Tensor& x, const std::vector<Tensor>& parameters,
+                  const std::function<Tensor(const Tensor&)>& forward);
 
 }  // namespace nn

@@ -36,7 +36,16 @@ const kernels::Table<float>*& backend_slot() {
   return table;
 }
 
+thread_local Recording current_recording = Recording::on;
+
 }  // namespace
+
+Recording recording() { return current_recording; }
+
+RecordingScope::RecordingScope(Recording recording)
+    : before_(std::exchange(current_recording, recording)) {}
+
+RecordingScope::~RecordingScope() { current_recording = before_; }
 
 const kernels::Table<float>& backend() { return *backend_slot(); }
 
@@ -151,7 +160,7 @@ void Tensor::record(const std::vector<Tensor>& inputs,
   static std::atomic<std::uint64_t> next_sequence{0};
   const bool needed =
       std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.requires_grad(); });
-  if (!needed) return;
+  if (!needed || recording() == Recording::off) return;
   body_->requires_grad = true;
   body_->node = std::make_shared<Node>();
   body_->node->sequence = next_sequence++;

@@ -27,6 +27,25 @@ std::string to_string(const Shape& shape);
 const kernels::Table<float>& backend();
 void set_backend(const kernels::Table<float>& table);
 
+// What operations on this thread do about gradients.
+enum class Recording {
+  on,     // keep what backward() needs
+  off,    // keep nothing: results have no history
+  again,  // keep it, for a part that ran before: batch norm moves no running statistics
+};
+Recording recording();
+
+class RecordingScope {
+ public:
+  explicit RecordingScope(Recording recording);
+  ~RecordingScope();
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+
+ private:
+  Recording before_;
+};
+
 class Tensor {
  public:
   Tensor() = default;

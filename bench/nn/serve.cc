@@ -1,7 +1,7 @@
 // Maskwatch as one of the engines that bench/peers/run.py measures in turn: runs or trains one
 // network on one batch and times itself when asked.
 //
-//   serve MODEL [--train] [--batch 1] [--threads 1]
+//   serve MODEL [--train [--memory-budget MIB]] [--batch 1] [--threads 1]
 //
 // Answers each line of its input with a line of JSON:
 //   input FILE   takes [batch, size, size, 3] float32 from the file
@@ -29,6 +29,7 @@ namespace {
 struct Options {
   std::string model;
   bool train = false;
+  std::int64_t memory_budget = 0;  // MiB
   std::int64_t batch = 1;
   int threads = 1;
 };
@@ -122,6 +123,8 @@ void serve(const Options& options) {
   const auto& shape = model->input_shape();
   const nn::Tensor input =
       nn::Tensor::zeros({options.batch, shape.height, shape.width, shape.channels});
+  if (options.memory_budget > 0)
+    model->backbone().fit_memory(options.batch, 0, options.memory_budget << 20);
   if (options.train)
     model->train();
   else
@@ -139,6 +142,7 @@ int main(int count, char** arguments) {
   CLI::App app("Runs or trains a network when asked; see the head of serve.cc");
   app.add_option("model", options.model)->required();
   app.add_flag("--train", options.train);
+  app.add_option("--memory-budget", options.memory_budget)->check(CLI::Range(1, 1 << 24));
   app.add_option("--batch", options.batch)->check(CLI::Range(1, 1024));
   app.add_option("--threads", options.threads)->check(CLI::Range(1, 1024));
   CLI11_PARSE(app, count, arguments);

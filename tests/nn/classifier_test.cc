@@ -52,6 +52,8 @@ TEST_CASE("a model file gives the model back, with each kind of head and either 
     options.backbone.preprocessing =
         head == HeadKind::mask ? Preprocessing::imagenet : Preprocessing::tf;
     options.backbone.batch_norm.epsilon = head == HeadKind::mask ? 1e-5 : 1e-3;
+    options.backbone.batch_norm.momentum = head == HeadKind::mask ? 0.75 : 0.99;
+    options.backbone.batch_norm.unbiased = head == HeadKind::mask;
     const Classifier saved(options, 3);
     save_classifier(folder.file("a"), saved, {{"note", "kept"}});
     const auto loaded = load_classifier(folder.file("a"));
@@ -62,6 +64,8 @@ TEST_CASE("a model file gives the model back, with each kind of head and either 
     CHECK(loaded->options().backbone.padding == options.backbone.padding);
     CHECK(loaded->options().backbone.preprocessing == options.backbone.preprocessing);
     CHECK(loaded->options().backbone.batch_norm.epsilon == options.backbone.batch_norm.epsilon);
+    CHECK(loaded->options().backbone.batch_norm.momentum == options.backbone.batch_norm.momentum);
+    CHECK(loaded->options().backbone.batch_norm.unbiased == options.backbone.batch_norm.unbiased);
     CHECK_FALSE(loaded->training());
     CHECK(load_safetensors(folder.file("a")).metadata.at("note") == "kept");
     const StateDict expected = saved.state_dict(), found = loaded->state_dict();
@@ -69,6 +73,18 @@ TEST_CASE("a model file gives the model back, with each kind of head and either 
     for (const auto& [name, tensor] : expected) CHECK(found.at(name).values() == tensor.values());
     save_classifier(folder.file("b"), *loaded, {{"note", "kept"}});
     CHECK(read(folder.file("a")) == read(folder.file("b")));
+  }
+}
+
+TEST_CASE("files that do not say how batch norm was trained") {
+  Safetensors contents = to_safetensors(model());
+  contents.metadata.erase("bn_momentum");
+  contents.metadata.erase("bn_unbiased");
+  for (const bool symmetric : {false, true}) {
+    contents.metadata["padding"] = symmetric ? "symmetric" : "tf";
+    const BatchNormOptions found = classifier_options(contents, "here").backbone.batch_norm;
+    CHECK(found.momentum == (symmetric ? 0.9 : 0.999));
+    CHECK(found.unbiased == symmetric);
   }
 }
 
@@ -123,6 +139,10 @@ TEST_CASE("metadata that are missing, unknown or malformed") {
     CHECK_MESSAGE(contains(fault_with("input_size", size), "metadata input_size is"), size);
   for (const char* epsilon : {"0", "-1e-3", "1", "nan"})
     CHECK_MESSAGE(contains(fault_with("bn_epsilon", epsilon), "bn_epsilon is out"), epsilon);
+  for (const char* momentum : {"-0.1", "1.1", "nan", ""})
+    CHECK_MESSAGE(contains(fault_with("bn_momentum", momentum), "metadata bn_momentum is"),
+                  momentum);
+  CHECK(fault_with("bn_unbiased", "yes") == "metadata bn_unbiased is \"yes\", which is unknown");
   CHECK(fault_with("padding", "TF") == "metadata padding is \"TF\", which is unknown");
   CHECK(fault_with("preprocessing", "") == "metadata preprocessing is \"\", which is unknown");
   CHECK(fault_with("head", "ssd") == "metadata head is \"ssd\", which is unknown");

@@ -312,3 +312,57 @@ TEST_CASE("training steps with 1, 2 and 3 threads give the same bytes") {
                         states[0][i].size() * sizeof(float)) == 0);
   }
 }
+
+namespace {
+
+// The state after two steps within `budget` bytes, and the most that tensors held meanwhile.
+struct Trained {
+  std::vector<std::vector<float>> state;
+  std::int64_t planned = 0, held = 0;
+  int recomputed = 0;
+};
+
+Trained trained_within(std::int64_t budget, int first_trained) {
+  ClassifierOptions options;
+  options.backbone = small(64);
+  options.labels = {"a", "b"};
+  Classifier model(options);
+  model.backbone().freeze_before(first_trained, false);
+  Trained result;
+  result.planned = model.backbone().fit_memory(8, first_trained, budget);
+  result.recomputed = model.backbone().recomputed_stages();
+  Adam adam(model.trainable_parameters());
+  const Tensor x = drawn({8, 64, 64, 3}, 1, 0.5);
+  const Tensor targets = Tensor::from({8, 2}, {1, 0, 0, 1, 1, 0, 0, 1, 1, 0, 1, 0, 0, 1, 1, 0});
+  reset_memory_peak();
+  for (std::uint64_t step = 0; step < 2; ++step) {
+    model.mask_head()->set_dropout_seed(step);
+    adam.zero_grad();
+    softmax_cross_entropy(model.forward(x), targets).backward();
+    adam.step(1e-3);
+  }
+  result.held = static_cast<std::int64_t>(memory_use().peak);
+  for (const auto& [name, tensor] : model.state_dict()) result.state.push_back(tensor.values());
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("a memory budget changes what a training step holds, and no byte of what it learns") {
+  for (const int first_trained : {0, 5}) {
+    const Trained all = trained_within(std::int64_t{1} << 40, first_trained);
+    CHECK(all.recomputed == 0);
+    // The batch, the head and what runs before the trained stages come on top.
+    CHECK(static_cast<double>(all.held) <= 1.4 * static_cast<double>(all.planned));
+    CHECK(static_cast<double>(all.held) >= 0.75 * static_cast<double>(all.planned));
+    const Trained less = trained_within(all.planned * 3 / 4, first_trained);
+    CHECK(less.recomputed > 0);
+    CHECK(less.planned <= all.planned * 3 / 4);
+    CHECK(less.held < all.held * 9 / 10);
+    CHECK(less.state == all.state);
+    const Trained least = trained_within(1, first_trained);
+    CHECK(least.recomputed >= less.recomputed);
+    CHECK(least.held <= less.held);
+    CHECK(least.state == all.state);
+  }
+}

@@ -13,18 +13,9 @@
 
 namespace {
 
-nn::Classifier as_described(const nn::Safetensors& step, const std::string& path) {
-  nn::ClassifierOptions options = nn::classifier_options(step, path);
-  if (options.backbone.padding == nn::Padding::symmetric) {
-    options.backbone.batch_norm.momentum = 0.9;
-    options.backbone.batch_norm.unbiased = true;
-  }
-  return nn::Classifier(options);
-}
-
 void run(const std::string& from, const std::string& to) {
   const nn::Safetensors step = nn::load_safetensors(from);
-  nn::Classifier model = as_described(step, from);
+  nn::Classifier model(nn::classifier_options(step, from));
   model.load_state_dict(step.tensors);
   const nn::Tensor loss = nn::softmax_cross_entropy(model.forward(step.tensors.at("batch")),
                                                     step.tensors.at("targets"));
