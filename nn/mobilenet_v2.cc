@@ -212,9 +212,11 @@ std::int64_t MobileNetV2::fit_memory(std::int64_t batch, int first_trained, std:
   const std::vector<StageMemory> stages = stage_memory(options_);
   const auto first = static_cast<std::size_t>(first_trained);
   constexpr std::int64_t kParameterCopies = 4;  // with gradient and Adam's two moments
+  constexpr double kRounding = 1.02;            // of blocks to whole pages
+  const std::int64_t input = std::int64_t{3} * options_.input_size * options_.input_size;
   const auto bytes = [&](const Peak& peak) {
-    return (peak.count * batch + kParameterCopies * parameter_count()) *
-           static_cast<std::int64_t>(sizeof(float));
+    const std::int64_t count = (peak.count + input) * batch + kParameterCopies * parameter_count();
+    return static_cast<std::int64_t>(kRounding * sizeof(float) * static_cast<double>(count));
   };
   recomputed_.assign(stages.size(), false);
   for (;;) {

@@ -4,6 +4,7 @@ spinning take nothing from the one that is measured."""
 import ctypes
 import json
 import os
+import pathlib
 import signal
 import statistics
 import subprocess
@@ -65,6 +66,11 @@ class Engine:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
         self.process.stdout.close()
+
+    def peak_memory(self):
+        """The most bytes that the process ever held; of a peer, Python and the framework with it."""
+        lines = pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), None)
 
     def logits(self, path):
         self.ask(f"output {path}")

@@ -109,7 +109,7 @@ class Suite:
                 engine.resume()
                 result[engine.name] = (
                     {"failed": engine.failed} if engine.failed
-                    else {**engines.figures(engine.samples), "difference": engine.difference, "memory": engine.ask("memory")})  # fmt: skip
+                    else {**engines.figures(engine.samples), "difference": engine.difference, "memory": engine.peak_memory()})  # fmt: skip
                 engine.end()
         case = f"{width}/{size}/{batch}/{threads}"
         self.save(kind, case, result)

@@ -34,14 +34,15 @@ def network_rows(result, batch):
     """Lines of one case; milliseconds are those of a picture in inference, of a step in training."""
     for name, row in result.items():
         if "failed" in row:
-            yield f"| {NAMES[name]} | – | – | – | – | {row['failed'].splitlines()[0][:120]} |"
+            yield f"| {NAMES[name]} | – | – | – | – | – | {row['failed'].splitlines()[0][:120]} |"
             continue
         share = ratio(result, name)
         difference = row.get("difference")
-        yield "| {} | {:.3f} | {:.3f}–{:.3f} | {} | {} | {} runs |".format(
+        yield "| {} | {:.3f} | {:.3f}–{:.3f} | {} | {} | {} | {} runs |".format(
             NAMES[name], row["median"] / batch, row["low"] / batch, row["high"] / batch,
             f"{share:.2f}" if share and name != "maskwatch" else "",
-            f"{difference:.1e}" if isinstance(difference, float) and name != "maskwatch" else "", row["runs"])  # fmt: skip
+            f"{difference:.1e}" if isinstance(difference, float) and name != "maskwatch" else "",
+            megabytes(row.get("memory")), row["runs"])  # fmt: skip
 
 
 def network_table(kind, cases):
@@ -49,8 +50,8 @@ def network_table(kind, cases):
     for case, result in cases.items():
         width, size, batch, threads = case.split("/")
         yield f"\n**{width}/{size}, batch {batch}, {threads} thread{'s' if threads != '1' else ''}**\n"
-        yield f"| engine | {unit} | middle half | ours ÷ it | largest difference | |"
-        yield "|---|---:|---:|---:|---:|---|"
+        yield f"| engine | {unit} | middle half | ours ÷ it | largest difference | process, MiB | |"
+        yield "|---|---:|---:|---:|---:|---:|---|"
         yield from network_rows(result, int(batch) if kind == "inference" else 1)
 
 

@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import os
 import pathlib
-import resource
 import subprocess
 import sys
 import time
@@ -254,8 +253,6 @@ def answer(engine, line, shape):
     verb, _, argument = line.partition(" ")
     if verb == "run":
         return [milliseconds(engine.run) for _ in range(int(argument))]
-    if verb == "memory":  # the most this process ever held
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     if verb == "input":
         engine.give(numpy.fromfile(argument, numpy.float32).reshape(shape))
     elif verb == "output":
