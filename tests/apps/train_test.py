@@ -49,6 +49,14 @@ class Training(unittest.TestCase):
         self.train("seed", "--seed", "43")
         self.assertNotEqual(self.model("threads1"), self.model("seed"))
 
+    def test_same_bytes_within_a_memory_budget(self):
+        peak = lambda said: int(said.split("peak memory of tensors ")[1].split()[0])
+        kept = peak(self.train("kept"))
+        said = self.train("tight", "--memory-budget", "1")
+        self.assertRegex(said, r"[1-9][0-9]* of 19 stages are computed twice")
+        self.assertLess(peak(said), kept)
+        self.assertEqual(self.model("kept"), self.model("tight"))
+
     def test_same_bytes_after_kill_and_resume(self):
         self.train("whole")
         started = time.monotonic()
