@@ -27,7 +27,8 @@ bool is_regular(int descriptor) {
 
 OutputFile::OutputFile(const std::string& path) : path_(path) {
   descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw std::runtime_error(path + ": cannot be written: " + std::strerror(errno));
+  if (descriptor_ < 0)
+    throw std::runtime_error(path + ": cannot be written: " + std::strerror(errno));
   auto* const buffer = static_cast<unsigned char*>(av_malloc(kBuffer));
   if (buffer != nullptr)
     io_ =

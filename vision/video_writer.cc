@@ -237,9 +237,8 @@ void VideoWriter::State::scale(const Image& image) {
   if (now != place) paint_black(*frame);
   place = now;
   const int matrix = codec->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : SWS_CS_ITU601;
-  SwsContext* const context =
-      scaler.get({w, h, static_cast<AVPixelFormat>(source->format), matrix, false, now.width,
-                  now.height, AV_PIX_FMT_YUV420P});
+  SwsContext* const context = scaler.get({w, h, static_cast<AVPixelFormat>(source->format), matrix,
+                                          false, now.width, now.height, AV_PIX_FMT_YUV420P});
   if (context == nullptr) throw std::bad_alloc();
   std::uint8_t* planes[4] = {};
   for (int plane = 0; plane < 3; ++plane) {

@@ -104,8 +104,9 @@ TEST_CASE("video_writer: odd and tiny sizes lose a row or column at most") {
   const Folder folder;
   const int sizes[][2] = {{1, 1},   {2, 2},     {3, 5},  {33, 17},
                           {64, 49}, {161, 120}, {1, 90}, {200, 3}};
-  for (const auto& [width, height] : sizes)
+  for (const auto& size : sizes)
     for (const std::string name : {"a.mp4", "a.avi"}) {
+      const int width = size[0], height = size[1];
       CAPTURE(width);
       CAPTURE(height);
       CAPTURE(name);
