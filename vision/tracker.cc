@@ -22,6 +22,8 @@ constexpr float kSameFace = .5f;
 // Shared by two boxes of one frame, of the smaller one, before the farther face has no say.
 constexpr double kHidden = .2;
 constexpr float kHair = .3f;  // how far a head rises above the box of its face, in heights
+// What is found in less than one look of so many is nobody.
+constexpr int kRarely = 3;
 // A face that was seen this many seconds ago is still looked for where a box overlaps what is
 // expected, though it moves or shrinks as nothing does: one that the picture's edge cuts off.
 constexpr double kRecent = .5;
@@ -119,7 +121,8 @@ void Tracker::see(Face& face, const Observation& observation, bool votes,
   if (!observation.probabilities.empty() && (votes || before < 0))
     face.vote.add(time_, observation.probabilities);
   const bool known = face.track.number > 0;
-  if (!known && face.sightings >= options_.confirm_after) face.track.number = ++people_;
+  const bool often = face.sightings * kRarely >= face.sightings + face.misses;
+  if (!known && often && face.sightings >= options_.confirm_after) face.track.number = ++people_;
   if (face.track.number > 0) face.track.state = TrackState::confirmed;
   if (!known && face.track.number > 0)
     events.push_back({TrackChange::appeared, time_, snapshot(face, time_)});
@@ -129,6 +132,7 @@ void Tracker::see(Face& face, const Observation& observation, bool votes,
 
 void Tracker::miss(Face& face) const {
   ++face.missed;
+  ++face.misses;
   if (face.track.number > 0) face.track.state = TrackState::lost;
 }
 

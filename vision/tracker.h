@@ -79,7 +79,9 @@ class Tracker {
     BoxFilter filter;  // at time_
     LabelVote vote;
     Track track;  // box: when it was seen last
-    int sightings = 0, missed = 0;
+    int sightings = 0;
+    int misses = 0;  // looks without a sighting
+    int missed = 0;  // since the last sighting
   };
 
   std::vector<int> assign(std::span<const Observation> observations) const;

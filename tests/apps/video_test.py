@@ -1,0 +1,298 @@
+"""detect_mask_video as a user runs it: what it writes, how it ends, what it says of bad input, and its real window.
+Usage: video_test.py DETECT_MASK_VIDEO DRAW_VIDEO
+The window is tested where Xvfb, xdotool and ImageMagick are installed (Debian: xvfb, xdotool, imagemagick)."""
+
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
+CLIPS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../shared/video")
+WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
+
+
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
+def lines(path):
+    return [json.loads(line) for line in read(path).splitlines()]
+
+
+class Video(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp()
+        cls.clips = {}
+        for scene in ("leave", "one", "mask"):
+            cls.clips[scene] = os.path.join(cls.folder, scene + ".mp4")
+            subprocess.run([DRAW, "-o", cls.clips[scene], "--scene", scene, "--width", "480", "--height", "360", "--truth", cls.clips[scene] + ".jsonl"], check=True, capture_output=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def at(self, name):
+        return os.path.join(self.folder, name)
+
+    def run_program(self, *arguments, timeout=120):
+        return subprocess.run([DETECT, *arguments], capture_output=True, text=True, env=WITHOUT_DISPLAY, timeout=timeout, cwd=self.folder)
+
+    def check_fault(self, part, *arguments):
+        done = self.run_program(*arguments)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertTrue(done.stderr.startswith("error: "), done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn(part, done.stderr)
+        self.assertEqual(done.stdout, "")
+
+
+class Headless(Video):
+    def test_help(self):
+        done = self.run_program("--help")
+        self.assertEqual(done.returncode, 0)
+        for word in ("--source", "--detect-every", "--alert-after", "space pause", "Examples", "MASKWATCH_TRACK"):
+            self.assertIn(word, done.stdout)
+
+    def test_everything_that_is_written(self):
+        done = self.run_program(
+            "-s", self.clips["leave"], "--headless", "--record", "out.mp4", "--events", "events.jsonl", "--stats", "stats.json",
+            "--alert", "sh -c 'echo $MASKWATCH_TRACK $MASKWATCH_LABEL >> alerts.txt'", "--alert-after", "2")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("330 frames", done.stdout)
+        self.assertIn("2 people", done.stdout)
+        events = lines(self.at("events.jsonl"))
+        told = [(event["event"], event["track"], event["label"]) for event in events]
+        self.assertEqual(sorted(told), sorted([("appear", 1, "without_mask"), ("leave", 1, "without_mask"), ("appear", 2, "with_mask"), ("leave", 2, "with_mask")]))
+        leave = {event["track"]: event for event in events if event["event"] == "leave"}
+        self.assertLess(leave[1]["last_seen"], leave[2]["first_seen"])
+        stats = json.loads(read(self.at("stats.json")))
+        for name, value in {"frames": 330, "captured": 330, "dropped": 0, "people": 2, "alerts": 1, "recorded": 330, "recording_lost": 0, "detections": 330}.items():
+            self.assertEqual(stats[name], value, name)
+        for stage in ("read", "detect", "classify", "draw", "total"):
+            latency = stats["latency_ms"][stage]
+            self.assertLessEqual(latency["median"], latency["p99"])
+            self.assertLessEqual(latency["p99"], latency["max"])
+        deadline = time.monotonic() + 5
+        while not os.path.exists(self.at("alerts.txt")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(read(self.at("alerts.txt")), "1 without_mask\n")
+        # What was recorded can be played, and holds the faces with their boxes.
+        again = self.run_program("-s", "out.mp4", "--headless", "--stats", "-", "--detect-every", "10")
+        self.assertEqual(json.loads(again.stdout)["frames"], 330)
+
+    def test_the_label_follows_the_mask(self):
+        self.assertEqual(self.run_program("-s", self.clips["mask"], "--headless", "--events", "mask.jsonl").returncode, 0)
+        changes = [(event["before"], event["label"], event["time"]) for event in lines(self.at("mask.jsonl")) if event["event"] == "change"]
+        self.assertEqual([change[:2] for change in changes], [("without_mask", "with_mask"), ("with_mask", "without_mask")])
+        self.assertAlmostEqual(changes[0][2], 3, delta=0.3)
+        self.assertAlmostEqual(changes[1][2], 7, delta=0.3)
+
+    def test_the_threshold_moves_the_label(self):
+        self.run_program("-s", self.clips["one"], "--headless", "--events", "strict.jsonl", "--threshold", "0.01", "--detect-every", "5")
+        self.run_program("-s", self.clips["one"], "--headless", "--events", "usual.jsonl", "--detect-every", "5")
+        strict, usual = (lines(self.at(name))[0]["confidence"] for name in ("strict.jsonl", "usual.jsonl"))
+        self.assertLess(strict, usual)
+
+    def test_signals_end_files_cleanly(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process = subprocess.Popen([DETECT, "-s", self.clips["one"], "--loop", "--headless", "--record", "cut.mp4", "--events", "cut.jsonl", "--stats", "cut.json"], cwd=self.folder, env=WITHOUT_DISPLAY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            while not (os.path.exists(self.at("cut.jsonl")) and read(self.at("cut.jsonl"))):
+                self.assertIsNone(process.poll())
+                time.sleep(0.05)
+            time.sleep(0.5)
+            process.send_signal(number)
+            out, errors = process.communicate(timeout=15)
+            self.assertEqual((process.returncode, errors), (0, ""))
+            self.assertEqual([event["event"] for event in lines(self.at("cut.jsonl"))], ["appear", "leave"])
+            stats = json.loads(read(self.at("cut.json")))
+            self.assertEqual(stats["recorded"], stats["frames"])
+            played = self.run_program("-s", "cut.mp4", "--headless", "--stats", "-", "--detect-every", "50")
+            self.assertEqual(json.loads(played.stdout)["frames"], stats["frames"])
+            os.remove(self.at("cut.jsonl"))
+
+    def test_bad_input(self):
+        with open(self.at("no_video.mp4"), "wb") as file:
+            file.write(b"this is no video" * 100)
+        with open(self.at("empty.mp4"), "wb"):
+            pass
+        with open(self.clips["one"], "rb") as whole, open(self.at("beginning.mp4"), "wb") as file:
+            file.write(whole.read(600))
+        os.makedirs(self.at("no_pictures"), exist_ok=True)
+        for name in ("missing.mp4", "no_video.mp4", "empty.mp4", "beginning.mp4", "no_pictures"):
+            with self.subTest(name):
+                self.check_fault(name, "-s", name, "--headless")
+        one = self.clips["one"]
+        self.check_fault("--headless", "-s", one)  # no display
+        self.check_fault("camera", "-s", "97", "--headless")
+        self.check_fault("--detect-every", "-s", one, "--detect-every", "0")
+        self.check_fault("--camera-size", "-s", one, "--headless", "--camera-size", "big")
+        self.check_fault("quote", "-s", one, "--headless", "--alert", "sh -c 'x")
+        self.check_fault("no-such-program", "-s", one, "--headless", "--alert", "no-such-program")
+        self.check_fault("no/folder", "-s", one, "--headless", "--events", "no/folder/x")
+        self.check_fault("out.txt", "-s", one, "--headless", "--record", "out.txt")
+        self.check_fault("no_model", "-s", one, "--headless", "-m", "no_model")
+        self.check_fault("no_model.safetensors", "-s", one, "--headless", "-f", "no_model.safetensors")
+        self.check_fault("127.0.0.1", "-s", "rtsp://127.0.0.1:9/x", "--headless", "--timeout", "1")
+
+    def test_a_truncated_file_plays_to_where_it_breaks(self):
+        source = os.path.join(self.folder, "whole.mkv")
+        subprocess.run([DRAW, "-o", source, "--scene", "one", "--width", "160", "--height", "120"], check=True, capture_output=True)
+        with open(source, "rb") as whole, open(self.at("cut.mkv"), "wb") as file:
+            data = whole.read()
+            file.write(data[: len(data) // 2])
+        done = self.run_program("-s", "cut.mkv", "--headless", "--stats", "-", "--detect-every", "10")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(50 < json.loads(done.stdout)["frames"] < 290)
+
+    def test_a_full_disk_ends_with_one_line(self):
+        limited = subprocess.run(["sh", "-c", f"ulimit -f 100; trap '' XFSZ; exec '{DETECT}' -s '{self.clips['one']}' --loop --headless --detect-every 10 --record full.mp4"], capture_output=True, text=True, env=WITHOUT_DISPLAY, timeout=120, cwd=self.folder)
+        self.assertEqual(limited.returncode, 2, limited.stderr)
+        self.assertEqual(limited.stderr.count("\n"), 1, limited.stderr)
+        self.assertIn("full.mp4", limited.stderr)
+        played = self.run_program("-s", "full.mp4", "--headless", "--stats", "-", "--detect-every", "50")
+        self.assertGreater(json.loads(played.stdout)["frames"], 5)
+
+    def test_list_sources(self):
+        self.assertEqual(self.run_program("--list-sources").returncode, 0)
+
+    @unittest.skipUnless(os.path.isdir(CLIPS), "SKIPPED, NOT TESTED: ../shared/video is not there")
+    def test_clips_of_real_people(self):
+        for clip in sorted(glob.glob(os.path.join(CLIPS, "*.mp4"))):
+            wanted = "without_mask" if "unmasked" in os.path.basename(clip) else "with_mask"
+            done = self.run_program("-s", clip, "--headless", "--events", "clip.jsonl", timeout=300)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            shares = time_with_labels(lines(self.at("clip.jsonl")))
+            print(f"{os.path.basename(clip)}: {wanted} {shares.get(wanted, 0):.2f} s of {sum(shares.values()):.2f}")
+            self.assertGreaterEqual(shares.get(wanted, 0), 0.95 * sum(shares.values()))
+
+
+def time_with_labels(events):
+    """Seconds that each label was worn by somebody."""
+    shares, now = {}, {}
+    for event in events:
+        if event["track"] in now:
+            label, since = now.pop(event["track"])
+            shares[label] = shares.get(label, 0) + event["time"] - since
+        if event["event"] != "leave":
+            now[event["track"]] = (event["label"], event["first_seen"] if event["event"] == "appear" else event["time"])
+    return shares
+
+
+TOOLS = [name for name in ("Xvfb", "xdotool", "import", "convert", "compare") if shutil.which(name) is None]
+
+
+@unittest.skipIf(TOOLS, f"SKIPPED, NOT TESTED: {', '.join(TOOLS)} not installed")
+class Window(Video):
+    def setUp(self):
+        reader, writer = os.pipe()
+        self.server = subprocess.Popen(["Xvfb", "-displayfd", str(writer), "-screen", "0", "1024x768x24"], pass_fds=[writer], stderr=subprocess.DEVNULL)
+        os.close(writer)
+        with os.fdopen(reader) as file:
+            self.display = {**WITHOUT_DISPLAY, "DISPLAY": ":" + file.readline().strip()}
+        for old in glob.glob(self.at("shots/*")):
+            os.remove(old)
+        os.makedirs(self.at("shots"), exist_ok=True)
+        self.process = None
+
+    def tearDown(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.server.terminate()
+        self.server.wait()
+
+    def start(self, *arguments):
+        self.process = subprocess.Popen([DETECT, "-s", self.clips["mask"], "--screenshot-dir", "shots", "--stats", "window.json", *arguments], env=self.display, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.window = self.tool("xdotool", "search", "--sync", "--onlyvisible", "--name", "Maskwatch").split()[0]
+        time.sleep(1.5)
+
+    def tool(self, *command):
+        return subprocess.run(command, env=self.display, capture_output=True, text=True, check=True, timeout=60, cwd=self.folder).stdout
+
+    def key(self, name, seconds=0.4):
+        self.tool("xdotool", "key", name)
+        time.sleep(seconds)
+
+    def grab(self, name):
+        self.tool("import", "-window", self.window, name)
+        return name
+
+    def distance(self, one, other):
+        """Root mean square difference, 0 to 1."""
+        done = subprocess.run(["compare", "-metric", "RMSE", one, other, "null:"], capture_output=True, text=True, cwd=self.folder)
+        return float(done.stderr.split("(")[1].split(")")[0])
+
+    def files(self, pattern):
+        return [os.path.relpath(path, self.folder) for path in sorted(glob.glob(self.at("shots/" + pattern)))]
+
+    def wait_for_files(self, pattern, count):
+        deadline = time.monotonic() + 20
+        while len(self.files(pattern)) < count and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self.assertEqual(len(self.files(pattern)), count)
+        return self.files(pattern)
+
+    def end(self):
+        out, errors = self.process.communicate(timeout=20)
+        self.assertEqual((self.process.returncode, errors), (0, ""))
+        return json.loads(read(self.at("window.json")))
+
+    def test_what_is_drawn_is_what_is_shown(self):
+        self.start("--loop")
+        self.key("space")
+        time.sleep(4)  # until "paused" alone is left
+        self.key("s", 1)
+        shot = self.wait_for_files("screenshot-*.png", 1)[0]
+        time.sleep(4)
+        self.assertLess(self.distance(self.grab("held.png"), shot), 0.01)
+        time.sleep(0.7)
+        self.assertLess(self.distance(self.grab("still.png"), "held.png"), 0.01)  # it stands still
+        self.key("h")
+        self.assertGreater(self.distance(self.grab("help.png"), "held.png"), 0.03)
+        self.key("h")
+        self.key("p")
+        self.assertGreater(self.distance(self.grab("bare.png"), "held.png"), 0.03)
+        self.key("p")
+        self.key("space", 1)
+        self.assertGreater(self.distance(self.grab("moved.png"), "held.png"), 0.01)
+        self.key("q")
+        self.end()
+
+    def test_keys_that_change_what_happens(self):
+        self.start("--loop", "--face", "none")
+        self.key("r", 2)
+        self.key("r", 0.5)
+        self.key("d", 2)
+        self.key("plus")
+        self.key("f", 1)
+        self.key("f", 1)
+        self.tool("xdotool", "windowsize", "--sync", self.window, "500", "300")
+        time.sleep(0.5)
+        self.key("Escape")
+        stats = self.end()
+        self.assertTrue(stats["detector"].startswith("haar"), stats["detector"])
+        self.assertGreater(stats["recorded"], 10)
+        self.assertEqual(len(self.files("recording-*.mp4")), 1)
+        played = self.run_program("-s", self.files("recording-*.mp4")[0], "--headless", "--stats", "-", "--detect-every", "20")
+        self.assertEqual(json.loads(played.stdout)["frames"], stats["recorded"])
+
+    def test_a_file_ends_by_itself_at_its_own_speed(self):
+        self.start()
+        stats = self.end()
+        self.assertAlmostEqual(stats["seconds"], 10, delta=1)
+        self.assertEqual(stats["frames"] + stats["dropped"], stats["captured"])
+        self.assertEqual(stats["captured"], 300)
+        self.assertEqual(stats["people"], 1)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
