@@ -31,6 +31,8 @@ NETWORKS = ((1.0, 224), (0.35, 224), (1.4, 224), (1.0, 96), (1.0, 320))
 PEERS = ("onnxruntime", "openvino", "litert", "ncnn", "opencv", "tensorflow", "torch", "torch compiled")
 PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "ncnn", "opencv-python-headless", "tensorflow-cpu", "keras", "torch")
 TRAINERS = ("torch", "torch compiled")
+# Not with --quick: these take longest to get ready.
+SLOW_TO_START = ("tensorflow", "torch compiled")
 
 
 def versions():
@@ -85,6 +87,8 @@ class Suite:
         """One case of inference or training: {engine: figures}."""
         train = kind == "training"
         names = ("maskwatch",) + (TRAINERS if train else PEERS)
+        if self.args.quick:
+            names = tuple(n for n in names if n not in SLOW_TO_START)
         if self.args.engines:
             names = tuple(n for n in names if n == "maskwatch" or n in self.args.engines)
         folder, started, result = self.folder(width, size), [], {}
