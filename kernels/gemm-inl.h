@@ -274,8 +274,8 @@ void tile(const TileInput& in, const TileOutput& out) {
 
 // Tiles one below the other, the rows of a following each other and those of c beginning c_next
 // further on with each tile. One segment, no guarded steps, no scattered rows.
-template <int kRows, int kVectors, bool kWhole>
-HWY_INLINE void run_down(const TileInput& in, const TileOutput& first, std::int64_t tiles,
+template <int kRows, int kVectors, bool kWhole, bool kGrouped>
+HWY_NOINLINE void run_down(const TileInput& in, const TileOutput& first, std::int64_t tiles,
                          std::ptrdiff_t c_next) {
   TileOutput out = first;
   out.c_rows = nullptr;
@@ -285,8 +285,11 @@ HWY_INLINE void run_down(const TileInput& in, const TileOutput& first, std::int6
     Accumulators<kRows, kVectors> sums;
     begin<kRows, kVectors, kWhole>(sums, out);
     if (in.fetch == nullptr) fetch = {a + kRows * in.a_stride, kRows};
-    multiply<kRows, kVectors>(sums, RowCursor<kRows>(a, in.a_stride), in.b, in.b_stride, in.steps,
-                              fetch);
+    const std::int64_t groups = kGrouped ? in.groups : 1;
+    for (std::int64_t group = 0; group < groups; ++group)
+      multiply<kRows, kVectors>(sums, RowCursor<kRows>(a + group * in.group_step, in.a_stride),
+                                in.b + group * in.steps * in.b_stride, in.b_stride, in.steps,
+                                fetch);
     finish<kRows, kVectors, kWhole>(sums, out);
     a += kRows * in.a_stride;
     out.c += c_next;
@@ -297,10 +300,13 @@ HWY_INLINE void run_down(const TileInput& in, const TileOutput& first, std::int6
 template <int kRows, int kVectors>
 void tiles_down(const TileInput& in, const TileOutput& out, std::int64_t tiles,
                 std::ptrdiff_t c_next) {
-  if (out.columns == kVectors * kLanes)
-    run_down<kRows, kVectors, true>(in, out, tiles, c_next);
+  const bool whole = out.columns == kVectors * kLanes;
+  if (in.groups > 1)
+    whole ? run_down<kRows, kVectors, true, true>(in, out, tiles, c_next)
+          : run_down<kRows, kVectors, false, true>(in, out, tiles, c_next);
   else
-    run_down<kRows, kVectors, false>(in, out, tiles, c_next);
+    whole ? run_down<kRows, kVectors, true, false>(in, out, tiles, c_next)
+          : run_down<kRows, kVectors, false, false>(in, out, tiles, c_next);
 }
 
 using Tile = void (*)(const TileInput&, const TileOutput&);

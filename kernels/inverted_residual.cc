@@ -6,7 +6,7 @@
 //   for blocks of a few panels of expanded channels:    weights come from memory once
 //     for steps of output rows:
 //       for panels of the block:
-//         for a few rows at a time:
+//         for a few rows (and, of wide pictures, a part of their columns) at a time:
 //           expand the input rows that these need for the first time   x -> ring[panel]
 //           filter them                                    ring[panel] -> filtered[..., panel]
 //       y += filtered · project[block]
@@ -72,11 +72,13 @@ struct Plan {
   std::int64_t step;          // output rows between two passes over the panels of a block
   std::int64_t rows;          // output rows that are filtered at once
   std::int64_t ring_rows;     // input rows that stay
-  std::int64_t ring_width;    // their positions, padding included
-  std::int64_t rings;         // in memory: one for all panels, or each its own
+  std::int64_t segments;      // of output columns
+  std::int64_t ring_width;    // positions of a segment, padding included
+  bool one_ring;              // for all panels, or each and each segment its own
 
   std::int64_t ring_pitch() const { return ring_width * kPanel; }
   std::int64_t ring_size() const { return ring_rows * ring_pitch(); }
+  std::int64_t rings() const { return one_ring ? 1 : block_panels * segments; }
 };
 
 struct Block {
@@ -92,6 +94,33 @@ struct Block {
 
 std::int64_t input_row(const InvertedResidualShape& s, std::int64_t oy) {
   return oy * s.stride - s.pad_top;
+}
+
+std::int64_t input_column(const InvertedResidualShape& s, std::int64_t ox) {
+  return ox * s.stride - s.pad_left;
+}
+
+// One panel over one segment of columns.
+struct Piece {
+  std::int64_t panel, segment;
+  Range outputs, inputs;  // columns; inputs: those that exist
+  std::int64_t left;      // the column of a ring's first position; may lie outside the picture
+
+  std::int64_t width() const { return inputs.end - inputs.begin; }
+};
+
+Piece piece_of(const InvertedResidualShape& s, const Plan& plan, std::int64_t panel,
+               std::int64_t segment) {
+  const Range outputs = part(s.out_width, plan.segments, segment);
+  const std::int64_t left = input_column(s, outputs.begin);
+  const std::int64_t end = input_column(s, outputs.end - 1) + 3;
+  // All columns where there is one segment: what is not needed shares the tiles.
+  if (plan.segments == 1) return {panel, segment, outputs, {0, s.middle_width()}, left};
+  return {panel,
+          segment,
+          outputs,
+          {std::max<std::int64_t>(left, 0), std::min(end, s.middle_width())},
+          left};
 }
 
 // What a task works in, from Scratch::task.
@@ -123,12 +152,13 @@ struct Worker {
   }
   // From one position of `filtered` to the next: whole vectors.
   std::int64_t filtered_stride() const { return divide_up(channels(), kLanes) * kLanes; }
-  float* ring_row(std::int64_t panel, std::int64_t iy) const {
-    const std::int64_t ring = b.plan.rings > 1 ? panel - panels.begin : 0;
+  float* ring_row(const Piece& p, std::int64_t iy) const {
+    const std::int64_t ring =
+        b.plan.one_ring ? 0 : (p.panel - panels.begin) * b.plan.segments + p.segment;
     return memory.rings + ring * b.plan.ring_size() + iy % b.plan.ring_rows * b.plan.ring_pitch();
   }
-  float* ring_position(std::int64_t panel, std::int64_t iy, std::int64_t ix) const {
-    return ring_row(panel, iy) + (ix + shape().pad_left) * kPanel;
+  float* ring_position(const Piece& p, std::int64_t iy, std::int64_t ix) const {
+    return ring_row(p, iy) + (ix - p.left) * kPanel;
   }
 };
 
@@ -145,76 +175,71 @@ Upcoming expansion_of(const Worker& w, std::int64_t panel) {
   return {w.b.w.expand + panel * size, w.shape().expand ? size : 0};
 }
 
-TileInput expansion_input(const Worker& w, std::int64_t panel, std::int64_t position,
+TileInput expansion_input(const Worker& w, const Piece& p, std::int64_t position,
                           const float* fetch) {
   const InvertedResidualShape& s = w.shape();
-  return {
-      .a = w.b.x + (w.picture * s.middle_height() * s.middle_width() + position) * s.in_channels,
-      .a_stride = s.in_channels,
-      .b = w.b.w.expand + panel * s.in_channels * kPanel,
-      .b_stride = kPanel,
-      .steps = s.in_channels,
-      .fetch = fetch};
+  return {.a = w.b.x + (w.picture * s.in_height * s.in_width + position) * s.in_channels,
+          .a_stride = s.in_channels,
+          .b = w.b.w.expand + p.panel * s.in_channels * kPanel,
+          .b_stride = kPanel,
+          .steps = s.in_channels,
+          .fetch = fetch};
 }
 
-TileOutput expansion_output(const Worker& w, std::int64_t panel, std::int64_t iy, std::int64_t ix) {
-  const InvertedResidualShape& s = w.shape();
-  return {.c = w.ring_position(panel, iy, ix),
+TileOutput expansion_output(const Worker& w, const Piece& p, std::int64_t iy, std::int64_t ix) {
+  return {.c = w.ring_position(p, iy, ix),
           .c_stride = kPanel,
-          .columns = w.columns(panel),
-          .bias = w.b.w.expand_bias + panel * kPanel,
-          .activation = s.activation};
+          .columns = w.columns(p.panel),
+          .bias = w.b.w.expand_bias + p.panel * kPanel,
+          .activation = w.shape().activation};
 }
 
-// Rows [rows) of one panel, each a number of whole tiles.
-void expand_by_rows(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
+// Rows [rows) of one piece, tiles row by row.
+void expand_by_rows(const Worker& w, const Piece& p, Range rows, Upcoming& next) {
   const InvertedResidualShape& s = w.shape();
   for (std::int64_t iy = rows.begin; iy < rows.end; ++iy)
-    for_each_run({0, s.middle_width()},
-                 [&](std::int64_t ix, std::int64_t height, std::int64_t tiles) HWY_ATTR {
-                   run_tiles_down(height, tiles,
-                                  expansion_input(w, panel, iy * s.middle_width() + ix,
-                                                  next.take(tiles * s.in_channels)),
-                                  expansion_output(w, panel, iy, ix), height * kPanel);
-                 });
+    for_each_run(p.inputs, [&](std::int64_t ix, std::int64_t height, std::int64_t tiles) HWY_ATTR {
+      run_tiles_down(height, tiles,
+                     expansion_input(w, p, iy * s.in_width + ix, next.take(tiles * s.in_channels)),
+                     expansion_output(w, p, iy, ix), height * kPanel);
+    });
 }
 
-// The same for rows that are one tile each.
-void expand_row_tiles(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
+// The same for whole rows that are one tile each.
+void expand_row_tiles(const Worker& w, const Piece& p, Range rows, Upcoming& next) {
   const InvertedResidualShape& s = w.shape();
   while (rows.begin < rows.end) {
     const std::int64_t until_wrap = w.b.plan.ring_rows - rows.begin % w.b.plan.ring_rows;
     const std::int64_t tiles = std::min(until_wrap, rows.end - rows.begin);
-    run_tiles_down(
-        s.middle_width(), tiles,
-        expansion_input(w, panel, rows.begin * s.middle_width(), next.take(tiles * s.in_channels)),
-        expansion_output(w, panel, rows.begin, 0), w.b.plan.ring_pitch());
+    run_tiles_down(s.in_width, tiles,
+                   expansion_input(w, p, rows.begin * s.in_width, next.take(tiles * s.in_channels)),
+                   expansion_output(w, p, rows.begin, 0), w.b.plan.ring_pitch());
     rows.begin += tiles;
   }
 }
 
-// The same with tiles that go on in the next row.
-void expand_across_rows(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
+// The same for whole rows, with tiles that go on in the next row.
+void expand_across_rows(const Worker& w, const Piece& p, Range rows, Upcoming& next) {
   const InvertedResidualShape& s = w.shape();
-  const Range positions = {rows.begin * s.middle_width(), rows.end * s.middle_width()};
+  const Range positions = {rows.begin * s.in_width, rows.end * s.in_width};
   for_each_tile(positions, [&](std::int64_t position, std::int64_t count) HWY_ATTR {
-    std::int64_t iy = position / s.middle_width(), ix = position % s.middle_width();
-    TileOutput out = expansion_output(w, panel, iy, ix);
+    std::int64_t iy = position / s.in_width, ix = position % s.in_width;
+    TileOutput out = expansion_output(w, p, iy, ix);
     float* places[kTileRows];
-    if (ix + count > s.middle_width()) {
+    if (ix + count > s.in_width) {
       float* place = out.c;
       for (std::int64_t i = 0; i < count; ++i, ++ix, place += kPanel) {
-        if (ix == s.middle_width()) ix = 0, place = w.ring_position(panel, ++iy, 0);
+        if (ix == s.in_width) ix = 0, place = w.ring_position(p, ++iy, 0);
         places[i] = place;
       }
       out.c_rows = places;
     }
-    run_tile<RowCursor>(count, expansion_input(w, panel, position, next.take(s.in_channels)), out);
+    run_tile<RowCursor>(count, expansion_input(w, p, position, next.take(s.in_channels)), out);
   });
 }
 
 // The same by a full convolution.
-void expand_fully(const Worker& w, std::int64_t panel, Range rows) {
+void expand_fully(const Worker& w, const Piece& p, Range rows) {
   const InvertedResidualShape& s = w.shape();
   const Picture picture = {w.b.x + w.picture * s.in_height * s.in_width * s.in_channels,
                            s.in_height, s.in_width, s.in_channels};
@@ -223,46 +248,33 @@ void expand_fully(const Worker& w, std::int64_t panel, Range rows) {
                  (outputs.end - 1) * s.expand_stride - pad + s.expand_kernel};
   };
   const Strip strip = padded_strip(picture, window(rows, s.expand_pad_top),
-                                   window({0, s.full_width}, s.expand_pad_left), Scratch::strip);
+                                   window(p.inputs, s.expand_pad_left), Scratch::strip);
   for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
     const float* line = strip.first + (iy - rows.begin) * s.expand_stride * strip.pitch;
-    for_each_tile({0, s.full_width}, [&](std::int64_t ix, std::int64_t count) HWY_ATTR {
-      run_tile<RowCursor>(count,
-                          {.a = line + ix * s.expand_stride * s.in_channels,
-                           .a_stride = s.expand_stride * s.in_channels,
-                           .b = w.b.w.expand + panel * s.expand_steps() * kPanel,
-                           .b_stride = kPanel,
-                           .steps = s.expand_kernel * s.in_channels,
-                           .groups = s.expand_kernel,
-                           .group_step = strip.pitch},
-                          expansion_output(w, panel, iy, ix));
-    });
+    for_each_run({0, p.width()},
+                 [&](std::int64_t ix, std::int64_t height, std::int64_t tiles) HWY_ATTR {
+                   run_tiles_down(height, tiles,
+                                  {.a = line + ix * s.expand_stride * s.in_channels,
+                                   .a_stride = s.expand_stride * s.in_channels,
+                                   .b = w.b.w.expand + p.panel * s.expand_steps() * kPanel,
+                                   .b_stride = kPanel,
+                                   .steps = s.expand_kernel * s.in_channels,
+                                   .groups = s.expand_kernel,
+                                   .group_step = strip.pitch},
+                                  expansion_output(w, p, iy, p.inputs.begin + ix), height * kPanel);
+                 });
   }
 }
 
-// Input rows [rows) of one panel into the ring.
-void expand(const Worker& w, std::int64_t panel, Range rows, Upcoming& next) {
-  const std::int64_t width = w.shape().middle_width(), count = rows.end - rows.begin;
-  if (w.shape().expand_kernel > 1)
-    expand_fully(w, panel, rows);
-  else if (divide_up(width, kTileRows) * count > divide_up(width * count, kTileRows))
-    expand_across_rows(w, panel, rows, next);
-  else if (width <= kTileRows)
-    expand_row_tiles(w, panel, rows, next);
-  else
-    expand_by_rows(w, panel, rows, next);
-}
-
 // The same without expansion.
-void copy(const Worker& w, std::int64_t panel, Range rows, Upcoming&) {
+void copy(const Worker& w, const Piece& p, Range rows) {
   const InvertedResidualShape& s = w.shape();
-  const std::int64_t channels = std::min(kPanel, s.in_channels - panel * kPanel);
+  const std::int64_t channels = std::min(kPanel, s.in_channels - p.panel * kPanel);
   for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
-    const float* from = w.b.x +
-                        (w.picture * s.middle_height() + iy) * s.middle_width() * s.in_channels +
-                        panel * kPanel;
-    float* to = w.ring_position(panel, iy, 0);
-    for (std::int64_t ix = 0; ix < s.middle_width(); ++ix, from += s.in_channels, to += kPanel) {
+    const std::int64_t position = (w.picture * s.in_height + iy) * s.in_width + p.inputs.begin;
+    const float* from = w.b.x + position * s.in_channels + p.panel * kPanel;
+    float* to = w.ring_position(p, iy, p.inputs.begin);
+    for (std::int64_t i = 0; i < p.width(); ++i, from += s.in_channels, to += kPanel) {
       if (channels == kPanel)
         for (std::int64_t c = 0; c < kPanel; c += kLanes)
           hn::StoreU(hn::LoadU(lanes, from + c), lanes, to + c);
@@ -273,8 +285,26 @@ void copy(const Worker& w, std::int64_t panel, Range rows, Upcoming&) {
   }
 }
 
+// Input rows [rows) of one piece into its ring.
+void expand(const Worker& w, const Piece& p, Range rows, Upcoming& next) {
+  const InvertedResidualShape& s = w.shape();
+  const std::int64_t width = p.width(), count = rows.end - rows.begin;
+  const bool fewer_across =
+      divide_up(width, kTileRows) * count > divide_up(width * count, kTileRows);
+  if (!s.expand)
+    copy(w, p, rows);
+  else if (s.expand_kernel > 1)
+    expand_fully(w, p, rows);
+  else if (w.b.plan.segments == 1 && fewer_across)
+    expand_across_rows(w, p, rows, next);
+  else if (w.b.plan.segments == 1 && width <= kTileRows)
+    expand_row_tiles(w, p, rows, next);
+  else
+    expand_by_rows(w, p, rows, next);
+}
+
 // Output rows [rows), of the step that begins with row `step`.
-void filter(const Worker& w, std::int64_t panel, Range rows, std::int64_t step) {
+void filter(const Worker& w, const Piece& p, Range rows, std::int64_t step) {
   const InvertedResidualShape& s = w.shape();
   const std::int64_t stride = w.filtered_stride();
   const std::int64_t top = input_row(s, rows.begin);
@@ -282,19 +312,20 @@ void filter(const Worker& w, std::int64_t panel, Range rows, std::int64_t step) 
   const float* inputs[kMostRows * 2 + 1];
   for (std::int64_t i = 0; i < count; ++i) {
     const bool inside = top + i >= 0 && top + i < s.middle_height();
-    inputs[i] = inside ? w.ring_row(panel, top + i) : w.memory.zeros;
+    inputs[i] = inside ? w.ring_row(p, top + i) : w.memory.zeros;
   }
-  float* out = w.memory.filtered + (rows.begin - step) * s.out_width * stride;
-  depthwise_plane<kPanel>({.rows = inputs,
-                           .out_rows = rows.end - rows.begin,
-                           .out_width = s.out_width,
-                           .weights = w.b.w.depthwise + panel * 9 * kPanel,
-                           .bias = w.b.w.depthwise_bias + panel * kPanel,
-                           .activation = s.activation,
-                           .out = out + (panel - w.panels.begin) * kPanel,
-                           .out_stride = stride,
-                           .out_pitch = s.out_width * stride},
-                          s.stride, w.columns(panel));
+  const std::int64_t position = (rows.begin - step) * s.out_width + p.outputs.begin;
+  depthwise_plane<kPanel>(
+      {.rows = inputs,
+       .out_rows = rows.end - rows.begin,
+       .out_width = p.outputs.end - p.outputs.begin,
+       .weights = w.b.w.depthwise + p.panel * 9 * kPanel,
+       .bias = w.b.w.depthwise_bias + p.panel * kPanel,
+       .activation = s.activation,
+       .out = w.memory.filtered + position * stride + (p.panel - w.panels.begin) * kPanel,
+       .out_stride = stride,
+       .out_pitch = s.out_width * stride},
+      s.stride, w.columns(p.panel));
 }
 
 void project(const Worker& w, Range rows) {
@@ -327,18 +358,17 @@ void project(const Worker& w, Range rows) {
   }
 }
 
-// Rows [step) of a panel: expanded, a few at a time, from input row `made` on, and filtered.
-void make_step(const Worker& w, std::int64_t panel, Range step, std::int64_t made) {
+// Rows [step) of a piece: expanded, a few at a time, from input row `made` on, and filtered.
+void make_step(const Worker& w, const Piece& p, Range step, std::int64_t made, Upcoming& next) {
   const InvertedResidualShape& s = w.shape();
-  Upcoming next = panel + 1 < w.panels.end ? expansion_of(w, panel + 1) : projection_of(w, 0);
   const std::int64_t parts = divide_up(step.end - step.begin, w.b.plan.rows);
   for (std::int64_t i = 0; i < parts; ++i) {
     const Range r = part(step.end - step.begin, parts, i);
     const Range rows = {step.begin + r.begin, step.begin + r.end};
     const std::int64_t needed = std::min(s.middle_height(), input_row(s, rows.end - 1) + 3);
-    if (needed > made) (s.expand ? expand : copy)(w, panel, {made, needed}, next);
+    if (needed > made) expand(w, p, {made, needed}, next);
     made = std::max(made, needed);
-    filter(w, panel, rows, step.begin);
+    filter(w, p, rows, step.begin);
   }
 }
 
@@ -347,8 +377,11 @@ void run_rows(const Worker& w, Range rows) {
   std::int64_t made = std::max<std::int64_t>(0, input_row(s, rows.begin));
   for (std::int64_t oy = rows.begin; oy < rows.end; oy += w.b.plan.step) {
     const Range step = {oy, std::min(oy + w.b.plan.step, rows.end)};
-    for (std::int64_t panel = w.panels.begin; panel < w.panels.end; ++panel)
-      make_step(w, panel, step, made);
+    for (std::int64_t panel = w.panels.begin; panel < w.panels.end; ++panel) {
+      Upcoming next = panel + 1 < w.panels.end ? expansion_of(w, panel + 1) : projection_of(w, 0);
+      for (std::int64_t segment = 0; segment < w.b.plan.segments; ++segment)
+        make_step(w, piece_of(s, w.b.plan, panel, segment), step, made, next);
+    }
     made = std::max(made, std::min(s.middle_height(), input_row(s, step.end - 1) + 3));
     project(w, step);
   }
@@ -356,17 +389,21 @@ void run_rows(const Worker& w, Range rows) {
 
 // The columns left and right of the pictures and the row of zeros, which nothing else writes.
 void clear_padding(const Memory& memory, const InvertedResidualShape& s, const Plan& plan) {
-  const std::int64_t left = s.pad_left * kPanel, right = left + s.middle_width() * kPanel;
-  for (std::int64_t row = 0; row < plan.rings * plan.ring_rows; ++row) {
-    float* begin = memory.rings + row * plan.ring_pitch();
-    std::fill(begin, begin + left, 0.0f);
-    std::fill(begin + right, begin + plan.ring_pitch(), 0.0f);
+  for (std::int64_t ring = 0; ring < plan.rings(); ++ring) {
+    const Piece p = piece_of(s, plan, 0, ring % plan.segments);
+    const std::int64_t left = (p.inputs.begin - p.left) * kPanel;
+    const std::int64_t right = left + p.width() * kPanel;
+    for (std::int64_t row = 0; row < plan.ring_rows; ++row) {
+      float* begin = memory.rings + ring * plan.ring_size() + row * plan.ring_pitch();
+      std::fill(begin, begin + left, 0.0f);
+      std::fill(begin + right, begin + plan.ring_pitch(), 0.0f);
+    }
   }
   std::fill(memory.zeros, memory.zeros + plan.ring_pitch(), 0.0f);
 }
 
 Memory take_memory(const InvertedResidualShape& s, const Plan& plan) {
-  const std::int64_t rings = plan.rings * plan.ring_size();
+  const std::int64_t rings = plan.rings() * plan.ring_size();
   const std::int64_t filtered = plan.step * s.out_width * plan.block_panels * kPanel;
   float* memory = scratch(Scratch::task, rings + plan.ring_pitch() + filtered);
   return {memory, memory + rings, memory + rings + plan.ring_pitch()};
@@ -398,6 +435,32 @@ void run_task(const Block& b, std::int64_t task) {
     }
 }
 
+std::int64_t ring_width(const InvertedResidualShape& s, std::int64_t segments) {
+  if (segments == 1)
+    return std::max((s.out_width - 1) * s.stride + 3, s.middle_width() + s.pad_left);
+  return (divide_up(s.out_width, segments) - 1) * s.stride + 3;
+}
+
+// Tiles of a row that is expanded.
+std::int64_t tiles_of_row(const InvertedResidualShape& s, std::int64_t segments) {
+  return segments * divide_up(std::min(ring_width(s, segments), s.middle_width()), kTileRows);
+}
+
+// The smallest number of segments whose ring of three rows leaves half of the first-level cache to
+// the rest, or one or two more if that makes fewer tiles.
+std::int64_t segments_of(const InvertedResidualShape& s) {
+  const std::int64_t most = cache_sizes().level1 / 2;
+  std::int64_t least = 1;
+  while (3 * ring_width(s, least) * kPanel * std::int64_t{sizeof(float)} > most &&
+         ring_width(s, least) > 2 * kTileRows)
+    ++least;
+  if (least == 1) return 1;
+  std::int64_t best = least;
+  for (const std::int64_t more : {least + 1, least + 2})
+    if (tiles_of_row(s, more) < tiles_of_row(s, best)) best = more;
+  return best;
+}
+
 // Output rows at once whose input rows fit into a third of the first-level cache.
 std::int64_t rows_at_once(const InvertedResidualShape& s, const Plan& plan) {
   const std::int64_t row_bytes = plan.ring_pitch() * std::int64_t{sizeof(float)};
@@ -422,14 +485,15 @@ Plan plan_of(const InvertedResidualShape& s) {
   plan.strips = tasks >= 4 * workers || tasks % workers == 0
                     ? 1
                     : std::clamp<std::int64_t>(divide_up(workers, plan.groups), 1, s.out_height);
-  plan.ring_width = std::max((s.out_width - 1) * s.stride + 3, s.middle_width() + s.pad_left);
+  plan.segments = segments_of(s);
+  plan.ring_width = ring_width(s, plan.segments);
   const std::int64_t rows = divide_up(s.out_height, plan.strips);
   const std::int64_t row_bytes =
       plan.block_panels * kPanel * std::int64_t{sizeof(float)} * s.out_width;
   plan.step = std::clamp<std::int64_t>(cache_sizes().level2 / 8 / row_bytes, 1, rows);
   plan.rows = rows_at_once(s, plan);
   plan.ring_rows = (plan.rows - 1) * s.stride + 3;
-  plan.rings = plan.step < rows ? plan.block_panels : 1;
+  plan.one_ring = plan.step == rows && plan.segments == 1;
   return plan;
 }
 
