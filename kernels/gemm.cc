@@ -98,6 +98,58 @@ void multiply_packed(const PackedProduct& p) {
   });
 }
 
+// One row of c, some panels side by side: the weights are read once and nothing else matters, so
+// they come as several streams, which the memory serves at once.
+constexpr int kStreams = 4;
+
+template <int kPanels>
+void multiply_row(const PackedProduct& p, std::int64_t panel) {
+  const GemmShape& s = p.shape;
+  const std::ptrdiff_t pitch = kPanel * s.k;
+  const float* HWY_RESTRICT b = p.packed + panel * pitch;
+  Vector sums[kPanels][kTileVectors];
+  for (int i = 0; i < kPanels; ++i)
+    for (int v = 0; v < kTileVectors; ++v) {
+      const std::int64_t column = (panel + i) * kPanel + v * kLanes;
+      sums[i][v] = p.out.bias && column < s.n
+                       ? load_first(p.out.bias + column, std::min(kLanes, s.n - column))
+                       : hn::Zero(lanes);
+    }
+  for (std::int64_t k = 0; k < s.k; ++k, b += kPanel) {
+    const Vector factor = hn::Set(lanes, p.a[k]);
+    HWY_UNROLL(4)
+    for (int i = 0; i < kPanels; ++i) {
+      HWY_UNROLL(4)
+      for (int v = 0; v < kTileVectors; ++v) {
+        const float* from = b + i * pitch + v * kLanes;
+        sums[i][v] = hn::MulAdd(factor, hn::LoadU(lanes, from), sums[i][v]);
+      }
+    }
+  }
+  const Clamp bounds = clamp_of(p.out.activation);
+  for (int i = 0; i < kPanels; ++i)
+    for (int v = 0; v < kTileVectors; ++v) {
+      const std::int64_t column = (panel + i) * kPanel + v * kLanes;
+      if (column >= s.n) continue;
+      const std::int64_t rest = std::min(kLanes, s.n - column);
+      Vector sum = clamp(sums[i][v], bounds);
+      if (p.out.residual) sum = hn::Add(sum, load_first(p.out.residual + column, rest));
+      store_first(sum, p.out.c + column, rest);
+    }
+}
+
+void multiply_row(const PackedProduct& p) {
+  const std::int64_t panels = divide_up(p.shape.n, kPanel);
+  const std::int64_t tasks =
+      std::clamp<std::int64_t>(p.shape.k * p.shape.n / kTaskWork, 1, kMostTasks);
+  parallel_for(std::min(panels, tasks), [&](std::int64_t task) HWY_ATTR {
+    const Range mine = part(panels, std::min(panels, tasks), task);
+    std::int64_t panel = mine.begin;
+    for (; panel + kStreams <= mine.end; panel += kStreams) multiply_row<kStreams>(p, panel);
+    for (; panel < mine.end; ++panel) multiply_row<1>(p, panel);
+  });
+}
+
 template <bool kTransposed>
 void pack(float* packed, const float* b, const GemmShape& s) {
   const std::int64_t panels = divide_up(s.n, kPanel);
@@ -283,11 +335,15 @@ void pack_gemm(float* packed, const float* b, GemmShape shape) { pack<false>(pac
 void packed_gemm(float* c, const float* a, const float* packed, const float* bias,
                  const float* residual, Activation activation, GemmShape shape) {
   if (shape.m <= 0 || shape.n <= 0) return;
-  multiply_packed(
-      {a,
-       packed,
-       {.c = c, .c_stride = shape.n, .bias = bias, .residual = residual, .activation = activation},
-       shape});
+  const PackedProduct p = {
+      a,
+      packed,
+      {.c = c, .c_stride = shape.n, .bias = bias, .residual = residual, .activation = activation},
+      shape};
+  if (shape.m == 1)
+    multiply_row(p);
+  else
+    multiply_packed(p);
 }
 
 void pointwise_average_pool(float* y, const float* x, const float* packed, const float* bias,

@@ -83,21 +83,48 @@ class Layer {
   const json& entry_;
 };
 
-// Lowers the layers of one file, one after the other.
+// Who reads what: by name, the layers that do, and null for the caller.
+class Readers {
+ public:
+  Readers(const json& layers, const std::vector<std::string>& outputs) {
+    for (const std::string& name : outputs) readers_[name].push_back(nullptr);
+    for (const json& layer : layers) {
+      if (!layer.is_object() || !layer.contains("inputs") || !layer["inputs"].is_array()) continue;
+      for (const json& name : layer["inputs"])
+        if (name.is_string()) readers_[name.get<std::string>()].push_back(&layer);
+    }
+  }
+
+  // The one layer that reads the value, if that layer's operation is `op`; else null.
+  const json* only(const std::string& name, const char* op) const {
+    const auto found = readers_.find(name);
+    if (found == readers_.end() || found->second.size() != 1) return nullptr;
+    const json* layer = found->second.front();
+    return layer && layer->value("op", json()) == op ? layer : nullptr;
+  }
+
+ private:
+  std::map<std::string, std::vector<const json*>> readers_;
+};
+
+// Lowers the layers of one file, one after the other. A depthwise layer that only a pointwise one
+// reads waits for that and becomes one kernel with it; a full convolution that only such a
+// depthwise layer reads joins them.
 class GraphBuilder {
  public:
-  GraphBuilder(const Safetensors& contents, PlanBuilder& builder)
-      : contents_(contents), builder_(builder) {
+  GraphBuilder(const Safetensors& contents, PlanBuilder& builder, Readers readers)
+      : contents_(contents), builder_(builder), readers_(std::move(readers)) {
     values_["input"] = builder.input();
   }
 
   void add(const Layer& layer) {
+    const std::string name = layer.text("output");
+    if (waiting_.contains(name))
+      throw std::invalid_argument("an earlier layer has the same output");
+    if (waits(layer)) return;
     const Value result = lower(layer);
-    const PictureShape& shape = builder_.shape(result);
-    numbers_ += shape.count();
-    if (numbers_ > kMostNumbers)
-      throw std::invalid_argument("the values of the network take too much memory");
-    if (!values_.emplace(layer.text("output"), result).second)
+    count(builder_.shape(result));
+    if (!values_.emplace(name, result).second)
       throw std::invalid_argument("an earlier layer has the same output");
   }
 
@@ -111,9 +138,16 @@ class GraphBuilder {
   bool has(const std::string& name) const { return values_.contains(name); }
 
  private:
+  void count(const PictureShape& shape) {
+    numbers_ += shape.count();
+    if (numbers_ > kMostNumbers)
+      throw std::invalid_argument("the values of the network take too much memory");
+  }
+
   Value lower(const Layer& layer) {
     const std::string op = layer.text("op");
     if (op == "conv2d" || op == "depthwise") return convolution(layer, op == "depthwise");
+    if (op == "pointwise" && waiting_.contains(input_name(layer))) return block(layer);
     if (op == "pointwise" || op == "dense")
       return builder_.pointwise(input(layer), weights(layer), layer.activation());
     if (op == "add") return sum(layer);
@@ -125,11 +159,80 @@ class GraphBuilder {
     throw std::invalid_argument("the operation " + op + " is unknown");
   }
 
-  Value input(const Layer& layer) const {
+  // A part of a block that is not lowered yet.
+  struct Waiting {
+    Value x;
+    PlanBuilder::Block block;
+    PictureShape result;
+  };
+
+  // A depthwise layer as the fused kernel has it.
+  static bool fits_block(const Layer& layer) {
+    return layer.number("stride", 1, kMostStride) <= 2 &&
+           layer.number("dilation", 1, kMostStride) == 1;
+  }
+
+  // Whether the layer is kept for a block; then it is in waiting_.
+  bool waits(const Layer& layer) {
+    const std::string op = layer.text("op"), name = layer.text("output");
+    if (values_.contains(name)) return false;
+    Waiting w;
+    if (op == "depthwise" && readers_.only(name, "pointwise") && fits_block(layer)) {
+      const auto before = waiting_.find(input_name(layer));
+      if (before != waiting_.end())
+        w = before->second;
+      else
+        w.x = input(layer), w.result = builder_.shape(w.x);
+      w.block.depthwise = weights(layer);
+      if (w.block.depthwise.weight.shape() != Shape{3, 3, w.result.channels}) return false;
+      w.block.depthwise_conv = window(layer, w.block.depthwise.weight.shape(), w.result);
+      w.block.activation = layer.activation();
+      w.result.height = w.block.depthwise_conv.out_height;
+      w.result.width = w.block.depthwise_conv.out_width;
+    } else if (op == "conv2d" && begins_block(layer, name)) {
+      w.x = input(layer);
+      w.block.expand = weights(layer);
+      const Shape& shape = w.block.expand.weight.shape();
+      const std::int64_t channels = builder_.shape(w.x).channels;
+      if (shape.size() != 4 || shape[0] != shape[1] || shape[2] != channels) return false;
+      w.block.expand_conv = window(layer, shape, builder_.shape(w.x));
+      w.result = {w.block.expand_conv.out_height, w.block.expand_conv.out_width, shape[3]};
+    } else {
+      return false;
+    }
+    count(w.result);
+    waiting_.emplace(name, std::move(w));
+    return true;
+  }
+
+  // Whether a full convolution is the first part of a block.
+  bool begins_block(const Layer& layer, const std::string& name) const {
+    const json* entry = readers_.only(name, "depthwise");
+    if (!entry || layer.number("dilation", 1, kMostStride) != 1) return false;
+    const Layer depthwise(*entry);
+    const Tensor filter = tensor(depthwise.text("weight"));
+    const Tensor full = tensor(layer.text("weight"));
+    return readers_.only(depthwise.text("output"), "pointwise") && fits_block(depthwise) &&
+           depthwise.activation() == layer.activation() && full.shape().size() == 4 &&
+           full.dim(0) > 1 && filter.shape() == Shape{3, 3, full.dim(3)};
+  }
+
+  Value block(const Layer& layer) {
+    Waiting w = waiting_.at(input_name(layer));
+    w.block.project = weights(layer);
+    w.block.out_activation = layer.activation();
+    if (w.block.project.weight.shape().size() != 2)
+      throw std::invalid_argument("weights of shape " + to_string(w.block.project.weight.shape()));
+    return builder_.inverted_residual(w.x, w.block);
+  }
+
+  static std::string input_name(const Layer& layer) {
     const auto names = layer.inputs();
     if (names.size() != 1) throw std::invalid_argument("takes one input");
-    return value(names.front());
+    return names.front();
   }
+
+  Value input(const Layer& layer) const { return value(input_name(layer)); }
 
   std::vector<Value> inputs(const Layer& layer) const {
     std::vector<Value> found;
@@ -164,15 +267,11 @@ class GraphBuilder {
     return room / stride + 1;
   }
 
-  Value convolution(const Layer& layer, bool depthwise) {
-    const FoldedWeights folded = weights(layer);
-    const Shape& window = folded.weight.shape();
-    const std::size_t axes = depthwise ? 3 : 4;
-    if (window.size() != axes || window[0] > kMostStride || window[1] > kMostStride)
+  static kernels::ConvShape window(const Layer& layer, const Shape& window,
+                                   const PictureShape& in) {
+    if (window[0] > kMostStride || window[1] > kMostStride)
       throw std::invalid_argument("weights of shape " + to_string(window));
     const auto pad = layer.numbers("pad", 4, 0, kMostStride * kMostStride);
-    const Value x = input(layer);
-    const PictureShape& in = builder_.shape(x);
     kernels::ConvShape conv;
     conv.stride = layer.number("stride", 1, kMostStride);
     conv.dilation = layer.number("dilation", 1, kMostStride);
@@ -180,6 +279,16 @@ class GraphBuilder {
     conv.pad_left = pad[1];
     conv.out_height = places(in.height, window[0], conv.stride, conv.dilation, pad[0], pad[2]);
     conv.out_width = places(in.width, window[1], conv.stride, conv.dilation, pad[1], pad[3]);
+    return conv;
+  }
+
+  Value convolution(const Layer& layer, bool depthwise) {
+    const FoldedWeights folded = weights(layer);
+    const Shape& shape = folded.weight.shape();
+    if (shape.size() != (depthwise ? 3u : 4u))
+      throw std::invalid_argument("weights of shape " + to_string(shape));
+    const Value x = input(layer);
+    const kernels::ConvShape conv = window(layer, shape, builder_.shape(x));
     return depthwise ? builder_.depthwise3x3(x, folded, conv, layer.activation())
                      : builder_.conv2d(x, folded, conv, layer.activation());
   }
@@ -216,7 +325,9 @@ class GraphBuilder {
 
   const Safetensors& contents_;
   PlanBuilder& builder_;
+  Readers readers_;
   std::map<std::string, Value> values_;
+  std::map<std::string, Waiting> waiting_;
   std::int64_t numbers_ = 0;
 };
 
@@ -244,7 +355,7 @@ Plan compile_graph(const Safetensors& contents, const std::string& path, Picture
                    const std::vector<std::string>& outputs, std::int64_t capacity) {
   const json layers = layer_list(contents, path);
   return Plan(input, capacity, [&](PlanBuilder& builder) {
-    GraphBuilder graph(contents, builder);
+    GraphBuilder graph(contents, builder, Readers(layers, outputs));
     for (std::size_t i = 0; i < layers.size(); ++i) {
       try {
         graph.add(Layer(layers[i]));

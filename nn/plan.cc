@@ -341,13 +341,7 @@ Plan::Plan(PictureShape input, std::int64_t capacity,
   steps_ = std::move(builder.steps_);
   outputs_.resize(static_cast<std::size_t>(builder.outputs_));
   output_shapes_.resize(outputs_.size());
-  for (const auto& value : values_) {
-    if (value.output < 0) continue;
-    const auto i = static_cast<std::size_t>(value.output);
-    output_shapes_[i] = value.shape;
-    outputs_[i] =
-        Tensor::empty({capacity, value.shape.height, value.shape.width, value.shape.channels});
-  }
+  store_values();
   place_values();
   const int workers = capacity > 1 ? kernels::threads() : 1;
   for (int worker = 0; worker < workers; ++worker) {
@@ -359,12 +353,32 @@ Plan::Plan(PictureShape input, std::int64_t capacity,
   }
 }
 
+void Plan::store_values() {
+  const auto is_vector = [](const PictureShape& shape) {
+    return shape.height == 1 && shape.width == 1;
+  };
+  // Step i makes value i + 1.
+  first_together_ = steps_.size();
+  while (first_together_ > 0 && is_vector(values_[first_together_].shape)) --first_together_;
+  const auto first = static_cast<int>(first_together_);
+  for (std::size_t i = 1; i < values_.size(); ++i) {
+    auto& value = values_[i];
+    if (value.output < 0 && value.last_use < first) continue;
+    value.stored = static_cast<int>(stored_.size());
+    stored_.push_back(
+        Tensor::empty({capacity_, value.shape.height, value.shape.width, value.shape.channels}));
+    if (value.output < 0) continue;
+    outputs_[static_cast<std::size_t>(value.output)] = stored_.back().data();
+    output_shapes_[static_cast<std::size_t>(value.output)] = value.shape;
+  }
+}
+
 // Largest first, each at the lowest offset where no value that lives at the same time lies.
 void Plan::place_values() {
   offsets_.assign(values_.size(), 0);
   std::vector<std::size_t> order;
   for (std::size_t i = 1; i < values_.size(); ++i)
-    if (values_[i].output < 0) order.push_back(i);
+    if (values_[i].stored < 0) order.push_back(i);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
     return values_[a].shape.count() > values_[b].shape.count();
   });
@@ -393,15 +407,20 @@ float* const* Plan::point_at(const float* pixels, std::int64_t picture, int work
   // Steps only read value 0.
   pointers[0] = const_cast<float*>(pixels) + picture * input_.count();
   for (std::size_t i = 0; i < values_.size(); ++i)
-    if (values_[i].output >= 0)
-      pointers[i] = outputs_[static_cast<std::size_t>(values_[i].output)].data() +
+    if (values_[i].stored >= 0)
+      pointers[i] = stored_[static_cast<std::size_t>(values_[i].stored)].data() +
                     picture * values_[i].shape.count();
   return pointers.data();
 }
 
 void Plan::run_picture(const float* pixels, std::int64_t picture, int worker) {
   float* const* values = point_at(pixels, picture, worker);
-  for (const auto& step : steps_) step.run(values, 1);
+  for (std::size_t i = 0; i < first_together_; ++i) steps_[i].run(values, 1);
+}
+
+void Plan::run_together(const float* pixels, std::int64_t batch) {
+  float* const* values = point_at(pixels, 0, 0);
+  for (std::size_t i = first_together_; i < steps_.size(); ++i) steps_[i].run(values, batch);
 }
 
 std::vector<PlanStep> Plan::steps() const {
@@ -429,6 +448,11 @@ void Plan::run(const float* pixels, std::int64_t batch) {
   if (batch < 1 || batch > capacity_)
     throw std::invalid_argument(
         fmt::format("Plan::run: batch {} of a plan for 1 to {}", batch, capacity_));
+  run_pictures(pixels, batch);
+  run_together(pixels, batch);
+}
+
+void Plan::run_pictures(const float* pixels, std::int64_t batch) {
   if (batch == 1) return run_picture(pixels, 0, 0);
   // The plan may have been compiled when fewer threads were allowed.
   const auto workers = static_cast<std::int64_t>(arenas_.size());
@@ -443,7 +467,7 @@ void Plan::run(const float* pixels, std::int64_t batch) {
       batch, [&](std::int64_t picture) { run_picture(pixels, picture, kernels::thread_index()); });
 }
 
-const float* Plan::output(int i) const { return outputs_.at(static_cast<std::size_t>(i)).data(); }
+const float* Plan::output(int i) const { return outputs_.at(static_cast<std::size_t>(i)); }
 
 const PictureShape& Plan::output_shape(int i) const {
   return output_shapes_.at(static_cast<std::size_t>(i));

@@ -1,7 +1,8 @@
 // Inference plan: a network compiled once for an input size. Batch norm is folded into the weights
 // before it, weights are packed for the kernels, and all values between layers lie in one arena,
 // planned by lifetime. Running a plan allocates nothing. Several pictures run side by side, one a
-// thread; a single picture uses all threads in each layer.
+// thread, up to the layers on vectors at the end, which take all of them at once; a single picture
+// uses all threads in each layer.
 #pragma once
 
 #include <cstdint>
@@ -104,6 +105,7 @@ class PlanBuilder {
     PictureShape shape;
     int first_step = 0, last_use = 0;
     int output = -1;
+    int stored = -1;  // in Plan::stored_ rather than in an arena
   };
 
   // `products`: multiply-adds for one picture.
@@ -146,9 +148,12 @@ class Plan {
   }
 
  private:
+  void store_values();
   void place_values();
   float* const* point_at(const float* pixels, std::int64_t picture, int worker);
   void run_picture(const float* pixels, std::int64_t picture, int worker);
+  void run_pictures(const float* pixels, std::int64_t batch);
+  void run_together(const float* pixels, std::int64_t batch);
 
   PictureShape input_;
   std::int64_t capacity_;
@@ -156,7 +161,12 @@ class Plan {
   std::vector<PlanBuilder::Step> steps_;
   std::vector<std::int64_t> offsets_;  // of each value in the arena, in floats
   std::int64_t arena_count_ = 0;
-  std::vector<Tensor> outputs_;
+  // Steps from here on are a head on vectors: weights that a batch reads once. They run for all
+  // pictures together, the steps before picture by picture.
+  std::size_t first_together_ = 0;
+  std::vector<Tensor>
+      stored_;  // values of all pictures: outputs, and what those steps read and make
+  std::vector<const float*> outputs_;
   std::vector<PictureShape> output_shapes_;
   std::vector<Tensor> arenas_;                 // one a thread
   std::vector<std::vector<float*>> pointers_;  // values of each thread's picture
