@@ -276,7 +276,7 @@ void tile(const TileInput& in, const TileOutput& out) {
 // further on with each tile. One segment, no guarded steps, no scattered rows.
 template <int kRows, int kVectors, bool kWhole, bool kGrouped>
 HWY_NOINLINE void run_down(const TileInput& in, const TileOutput& first, std::int64_t tiles,
-                         std::ptrdiff_t c_next) {
+                           std::ptrdiff_t c_next) {
   TileOutput out = first;
   out.c_rows = nullptr;
   const float* a = in.a;
