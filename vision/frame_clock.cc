@@ -28,7 +28,7 @@ bool FrameClock::jumped(double time, double now) const {
 double FrameClock::guess(double now, double step) const {
   if (!started_) return 0;
   if (fresh_) return std::max(last_ + step, connected_ - begun_);
-  return last_ + (live_ ? std::max(step, now - last_now_) : step);
+  return last_ + (live_ ? std::max(kLeastStep, now - last_now_) : step);
 }
 
 double FrameClock::next(std::optional<double> timestamp, double now, double step) {

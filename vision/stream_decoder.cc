@@ -128,6 +128,14 @@ int probe(AVFormatContext* input) {
   return result;
 }
 
+// Formats without timestamps, to which FFmpeg gives those of an even rate. What comes from a camera
+// at a rate of its own is better told by the clock.
+bool makes_times_up(const AVInputFormat& format) {
+  const std::string name = format.name;
+  return (format.flags & AVFMT_NOTIMESTAMPS) != 0 || name == "h264" || name == "hevc" ||
+         name == "m4v";
+}
+
 bool draws_text(AVCodecID codec) {
   return codec == AV_CODEC_ID_ANSI || codec == AV_CODEC_ID_BINTEXT || codec == AV_CODEC_ID_XBIN ||
          codec == AV_CODEC_ID_IDF;
@@ -315,7 +323,8 @@ std::string StreamDecoder::early_end() const {
 }
 
 std::optional<double> StreamDecoder::timestamp(const AVFrame& frame) const {
-  if (frame.best_effort_timestamp == AV_NOPTS_VALUE) return std::nullopt;
+  if (frame.best_effort_timestamp == AV_NOPTS_VALUE || (live_ && makes_times_up(*input_->iformat)))
+    return std::nullopt;
   return static_cast<double>(frame.best_effort_timestamp) * av_q2d(stream_->time_base);
 }
 

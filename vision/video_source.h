@@ -16,7 +16,9 @@ namespace vision {
 
 struct VideoFrame {
   Image image;
-  double time = 0;          // s, from the source's timestamps: starts at 0 and always rises
+  // s, from the source's timestamps, or from the wall clock for a live source that has none: starts
+  // at 0 and always rises.
+  double time = 0;
   std::int64_t number = 0;  // 0, 1, ...: frames that this source gave before
 };
 

@@ -73,7 +73,9 @@ TEST_CASE("frame_clock: a live source without timestamps follows the wall clock"
   clock.connected(100);
   clock.next(std::nullopt, 100, step);
   CHECK(clock.next(std::nullopt, 101, step) == doctest::Approx(1));
-  CHECK(clock.next(std::nullopt, 101, step) == doctest::Approx(1.04));
+  const double burst = clock.next(std::nullopt, 101, step);
+  CHECK(burst > 1);
+  CHECK(burst < 1.001);
   clock.connected(103);
   CHECK(clock.next(std::nullopt, 103, step) == doctest::Approx(3));
   CHECK(clock.next(std::nullopt, 103.5, step) == doctest::Approx(3.5));

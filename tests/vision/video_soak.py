@@ -122,7 +122,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--cuts", type=int, default=3)
     parser.add_argument("--growth", type=float, default=6, help="MB that memory may vary by (AddressSanitizer: 100)")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as folder:
         clip = stream_servers.make_clip(folder + "/loop.mp4", 4)
         for kind in arguments.kinds:

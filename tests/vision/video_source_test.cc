@@ -363,6 +363,25 @@ TEST_CASE("video_source: a server that was away is found within its back-off") {
   CHECK(std::abs(frame.time - (seconds_now() - start)) < 0.3);
 }
 
+TEST_CASE("video_source: a live stream without timestamps has the times at which frames come") {
+  const Server slow([](int connection, int, const std::atomic<bool>& stop) {
+    send_all(connection, jpegs(0, 5, 64, 48));
+    for (int i = 5; i < 30 && !stop; ++i) {
+      send_all(connection, jpegs(i, 1, 64, 48));
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  });
+  const auto source = VideoSource::open(slow.address(), {.format = "mjpeg"});
+  VideoFrame frame;
+  REQUIRE(source->read(frame) == Status::frame);
+  const double start = seconds_now();
+  for (int i = 1; i < 15; ++i) {
+    REQUIRE(source->read(frame) == Status::frame);
+    CHECK(std::abs(frame.time - (seconds_now() - start)) < 0.05);
+  }
+  CHECK(frame.time > 0.6);  // not 14 / 25
+}
+
 TEST_CASE("video_source: without reconnection a lost stream ends and says why") {
   const Server server([](int connection, int, const std::atomic<bool>&) {
     send_all(connection, jpegs(0, 20, 64, 48));
