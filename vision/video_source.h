@@ -25,10 +25,10 @@ struct VideoFrame {
 struct VideoSourceOptions {
   double timeout = 5;     // s without data until a stream or camera counts as lost
   bool reconnect = true;  // to a live source that was lost, for ever
-  double backoff_first =
-      .25;                  // s from the first attempt at reconnecting to the second, then doubled
-  double backoff_most = 2;  // s between attempts at the most
-  int width = 0;            // asked of a camera; 0: as it is set
+  // s from one attempt at reconnecting to the next: first, then doubled up to the most.
+  double backoff_first = .25;
+  double backoff_most = 2;
+  int width = 0;  // asked of a camera; 0: as it is set
   int height = 0;
   double fps = 0;           // asked of a camera; of a folder of pictures (0: 25)
   int threads = 0;          // of the decoder; 0: as many as there are cores
