@@ -19,12 +19,19 @@ HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
 
 void pack_gemm(float* packed, const float* b, GemmShape shape);
+void packed_conv2d(float* y, const float* x, const float* packed, const float* bias,
+                   Activation activation, ConvShape shape);
 
 namespace {
 
 // Multiply-adds that are worth a task of their own.
 constexpr std::int64_t kTaskWork = 1 << 20;
 constexpr std::int64_t kMostTasks = 64;
+
+// Products for one output.
+std::int64_t depth_of(const ConvShape& s) {
+  return std::int64_t{s.kernel_height} * s.kernel_width * s.in_channels;
+}
 
 struct Conv {
   float* y;
@@ -55,7 +62,7 @@ void convolve(const Conv& p, std::int64_t picture, Range rows, Range panels) {
   const ConvShape& s = p.shape;
   const Strip strip = strip_of(p, picture, rows);
   const bool whole_rows = s.dilation == 1;
-  const std::int64_t k = std::int64_t{s.kernel_height} * s.kernel_width * s.in_channels;
+  const std::int64_t k = depth_of(s);
   for (std::int64_t panel = panels.begin; panel < panels.end; ++panel)
     for (std::int64_t oy = rows.begin; oy < rows.end; ++oy)
       for_each_tile({0, s.out_width}, [&](std::int64_t ox, std::int64_t count) HWY_ATTR {
@@ -92,11 +99,17 @@ std::int64_t rows_in_cache(const ConvShape& s) {
 
 void conv2d(float* y, const float* x, const float* w, const float* bias, Activation activation,
             ConvShape shape) {
+  const std::int64_t k = depth_of(shape);
+  float* packed = scratch(Scratch::packed, packed_gemm_size(k, shape.out_channels));
+  pack_gemm(packed, w, {.n = shape.out_channels, .k = k});
+  packed_conv2d(y, x, packed, bias, activation, shape);
+}
+
+void packed_conv2d(float* y, const float* x, const float* packed, const float* bias,
+                   Activation activation, ConvShape shape) {
   const ConvShape& s = shape;
   if (s.batch * s.out_height * s.out_width * s.out_channels <= 0) return;
-  const std::int64_t k = std::int64_t{s.kernel_height} * s.kernel_width * s.in_channels;
-  float* packed = scratch(Scratch::packed, packed_gemm_size(k, s.out_channels));
-  pack_gemm(packed, w, {.n = s.out_channels, .k = k});
+  const std::int64_t k = depth_of(s);
   const Conv p = {y, x, packed, bias, activation, s};
   const std::int64_t panels = divide_up(s.out_channels, kPanel);
   const std::int64_t work = s.batch * s.out_height * s.out_width * s.out_channels * k;

@@ -49,6 +49,16 @@ HWY_INLINE void softmax_row(float* y, const float* x, std::int64_t count) {
   });
 }
 
+// Rows of two classes, as face detectors have by the thousand: pairs of neighbouring lanes.
+HWY_INLINE void softmax_pairs(float* y, const float* x, std::int64_t count) {
+  const Floats d;
+  for_vectors(count, [&](const auto& part, std::int64_t i) HWY_ATTR {
+    const Vector v = part.load(x + i);
+    const Vector e = hn::Exp(d, hn::Sub(v, hn::Max(v, hn::Shuffle2301(v))));
+    part.store(hn::Div(e, hn::Add(e, hn::Shuffle2301(e))), y + i);
+  });
+}
+
 HWY_INLINE float dot(const float* a, const float* b, std::int64_t count) {
   Vector sum = hn::Zero(Floats());
   for_vectors(count, [&](const auto& part, std::int64_t i)
@@ -69,9 +79,11 @@ HWY_INLINE float row_cross_entropy(float* e, const float* x, const float* target
   const Floats d;
   const float maximum = row_maximum(x, count);
   const float log_sum = std::log(row_exponentials(e, x, maximum, count));
+  const Vector lowest = hn::Set(d, std::numeric_limits<float>::lowest());
   Vector sum = hn::Zero(d);
   for_vectors(count, [&](const auto& part, std::int64_t i) HWY_ATTR {
-    const Vector below = hn::Sub(part.load(x + i), hn::Set(d, maximum));
+    // Not infinite, so that a target of 0 takes nothing of it.
+    const Vector below = hn::Max(hn::Sub(part.load(x + i), hn::Set(d, maximum)), lowest);
     sum = hn::MulAdd(part.load(targets + i), hn::Sub(hn::Set(d, log_sum), below), sum);
   });
   return lane_sum(sum);
@@ -94,6 +106,12 @@ double sum_of_tasks(std::int64_t count, std::int64_t grain, const Body& body) {
 }  // namespace
 
 void softmax(float* y, const float* x, RowShape s) {
+  if (s.channels == 2) {
+    parallel_for_range(2 * s.rows, loss_task_numbers,
+                       [=](std::int64_t begin, std::int64_t end)
+                           HWY_ATTR { softmax_pairs(y + begin, x + begin, end - begin); });
+    return;
+  }
   parallel_for_range(s.rows, rows_in_task(s), [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t r = begin; r < end; ++r)
       softmax_row(y + r * s.channels, x + r * s.channels, s.channels);

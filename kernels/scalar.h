@@ -14,9 +14,10 @@
 
 namespace kernels::scalar {
 
+// A NaN stays a NaN.
 template <typename T>
 KERNELS_HOST_DEVICE T relu(T x) {
-  return x > T(0) ? x : T(0);
+  return x < T(0) ? T(0) : x;
 }
 
 template <typename T>

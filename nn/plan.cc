@@ -128,15 +128,17 @@ Value PlanBuilder::conv2d(Value x, const FoldedWeights& weights, kernels::ConvSh
   conv = complete(conv, in, w[3], "conv2d");
   conv.kernel_height = static_cast<int>(w[0]);
   conv.kernel_width = static_cast<int>(w[1]);
+  const Tensor packed = pack(weights.weight.reshaped({w[0] * w[1] * w[2], w[3]}));
   const int y = static_cast<int>(values_.size());
-  return define("conv2d", products_of(conv) * static_cast<double>(conv.in_channels),
-                {conv.out_height, conv.out_width, conv.out_channels}, {x},
-                [=, &table = backend()](float* const* values, std::int64_t batch) {
-                  kernels::ConvShape s = conv;
-                  s.batch = batch;
-                  table.conv2d(values[y], values[x.index], weights.weight.data(),
-                               data_or_null(weights.bias), activation, s);
-                });
+  return define(
+      "conv2d", products_of(conv) * static_cast<double>(conv.in_channels),
+      {conv.out_height, conv.out_width, conv.out_channels}, {x},
+      [=, bias = weights.bias, &table = backend()](float* const* values, std::int64_t batch) {
+        kernels::ConvShape s = conv;
+        s.batch = batch;
+        table.packed_conv2d(values[y], values[x.index], packed.data(), data_or_null(bias),
+                            activation, s);
+      });
 }
 
 Value PlanBuilder::depthwise3x3(Value x, const FoldedWeights& weights, kernels::ConvShape conv,

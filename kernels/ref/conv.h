@@ -51,6 +51,12 @@ void conv2d(T* y, const T* x, const T* w, const T* bias, Activation activation, 
 }
 
 template <typename T>
+void packed_conv2d(T* y, const T* x, const T* packed, const T* bias, Activation activation,
+                   ConvShape s) {
+  conv2d(y, x, packed, bias, activation, s);
+}
+
+template <typename T>
 void conv2d_backward_input(T* dx, const T* dy, const T* w, ConvShape s) {
   const std::int64_t ci = s.in_channels, co = s.out_channels;
   fill(dx, s.batch * s.in_height * s.in_width * ci, T(0));

@@ -2,7 +2,9 @@
 // nothing overflows.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "kernels/table.h"
 
@@ -42,10 +44,13 @@ void softmax_cross_entropy(T* loss, const T* logits, const T* targets, RowShape 
     T sum = 0;
     for (std::int64_t c = 0; c < s.channels; ++c) sum += std::exp(logits[c] - maximum);
     const T log_sum = std::log(sum);
-    for (std::int64_t c = 0; c < s.channels; ++c)
-      total += targets[c] * (log_sum - (logits[c] - maximum));
+    for (std::int64_t c = 0; c < s.channels; ++c) {
+      // Not infinite, so that a target of 0 takes nothing of it.
+      const T below = std::max(logits[c] - maximum, std::numeric_limits<T>::lowest());
+      total += targets[c] * (log_sum - below) / T(s.rows);
+    }
   }
-  loss[0] = total / T(s.rows);
+  loss[0] = total;
 }
 
 template <typename T>

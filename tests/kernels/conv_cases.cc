@@ -162,6 +162,25 @@ std::vector<Case> cases_conv2d() {
   return cases;
 }
 
+// Operands: y, packed, x, w, bias.
+std::vector<Case> cases_packed_conv2d() {
+  std::vector<Case> cases;
+  for (const ConvShape& s : conv_shapes()) {
+    const std::int64_t k = conv_weights(s) / s.out_channels;
+    const auto run = [=](const auto& t, auto p, Activation activation) {
+      t.pack_gemm(p[1], p[3], {.n = s.out_channels, .k = k});
+      t.packed_conv2d(p[0], p[2], p[1], p[4], activation, s);
+    };
+    cases.push_back(Case(label(s),
+                         {output(y_size(s)), scratch(kernels::packed_gemm_size(k, s.out_channels)),
+                          input(x_size(s)), input(conv_weights(s)), input(s.out_channels)},
+                         [=](const auto& t, auto p) { run(t, p, Activation::relu6); })
+                        .terms(static_cast<double>(k + 3))
+                        .magnitude([=](const auto& t, auto p) { run(t, p, Activation::none); }));
+  }
+  return cases;
+}
+
 std::vector<Case> cases_conv2d_backward_input() {
   std::vector<Case> cases;
   const auto make = [](ConvShape s) {
