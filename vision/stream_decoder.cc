@@ -144,13 +144,14 @@ bool draws_text(AVCodecID codec) {
 }  // namespace
 
 StreamDecoder::StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options,
-                             ffmpeg::Watch& watch, double patience)
+                             ffmpeg::Watch& watch)
     : watch_(watch),
       timeout_(options.timeout),
       kind_(address.kind),
       frame_(ffmpeg::make_frame()),
       packet_(ffmpeg::make_packet()) {
-  connect(address, options, patience);
+  watch_reading();
+  connect(address, options);
   watch_reading();
   find_stream(address);
   live_ = options.live.value_or(guess_live(address, *input_));
@@ -182,9 +183,7 @@ int StreamDecoder::try_to_connect(const StreamAddress& address, const Options& o
   return error;
 }
 
-void StreamDecoder::connect(const StreamAddress& address, const VideoSourceOptions& wanted,
-                            double patience) {
-  watch_.allow(may_block(kind_) ? patience : 0);
+void StreamDecoder::connect(const StreamAddress& address, const VideoSourceOptions& wanted) {
   for (const Options& options : options_for(kind_, wanted)) {
     const ffmpeg::LogCapture log;
     const int error = try_to_connect(address, options);

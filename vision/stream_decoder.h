@@ -16,10 +16,10 @@ namespace vision {
 
 class StreamDecoder {
  public:
-  // Connects and finds the decoder. `patience` (s) bounds the connecting alone. `watch` must live
-  // as long as the decoder. Throws std::runtime_error that says what is wrong, without the name.
+  // Connects and finds the decoder. `watch` must live as long as the decoder. Throws
+  // std::runtime_error that says what is wrong, without the name.
   StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options,
-                ffmpeg::Watch& watch, double patience);
+                ffmpeg::Watch& watch);
   ~StreamDecoder();
 
   // The next picture, or null at the end, whose reason problem() then tells. The frame stays valid
@@ -39,7 +39,7 @@ class StreamDecoder {
  private:
   using Options = std::vector<std::pair<const char*, std::string>>;
   int try_to_connect(const StreamAddress& address, const Options& options);
-  void connect(const StreamAddress& address, const VideoSourceOptions& options, double patience);
+  void connect(const StreamAddress& address, const VideoSourceOptions& options);
   void find_stream(const StreamAddress& address);
   void open_decoder(const VideoSourceOptions& options);
   void watch_reading();

@@ -21,15 +21,10 @@ class StreamSource final : public VideoSource {
       : address_(address), options_(options), watch_(options.stop) {
     const double start = steady_seconds();
     try {
-      connect(options_.timeout);
+      connect();
     } catch (const std::runtime_error& error) {
       throw std::runtime_error(named(error.what()));
     }
-    // A server that was slow to answer is given time when it is connected again, but one that is
-    // away must not be waited for when it could be back.
-    constexpr double least = 2;
-    patience_ = std::clamp(3 * (steady_seconds() - start), std::min(least, options_.timeout),
-                           options_.timeout);
     live_ = decoder_->live();
     clock_ = FrameClock(live_, decoder_->may_jump());
     clock_.connected(start);
@@ -57,8 +52,8 @@ class StreamSource final : public VideoSource {
  private:
   std::string named(const std::string& text) const { return address_.name + ": " + text; }
 
-  void connect(double patience) {
-    auto decoder = std::make_unique<StreamDecoder>(address_, options_, watch_, patience);
+  void connect() {
+    auto decoder = std::make_unique<StreamDecoder>(address_, options_, watch_);
     first_ = decoder->next();
     if (first_ == nullptr) {
       const std::string& problem = decoder->problem();
@@ -75,7 +70,7 @@ class StreamSource final : public VideoSource {
     if (watch_.interrupted()) return false;
     const double start = steady_seconds();
     try {
-      connect(patience_);
+      connect();
     } catch (const std::runtime_error& error) {
       schedule(start, error.what());
       return false;
@@ -135,7 +130,7 @@ class StreamSource final : public VideoSource {
   FrameClock clock_{false, false};
   std::string description_, message_;
   bool live_ = false, ended_ = false;
-  double fps_ = 0, patience_ = 0, backoff_ = 0, next_attempt_ = 0;
+  double fps_ = 0, backoff_ = 0, next_attempt_ = 0;
   int width_ = 0, height_ = 0;
   std::int64_t count_ = 0;
 };

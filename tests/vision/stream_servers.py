@@ -1,7 +1,7 @@
 """Servers on loopback that stream a clip in a loop and can be cut, for tests of video sources.
 
-`Rtsp` speaks RTSP 1.0 with RTP interleaved in the connection (RFC 2326, RFC 6184); `Http` sends an endless
-MPEG-TS (through the ffmpeg command) without a length, as cameras and encoders do. Only Python's own library.
+`Rtsp` speaks RTSP 1.0 with RTP interleaved in the connection (RFC 2326, RFC 6184); `Http` sends an MPEG-TS
+without a length, as encoders do. The ffmpeg command makes what is sent.
 """
 import contextlib
 import re
@@ -161,8 +161,13 @@ class Rtsp(Server):
 
 
 class Http(Server):
-    def __init__(self, clip):
-        self.clip = clip
+    """Sends the clip again and again, with timestamps that go on, for at most `seconds` a connection."""
+
+    def __init__(self, clip, seconds=60):
+        command = ["ffmpeg", "-v", "error", "-nostdin", "-stream_loop", "-1", "-i", clip, "-t", str(seconds)]
+        mpegts = [*command, "-c", "copy", "-f", "mpegts", "-"]
+        self.stream = subprocess.run(mpegts, stdout=subprocess.PIPE, check=True).stdout
+        self.seconds = seconds
         super().__init__()
 
     def url(self):
@@ -172,12 +177,11 @@ class Http(Server):
         while b"\r\n\r\n" not in client.recv(65536):
             pass
         client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\nConnection: close\r\n\r\n")
-        command = ["ffmpeg", "-v", "quiet", "-nostdin", "-re", "-stream_loop", "-1", "-i", self.clip]
-        with subprocess.Popen([*command, "-c", "copy", "-f", "mpegts", "-"], stdout=subprocess.PIPE) as encoder:
-            try:
-                while data := encoder.stdout.read1(65536):
-                    while self.stalled:
-                        time.sleep(0.02)
-                    client.sendall(data)
-            finally:
-                encoder.kill()
+        sent, start = 0, time.monotonic()
+        while sent < len(self.stream):
+            while self.stalled:
+                time.sleep(0.02)
+            due = int(len(self.stream) * (time.monotonic() - start + 0.1) / self.seconds)
+            client.sendall(self.stream[sent:due])
+            sent = max(sent, due)
+            time.sleep(0.02)

@@ -15,6 +15,7 @@ import time
 
 import stream_servers
 
+TIMEOUT = 4  # s without data until the reader gives a connection up
 SLOWEST = 3.0  # s from the stream's return to the first frame
 
 
@@ -30,7 +31,7 @@ class Reader:
 
     def __init__(self, program, url, seconds):
         self.frames, self.lost, self.end = [], [], None
-        command = [program, "--timeout", "2", "--for", str(seconds), url]
+        command = [program, "--timeout", str(TIMEOUT), "--for", str(seconds), url]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.thread = threading.Thread(target=self.read)
         self.thread.start()
@@ -57,9 +58,9 @@ class Reader:
 
 def interrupt_stream(server, reader, number, away):
     """Takes the stream away; gives s from its return to the first frame."""
-    if number % 3 == 2:  # it falls silent, for longer than the time-out of 2 s, and is restarted
+    if number % 3 == 2:  # it falls silent for longer than the time-out, and is restarted
         server.stalled = True
-        time.sleep(away + 2)
+        time.sleep(away + TIMEOUT)
         server.cut()
         server.stalled = False
     else:
@@ -74,7 +75,7 @@ def interrupt_stream(server, reader, number, away):
 
 
 def soak(program, server, seconds, cuts, growth):
-    reader, times, memory = Reader(program, server.url(), seconds + 30), [], []
+    reader, times, memory = Reader(program, server.url(), seconds + 60), [], []
     start = time.time()
     if reader.first_frame_after(0, 10) is None:
         return f"no first frame: {reader.end}"
@@ -125,8 +126,10 @@ def main():
     arguments = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as folder:
         clip = stream_servers.make_clip(folder + "/loop.mp4", 4)
+        servers = {"rtsp": lambda: stream_servers.Rtsp(clip),
+                   "http": lambda: stream_servers.Http(clip, arguments.seconds + 60)}  # fmt: skip
         for kind in arguments.kinds:
-            server = {"rtsp": stream_servers.Rtsp, "http": stream_servers.Http}[kind](clip)
+            server = servers[kind]()
             problem = soak(arguments.program, server, arguments.seconds, arguments.cuts, arguments.growth)
             server.cut()
             if problem:
