@@ -37,14 +37,26 @@ void check_outputs(const VideoOptions& o) {
     if (!path.empty() && path != "-") require_writable(path);
 }
 
+// Before the source: once that is open its frames must not wait.
+std::unique_ptr<vision::VideoWindow> open_window(const VideoOptions& o) {
+  if (o.headless) return nullptr;
+  try {
+    return std::make_unique<vision::VideoWindow>("Maskwatch");
+  } catch (const std::runtime_error& fault) {
+    throw UsageError(fault.what(), "--headless needs none");
+  }
+}
+
 int watch(int argc, char** argv) {
   const VideoOptions o = read_video_options(argc, argv);
   if (o.list_sources) return list_sources();
   check_outputs(o);
   kernels::set_threads(o.threads);
   stop_on_signals();
-  VideoPipeline pipeline(pipeline_options(o, stop));
-  VideoViewer viewer(o, pipeline);
+  const PipelineOptions options = pipeline_options(o, stop);
+  auto window = open_window(o);
+  VideoPipeline pipeline(options);
+  VideoViewer viewer(o, pipeline, std::move(window));
   viewer.run();
   if (const std::string state = pipeline.figures().state; !state.empty())
     fmt::print(stderr, "note: {}\n", one_line(state));

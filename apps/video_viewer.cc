@@ -26,22 +26,20 @@ double frame_rate(std::int64_t frames, double seconds) {
 
 }  // namespace
 
-VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline)
+VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
+                         std::unique_ptr<vision::VideoWindow> window)
     : options_(options),
       pipeline_(pipeline),
       recorder_(!pipeline.drops()),
+      window_(std::move(window)),
       threshold_(options.threshold) {
   if (!options.events.empty()) events_.emplace(options.events);
   if (!options.alert.empty())
     alert_.emplace(options.alert, options.alert_after, pipeline.labels(),
                    pipeline.source_description());
-  if (!options.headless) {
-    try {
-      window_ = std::make_unique<vision::VideoWindow>("Maskwatch: " + pipeline.source_description(),
-                                                      pipeline.width(), pipeline.height());
-    } catch (const std::runtime_error& fault) {
-      throw UsageError(fault.what(), "--headless needs none");
-    }
+  if (window_) {
+    window_->set_up("Maskwatch: " + pipeline.source_description(), pipeline.width(),
+                    pipeline.height());
     if (options.full_screen) window_->toggle_full_screen();
   }
   if (!options.record.empty())

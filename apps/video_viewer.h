@@ -20,8 +20,9 @@ namespace apps {
 
 class VideoViewer {
  public:
-  // Opens window, recording, event log and alert. Throws what they throw.
-  VideoViewer(const VideoOptions& options, VideoPipeline& pipeline);
+  // Opens recording, event log and alert. Throws what they throw. No window: headless.
+  VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
+              std::unique_ptr<vision::VideoWindow> window);
 
   // Until the video ends, the user does, or the program is told to stop; then everything is closed.
   // UsageError if a recording failed.
@@ -51,7 +52,7 @@ class VideoViewer {
   Recorder recorder_;
   std::optional<EventLog> events_;
   std::optional<Alert> alert_;
-  std::unique_ptr<vision::VideoWindow> window_;  // none: headless
+  const std::unique_ptr<vision::VideoWindow> window_;  // none: headless
 
   mutable vision::VideoPanel panel_;
   mutable RecyclingPool<vision::Image> pictures_;

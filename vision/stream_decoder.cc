@@ -174,10 +174,9 @@ int StreamDecoder::try_to_connect(const StreamAddress& address, const Options& o
   if (input == nullptr) throw std::bad_alloc();
   input->interrupt_callback = watch_.callback();
   if (kind_ == Kind::camera) input->flags |= AVFMT_FLAG_NONBLOCK;
-  if (kind_ == Kind::network) {
-    input->max_analyze_duration = AV_TIME_BASE;
-    input->fps_probe_size = 2;
-  }
+  if (kind_ == Kind::network) input->max_analyze_duration = AV_TIME_BASE;
+  // What is read to guess a frame rate is old by the time it is seen.
+  if (kind_ != Kind::file) input->fps_probe_size = 2;
   const int error = avformat_open_input(&input, address.url.c_str(), format, entries.get());
   if (error >= 0) input_.reset(input);
   return error;

@@ -54,16 +54,20 @@ std::optional<WindowKey> meaning(SDL_Keycode key) {
 
 }  // namespace
 
-VideoWindow::VideoWindow(const std::string& title, int width, int height)
+VideoWindow::VideoWindow(const std::string& title)
     : window_(std::make_unique<SdlWindow>(title)), texture_(std::make_unique<Texture>()) {
+  SDL_ShowWindow(window_->window());
+}
+
+void VideoWindow::set_up(const std::string& title, int width, int height) {
   SDL_Rect screen{0, 0, 1280, 960};
   SDL_GetDisplayUsableBounds(0, &screen);
   const SDL_Rect size = width <= screen.w && height <= screen.h
                             ? SDL_Rect{0, 0, width, height}
                             : fit_into(width, height, screen.w, screen.h);
+  SDL_SetWindowTitle(window_->window(), title.c_str());
   SDL_SetWindowSize(window_->window(), size.w, size.h);
   SDL_SetWindowPosition(window_->window(), SDL_WINDOWPOS_CENTERED, SDL_WINDOWPOS_CENTERED);
-  SDL_ShowWindow(window_->window());
 }
 
 VideoWindow::~VideoWindow() = default;

@@ -26,12 +26,14 @@ enum class WindowKey {
 
 class VideoWindow {
  public:
-  // For pictures of width x height, at most as large as the screen. std::runtime_error that says
-  // why no window can be opened: built without SDL2, or no display.
-  VideoWindow(const std::string& title, int width, int height);
+  // std::runtime_error that says why no window can be opened: built without SDL2, or no display.
+  explicit VideoWindow(const std::string& title);
   ~VideoWindow();
   VideoWindow(const VideoWindow&) = delete;
   VideoWindow& operator=(const VideoWindow&) = delete;
+
+  // Fits the window to pictures of width x height; it grows no larger than the screen.
+  void set_up(const std::string& title, int width, int height);
 
   // An RGB picture of any size, as large as it fits. std::runtime_error if the display is lost.
   void show(const Image& image);

@@ -8,10 +8,11 @@ namespace vision {
 class SdlWindow {};
 struct VideoWindow::Texture {};
 
-VideoWindow::VideoWindow(const std::string&, int, int) {
+VideoWindow::VideoWindow(const std::string&) {
   throw std::runtime_error("this program was built without SDL2 and cannot open a window");
 }
 VideoWindow::~VideoWindow() = default;
+void VideoWindow::set_up(const std::string&, int, int) {}
 void VideoWindow::show(const Image&) {}
 void VideoWindow::toggle_full_screen() {}
 std::vector<WindowKey> VideoWindow::poll() { return {}; }
