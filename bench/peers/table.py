@@ -45,11 +45,43 @@ def network_rows(result, batch):
             megabytes(row.get("memory")), row["runs"])  # fmt: skip
 
 
+def plural(threads):
+    return f"{threads} thread" + ("" if threads == "1" else "s")
+
+
+def order(case):
+    """The chief network first, then by width and size."""
+    width, size, batch, threads = case.split("/")
+    return (width, size) != ("1.0", "224"), float(width), int(size), int(batch), int(threads)
+
+
+def fastest(result):
+    return min((n for n in result if n != "maskwatch" and "median" in result[n]),
+               key=lambda name: result[name]["median"], default=None)  # fmt: skip
+
+
+def summary_table(results):
+    """Each case of inference and training against ONNX Runtime and against the fastest peer."""
+    yield "| case | Maskwatch, ms | ÷ ONNX Runtime | ÷ the fastest peer |"
+    yield "|---|---:|---:|---|"
+    for kind, title in (("inference", "{}/{}, batch {}, {}: a picture"), ("training", "{}/{}, batch {}, {}: a training step")):
+        for case in sorted(results.get(kind, {}), key=order):
+            result, (width, size, batch, threads) = results[kind][case], case.split("/")
+            peer = fastest(result)
+            if peer is None or "median" not in result.get("maskwatch", {}):
+                continue
+            per = int(batch) if kind == "inference" else 1
+            runtime = ratio(result, "onnxruntime") if "onnxruntime" in result else None
+            yield "| {} | {:.3f} | {} | {:.2f} ({}) |".format(
+                title.format(width, size, batch, plural(threads)), result["maskwatch"]["median"] / per,
+                f"{runtime:.2f}" if runtime else "", ratio(result, peer), NAMES[peer])  # fmt: skip
+
+
 def network_table(kind, cases):
     unit = "ms a picture" if kind == "inference" else "ms a step"
-    for case, result in cases.items():
-        width, size, batch, threads = case.split("/")
-        yield f"\n**{width}/{size}, batch {batch}, {threads} thread{'s' if threads != '1' else ''}**\n"
+    for case in sorted(cases, key=order):
+        result, (width, size, batch, threads) = cases[case], case.split("/")
+        yield f"\n**{width}/{size}, batch {batch}, {plural(threads)}**\n"
         yield f"| engine | {unit} | middle half | ours ÷ it | best | ours ÷ it | largest difference | process, MiB | |"
         yield "|---|---:|---:|---:|---:|---:|---:|---:|---|"
         yield from network_rows(result, int(batch) if kind == "inference" else 1)
@@ -101,6 +133,8 @@ SECTIONS = [
 def markdown(results):
     yield f"Processor: {results['processor']}. Engines: " + ", ".join(
         f"{name} {version}" if version else f"{name} (not installed)" for name, version in results["versions"].items()) + "."  # fmt: skip
+    yield "\n## In short: our time over theirs, medians\n"
+    yield from summary_table(results)
     for kind, title, rows in SECTIONS:
         if results.get(kind):
             yield f"\n## {title}\n"
@@ -109,10 +143,11 @@ def markdown(results):
 
 def chart(results, path):
     """Bars: how many times our time each engine needs for the chief network."""
-    inference = [(c, r) for c, r in results.get("inference", {}).items() if c.startswith("1.0/224/")]
-    training = list(results.get("training", {}).items())
-    columns = [("batch {2}, {3} thread(s)".format(*c.split("/")), r) for c, r in inference]
-    columns += [("training step, {3} thread(s)".format(*c.split("/")), r) for c, r in training]
+    inference, training = (sorted(results.get(kind, {}).items(), key=lambda item: order(item[0]))
+                           for kind in ("inference", "training"))  # fmt: skip
+    inference = [(case, result) for case, result in inference if case.startswith("1.0/224/")]
+    columns = [("batch {}, {}".format(c.split("/")[2], plural(c.split("/")[3])), r) for c, r in inference]
+    columns += [("training, {}".format(plural(c.split("/")[3])), r) for c, r in training]
     engines = [n for n in NAMES if n != "maskwatch" and any(r.get(n, {}).get("median") for _, r in columns)]
     if not columns or not engines:
         return
@@ -134,6 +169,7 @@ set key outside right
 set title 'MobileNetV2 1.0/224: time of each engine over that of Maskwatch (above 1: slower)'
 set ylabel 'times'
 set yrange [0:*]
+set offsets graph 0, 0, 0.2, 0
 set arrow from graph 0, first 1 to graph 1, first 1 nohead lw 2 lc rgb 'black' front
 plot for [i=2:{len(engines) + 1}] $data using i:xtic(1) title columnheader
 """
