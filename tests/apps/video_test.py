@@ -1,5 +1,5 @@
 """detect_mask_video as a user runs it: what it writes, how it ends, what it says of bad input, and its real window.
-Usage: video_test.py DETECT_MASK_VIDEO DRAW_VIDEO
+Usage: video_test.py DETECT_MASK_VIDEO DRAW_VIDEO [TEST ...]
 The window is tested where Xvfb, xdotool and ImageMagick are installed (Debian: xvfb, xdotool, imagemagick)."""
 
 import glob
@@ -295,4 +295,4 @@ class Window(Video):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:], verbosity=2)
