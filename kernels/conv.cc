@@ -102,7 +102,8 @@ void conv2d(float* y, const float* x, const float* w, const float* bias, Activat
   const std::int64_t k = depth_of(shape);
   float* packed = scratch(Scratch::packed, packed_gemm_size(k, shape.out_channels));
   pack_gemm(packed, w, {.n = shape.out_channels, .k = k});
-  packed_conv2d(y, x, packed, bias, activation, shape);
+  // Of this target: unqualified, kernels::packed_conv2d would serve as well.
+  HWY_NAMESPACE::packed_conv2d(y, x, packed, bias, activation, shape);
 }
 
 void packed_conv2d(float* y, const float* x, const float* packed, const float* bias,

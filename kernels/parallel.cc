@@ -14,6 +14,10 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#include <unistd.h>
+#endif
 
 namespace kernels {
 namespace {
@@ -42,6 +46,32 @@ int threads_of_machine() {
   return cores < 1 ? 1 : static_cast<int>(cores);
 }
 
+// The core that the calling thread runs on, or -1 where the system does not tell.
+int current_core() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
+// Moves the calling thread off a core that the loop's caller needs: on a busy machine the scheduler
+// wakes threads on the core of whoever wakes them, and leaves them there for many loops.
+void leave_core(int core) {
+#if defined(__linux__)
+  if (core < 0) return;
+  // All that the process may use, but for this one.
+  static const cpu_set_t all = [] {
+    cpu_set_t set;
+    if (sched_getaffinity(getpid(), sizeof set, &set) != 0) CPU_ZERO(&set);
+    return set;
+  }();
+  cpu_set_t allowed = all;
+  CPU_CLR(core, &allowed);
+  if (CPU_COUNT(&allowed) > 0) sched_setaffinity(0, sizeof allowed, &allowed);
+#endif
+}
+
 class Pool {
  public:
   // False if another thread's loop has the pool.
@@ -57,6 +87,7 @@ class Pool {
       tasks_ = tasks;
       next_.store(0, std::memory_order_relaxed);
       places_ = workers - 1;
+      core_ = current_core();
       generation_.fetch_add(1, std::memory_order_release);
     }
     if (sleeping_.load() > 0) wake_.notify_all();
@@ -92,14 +123,16 @@ class Pool {
     std::uint64_t seen = 0;
     while (true) {
       wait_for_news(seen);
-      int index = 0;
+      int index = 0, core = 0;
       {
         const std::lock_guard lock(mutex_);
         seen = generation_.load(std::memory_order_relaxed);
         if (places_ == 0) continue;
         index = places_--;
+        core = core_;
         working_.fetch_add(1, std::memory_order_relaxed);
       }
+      if (core == current_core()) leave_core(core);
       take_tasks(index);
       working_.fetch_sub(1, std::memory_order_release);
       working_.notify_one();
@@ -127,6 +160,7 @@ class Pool {
   void (*run_)(const void*, std::int64_t) = nullptr;
   const void* body_ = nullptr;
   std::int64_t tasks_ = 0;
+  int core_ = -1;   // the caller's
   int places_ = 0;  // threads that may still join; also the next one's index
 
   std::atomic<std::int64_t> next_{0};
