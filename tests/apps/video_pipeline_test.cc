@@ -130,10 +130,10 @@ void check_scene(const std::string& scene, int detect_every) {
   CHECK(seen.figures.dropped == 0);
   const Score result = score(video, seen);
   std::set<std::int64_t> all;
-  for (const auto& [person, numbers] : result.numbers) {
-    CAPTURE(person);
-    CHECK(numbers.size() == 1);  // never another number: no swap
-    all.insert(numbers.begin(), numbers.end());
+  for (const auto& numbers : result.numbers) {
+    CAPTURE(numbers.first);             // the person
+    CHECK(numbers.second.size() == 1);  // never another number: no swap
+    all.insert(numbers.second.begin(), numbers.second.end());
   }
   const auto people = vision::drawn_scene(scene).size();
   CHECK(result.numbers.size() == people);
