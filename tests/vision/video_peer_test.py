@@ -155,11 +155,23 @@ def free_udp_port():
 def check_udp(program, folder):
     url = f"udp://127.0.0.1:{free_udp_port()}"
     send = ["ffmpeg", "-v", "error", "-nostdin", "-re", "-stream_loop", "-1", "-i", f"{folder}/b_frames.ts"]
-    with subprocess.Popen([*send, "-c", "copy", "-f", "mpegts", url + "?pkt_size=1316"]) as sender:
-        try:
-            frames, rest = ours(program, url, "--timeout", "30", "--most", "40")
-        finally:
-            sender.kill()
+    command = [*send, "-c", "copy", "-f", "mpegts", url + "?pkt_size=1316"]
+    done = threading.Event()
+
+    def keep_sending():  # ffmpeg ends where nobody listens yet
+        while not done.wait(0.2):
+            with subprocess.Popen(command, stderr=subprocess.DEVNULL) as sender:
+                while sender.poll() is None and not done.wait(0.05):
+                    pass
+                sender.kill()
+
+    thread = threading.Thread(target=keep_sending)
+    thread.start()
+    try:
+        frames, rest = ours(program, url, "--timeout", "30", "--most", "40")
+    finally:
+        done.set()
+        thread.join()
     assert rest["source"].startswith("1 "), rest  # live
     assert len(frames) == 40 and rest.get("lost") is None, rest
     steps = [b[1] - a[1] for a, b in zip(frames, frames[1:])]
