@@ -1,11 +1,13 @@
 #include "vision/face_detector.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <stdexcept>
 
 #include "vision/data_files.h"
+#include "vision/eye_pairs.h"
 #include "vision/haar.h"
 #include "vision/ssd.h"
 
@@ -14,6 +16,8 @@ namespace {
 
 // Of the frontal cascades the one that takes fewest patches for faces on pictures of masked people.
 constexpr const char* kCascade = "haarcascade_frontalface_alt2.xml";
+constexpr const char* kEyeCascades[] = {"haarcascade_lefteye_2splits.xml",
+                                        "haarcascade_righteye_2splits.xml"};
 // Of 0, 0.15 and 0.3 the best for the boxes of frontalface_default on the validation pictures of a
 // model of width 0.5: balanced accuracy 0.942, 0.954 and 0.950. Training crops faces with the same
 // margin (--face).
@@ -53,6 +57,48 @@ class HaarFaces : public FaceDetector {
   std::string name_;
 };
 
+// A cascade for faces, and pairs of eyes for those that wear a mask. Of 110 pictures of masked
+// people the cascade alone finds 11 faces, with eyes 46, none of them wrong; on 71 pictures of FDDB
+// eyes add no false face.
+class HaarFacesAndEyes : public FaceDetector {
+ public:
+  HaarFacesAndEyes(const std::string& faces, const std::string& left, const std::string& right,
+                   float confidence)
+      : faces_(faces, confidence), eyes_{HaarCascade::load(left), HaarCascade::load(right)} {
+    options_.min_neighbors = std::max(1, static_cast<int>(std::lround(6 * confidence)));
+    options_.min_width = options_.min_height = kLeastEye;
+  }
+
+  std::vector<Detection> detect(const Image& image) override {
+    std::vector<Detection> found = faces_.detect(image), eyes;
+    for (const HaarCascade& cascade : eyes_)
+      for (const Detection& eye : cascade.detect(image, options_)) eyes.push_back(eye);
+    const std::size_t by_faces = found.size();
+    for (const Detection& face : faces_of_eyes(eyes)) {
+      const Box inside = cut_off(face.box, image);
+      const bool known =
+          std::any_of(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(by_faces),
+                      [&](const Detection& other) {
+                        return intersection_over_union(other.box, inside) > kMaxOverlap;
+                      });
+      if (!known && inside.width >= 1 && inside.height >= 1) found.push_back({inside, face.score});
+    }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const Detection& a, const Detection& b) { return a.score > b.score; });
+    return found;
+  }
+  std::string name() const override { return faces_.name() + " and pairs of eyes"; }
+  float margin() const override { return faces_.margin(); }
+
+ private:
+  static constexpr int kLeastEye = 12;
+  static constexpr float kMaxOverlap = .3f;
+
+  HaarFaces faces_;
+  std::array<HaarCascade, 2> eyes_;
+  HaarOptions options_;
+};
+
 class SsdFaces : public FaceDetector {
  public:
   SsdFaces(const std::string& file, float confidence)
@@ -82,9 +128,9 @@ std::string converted_ssd() {
       kSsdWeights + ")");
 }
 
-std::string installed_cascade() {
-  if (const auto file = find_haar_cascade(kCascade)) return *file;
-  throw std::runtime_error(std::string(kCascade) +
+std::string installed_cascade(const char* name) {
+  if (const auto file = find_haar_cascade(name)) return *file;
+  throw std::runtime_error(std::string(name) +
                            " is not installed (Debian's package opencv-data has it)");
 }
 
@@ -103,7 +149,10 @@ std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float 
                                 " is not between 0 and 1");
   if (face == "none") return std::make_unique<WholePicture>();
   if (face == "ssd") return std::make_unique<SsdFaces>(converted_ssd(), confidence);
-  if (face == "haar") return std::make_unique<HaarFaces>(installed_cascade(), confidence);
+  if (face == "haar")
+    return std::make_unique<HaarFacesAndEyes>(installed_cascade(kCascade),
+                                              installed_cascade(kEyeCascades[0]),
+                                              installed_cascade(kEyeCascades[1]), confidence);
   const std::string extension = lower_extension(face);
   if (extension == ".xml") return std::make_unique<HaarFaces>(face, confidence);
   if (extension == ".safetensors") return std::make_unique<SsdFaces>(face, confidence);

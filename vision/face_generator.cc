@@ -248,7 +248,9 @@ DrawnFace draw_face_into(Image& scene, const Box& box, const FaceParameters& p, 
     draw_ear_loops(canvas, p, painter, shape, view);
   }
   draw_body(canvas, p, painter, body);
-  const Mesh head(128, 128, [&](float u, float v) {
+  // Facets of some three pixels: the light on them is interpolated.
+  const int facets = std::clamp(static_cast<int>(1.3f * view.scale), 48, 128);
+  const Mesh head(facets, facets, [&](float u, float v) {
     return shape.skin((u * 2 - 1) * pi, 1.0499f * spread(v));
   });
   canvas.draw(

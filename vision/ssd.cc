@@ -53,14 +53,6 @@ Form read_form(const nn::Safetensors& contents, const std::string& path) {
   return form;
 }
 
-// The part of the box inside the picture; empty where there is none.
-Box cut_off(const Box& box, const Image& image) {
-  const float left = std::max(box.x, 0.0f), top = std::max(box.y, 0.0f);
-  const float right = std::min(box.x + box.width, static_cast<float>(image.width));
-  const float bottom = std::min(box.y + box.height, static_cast<float>(image.height));
-  return {left, top, std::max(right - left, 0.0f), std::max(bottom - top, 0.0f)};
-}
-
 }  // namespace
 
 std::vector<CenterBox> make_priors(int width, int height, std::span<const int> strides,
@@ -101,6 +93,13 @@ std::vector<Box> decode_boxes(std::span<const float> encoded, std::span<const Ce
     boxes[i] = {x - width / 2, y - height / 2, width, height};
   }
   return boxes;
+}
+
+Box cut_off(const Box& box, const Image& image) {
+  const float left = std::max(box.x, 0.0f), top = std::max(box.y, 0.0f);
+  const float right = std::min(box.x + box.width, static_cast<float>(image.width));
+  const float bottom = std::min(box.y + box.height, static_cast<float>(image.height));
+  return {left, top, std::max(right - left, 0.0f), std::max(bottom - top, 0.0f)};
 }
 
 float intersection_over_union(const Box& a, const Box& b) {
