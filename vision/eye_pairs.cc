@@ -20,6 +20,12 @@ Eye eye_of(const Detection& found) {
   return {box.x + box.width / 2, box.y + box.height / 2, (box.width + box.height) / 2, found.score};
 }
 
+// Two of the eyes, and the face that they make.
+struct Pair {
+  std::size_t left, right;
+  Detection face;
+};
+
 bool belong_together(const Eye& left, const Eye& right) {
   const float across = right.x - left.x, size = (left.size + right.size) / 2;
   const float ratio = left.size / right.size;
@@ -38,11 +44,21 @@ Detection face_of(const Eye& left, const Eye& right) {
 
 std::vector<Detection> faces_of_eyes(std::span<const Detection> eyes) {
   const auto surest = non_maximum_suppression({eyes.begin(), eyes.end()}, kMaxOverlap, kMostEyes);
+  std::vector<Pair> pairs;
+  for (std::size_t i = 0; i < surest.size(); ++i)
+    for (std::size_t j = 0; j < surest.size(); ++j)
+      if (const Eye left = eye_of(surest[i]), right = eye_of(surest[j]);
+          belong_together(left, right))
+        pairs.push_back({i, j, face_of(left, right)});
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [](const Pair& a, const Pair& b) { return a.face.score > b.face.score; });
+  std::vector<bool> taken(surest.size());
   std::vector<Detection> faces;
-  for (const Detection& a : surest)
-    for (const Detection& b : surest)
-      if (const Eye left = eye_of(a), right = eye_of(b); belong_together(left, right))
-        faces.push_back(face_of(left, right));
+  for (const Pair& pair : pairs) {
+    if (taken[pair.left] || taken[pair.right]) continue;
+    taken[pair.left] = taken[pair.right] = true;
+    faces.push_back(pair.face);
+  }
   const std::size_t count = faces.size();
   return non_maximum_suppression(std::move(faces), kMaxOverlap, count);
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <span>
 #include <stdexcept>
 
 #include "vision/data_files.h"
@@ -72,7 +73,8 @@ class HaarFacesAndEyes : public FaceDetector {
   std::vector<Detection> detect(const Image& image) override {
     std::vector<Detection> found = faces_.detect(image), eyes;
     for (const HaarCascade& cascade : eyes_)
-      for (const Detection& eye : cascade.detect(image, options_)) eyes.push_back(eye);
+      for (const Detection& eye : cascade.detect(image, options_))
+        if (!in_a_face(eye, found)) eyes.push_back(eye);
     const std::size_t by_faces = found.size();
     for (const Detection& face : faces_of_eyes(eyes)) {
       const Box inside = cut_off(face.box, image);
@@ -93,6 +95,15 @@ class HaarFacesAndEyes : public FaceDetector {
  private:
   static constexpr int kLeastEye = 12;
   static constexpr float kMaxOverlap = .3f;
+
+  // Such an eye is spoken for: paired with a neighbour's it would make a face between the two.
+  static bool in_a_face(const Detection& eye, std::span<const Detection> faces) {
+    const float x = eye.box.x + eye.box.width / 2, y = eye.box.y + eye.box.height / 2;
+    return std::any_of(faces.begin(), faces.end(), [&](const Detection& face) {
+      return x > face.box.x && x < face.box.x + face.box.width && y > face.box.y &&
+             y < face.box.y + face.box.height;
+    });
+  }
 
   HaarFaces faces_;
   std::array<HaarCascade, 2> eyes_;
