@@ -274,6 +274,9 @@ void VideoPipeline::classify() {
     hand_over(*next, lock);
   }
   const std::lock_guard lock(mutex_);
+  // What the display has not shown yet keeps its boxes: to finish ends all tracks.
+  if (drop_)
+    for (const FlightPtr& flight : to_display_) flight->tracks = tracker_.at(flight->frame.time);
   for (auto& event : tracker_.finish()) events_.push_back(std::move(event));
   figures_.people = tracker_.people();
   ended_ = true;
@@ -355,7 +358,7 @@ VideoPipeline::Next VideoPipeline::idle(double seconds) {
 void VideoPipeline::take(Shown& shown) {
   const FlightPtr flight = std::move(to_display_.front());
   to_display_.pop_front();
-  shown.tracks = drop_ ? tracker_.at(flight->frame.time) : std::move(flight->tracks);
+  shown.tracks = drop_ && !ended_ ? tracker_.at(flight->frame.time) : std::move(flight->tracks);
   shown.flight = flight;
   changed_.notify_all();
 }

@@ -3,19 +3,13 @@
 //   mobilenet_v2 [--width 1.0] [--size 224] [--batch 1] [--threads 1] [--repeats 100] [--json]
 //
 // The network has random weights (--seed) and --classes outputs behind a softmax, or comes with
-// --model FILE; --save FILE writes it for peers to run. --input and --output name raw float32
-// files: [batch, size, size, 3] pixels as the network takes them (random ones without), and
-// [batch, classes] probabilities.
-//
-// --serve, for runs in turn with a peer: each line "N" on standard input is answered by a line of
-// JSON with the seconds of N runs, until the input ends.
+// --model FILE; pixels are random. For runs in turn with a peer there is bench/nn/serve.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -34,8 +28,8 @@ struct Options {
   int size = 224, classes = 1000, threads = 1, repeats = 100;
   std::int64_t batch = 1;
   std::uint64_t seed = 42;
-  std::string model, save, input, output;
-  bool json = false, serve = false;
+  std::string model;
+  bool json = false;
 };
 
 std::unique_ptr<nn::Classifier> make_model(const Options& options) {
@@ -50,26 +44,12 @@ std::unique_ptr<nn::Classifier> make_model(const Options& options) {
   return model;
 }
 
-std::vector<float> read_pixels(const Options& options, std::int64_t count) {
+std::vector<float> random_pixels(std::int64_t count) {
   std::vector<float> pixels(static_cast<std::size_t>(count));
-  if (options.input.empty()) {
-    std::mt19937 generator(1);
-    std::uniform_real_distribution<float> uniform(-1, 1);
-    std::generate(pixels.begin(), pixels.end(), [&] { return uniform(generator); });
-    return pixels;
-  }
-  std::ifstream file(options.input, std::ios::binary);
-  const auto bytes = static_cast<std::streamsize>(pixels.size() * sizeof(float));
-  if (!file.read(reinterpret_cast<char*>(pixels.data()), bytes) || file.peek() != EOF)
-    throw std::runtime_error(fmt::format("{}: is not {} numbers", options.input, count));
+  std::mt19937 generator(1);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::generate(pixels.begin(), pixels.end(), [&] { return uniform(generator); });
   return pixels;
-}
-
-void write_raw(const std::string& path, const float* numbers, std::int64_t count) {
-  std::ofstream file(path, std::ios::binary);
-  file.write(reinterpret_cast<const char*>(numbers),
-             static_cast<std::streamsize>(count) * static_cast<std::streamsize>(sizeof(float)));
-  if (!file.flush()) throw std::runtime_error(path + ": cannot be written");
 }
 
 std::vector<double> time_runs(nn::Plan& plan, const Options& options,
@@ -149,22 +129,12 @@ void print(const nlohmann::json& result) {
       100 * result["share_of_peak"].get<double>(), result["peak_gflops"].get<double>());
 }
 
-void serve(nn::Plan& plan, const Options& options, const std::vector<float>& pixels) {
-  for (int repeats; std::cin >> repeats;)
-    std::cout << nlohmann::json(time_runs(plan, options, pixels, repeats)) << std::endl;
-}
-
 void run(const Options& options) {
   kernels::set_threads(options.threads);
   const auto model = make_model(options);
-  if (!options.save.empty()) nn::save_classifier(options.save, *model);
   nn::Plan plan = model->compile(options.batch);
-  const auto pixels = read_pixels(options, options.batch * plan.input_shape().count());
+  const auto pixels = random_pixels(options.batch * plan.input_shape().count());
   time_runs(plan, options, pixels, 1);
-  if (!options.output.empty())
-    write_raw(options.output, plan.output(), options.batch * plan.output_shape().count());
-  if (options.serve) return serve(plan, options, pixels);
-  if (options.repeats < 1) return;
   const nlohmann::json result = measure(plan, options, pixels);
   if (options.json)
     std::cout << result << std::endl;
@@ -184,12 +154,8 @@ int main(int argc, char** argv) {
   app.add_option("--model", options.model);
   app.add_option("--batch", options.batch)->check(CLI::Range(1, 1 << 16));
   app.add_option("--threads", options.threads)->check(CLI::NonNegativeNumber);
-  app.add_option("--repeats", options.repeats, "0: only --save and --output");
-  app.add_option("--save", options.save);
-  app.add_option("--input", options.input);
-  app.add_option("--output", options.output);
+  app.add_option("--repeats", options.repeats)->check(CLI::Range(1, 1 << 20));
   app.add_flag("--json", options.json);
-  app.add_flag("--serve", options.serve);
   CLI11_PARSE(app, argc, argv);
   try {
     run(options);

@@ -22,10 +22,11 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 
 import cv2
 import numpy as np
+
+from pictures import timed
 
 CASCADES = pathlib.Path("/usr/share/opencv4/haarcascades")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -97,15 +98,6 @@ class Ours:
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
         return answer.get("boxes", answer.get("faces")), answer["ms"]
-
-
-def timed(detect, repeat):
-    best, found = float("inf"), None
-    for _ in range(repeat):
-        start = time.perf_counter()
-        found = detect()
-        best = min(best, time.perf_counter() - start)
-    return found, best * 1e3
 
 
 class OpenCvHaar:

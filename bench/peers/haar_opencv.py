@@ -14,20 +14,13 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 
 import cv2
 
+from pictures import list_pictures, timed
+
 FOLDER = pathlib.Path("/usr/share/opencv4/haarcascades")
 DEFAULTS = ["haarcascade_frontalface_default.xml", "haarcascade_frontalface_alt2.xml"]
-
-
-def list_pictures(names):
-    for name in map(pathlib.Path, names):
-        if name.is_dir():
-            yield from sorted(p for p in name.iterdir() if p.suffix in (".jpg", ".png", ".jpeg"))
-        else:
-            yield name
 
 
 def iou(a, b):
@@ -50,14 +43,13 @@ def count_matched(wanted, found):
 
 
 def run_opencv(cascade, picture, args):
-    best = float("inf")
-    for _ in range(args.repeat):
-        start = time.perf_counter()
-        boxes, windows = cascade.detectMultiScale2(
+    def detect():
+        return cascade.detectMultiScale2(
             picture, args.scale_factor, args.min_neighbors, 0,
             (args.min_size, args.min_size), (args.max_size, args.max_size))
-        best = min(best, time.perf_counter() - start)
-    return [[*map(int, b), int(n)] for b, n in zip(boxes, windows)], best * 1e3
+
+    (boxes, windows), ms = timed(detect, args.repeat)
+    return [[*map(int, b), int(n)] for b, n in zip(boxes, windows)], ms
 
 
 def compare(file, pictures, args):

@@ -18,21 +18,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
 import cv2
 import numpy as np
 import onnxruntime
 
+from pictures import list_pictures, timed
+
 WIDTH, HEIGHT, PRIORS = 320, 240, 4420
-
-
-def list_pictures(names):
-    for name in map(pathlib.Path, names):
-        if name.is_dir():
-            yield from sorted(p for p in name.iterdir() if p.suffix in (".jpg", ".png", ".jpeg"))
-        else:
-            yield name
 
 
 def prepare(pixels):
@@ -84,15 +77,6 @@ def read_network(path, constant_weights):
     del model.graph.input[:]
     model.graph.input.extend(inputs)
     return model.SerializeToString()
-
-
-def timed(run, repeat):
-    best, result = float("inf"), None
-    for _ in range(repeat):
-        start = time.perf_counter()
-        result = run()
-        best = min(best, time.perf_counter() - start)
-    return result, best * 1e3
 
 
 def compare(picture, pixels, session, ours, raw, args):

@@ -188,6 +188,7 @@ TEST_CASE("a live source: nothing is lost, boxes come soon, and a slow display d
         seen.figures.captured);
   CHECK(seen.figures.captured == 90);
   CHECK(std::is_sorted(seen.times.begin(), seen.times.end()));
+  CHECK(seen.tracks.back().size() == 1);
   const auto with_box = std::count_if(seen.tracks.begin(), seen.tracks.end(),
                                       [](const auto& tracks) { return tracks.size() == 1; });
   CHECK(with_box >= .8 * static_cast<double>(seen.tracks.size()));

@@ -1,7 +1,6 @@
 #include "vision/landmark_network.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include <stdexcept>
 
 #include "nn/safetensors.h"
+#include "tests/vision/saved_model.h"
 #include "vision/landmark_finder.h"
 
 namespace {
@@ -49,39 +49,11 @@ nn::Safetensors tiny_network() {
   return contents;
 }
 
-class Saved {
- public:
-  explicit Saved(const nn::Safetensors& contents)
-      : path_((std::filesystem::temp_directory_path() /
-               ("maskwatch_landmarks_" + std::to_string(getpid()) + ".safetensors"))
-                  .string()) {
-    nn::save_safetensors(path_, contents);
-  }
-  ~Saved() { std::filesystem::remove(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 Image picture_of(int width, int height, int channels = 3) {
   Image image(width, height, channels);
   for (std::size_t i = 0; i < image.pixels.size(); ++i)
     image.pixels[i] = static_cast<std::uint8_t>(40 + i % static_cast<std::size_t>(channels) * 60);
   return image;
-}
-
-// Why the file is refused.
-std::string fault_of(const nn::Safetensors& contents) {
-  const Saved saved(contents);
-  try {
-    const vision::LandmarkNetwork network(saved.path());
-  } catch (const std::runtime_error& fault) {
-    const std::string text = fault.what();
-    CHECK(text.starts_with(saved.path()));
-    return text;
-  }
-  return "nothing was thrown";
 }
 
 std::string fault_with(const std::string& key, const json& value) {
@@ -92,13 +64,13 @@ std::string fault_with(const std::string& key, const json& value) {
   else
     form[key] = value;
   contents.metadata["detector"] = form.dump();
-  return fault_of(contents);
+  return fault_of<vision::LandmarkNetwork>(contents);
 }
 
 }  // namespace
 
 TEST_CASE("landmark network: the face lies in the middle of the input, black around it") {
-  const Saved saved(tiny_network());
+  const SavedModel saved(tiny_network());
   const vision::LandmarkNetwork network(saved.path());
   const Image image = picture_of(60, 50);
   // 20 x 20 of the picture become 16 x 16 of the input, with 8 columns of black on each side.
@@ -119,7 +91,7 @@ TEST_CASE("landmark network: the face lies in the middle of the input, black aro
 }
 
 TEST_CASE("landmark network: points are put back into the picture") {
-  const Saved saved(tiny_network());
+  const SavedModel saved(tiny_network());
   vision::LandmarkNetwork network(saved.path());
   const Image image = picture_of(60, 50);
   const auto points = network.predict(image, {10, 12, 20, 20});
@@ -138,7 +110,7 @@ TEST_CASE("landmark network: points are put back into the picture") {
 }
 
 TEST_CASE("landmark network: pictures and boxes out of the ordinary") {
-  const Saved saved(tiny_network());
+  const SavedModel saved(tiny_network());
   vision::LandmarkNetwork network(saved.path());
   for (const auto& [width, height] : {std::pair{1, 1}, {1, 10000}, {10000, 1}, {3, 2}}) {
     const auto points = network.predict(
@@ -171,17 +143,19 @@ TEST_CASE("landmark network: a file that says what is not so is refused") {
 
   nn::Safetensors contents = tiny_network();
   contents.tensors["w"] = nn::Tensor::zeros({4, 136});
-  CHECK(fault_of(contents).find("layer points") != std::string::npos);
+  CHECK(fault_of<vision::LandmarkNetwork>(contents).find("layer points") != std::string::npos);
   contents = tiny_network();
   contents.metadata.erase("detector");
-  CHECK(fault_of(contents).find("metadata detector is missing") != std::string::npos);
+  CHECK(fault_of<vision::LandmarkNetwork>(contents).find("metadata detector is missing") !=
+        std::string::npos);
   contents = tiny_network();
   contents.metadata.erase("graph");
-  CHECK(fault_of(contents).find("metadata graph is missing") != std::string::npos);
+  CHECK(fault_of<vision::LandmarkNetwork>(contents).find("metadata graph is missing") !=
+        std::string::npos);
 }
 
 TEST_CASE("landmark finder: by name, by file, and what it refuses") {
-  const Saved saved(tiny_network());
+  const SavedModel saved(tiny_network());
   const auto finder = vision::make_landmark_finder(saved.path());
   CHECK(finder->name().starts_with("network ("));
   CHECK(finder->licence().empty());
@@ -202,7 +176,7 @@ TEST_CASE("landmark finder: weights that are no numbers hold no face") {
   nn::Safetensors contents = tiny_network();
   contents.tensors["b"].data()[4] = std::numeric_limits<float>::quiet_NaN();
   contents.tensors["b"].data()[7] = std::numeric_limits<float>::infinity();
-  const Saved saved(contents);
+  const SavedModel saved(contents);
   const auto finder = vision::make_landmark_finder(saved.path());
   CHECK_FALSE(finder->holds(finder->find(picture_of(200, 150), {60, 40, 50, 50})));
 }

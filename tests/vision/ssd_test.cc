@@ -1,7 +1,6 @@
 #include "vision/ssd.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -9,6 +8,7 @@
 #include <stdexcept>
 
 #include "nn/safetensors.h"
+#include "tests/vision/saved_model.h"
 #include "vision/bilinear.h"
 
 namespace {
@@ -66,33 +66,6 @@ nn::Safetensors tiny_detector() {
       {"b.bias", nn::Tensor::zeros({4})},
       {"priors", nn::Tensor::from({2, 4}, {0.25f, 0.5f, 0.5f, 1, 0.75f, 0.5f, 0.6f, 1})}};
   return contents;
-}
-
-class SavedDetector {
- public:
-  explicit SavedDetector(const nn::Safetensors& contents)
-      : path_((std::filesystem::temp_directory_path() /
-               ("maskwatch_ssd_" + std::to_string(getpid()) + ".safetensors"))
-                  .string()) {
-    nn::save_safetensors(path_, contents);
-  }
-  ~SavedDetector() { std::filesystem::remove(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-std::string fault_of(const nn::Safetensors& contents) {
-  const SavedDetector saved(contents);
-  try {
-    const vision::SsdDetector detector(saved.path());
-  } catch (const std::runtime_error& fault) {
-    const std::string text = fault.what();
-    CHECK(text.starts_with(saved.path()));
-    return text;
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace
@@ -163,7 +136,7 @@ TEST_CASE("suppression keeps the surest of boxes that overlap") {
 }
 
 TEST_CASE("a detector finds what its network scores, in pixels of the picture") {
-  const SavedDetector saved(tiny_detector());
+  const SavedModel saved(tiny_detector());
   vision::SsdDetector detector(saved.path());
   // 32 x 16 pixels are scored at (0, 0) and (16, 0): the left half white, the right half black.
   for (const int channels : {3, 1}) {
@@ -192,7 +165,7 @@ TEST_CASE("a letterboxed detector gives boxes of the picture, not of its input")
   json form = json::parse(contents.metadata["detector"]);
   form["resize"] = "letterbox_top_left";
   contents.metadata["detector"] = form.dump();
-  const SavedDetector saved(contents);
+  const SavedModel saved(contents);
   vision::SsdDetector detector(saved.path());
   vision::Image white(40, 40);  // takes 16 x 16 of the 32 x 16: the first prior, scaled by 2.5
   std::fill(white.pixels.begin(), white.pixels.end(), std::uint8_t{255});
@@ -203,7 +176,7 @@ TEST_CASE("a letterboxed detector gives boxes of the picture, not of its input")
 }
 
 TEST_CASE("a broken detector file is an error that names the file and its fault") {
-  CHECK(fault_of(tiny_detector()) == "nothing was thrown");
+  CHECK(fault_of<vision::SsdDetector>(tiny_detector()) == "nothing was thrown");
   const auto with = [](const char* key, const json& value) {
     nn::Safetensors contents = tiny_detector();
     json form = json::parse(contents.metadata["detector"]);
@@ -212,7 +185,7 @@ TEST_CASE("a broken detector file is an error that names the file and its fault"
     else
       form[key] = value;
     contents.metadata["detector"] = form.dump();
-    return fault_of(contents);
+    return fault_of<vision::SsdDetector>(contents);
   };
   for (const char* key : {"kind", "input_size", "order", "mean", "scale", "resize", "outputs",
                           "face_class", "priors", "coding", "variances"}) {
@@ -228,15 +201,16 @@ TEST_CASE("a broken detector file is an error that names the file and its fault"
 
   nn::Safetensors lost = tiny_detector();
   lost.tensors.erase("priors");
-  CHECK(fault_of(lost).find("priors is missing") != std::string::npos);
+  CHECK(fault_of<vision::SsdDetector>(lost).find("priors is missing") != std::string::npos);
   lost = tiny_detector();
   lost.tensors["priors"] = nn::Tensor::zeros({8});
-  CHECK(fault_of(lost).find("[8]") != std::string::npos);
+  CHECK(fault_of<vision::SsdDetector>(lost).find("[8]") != std::string::npos);
   lost = tiny_detector();
   lost.metadata["detector"] = "[";
-  CHECK(fault_of(lost).find("no object") != std::string::npos);
+  CHECK(fault_of<vision::SsdDetector>(lost).find("no object") != std::string::npos);
   lost.metadata.erase("detector");
-  CHECK(fault_of(lost).find("metadata detector is missing") != std::string::npos);
+  CHECK(fault_of<vision::SsdDetector>(lost).find("metadata detector is missing") !=
+        std::string::npos);
 }
 
 // Printed by opencv-python-headless 5.0.0:
