@@ -67,6 +67,7 @@ void convolve(const Conv& p, std::int64_t picture, Range rows, Range panels) {
     for (std::int64_t oy = rows.begin; oy < rows.end; ++oy)
       for_each_tile({0, s.out_width}, [&](std::int64_t ox, std::int64_t count) HWY_ATTR {
         const std::int64_t column = panel * kPanel;
+        const std::int64_t columns = std::min(kPanel, s.out_channels - column);
         const std::int64_t row = (picture * s.out_height + oy) * s.out_width + ox;
         const TileInput in = {.a = strip.first + (oy - rows.begin) * s.stride * strip.pitch +
                                    ox * s.stride * s.in_channels,
@@ -77,11 +78,12 @@ void convolve(const Conv& p, std::int64_t picture, Range rows, Range panels) {
                               .segments = whole_rows ? 1 : s.kernel_width,
                               .segment_step = s.dilation * s.in_channels,
                               .groups = s.kernel_height,
-                              .group_step = s.dilation * strip.pitch};
+                              .group_step = s.dilation * strip.pitch,
+                              .paired = pairs_steps(columns)};
         run_tile<RowCursor>(count, in,
                             {.c = p.y + row * s.out_channels + column,
                              .c_stride = s.out_channels,
-                             .columns = std::min(kPanel, s.out_channels - column),
+                             .columns = columns,
                              .bias = p.bias ? p.bias + column : nullptr,
                              .activation = p.activation});
       });

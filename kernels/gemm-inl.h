@@ -11,6 +11,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/vectors-inl.h"
@@ -48,7 +50,15 @@ struct TileInput {
   // Rows: what to bring into the cache meanwhile, a line of it with each step. Or null: the rows of
   // a that follow the tile.
   const float* fetch = nullptr;
+  // Whether the last vector of b holds pairs of steps: pair_steps(). Rows only.
+  bool paired = false;
 };
+
+// Whether a panel's last vector is no more than half full, so that two steps fit into it.
+constexpr bool pairs_steps(std::int64_t columns) {
+  const std::int64_t rest = columns % kLanes;
+  return rest > 0 && rest <= kLanes / 2;
+}
 
 // Numbers in a cache line.
 constexpr std::int64_t kLine = 16;
@@ -83,10 +93,11 @@ struct RowCursor {
     for (int g = 0; g < (kRows + 2) / 3; ++g) group[g] = a + 3 * g * a_stride;
   }
   static HWY_INLINE std::ptrdiff_t step_length(std::ptrdiff_t) { return 1; }
-  HWY_INLINE float at(int i) const { return group[i / 3][(i % 3) * stride]; }
-  HWY_INLINE void next() {
+  HWY_INLINE const float* place(int i) const { return group[i / 3] + (i % 3) * stride; }
+  HWY_INLINE float at(int i) const { return *place(i); }
+  HWY_INLINE void next(int steps = 1) {
     HWY_UNROLL(8)
-    for (int g = 0; g < (kRows + 2) / 3; ++g) ++group[g];
+    for (int g = 0; g < (kRows + 2) / 3; ++g) group[g] += steps;
   }
 };
 
@@ -159,6 +170,82 @@ HWY_INLINE void multiply(Accumulators<kRows, kVectors>& sums, Cursor a, const fl
   }
 }
 
+// [x, y, x, y, …] of two numbers that follow each other.
+HWY_INLINE Vector repeat_pair(const float* pair) {
+  const hn::Repartition<std::uint64_t, Lanes> wide;
+  std::uint64_t bits;
+  std::memcpy(&bits, pair, sizeof(bits));
+  return hn::BitCast(lanes, hn::Set(wide, bits));
+}
+
+// One step of a b whose last vector, at `pair`, holds two of them: the even or the odd one.
+template <int kRows, int kVectors>
+HWY_INLINE void step_of_pair(Accumulators<kRows, kVectors>& sums, const RowCursor<kRows>& a,
+                             const float* HWY_RESTRICT b, const float* HWY_RESTRICT pair,
+                             bool odd) {
+  const Vector zero = hn::Zero(lanes), weights = hn::LoadU(lanes, pair);
+  for (int i = 0; i < kRows; ++i) {
+    const Vector factor = hn::Set(lanes, a.at(i));
+    for (int v = 0; v < kVectors - 1; ++v)
+      sums[i][v] = hn::MulAdd(factor, hn::LoadU(lanes, b + v * kLanes), sums[i][v]);
+    const Vector half = odd ? hn::OddEven(factor, zero) : hn::OddEven(zero, factor);
+    sums[i][kVectors - 1] = hn::MulAdd(half, weights, sums[i][kVectors - 1]);
+  }
+}
+
+// multiply() of a b that went through pair_steps(): two steps for one product in the last vector,
+// whose even lanes sum the even steps and whose odd lanes the odd ones. `odd`: the first step is
+// the second of its pair.
+template <int kRows, int kVectors>
+HWY_INLINE void multiply_paired(Accumulators<kRows, kVectors>& sums, RowCursor<kRows> a,
+                                const float* HWY_RESTRICT b, std::ptrdiff_t b_stride,
+                                std::int64_t steps, Fetch& fetch, bool odd) {
+  constexpr int kFull = kVectors - 1;
+  if (odd && steps > 0) {
+    step_of_pair<kRows, kVectors>(sums, a, b, b - b_stride + kFull * kLanes, true);
+    a.next();
+    b += b_stride;
+    --steps;
+  }
+  for (; steps >= 2; steps -= 2, b += 2 * b_stride) {
+    Vector first[kVectors], second[kVectors];
+    HWY_UNROLL(4)
+    for (int v = 0; v < kFull; ++v) {
+      first[v] = hn::LoadU(lanes, b + v * kLanes);
+      second[v] = hn::LoadU(lanes, b + b_stride + v * kLanes);
+    }
+    const Vector pair = hn::LoadU(lanes, b + kFull * kLanes);
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) {
+      const float* from = a.place(i);
+      if constexpr (kFull > 0) {
+        const Vector x = hn::Set(lanes, from[0]);
+        HWY_UNROLL(4)
+        for (int v = 0; v < kFull; ++v) sums[i][v] = hn::MulAdd(x, first[v], sums[i][v]);
+        const Vector y = hn::Set(lanes, from[1]);
+        HWY_UNROLL(4)
+        for (int v = 0; v < kFull; ++v) sums[i][v] = hn::MulAdd(y, second[v], sums[i][v]);
+      }
+      sums[i][kFull] = hn::MulAdd(repeat_pair(from), pair, sums[i][kFull]);
+    }
+    fetch_next(a, fetch, b, b_stride);
+    fetch_next(a, fetch, b, b_stride);
+    a.next(2);
+  }
+  if (steps > 0) step_of_pair<kRows, kVectors>(sums, a, b, b + kFull * kLanes, false);
+}
+
+// Numbers of the lower half in the even lanes, zeros in the odd ones; and the sums of both back.
+HWY_INLINE Vector spread_pairs(Vector v) {
+  const hn::RebindToUnsigned<Lanes> bits;
+  const hn::Repartition<std::uint64_t, Lanes> wide;
+  return hn::BitCast(lanes, hn::PromoteTo(wide, hn::LowerHalf(hn::BitCast(bits, v))));
+}
+
+HWY_INLINE Vector fold_pairs(Vector v) {
+  return hn::Add(hn::ConcatEven(lanes, v, v), hn::ConcatOdd(lanes, v, v));
+}
+
 // The last steps of a b that is not packed.
 template <int kRows, int kVectors, class Cursor>
 HWY_INLINE void multiply_guarded(Accumulators<kRows, kVectors>& sums, const TileInput& in,
@@ -183,8 +270,18 @@ HWY_INLINE Vector load_column(const float* row, int v, std::int64_t rest) {
                            : hn::LoadU(lanes, row + v * kLanes);
 }
 
-template <int kRows, int kVectors, bool kWhole>
+// How full the last vector of a tile is.
+enum class Tail { whole, part, paired };
+
+constexpr bool is_whole(Tail tail) { return tail == Tail::whole; }
+
+HWY_INLINE Tail tail_of(const TileInput& in, const TileOutput& out) {
+  return in.paired ? Tail::paired : out.columns % kLanes == 0 ? Tail::whole : Tail::part;
+}
+
+template <int kRows, int kVectors, Tail kTail>
 HWY_INLINE void begin(Accumulators<kRows, kVectors>& sums, const TileOutput& out) {
+  constexpr bool kWhole = is_whole(kTail);
   const std::int64_t rest = out.columns - (kVectors - 1) * kLanes;
   if (out.accumulate) {
     const float* c = out.c;
@@ -192,13 +289,15 @@ HWY_INLINE void begin(Accumulators<kRows, kVectors>& sums, const TileOutput& out
     for (int i = 0; i < kRows; ++i, c += out.c_stride) {
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v) sums[i][v] = load_column<kVectors, kWhole>(c, v, rest);
+      if constexpr (kTail == Tail::paired)
+        sums[i][kVectors - 1] = spread_pairs(sums[i][kVectors - 1]);
     }
     return;
   }
   HWY_UNROLL(4)
   for (int v = 0; v < kVectors; ++v) {
-    const Vector start =
-        out.bias ? load_column<kVectors, kWhole>(out.bias, v, rest) : hn::Zero(lanes);
+    Vector start = out.bias ? load_column<kVectors, kWhole>(out.bias, v, rest) : hn::Zero(lanes);
+    if (kTail == Tail::paired && v == kVectors - 1) start = spread_pairs(start);
     HWY_UNROLL(16)
     for (int i = 0; i < kRows; ++i) sums[i][v] = start;
   }
@@ -211,9 +310,14 @@ HWY_INLINE void store_row(const Vector (&sums)[kVectors], float* row, std::int64
   store_part<kWhole>(sums[kVectors - 1], row + (kVectors - 1) * kLanes, rest);
 }
 
-template <int kRows, int kVectors, bool kWhole>
+template <int kRows, int kVectors, Tail kTail>
 HWY_INLINE void finish(Accumulators<kRows, kVectors>& sums, const TileOutput& out) {
+  constexpr bool kWhole = is_whole(kTail);
   const std::int64_t rest = out.columns - (kVectors - 1) * kLanes;
+  if constexpr (kTail == Tail::paired) {
+    HWY_UNROLL(16)
+    for (int i = 0; i < kRows; ++i) sums[i][kVectors - 1] = fold_pairs(sums[i][kVectors - 1]);
+  }
   if (out.activation != Activation::none) {
     const Clamp bounds = clamp_of(out.activation);
     HWY_UNROLL(16)
@@ -244,20 +348,28 @@ HWY_INLINE void finish(Accumulators<kRows, kVectors>& sums, const TileOutput& ou
   }
 }
 
-template <int kRows, int kVectors, template <int> class Cursor>
-void tile(const TileInput& in, const TileOutput& out) {
-  Accumulators<kRows, kVectors> sums;
-  const bool whole = out.columns == kVectors * kLanes;
-  if (whole)
-    begin<kRows, kVectors, true>(sums, out);
+// One segment: paired or not.
+template <int kRows, int kVectors, Tail kTail, class Cursor>
+HWY_INLINE void multiply_segment(Accumulators<kRows, kVectors>& sums, const Cursor& a,
+                                 const float* HWY_RESTRICT b, const TileInput& in,
+                                 std::int64_t index, Fetch& fetch) {
+  if constexpr (kTail == Tail::paired)
+    multiply_paired<kRows, kVectors>(sums, a, b, in.b_stride, in.steps, fetch,
+                                     index * in.steps % 2 != 0);
   else
-    begin<kRows, kVectors, false>(sums, out);
+    multiply<kRows, kVectors>(sums, a, b, in.b_stride, in.steps - in.guarded, fetch);
+}
+
+template <int kRows, int kVectors, Tail kTail, template <int> class Cursor>
+HWY_INLINE void tile_with(const TileInput& in, const TileOutput& out) {
+  Accumulators<kRows, kVectors> sums;
+  begin<kRows, kVectors, kTail>(sums, out);
   const float* b = in.b;
   Fetch fetch = fetch_of(Cursor<kRows>(in.a, in.a_stride), in);
   const float* a = in.a;
-  for (std::int64_t group = 0, segment = 0;;) {
-    multiply<kRows, kVectors>(sums, Cursor<kRows>(a, in.a_stride), b, in.b_stride,
-                              in.steps - in.guarded, fetch);
+  for (std::int64_t group = 0, segment = 0, index = 0;; ++index) {
+    multiply_segment<kRows, kVectors, kTail>(sums, Cursor<kRows>(a, in.a_stride), b, in, index,
+                                             fetch);
     if (++segment >= in.segments) {
       if (++group >= in.groups) break;
       segment = 0;
@@ -266,15 +378,25 @@ void tile(const TileInput& in, const TileOutput& out) {
     b += in.steps * in.b_stride;
   }
   if (in.guarded > 0) multiply_guarded<kRows, kVectors, Cursor<kRows>>(sums, in, out.columns);
-  if (whole)
-    finish<kRows, kVectors, true>(sums, out);
-  else
-    finish<kRows, kVectors, false>(sums, out);
+  finish<kRows, kVectors, kTail>(sums, out);
+}
+
+template <int kRows, int kVectors, template <int> class Cursor>
+void tile(const TileInput& in, const TileOutput& out) {
+  switch (tail_of(in, out)) {
+    case Tail::whole:
+      return tile_with<kRows, kVectors, Tail::whole, Cursor>(in, out);
+    case Tail::part:
+      return tile_with<kRows, kVectors, Tail::part, Cursor>(in, out);
+    case Tail::paired:
+      if constexpr (std::is_same_v<Cursor<kRows>, RowCursor<kRows>>)
+        return tile_with<kRows, kVectors, Tail::paired, Cursor>(in, out);
+  }
 }
 
 // Tiles one below the other, the rows of a following each other and those of c beginning c_next
 // further on with each tile. One segment, no guarded steps, no scattered rows.
-template <int kRows, int kVectors, bool kWhole, bool kGrouped>
+template <int kRows, int kVectors, Tail kTail, bool kGrouped>
 HWY_NOINLINE void run_down(const TileInput& in, const TileOutput& first, std::int64_t tiles,
                            std::ptrdiff_t c_next) {
   TileOutput out = first;
@@ -283,30 +405,38 @@ HWY_NOINLINE void run_down(const TileInput& in, const TileOutput& first, std::in
   Fetch fetch = {in.fetch, kLine};
   for (; tiles > 0; --tiles) {
     Accumulators<kRows, kVectors> sums;
-    begin<kRows, kVectors, kWhole>(sums, out);
+    begin<kRows, kVectors, kTail>(sums, out);
     if (in.fetch == nullptr) fetch = {a + kRows * in.a_stride, kRows};
     const std::int64_t groups = kGrouped ? in.groups : 1;
     for (std::int64_t group = 0; group < groups; ++group)
-      multiply<kRows, kVectors>(sums, RowCursor<kRows>(a + group * in.group_step, in.a_stride),
-                                in.b + group * in.steps * in.b_stride, in.b_stride, in.steps,
-                                fetch);
-    finish<kRows, kVectors, kWhole>(sums, out);
+      multiply_segment<kRows, kVectors, kTail>(
+          sums, RowCursor<kRows>(a + group * in.group_step, in.a_stride),
+          in.b + group * in.steps * in.b_stride, in, group, fetch);
+    finish<kRows, kVectors, kTail>(sums, out);
     a += kRows * in.a_stride;
     out.c += c_next;
     if (out.residual) out.residual += c_next;
   }
 }
 
+template <int kRows, int kVectors, Tail kTail>
+void tiles_down_with(const TileInput& in, const TileOutput& out, std::int64_t tiles,
+                     std::ptrdiff_t c_next) {
+  in.groups > 1 ? run_down<kRows, kVectors, kTail, true>(in, out, tiles, c_next)
+                : run_down<kRows, kVectors, kTail, false>(in, out, tiles, c_next);
+}
+
 template <int kRows, int kVectors>
 void tiles_down(const TileInput& in, const TileOutput& out, std::int64_t tiles,
                 std::ptrdiff_t c_next) {
-  const bool whole = out.columns == kVectors * kLanes;
-  if (in.groups > 1)
-    whole ? run_down<kRows, kVectors, true, true>(in, out, tiles, c_next)
-          : run_down<kRows, kVectors, false, true>(in, out, tiles, c_next);
-  else
-    whole ? run_down<kRows, kVectors, true, false>(in, out, tiles, c_next)
-          : run_down<kRows, kVectors, false, false>(in, out, tiles, c_next);
+  switch (tail_of(in, out)) {
+    case Tail::whole:
+      return tiles_down_with<kRows, kVectors, Tail::whole>(in, out, tiles, c_next);
+    case Tail::part:
+      return tiles_down_with<kRows, kVectors, Tail::part>(in, out, tiles, c_next);
+    case Tail::paired:
+      return tiles_down_with<kRows, kVectors, Tail::paired>(in, out, tiles, c_next);
+  }
 }
 
 using Tile = void (*)(const TileInput&, const TileOutput&);
@@ -386,6 +516,23 @@ inline void pack_panel(float* HWY_RESTRICT packed, const float* HWY_RESTRICT b,
       for (std::int64_t j = 0; j < columns; ++j) packed[j] = b[j];
       for (std::int64_t j = columns; j < kPanel; ++j) packed[j] = 0;
     }
+  }
+}
+
+// Puts steps 2i and 2i + 1 of a packed panel's last vector side by side, where both fit into it:
+// their numbers of one column follow each other, as those of a row of a do, and one multiplication
+// serves both.
+inline void pair_steps(float* packed, std::int64_t columns, std::int64_t k) {
+  if (!pairs_steps(columns)) return;
+  packed += columns / kLanes * kLanes;
+  for (std::int64_t p = 0; p < k; p += 2, packed += 2 * kPanel) {
+    HWY_ALIGN float pairs[kLanes] = {};
+    for (std::int64_t j = 0; j < kLanes / 2; ++j) {
+      pairs[2 * j] = packed[j];
+      if (p + 1 < k) pairs[2 * j + 1] = packed[kPanel + j];
+    }
+    std::memcpy(packed, pairs, sizeof(pairs));
+    if (p + 1 < k) std::memset(packed + kPanel, 0, sizeof(pairs));
   }
 }
 

@@ -46,7 +46,7 @@ Grid grid_of(const GemmShape& s) {
 std::int64_t longest_run(std::int64_t k) {
   const auto number = static_cast<std::int64_t>(sizeof(float));
   const std::int64_t most = cache_sizes().level2 / 2 / (number * (kPanel + kTileRows));
-  return k <= most ? std::max<std::int64_t>(k, 1) : most;
+  return k <= most ? std::max<std::int64_t>(k, 1) : most / 2 * 2;  // whole pairs of steps
 }
 
 // Everything a product with a packed b needs.
@@ -78,7 +78,8 @@ void multiply_panel(const PackedProduct& p, Range rows, std::int64_t panel, Rang
                     .b = p.packed + column * s.k + steps.begin * kPanel,
                     .b_stride = kPanel,
                     .steps = count,
-                    .fetch = next.take(tiles * count)},
+                    .fetch = next.take(tiles * count),
+                    .paired = pairs_steps(out.columns)},
                    out, height * s.n);
   });
 }
@@ -145,8 +146,11 @@ void multiply_row(const PackedProduct& p) {
   parallel_for(std::min(panels, tasks), [&](std::int64_t task) HWY_ATTR {
     const Range mine = part(panels, std::min(panels, tasks), task);
     std::int64_t panel = mine.begin;
-    for (; panel + kStreams <= mine.end; panel += kStreams) multiply_row<kStreams>(p, panel);
-    for (; panel < mine.end; ++panel) multiply_row<1>(p, panel);
+    const std::int64_t unpaired =
+        mine.end - (mine.end == panels && pairs_steps(p.shape.n % kPanel));
+    for (; panel + kStreams <= unpaired; panel += kStreams) multiply_row<kStreams>(p, panel);
+    for (; panel < unpaired; ++panel) multiply_row<1>(p, panel);
+    if (panel < mine.end) multiply_panel(p, {0, 1}, panel, {0, p.shape.k});
   });
 }
 
@@ -161,6 +165,7 @@ void pack(float* packed, const float* b, const GemmShape& s) {
         pack_panel_transposed(packed + column * s.k, b + column * s.k, columns, s.k, s.k);
       else
         pack_panel(packed + column * s.k, b + column, columns, s.n, s.k);
+      pair_steps(packed + column * s.k, columns, s.k);
     }
   });
 }
@@ -280,7 +285,8 @@ void average_panel(float* y, const PackedProduct& p, std::int64_t panel, std::in
                            .b = p.packed + column * s.k,
                            .b_stride = kPanel,
                            .steps = s.k,
-                           .fetch = next.take(s.k)},
+                           .fetch = next.take(s.k),
+                           .paired = pairs_steps(columns)},
                           {.c = rows + (row - begin) * kPanel,
                            .c_stride = kPanel,
                            .columns = columns,

@@ -333,6 +333,7 @@ void project(const Worker& w, Range rows) {
   const std::int64_t channels = w.channels(), channel = w.panels.begin * kPanel;
   const std::int64_t base = w.picture * w.b.positions() + rows.begin * s.out_width;
   for (std::int64_t column = 0; column < s.out_channels; column += kPanel) {
+    const std::int64_t columns = std::min(kPanel, s.out_channels - column);
     Upcoming next = column + kPanel < s.out_channels ? projection_of(w, column + kPanel)
                                                      : expansion_of(w, w.panels.end);
     for_each_run({0, (rows.end - rows.begin) * s.out_width},
@@ -345,10 +346,11 @@ void project(const Worker& w, Range rows) {
                         .b = w.b.w.project + column * s.expanded_channels + channel * kPanel,
                         .b_stride = kPanel,
                         .steps = channels,
-                        .fetch = next.take(tiles * channels)},
+                        .fetch = next.take(tiles * channels),
+                        .paired = pairs_steps(columns)},
                        {.c = w.sums + at,
                         .c_stride = s.out_channels,
-                        .columns = std::min(kPanel, s.out_channels - column),
+                        .columns = columns,
                         .bias = w.with_bias ? w.b.w.project_bias + column : nullptr,
                         .residual = w.last && s.residual ? w.b.x + at : nullptr,
                         .activation = w.last ? s.out_activation : Activation::none,
@@ -536,6 +538,9 @@ void pack_inverted_residual(float* packed, const float* expand, const float* exp
   pack_matrix(l.depthwise, depthwise, 9, expanded);
   pack_matrix(l.depthwise_bias, depthwise_bias, 1, expanded);
   pack_matrix(l.project, project, expanded, shape.out_channels);
+  for (std::int64_t column = 0; column < shape.out_channels; column += kPanel)
+    pair_steps(l.project + column * expanded, std::min(kPanel, shape.out_channels - column),
+               expanded);
   pack_matrix(l.project_bias, project_bias, 1, shape.out_channels);
 }
 
