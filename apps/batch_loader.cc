@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/scalar.h"
+#include "vision/network_input.h"
 
 namespace apps {
 namespace {

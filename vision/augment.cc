@@ -226,25 +226,4 @@ void augment(const Image& in, const AugmentParameters& p, Image& out) {
   erase(p, out);
 }
 
-void to_network_input(const Image& image, float* out, nn::Preprocessing preprocessing) {
-  if (image.empty() || image.channels != 3)
-    throw std::invalid_argument(fmt::format("to_network_input: {}x{}x{}, but RGB is needed",
-                                            image.width, image.height, image.channels));
-  // A run of pixels that both a vector and a pixel divide; the compiler turns the inner loop into
-  // vectors.
-  constexpr int run = 48;
-  float scale[run], offset[run];
-  for (int i = 0; i < run; ++i) {
-    const bool tf = preprocessing == nn::Preprocessing::tf;
-    const float deviation = nn::kImagenetStd[i % 3], mean = nn::kImagenetMean[i % 3];
-    scale[i] = tf ? 1 / 127.5f : 1 / (255 * deviation);
-    offset[i] = tf ? -1 : -mean / deviation;
-  }
-  const std::uint8_t* in = image.pixels.data();
-  std::size_t left = image.pixels.size();
-  for (; left >= run; left -= run, in += run, out += run)
-    for (int i = 0; i < run; ++i) out[i] = static_cast<float>(in[i]) * scale[i] + offset[i];
-  for (std::size_t i = 0; i < left; ++i) out[i] = static_cast<float>(in[i]) * scale[i] + offset[i];
-}
-
 }  // namespace vision

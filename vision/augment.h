@@ -4,7 +4,6 @@
 
 #include <cstdint>
 
-#include "nn/preprocessing.h"
 #include "vision/image.h"
 
 namespace vision {
@@ -66,9 +65,5 @@ void blur(Image& image, float sigma);
 // Adds noise of the given standard deviation in grey levels; it depends on the size and `key`
 // alone.
 void add_noise(Image& image, float sigma, std::uint64_t key);
-
-// `out` holds height x width x 3 floats in the order of `image`'s pixels. Throws
-// std::invalid_argument unless RGB.
-void to_network_input(const Image& image, float* out, nn::Preprocessing preprocessing);
 
 }  // namespace vision

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "vision/bilinear.h"
+#include "vision/network_input.h"
 
 namespace vision {
 namespace {
@@ -36,18 +37,16 @@ void fill_input(const InputForm& form, const Image& image, std::span<float> inpu
     throw std::invalid_argument(
         fmt::format("fill_input: {} numbers for an input of {}", input.size(), form.count()));
   const PixelBox extent = form.extent(image.width, image.height);
-  for (std::size_t i = 0; i < input.size(); ++i) input[i] = -form.mean[i % 3] * form.scale[i % 3];
-  const Image small = resize_bilinear(image, extent.width, extent.height);
-  for (int y = 0; y < extent.height; ++y) {
-    float* row =
-        input.data() + (static_cast<std::size_t>(extent.y + y) * form.width + extent.x) * 3;
-    for (int x = 0; x < extent.width; ++x)
-      for (int c = 0; c < 3; ++c) {
-        const std::uint8_t value = small.at(x, y)[small.channels == 3 ? c : 0];
-        const auto channel = static_cast<std::size_t>(c);
-        row[3 * x + c] = (static_cast<float>(value) - form.mean[channel]) * form.scale[channel];
-      }
-  }
+  std::array<float, 3> offset;
+  for (std::size_t c = 0; c < 3; ++c) offset[c] = -form.mean[c] * form.scale[c];
+  const std::size_t pitch = static_cast<std::size_t>(form.width) * 3;
+  if (extent.width < form.width || extent.height < form.height)
+    for (std::size_t i = 0; i < input.size(); ++i) input[i] = offset[i % 3];
+  Image small = resize_bilinear(image, extent.width, extent.height);
+  if (small.channels == 1) small = to_rgb(small);
+  for (int y = 0; y < extent.height; ++y)
+    scale_samples({small.row(y), static_cast<std::size_t>(small.width) * 3}, form.scale, offset,
+                  &input[(extent.y + y) * pitch + extent.x * std::size_t{3}]);
 }
 
 FormReader::FormReader(const nn::Safetensors& contents, const std::string& path) : path_(path) {

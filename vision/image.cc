@@ -179,6 +179,13 @@ Image to_grey(const Image& image) {
   return out;
 }
 
+Image to_rgb(const Image& image) {
+  if (image.channels == 3) return image;
+  Image rgb(image.width, image.height, 3);
+  for (std::size_t i = 0; i < rgb.pixels.size(); ++i) rgb.pixels[i] = image.pixels[i / 3];
+  return rgb;
+}
+
 Image flip_horizontally(const Image& image) { return make_upright(image, 2); }
 
 }  // namespace vision

@@ -101,6 +101,8 @@ Image crop_and_resize(const Image& image, const Box& box, int width, int height)
 
 // Y of BT.601 in the fixed-point arithmetic of OpenCV's cvtColor; a grey picture is copied.
 Image to_grey(const Image& image);
+// Three equal samples a pixel; an RGB picture is copied.
+Image to_rgb(const Image& image);
 
 Image flip_horizontally(const Image& image);
 

@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "kernels/parallel.h"
-#include "vision/augment.h"
+#include "vision/network_input.h"
 
 namespace vision {
 namespace {

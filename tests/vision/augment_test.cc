@@ -199,22 +199,6 @@ TEST_CASE("blur keeps the mean, noise has the deviation asked for") {
   CHECK(std::abs(mean) < .3);
 }
 
-TEST_CASE("network inputs are scaled as each preprocessing says") {
-  const Image image = pattern(29, 3);
-  std::vector<float> tf(image.pixels.size() + 1, 77), imagenet(image.pixels.size());
-  vision::to_network_input(image, tf.data(), nn::Preprocessing::tf);
-  vision::to_network_input(image, imagenet.data(), nn::Preprocessing::imagenet);
-  const double mean[3] = {.485, .456, .406}, deviation[3] = {.229, .224, .225};
-  for (std::size_t i = 0; i < image.pixels.size(); ++i) {
-    const double x = image.pixels[i];
-    REQUIRE(std::abs(tf[i] - (x / 127.5 - 1)) < 1e-6);
-    REQUIRE(std::abs(imagenet[i] - (x / 255 - mean[i % 3]) / deviation[i % 3]) < 2e-6);
-  }
-  CHECK(tf.back() == 77);
-  CHECK_THROWS_AS(vision::to_network_input(Image(2, 2, 1), tf.data(), nn::Preprocessing::tf),
-                  std::invalid_argument);
-}
-
 TEST_CASE("augment refuses what it cannot take") {
   Image image = pattern(4, 4), out;
   CHECK_THROWS_AS(vision::augment(image, {}, image), std::invalid_argument);
