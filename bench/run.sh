@@ -14,8 +14,7 @@ if [ "${1:-}" = --quick ]; then
 fi
 out=bench-output
 mkdir -p $out
-ninja -C "$build" bench/apps/batches bench/nn/mobilenet_v2 bench/nn/serve \
-  bench/vision/haar_detect bench/vision/landmarks_predict bench/vision/ssd_detect
+ninja -C "$build"
 if [ -z "$quick" ]; then
   for threads in 1 2; do
     echo "Operations, $threads thread(s)"

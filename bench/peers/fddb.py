@@ -3,7 +3,7 @@
 
     fddb.py BUILD [--faces FOLDER] [--model NAME=FILE]... [--yunet FILE.onnx] [--markdown OUT] [--json OUT]
 
-BUILD is the build folder, in which `ninja bench/vision/haar_detect bench/vision/ssd_detect` has run. FOLDER
+BUILD is the build folder. FOLDER
 holds pictures and ellipses.txt (FDDB's format). --model names a converted SSD detector. Needs
 opencv-python-headless 4.x, whose CascadeClassifier and FaceDetectorYN are the peers.
 

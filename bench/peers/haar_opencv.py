@@ -3,7 +3,7 @@
 
     haar_opencv.py BUILD PICTURES... [--cascade FILE]... [--json OUT]
 
-BUILD is the build folder, in which `ninja bench/vision/haar_detect` has run; PICTURES are files or folders.
+BUILD is the build folder; PICTURES are files or folders.
 Needs opencv-python-headless 4.x. Prints, for each cascade, how many boxes each finds, how many of OpenCV's
 are matched (IoU >= 0.9) and how many are equal, ours that match none, and the time of one thread.
 Exits with 1 where less than 99 % are matched or more than 1 % are extra.

@@ -4,7 +4,7 @@
     landmarks_dlib.py BUILD [--faces FOLDER] [--model FILE] [--boxes hog|ellipse] [--json OUT]
     landmarks_dlib.py --print PICTURE X Y WIDTH HEIGHT [--model FILE]
 
-The first form runs BUILD/bench/vision/landmarks_predict (`ninja bench/vision/landmarks_predict`) on the
+The first form runs BUILD/bench/vision/landmarks_predict on the
 faces of FOLDER/ellipses.txt (FDDB's format; default ../shared/faces/fddb_subset), grey and RGB by turns,
 with boxes from dlib's own face detector, or squares about the ellipses. dlib rounds its points to whole
 pixels; ours are compared as they are and rounded likewise. Exits with 1 where the mean distance exceeds

@@ -157,6 +157,8 @@ def main():
     parser.add_argument("--turn", type=float, help="seconds that an engine has a turn")
     parser.add_argument("--quick", action="store_true", help="the chief network alone, few rounds: two minutes")
     args = parser.parse_args()
+    if not (args.build / "bench/nn/serve").exists():
+        parser.error(f"{args.build} holds no built Maskwatch; `make` builds it into build")
     args.rounds = args.rounds or (3 if args.quick else 7)
     args.turn = args.turn or (0.05 if args.quick else 0.15)
     args.models = args.models or args.out / "models"

@@ -3,7 +3,7 @@
 
     ssd_onnxruntime.py BUILD RFB.onnx RFB.safetensors PICTURES... [--constant-weights] [--json OUT]
 
-BUILD is the build folder, in which `ninja bench/vision/ssd_detect` has run; RFB.safetensors is made from
+BUILD is the build folder; RFB.safetensors is made from
 RFB.onnx by data/convert_weights.py; PICTURES are files or folders. Needs onnxruntime, opencv-python-headless
 and numpy. Prints the largest difference of scores and boxes for the very same input, how far our resizing is
 from cv2.resize, whether the faces after suppression are the same (each with its own resizing too), and the

@@ -3,7 +3,7 @@
 
     tests/data/run.sh ../vision/landmarks_peer_test.py BUILD
 
-BUILD is the build folder, in which `ninja bench/vision/landmarks_predict` has run. The network's input is
+BUILD is the build folder. The network's input is
 compared with one that cv2 and numpy letterbox here, its 136 numbers with those of the plain network for the
 very same input, and the points with these numbers put back into the picture. Boxes reach over the pictures'
 edges. Skipped where ../shared is missing.
