@@ -175,6 +175,14 @@ Upcoming expansion_of(const Worker& w, std::int64_t panel) {
   return {w.b.w.expand + panel * size, w.shape().expand ? size : 0};
 }
 
+// Where the rows that follow go.
+Upcoming results_after(const Worker& w, Range rows) {
+  const InvertedResidualShape& s = w.shape();
+  const std::int64_t pitch = s.out_width * s.out_channels;
+  const std::int64_t count = std::min(rows.end - rows.begin, s.out_height - rows.end);
+  return {w.sums + (w.picture * s.out_height + rows.end) * pitch, count * pitch};
+}
+
 TileInput expansion_input(const Worker& w, const Piece& p, std::int64_t position,
                           const float* fetch) {
   const InvertedResidualShape& s = w.shape();
@@ -249,6 +257,11 @@ void expand_fully(const Worker& w, const Piece& p, Range rows) {
   };
   const Strip strip = padded_strip(picture, window(rows, s.expand_pad_top),
                                    window(p.inputs, s.expand_pad_left), Scratch::strip);
+  // What the next rows read comes from memory meanwhile.
+  const std::int64_t pitch = s.in_width * s.in_channels, end = window(rows, s.expand_pad_top).end;
+  Upcoming next(
+      picture.positions + end * pitch,
+      (std::min(end + (rows.end - rows.begin) * s.expand_stride, s.in_height) - end) * pitch);
   for (std::int64_t iy = rows.begin; iy < rows.end; ++iy) {
     const float* line = strip.first + (iy - rows.begin) * s.expand_stride * strip.pitch;
     for_each_run({0, p.width()},
@@ -260,7 +273,8 @@ void expand_fully(const Worker& w, const Piece& p, Range rows) {
                                    .b_stride = kPanel,
                                    .steps = s.expand_kernel * s.in_channels,
                                    .groups = s.expand_kernel,
-                                   .group_step = strip.pitch},
+                                   .group_step = strip.pitch,
+                                   .fetch = next.take(tiles * s.expand_steps())},
                                   expansion_output(w, p, iy, p.inputs.begin + ix), height * kPanel);
                  });
   }
@@ -335,6 +349,7 @@ void project(const Worker& w, Range rows) {
   for (std::int64_t column = 0; column < s.out_channels; column += kPanel) {
     const std::int64_t columns = std::min(kPanel, s.out_channels - column);
     Upcoming next = column + kPanel < s.out_channels ? projection_of(w, column + kPanel)
+                    : w.first && w.last              ? results_after(w, rows)
                                                      : expansion_of(w, w.panels.end);
     for_each_run({0, (rows.end - rows.begin) * s.out_width},
                  [&](std::int64_t position, std::int64_t height, std::int64_t tiles) HWY_ATTR {
