@@ -100,9 +100,10 @@ void VideoPipeline::run(void (VideoPipeline::*body)()) {
   }
 }
 
-void VideoPipeline::set_state(const std::string& state) {
+void VideoPipeline::set_state(const std::string& state, bool lost) {
   const std::lock_guard lock(mutex_);
   figures_.state = state;
+  lost_ = lost;
   changed_.notify_all();
 }
 
@@ -142,7 +143,7 @@ bool VideoPipeline::read(vision::VideoFrame& frame) {
       }
     } else if (status == Status::reconnecting) {
       lost = true;
-      set_state(source_->message());
+      set_state(source_->message(), true);
     } else {
       if (lost) set_state("");
       frame.time += time_offset_;
@@ -384,6 +385,11 @@ PipelineFigures VideoPipeline::figures() const {
   PipelineFigures out = figures_;
   out.detect_every = schedule_.every();
   return out;
+}
+
+std::string VideoPipeline::loss() const {
+  const std::lock_guard lock(mutex_);
+  return lost_ ? figures_.state : "";
 }
 
 }  // namespace apps
