@@ -146,7 +146,7 @@ void VideoViewer::refresh_figures(Clock::time_point now) {
   shown_figures_.detector = figures_.detector.substr(0, figures_.detector.find(' '));
   shown_figures_.threshold = threshold_;
   shown_figures_.recording = recorder_.recording();
-  shown_figures_.paused = paused_;
+  shown_figures_.paused = paused_ && !help_;  // both lie in the middle
   shown_figures_.message = !figures_.state.empty() ? figures_.state : fresh_message ? message_ : "";
   shown_figures_.alarming = !figures_.state.empty() || message_alarms_;
 }
