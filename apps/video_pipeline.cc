@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t kInFlight = 4;  // frames that may wait for the display
 constexpr double kNap = .02;          // seconds between looks at what may have changed
+constexpr int kDetail = 480;          // rows of a picture that show all faces that matter
 constexpr double kBehind = .25;       // a file that is later than this plays on from here
 
 // Probabilities as if masks had to be as probable as `threshold` to be even.
@@ -52,7 +53,7 @@ const char* stage_name(Stage stage) {
 VideoPipeline::VideoPipeline(const PipelineOptions& options)
     : options_(options),
       stop_(*options.stop),
-      detector_(vision::make_face_detector(options.detectors.at(0), options.confidence)),
+      detector_(vision::make_face_detector(options.detectors.at(0), options.confidence, kDetail)),
       classifier_(std::make_unique<vision::MaskClassifier>(options.model)),
       labels_(classifier_->labels()),
       source_(open_source(options)),
@@ -247,7 +248,7 @@ void VideoPipeline::change_detector() {
   for (std::size_t tried = 1; !made && tried < options_.detectors.size(); ++tried) {
     const std::size_t index = (detector_index_ + tried) % options_.detectors.size();
     try {
-      made = vision::make_face_detector(options_.detectors[index], options_.confidence);
+      made = vision::make_face_detector(options_.detectors[index], options_.confidence, kDetail);
       detector_index_ = index;
     } catch (const std::exception& error) {
       fault = error.what();

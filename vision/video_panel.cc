@@ -105,8 +105,9 @@ void draw_tracks(Image& picture, const std::vector<Track>& tracks,
     if (track.state == TrackState::lost) continue;
     std::string text = fmt::format("#{}", track.number);
     if (track.label >= 0)
-      text += fmt::format(" {} {:.0f}%", display_name(labels[static_cast<std::size_t>(track.label)]),
-                          100 * track.confidence);
+      text +=
+          fmt::format(" {} {:.0f}%", display_name(labels[static_cast<std::size_t>(track.label)]),
+                      100 * track.confidence);
     draw_tab(picture, track.box, text, color_of(track));
   }
 }
