@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t kInFlight = 4;  // frames that may wait for the display
 constexpr double kNap = .02;          // seconds between looks at what may have changed
+constexpr int kDetail = 480;          // rows of a picture that show all faces that matter
 constexpr double kBehind = .25;       // a file that is later than this plays on from here
 
 // Probabilities as if masks had to be as probable as `threshold` to be even.
@@ -52,7 +53,7 @@ const char* stage_name(Stage stage) {
 VideoPipeline::VideoPipeline(const PipelineOptions& options)
     : options_(options),
       stop_(*options.stop),
-      detector_(vision::make_face_detector(options.detectors.at(0), options.confidence)),
+      detector_(vision::make_face_detector(options.detectors.at(0), options.confidence, kDetail)),
       classifier_(std::make_unique<vision::MaskClassifier>(options.model)),
       labels_(classifier_->labels()),
       source_(open_source(options)),
@@ -100,9 +101,10 @@ void VideoPipeline::run(void (VideoPipeline::*body)()) {
   }
 }
 
-void VideoPipeline::set_state(const std::string& state) {
+void VideoPipeline::set_state(const std::string& state, bool lost) {
   const std::lock_guard lock(mutex_);
   figures_.state = state;
+  lost_ = lost;
   changed_.notify_all();
 }
 
@@ -142,7 +144,7 @@ bool VideoPipeline::read(vision::VideoFrame& frame) {
       }
     } else if (status == Status::reconnecting) {
       lost = true;
-      set_state(source_->message());
+      set_state(source_->message(), true);
     } else {
       if (lost) set_state("");
       frame.time += time_offset_;
@@ -246,7 +248,7 @@ void VideoPipeline::change_detector() {
   for (std::size_t tried = 1; !made && tried < options_.detectors.size(); ++tried) {
     const std::size_t index = (detector_index_ + tried) % options_.detectors.size();
     try {
-      made = vision::make_face_detector(options_.detectors[index], options_.confidence);
+      made = vision::make_face_detector(options_.detectors[index], options_.confidence, kDetail);
       detector_index_ = index;
     } catch (const std::exception& error) {
       fault = error.what();
@@ -384,6 +386,11 @@ PipelineFigures VideoPipeline::figures() const {
   PipelineFigures out = figures_;
   out.detect_every = schedule_.every();
   return out;
+}
+
+std::string VideoPipeline::loss() const {
+  const std::lock_guard lock(mutex_);
+  return lost_ ? figures_.state : "";
 }
 
 }  // namespace apps

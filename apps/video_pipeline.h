@@ -105,6 +105,8 @@ class VideoPipeline {
   // The display's own share of the figures.
   void observed(Stage stage, double seconds);
   PipelineFigures figures() const;
+  // Why a live source is lost, while it is.
+  std::string loss() const;
 
   const std::vector<std::string>& labels() const { return labels_; }
   std::string source_description() const { return description_; }
@@ -135,7 +137,7 @@ class VideoPipeline {
   void hand_over(const FlightPtr& flight, std::unique_lock<std::mutex>& lock);
   void take(Shown& shown);
   void run(void (VideoPipeline::*body)());
-  void set_state(const std::string& state);
+  void set_state(const std::string& state, bool lost = false);
 
   const PipelineOptions options_;
   std::atomic<bool>& stop_;
@@ -171,6 +173,7 @@ class VideoPipeline {
   std::vector<vision::TrackEvent> events_;
   PipelineFigures figures_;
   std::exception_ptr failure_;
+  bool lost_ = false;   // the source is, and is being connected again
   bool ended_ = false;  // nothing more comes
 
   std::vector<std::thread> threads_;

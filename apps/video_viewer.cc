@@ -69,6 +69,7 @@ void VideoViewer::loop() {
     const auto state = paused_ ? pipeline_.idle(kWait) : pipeline_.next(next, kWait);
     if (state == VideoPipeline::Next::end) return;
     if (state == VideoPipeline::Next::frame) take(next);
+    tell_of_losses();
     if (state == VideoPipeline::Next::none && window_ && shown_.flight &&
         seconds_between(displayed_, Clock::now()) > kIdleRedraw)
       display(false);
@@ -145,7 +146,7 @@ void VideoViewer::refresh_figures(Clock::time_point now) {
   shown_figures_.detector = figures_.detector.substr(0, figures_.detector.find(' '));
   shown_figures_.threshold = threshold_;
   shown_figures_.recording = recorder_.recording();
-  shown_figures_.paused = paused_;
+  shown_figures_.paused = paused_ && !help_;  // both lie in the middle
   shown_figures_.message = !figures_.state.empty() ? figures_.state : fresh_message ? message_ : "";
   shown_figures_.alarming = !figures_.state.empty() || message_alarms_;
 }
@@ -219,6 +220,20 @@ void VideoViewer::look_after_recorder() {
   if (fault.empty()) return;
   if (recorder_fault_.empty()) recorder_fault_ = fault;
   if (window_) say(fault, true);
+}
+
+// The log of a server that nobody looks at: one line when the source is lost, one when it is back.
+void VideoViewer::tell_of_losses() {
+  const std::string loss = pipeline_.loss();
+  if (loss.empty() == !lost_) return;
+  lost_ = !loss.empty();
+  if (lost_) {
+    lost_at_ = Clock::now();
+    fmt::print(stderr, "note: {}\n", one_line(loss));
+  } else {
+    fmt::print(stderr, "note: connected again after {:.1f} s\n",
+               seconds_between(lost_at_, Clock::now()));
+  }
 }
 
 std::string VideoViewer::stats() const {

@@ -40,6 +40,7 @@ class VideoViewer {
   void display(bool new_frame);
   std::shared_ptr<vision::Image> annotated() const;
   void look_after_recorder();
+  void tell_of_losses();
   void refresh_figures(Clock::time_point now);
   void say(const std::string& message, bool alarming = false);
   void toggle_recording();
@@ -63,8 +64,8 @@ class VideoViewer {
   bool help_ = false, with_panel_ = true, paused_ = false, quit_ = false;
   float threshold_;
   std::string message_, detector_, recorder_fault_;
-  bool message_alarms_ = false;
-  Clock::time_point began_ = Clock::now(), message_until_, refreshed_, displayed_;
+  bool message_alarms_ = false, lost_ = false;
+  Clock::time_point began_ = Clock::now(), message_until_, refreshed_, displayed_, lost_at_;
   Clock::time_point first_frame_, last_frame_, rate_from_;
   std::int64_t frames_ = 0, rate_frames_ = 0;
   int alerts_ = 0;

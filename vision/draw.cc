@@ -246,8 +246,12 @@ float text_height_for(const Image& image) {
 
 void draw_label(Image& image, const Box& box, std::string_view text, Color color) {
   require_rgb(image, "draw_label");
-  const int line = line_width_for(image);
-  draw_rectangle(image, box, line, color);
+  draw_rectangle(image, box, line_width_for(image), color);
+  draw_tab(image, box, text, color);
+}
+
+void draw_tab(Image& image, const Box& box, std::string_view text, Color color) {
+  require_rgb(image, "draw_tab");
   if (text.empty()) return;
   const float image_width = static_cast<float>(image.width);
   const float image_height = static_cast<float>(image.height);
@@ -260,7 +264,7 @@ void draw_label(Image& image, const Box& box, std::string_view text, Color color
   const float tab_height = std::ceil(size.height) + std::round(padding * .5f);
   const float left = std::clamp(std::round(box.x), 0.f, std::max(0.f, image_width - tab_width));
   const float above = std::round(box.y) - tab_height;
-  const float inside = std::round(box.y) + static_cast<float>(line);
+  const float inside = std::round(box.y) + static_cast<float>(line_width_for(image));
   const float top =
       std::clamp(above >= 0 ? above : inside, 0.f, std::max(0.f, image_height - tab_height));
   fill_rectangle(image, {left, top, tab_width, tab_height}, color);

@@ -80,6 +80,8 @@ void draw_text(Image& image, Point top_left, std::string_view text, float height
 // The box and, on a tab of the same colour, the text: above the box, or inside it where there is no
 // room; always inside the picture. Black or white letters, whichever can be read on `color`.
 void draw_label(Image& image, const Box& box, std::string_view text, Color color);
+// The tab alone.
+void draw_tab(Image& image, const Box& box, std::string_view text, Color color);
 
 // Copies `part` onto `image` with its top left corner at (x, y), cut off at the borders.
 void paste(Image& image, const Image& part, int x, int y);

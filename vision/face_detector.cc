@@ -35,16 +35,28 @@ class WholePicture : public FaceDetector {
   float margin() const override { return 0; }
 };
 
+// Without the windows that would be smaller than the least one if the picture were cut to `detail`.
+HaarOptions without_small(HaarOptions options, const HaarCascade& cascade, const Image& image,
+                          int detail) {
+  const int side = std::min(image.width, image.height);
+  if (detail <= 0 || side <= detail) return options;
+  options.min_width = std::max(options.min_width, cascade.window_width()) * side / detail;
+  options.min_height = std::max(options.min_height, cascade.window_height()) * side / detail;
+  return options;
+}
+
 class HaarFaces : public FaceDetector {
  public:
-  HaarFaces(const std::string& file, float confidence)
+  HaarFaces(const std::string& file, float confidence, int detail)
       : cascade_(HaarCascade::load(file)),
-        name_("haar (" + std::filesystem::path(file).filename().string() + ")") {
+        name_("haar (" + std::filesystem::path(file).filename().string() + ")"),
+        detail_(detail) {
     options_.min_neighbors = std::max(1, static_cast<int>(std::lround(10 * confidence)));
   }
 
   std::vector<Detection> detect(const Image& image) override {
-    std::vector<Detection> faces = cascade_.detect(image, options_);
+    std::vector<Detection> faces =
+        cascade_.detect(image, without_small(options_, cascade_, image, detail_));
     std::stable_sort(faces.begin(), faces.end(),
                      [](const Detection& a, const Detection& b) { return a.score > b.score; });
     return faces;
@@ -56,6 +68,7 @@ class HaarFaces : public FaceDetector {
   HaarCascade cascade_;
   HaarOptions options_;
   std::string name_;
+  int detail_;
 };
 
 // A cascade for faces, and pairs of eyes for those that wear a mask. On 110 pictures of masked
@@ -63,8 +76,10 @@ class HaarFaces : public FaceDetector {
 class HaarFacesAndEyes : public FaceDetector {
  public:
   HaarFacesAndEyes(const std::string& faces, const std::string& left, const std::string& right,
-                   float confidence)
-      : faces_(faces, confidence), eyes_{HaarCascade::load(left), HaarCascade::load(right)} {
+                   float confidence, int detail)
+      : faces_(faces, confidence, detail),
+        detail_(detail),
+        eyes_{HaarCascade::load(left), HaarCascade::load(right)} {
     options_.min_neighbors = std::max(1, static_cast<int>(std::lround(6 * confidence)));
     options_.min_width = options_.min_height = kLeastEye;
   }
@@ -72,7 +87,8 @@ class HaarFacesAndEyes : public FaceDetector {
   std::vector<Detection> detect(const Image& image) override {
     std::vector<Detection> found = faces_.detect(image), eyes;
     for (const HaarCascade& cascade : eyes_)
-      for (const Detection& eye : cascade.detect(image, options_))
+      for (const Detection& eye :
+           cascade.detect(image, without_small(options_, cascade, image, detail_)))
         if (!in_a_face(eye, found)) eyes.push_back(eye);
     const std::size_t by_faces = found.size();
     for (const Detection& face : faces_of_eyes(eyes)) {
@@ -105,6 +121,7 @@ class HaarFacesAndEyes : public FaceDetector {
   }
 
   HaarFaces faces_;
+  int detail_;
   std::array<HaarCascade, 2> eyes_;
   HaarOptions options_;
 };
@@ -153,18 +170,19 @@ std::string lower_extension(const std::string& path) {
 
 }  // namespace
 
-std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence) {
+std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence,
+                                                 int detail) {
   if (!(confidence >= 0 && confidence <= 1))
     throw std::invalid_argument("make_face_detector: confidence " + std::to_string(confidence) +
                                 " is not between 0 and 1");
   if (face == "none") return std::make_unique<WholePicture>();
   if (face == "ssd") return std::make_unique<SsdFaces>(converted_ssd(), confidence);
   if (face == "haar")
-    return std::make_unique<HaarFacesAndEyes>(installed_cascade(kCascade),
-                                              installed_cascade(kEyeCascades[0]),
-                                              installed_cascade(kEyeCascades[1]), confidence);
+    return std::make_unique<HaarFacesAndEyes>(
+        installed_cascade(kCascade), installed_cascade(kEyeCascades[0]),
+        installed_cascade(kEyeCascades[1]), confidence, detail);
   const std::string extension = lower_extension(face);
-  if (extension == ".xml") return std::make_unique<HaarFaces>(face, confidence);
+  if (extension == ".xml") return std::make_unique<HaarFaces>(face, confidence, detail);
   if (extension == ".safetensors") return std::make_unique<SsdFaces>(face, confidence);
   throw std::invalid_argument(
       "\"" + face +

@@ -29,10 +29,12 @@ class FaceDetector {
 // (data/weights/rfb_320.safetensors), "none" (the whole picture is the face), or the path of a
 // cascade (.xml) or of a converted detector (.safetensors). `confidence` in [0, 1] is the least
 // probability of a face; a Haar cascade has no probabilities, there 10 * confidence windows must
-// agree on a face (0.5: OpenCV's usual min_neighbors of 5), and 6
-// * confidence on each eye.
-// Throws std::invalid_argument for another word or confidence, and std::runtime_error that names a
-// file that is missing or broken.
-std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence = 0.5f);
+// agree on a face (0.5: OpenCV's usual min_neighbors of 5), and 6 * confidence on each eye.
+// Of a picture whose shorter side is longer than `detail` pixels, what would be too small to be
+// found if it were that short may be left out: looking for the small takes a cascade most of its
+// time. 0: nothing is left out. Throws std::invalid_argument for another word or confidence, and
+// std::runtime_error that names a file that is missing or broken.
+std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence = 0.5f,
+                                                 int detail = 0);
 
 }  // namespace vision

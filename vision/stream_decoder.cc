@@ -144,15 +144,17 @@ bool draws_text(AVCodecID codec) {
 }  // namespace
 
 StreamDecoder::StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options,
-                             ffmpeg::Watch& watch)
+                             double patience, ffmpeg::Watch& watch)
     : watch_(watch),
       timeout_(options.timeout),
       kind_(address.kind),
       frame_(ffmpeg::make_frame()),
       packet_(ffmpeg::make_packet()) {
-  watch_reading();
+  const double start = steady_seconds();
+  allow(patience);
   connect(address, options);
-  watch_reading();
+  answered_after_ = steady_seconds() - start;
+  allow(timeout_);
   find_stream(address);
   live_ = options.live.value_or(guess_live(address, *input_));
   open_decoder(options);
@@ -243,11 +245,14 @@ void StreamDecoder::open_decoder(const VideoSourceOptions& options) {
                                          with_log(ffmpeg::error_text(error), log.last())));
 }
 
-void StreamDecoder::watch_reading() { watch_.allow(may_block(kind_) ? timeout_ : 0); }
+void StreamDecoder::allow(double seconds) {
+  allowed_ = seconds;
+  watch_.allow(may_block(kind_) ? seconds : 0);
+}
 
 int StreamDecoder::read_packet() {
   const ffmpeg::LogCapture log;
-  watch_reading();
+  allow(timeout_);
   int error = 0;
   do {
     av_packet_unref(packet_.get());
@@ -299,7 +304,7 @@ const AVFrame* StreamDecoder::next() {
 
 std::string StreamDecoder::failure(int error) const {
   if (error == AVERROR_EXIT)
-    return watch_.interrupted() ? "stopped" : fmt::format("no data for {} s", timeout_);
+    return watch_.interrupted() ? "stopped" : fmt::format("no data for {} s", allowed_);
   if (error == AVERROR_EOF) return "the stream ended";
   return with_log(ffmpeg::error_text(error), log_);
 }

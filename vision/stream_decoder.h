@@ -16,9 +16,10 @@ namespace vision {
 
 class StreamDecoder {
  public:
-  // Connects and finds the decoder. `watch` must live as long as the decoder. Throws
-  // std::runtime_error that says what is wrong, without the name.
-  StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options,
+  // Connects and finds the decoder. The other side must answer within `patience` seconds; later
+  // waits are the time-out's. `watch` must live as long as the decoder. Throws std::runtime_error
+  // that says what is wrong, without the name.
+  StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options, double patience,
                 ffmpeg::Watch& watch);
   ~StreamDecoder();
 
@@ -32,6 +33,7 @@ class StreamDecoder {
   const std::string& problem() const { return problem_; }
   const Orientation& orientation() const { return orientation_; }
   bool live() const { return live_; }
+  double answered_after() const { return answered_after_; }  // s
   bool may_jump() const;  // timestamps of this format may start anew
   double fps() const;
   std::string description() const;  // format, codec and size
@@ -42,14 +44,14 @@ class StreamDecoder {
   void connect(const StreamAddress& address, const VideoSourceOptions& options);
   void find_stream(const StreamAddress& address);
   void open_decoder(const VideoSourceOptions& options);
-  void watch_reading();
+  void allow(double seconds);
   int read_packet();
   bool feed();
   std::string failure(int error) const;
   std::string early_end() const;
 
   ffmpeg::Watch& watch_;
-  double timeout_;
+  double timeout_, allowed_ = 0;  // s
   StreamAddress::Kind kind_;
   bool live_ = false;
   ffmpeg::Input input_;
@@ -64,6 +66,7 @@ class StreamDecoder {
   int end_ = 0;               // what ended the reading of packets
   std::int64_t damaged_ = 0;  // packets or pictures
   int damaged_in_a_row_ = 0;
+  double answered_after_ = 0;
   double last_frame_at_ = 0;   // s, steady clock
   std::int64_t last_end_ = 0;  // where the latest packet ends, in the time base of the stream
 };

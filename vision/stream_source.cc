@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <stdexcept>
 #include <utility>
 
@@ -14,6 +15,9 @@ namespace vision {
 namespace {
 
 using ffmpeg::steady_seconds;
+
+// s until a server must have answered an attempt at connecting to it again.
+constexpr double kAnswer = 2;
 
 class StreamSource final : public VideoSource {
  public:
@@ -52,8 +56,17 @@ class StreamSource final : public VideoSource {
  private:
   std::string named(const std::string& text) const { return address_.name + ": " + text; }
 
+  // A server that takes a connection and then says nothing, as one that hangs does, is soon left
+  // for the one that may have taken its place. A slow one has as long as it took before, and, ever
+  // more rarely, the whole time-out.
+  double patience() const {
+    const bool whole = attempts_ >= 4 && std::has_single_bit(attempts_);
+    if (whole || attempts_ == 0) return options_.timeout;
+    return std::min(options_.timeout, std::max(kAnswer, 2 * answered_after_));
+  }
+
   void connect() {
-    auto decoder = std::make_unique<StreamDecoder>(address_, options_, watch_);
+    auto decoder = std::make_unique<StreamDecoder>(address_, options_, patience(), watch_);
     first_ = decoder->next();
     if (first_ == nullptr) {
       const std::string& problem = decoder->problem();
@@ -61,6 +74,8 @@ class StreamSource final : public VideoSource {
                                (problem.empty() ? "" : ": " + problem));
     }
     decoder_ = std::move(decoder);
+    answered_after_ = decoder_->answered_after();
+    attempts_ = 0;
     fps_ = decoder_->fps();
     note_size(*first_);
   }
@@ -69,6 +84,7 @@ class StreamSource final : public VideoSource {
     watch_.pause(next_attempt_ - steady_seconds());
     if (watch_.interrupted()) return false;
     const double start = steady_seconds();
+    ++attempts_;
     try {
       connect();
     } catch (const std::runtime_error& error) {
@@ -130,7 +146,8 @@ class StreamSource final : public VideoSource {
   FrameClock clock_{false, false};
   std::string description_, message_;
   bool live_ = false, ended_ = false;
-  double fps_ = 0, backoff_ = 0, next_attempt_ = 0;
+  double fps_ = 0, backoff_ = 0, next_attempt_ = 0, answered_after_ = 0;
+  unsigned attempts_ = 0;  // since the connection was lost
   int width_ = 0, height_ = 0;
   std::int64_t count_ = 0;
 };

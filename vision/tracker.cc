@@ -24,6 +24,7 @@ constexpr double kHidden = .2;
 constexpr float kHair = .3f;  // how far a head rises above the box of its face, in heights
 // What is found in less than one look of so many is nobody.
 constexpr int kRarely = 3;
+constexpr double kRounding = 1e-6;  // s, of times that are sums
 // A face that was seen this many seconds ago is still looked for where a box overlaps what is
 // expected, though it moves or shrinks as nothing does: one that the picture's edge cuts off.
 constexpr double kRecent = .5;
@@ -122,7 +123,9 @@ void Tracker::see(Face& face, const Observation& observation, bool votes,
     face.vote.add(time_, observation.probabilities);
   const bool known = face.track.number > 0;
   const bool often = face.sightings * kRarely >= face.sightings + face.misses;
-  if (!known && often && face.sightings >= options_.confirm_after) face.track.number = ++people_;
+  const bool long_enough = time_ - face.track.first_seen > options_.confirm_for - kRounding;
+  if (!known && often && long_enough && face.sightings >= options_.confirm_after)
+    face.track.number = ++people_;
   if (face.track.number > 0) face.track.state = TrackState::confirmed;
   if (!known && face.track.number > 0)
     events.push_back({TrackChange::appeared, time_, snapshot(face, time_)});

@@ -50,7 +50,8 @@ struct TrackEvent {
 };
 
 struct TrackerOptions {
-  int confirm_after = 3;     // sightings
+  int confirm_after = 3;     // sightings, and
+  double confirm_for = .2;   // seconds: a detector errs alike in frames that follow one another
   double show_lost = .5;     // seconds for which a lost face is still expected to be in the picture
   double end_after = 2;      // seconds without a sighting after which somebody has left
   double forget_after = .4;  // seconds and at least two looks, for tentative ones

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kGraphSeconds = 60, kMoment = .5;
 constexpr double kRefresh = .2;  // seconds
-constexpr int kBehind = 96;      // of 256: how much of the video shines through
+constexpr int kBehind = 56;      // of 256: how much of the video shines through
 constexpr Color kWhite{255, 255, 255}, kGrey{170, 178, 186}, kAmber{255, 190, 60};
 constexpr Color kUnknownGrey{150, 150, 150};
 
@@ -90,20 +90,25 @@ void draw_notice(Image& picture, const std::vector<std::string>& lines, float le
 
 }  // namespace
 
+// No box runs through the label of another.
 void draw_tracks(Image& picture, const std::vector<Track>& tracks,
                  const std::vector<std::string>& labels) {
+  const int line = line_width_for(picture);
+  const auto color_of = [&](const Track& track) {
+    return track.label < 0 ? kUnknownGrey
+                           : display_color(labels[static_cast<std::size_t>(track.label)]);
+  };
+  for (const Track& track : tracks)
+    draw_rectangle(picture, track.box,
+                   track.state == TrackState::lost ? std::max(1, line / 2) : line, color_of(track));
   for (const Track& track : tracks) {
+    if (track.state == TrackState::lost) continue;
     std::string text = fmt::format("#{}", track.number);
-    Color color = kUnknownGrey;
-    if (track.label >= 0) {
-      const std::string& label = labels[static_cast<std::size_t>(track.label)];
-      text += fmt::format(" {} {:.0f}%", display_name(label), 100 * track.confidence);
-      color = display_color(label);
-    }
-    if (track.state == TrackState::lost)
-      draw_rectangle(picture, track.box, std::max(1, line_width_for(picture) / 2), color);
-    else
-      draw_label(picture, track.box, text, color);
+    if (track.label >= 0)
+      text +=
+          fmt::format(" {} {:.0f}%", display_name(labels[static_cast<std::size_t>(track.label)]),
+                      100 * track.confidence);
+    draw_tab(picture, track.box, text, color_of(track));
   }
 }
 

@@ -23,7 +23,9 @@ struct VideoFrame {
 };
 
 struct VideoSourceOptions {
-  double timeout = 5;     // s without data until a stream or camera counts as lost
+  // s without data until a stream or camera counts as lost. An attempt at reconnecting may be given
+  // up earlier, where the server takes the connection and says nothing.
+  double timeout = 5;
   bool reconnect = true;  // to a live source that was lost, for ever
   // s from one attempt at reconnecting to the next: first, then doubled up to the most.
   double backoff_first = .25;

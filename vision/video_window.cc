@@ -62,6 +62,12 @@ VideoWindow::VideoWindow(const std::string& title)
 void VideoWindow::set_up(const std::string& title, int width, int height) {
   SDL_Rect screen{0, 0, 1280, 960};
   SDL_GetDisplayUsableBounds(0, &screen);
+  SDL_PumpEvents();  // among them what tells the frame's size
+  int top = 0, left = 0, bottom = 0, right = 0;
+  if (SDL_GetWindowBordersSize(window_->window(), &top, &left, &bottom, &right) == 0) {
+    screen.w -= left + right;
+    screen.h -= top + bottom;
+  }
   const SDL_Rect size = width <= screen.w && height <= screen.h
                             ? SDL_Rect{0, 0, width, height}
                             : fit_into(width, height, screen.w, screen.h);

@@ -20,6 +20,14 @@ namespace {
 using apps::VideoPipeline;
 using vision::DrawnVideo;
 
+constexpr double kPatience = 60;  // s, for frames that surely come
+// ThreadSanitizer sees to the threads, not to their speed.
+#ifdef __SANITIZE_THREAD__
+constexpr bool kFast = false;
+#else
+constexpr bool kFast = true;
+#endif
+
 DrawnVideo drawn(const std::string& scene, int width = 480, int height = 360) {
   return DrawnVideo(width, height, 30, vision::drawn_scene(scene));
 }
@@ -71,7 +79,7 @@ Seen watch(const apps::PipelineOptions& options, int most = 1 << 30) {
   seen.labels = pipeline.labels();
   apps::Shown shown;
   while (static_cast<int>(seen.tracks.size()) < most) {
-    const auto next = pipeline.next(shown, 5);
+    const auto next = pipeline.next(shown, kPatience);
     if (next == VideoPipeline::Next::end) break;
     REQUIRE(next == VideoPipeline::Next::frame);
     seen.tracks.push_back(shown.tracks);
@@ -168,7 +176,8 @@ TEST_CASE("where no frame is lost the same video gives the same tracks") {
   if (!ready()) return;
   const TemporaryFolder folder;
   std::atomic<bool> stop{false};
-  const auto options = options_for(written(folder, drawn("cross", 240, 180), 90), stop);
+  auto options = options_for(written(folder, drawn("cross", 240, 180), 90), stop);
+  options.detect_every = 1;
   const Seen first = watch(options);
   CHECK(first.tracks.size() == 90);
   stop = false;
@@ -188,17 +197,17 @@ TEST_CASE("a live source: nothing is lost, boxes come soon, and a slow display d
         seen.figures.captured);
   CHECK(seen.figures.captured == 90);
   CHECK(std::is_sorted(seen.times.begin(), seen.times.end()));
-  CHECK(seen.tracks.back().size() == 1);
+  if (kFast) CHECK(seen.tracks.back().size() == 1);
   const auto with_box = std::count_if(seen.tracks.begin(), seen.tracks.end(),
                                       [](const auto& tracks) { return tracks.size() == 1; });
-  CHECK(with_box >= .8 * static_cast<double>(seen.tracks.size()));
+  if (kFast) CHECK(with_box >= .8 * static_cast<double>(seen.tracks.size()));
 
   stop = false;
   VideoPipeline slow(options);
   slow.start();
   apps::Shown shown;
   std::vector<double> delays;
-  while (slow.next(shown, 5) == VideoPipeline::Next::frame) {
+  while (slow.next(shown, kPatience) == VideoPipeline::Next::frame) {
     delays.push_back(apps::seconds_between(shown.flight->captured, apps::Clock::now()));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
@@ -233,7 +242,7 @@ TEST_CASE("pausing holds a file where it is, and the next detector takes over") 
   VideoPipeline pipeline(options);
   pipeline.start();
   apps::Shown shown;
-  REQUIRE(pipeline.next(shown, 5) == VideoPipeline::Next::frame);
+  REQUIRE(pipeline.next(shown, kPatience) == VideoPipeline::Next::frame);
   pipeline.set_paused(true);
   while (pipeline.next(shown, .3) == VideoPipeline::Next::frame) {
   }
@@ -242,9 +251,9 @@ TEST_CASE("pausing holds a file where it is, and the next detector takes over") 
   CHECK(pipeline.next(shown, .2) == VideoPipeline::Next::none);
   pipeline.next_detector();
   pipeline.set_paused(false);
-  REQUIRE(pipeline.next(shown, 5) == VideoPipeline::Next::frame);
+  REQUIRE(pipeline.next(shown, kPatience) == VideoPipeline::Next::frame);
   CHECK(shown.flight->frame.number == held + 1);
-  for (int i = 0; i < 10; ++i) pipeline.next(shown, 5);
+  for (int i = 0; i < 10; ++i) pipeline.next(shown, kPatience);
   CHECK(pipeline.figures().detector.starts_with("none"));
   pipeline.finish();
   CHECK(pipeline.next(shown, 1) == VideoPipeline::Next::end);

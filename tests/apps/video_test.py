@@ -14,7 +14,6 @@ import time
 import unittest
 
 DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
-CLIPS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../shared/video")
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
 
 
@@ -163,28 +162,6 @@ class Headless(Video):
 
     def test_list_sources(self):
         self.assertEqual(self.run_program("--list-sources").returncode, 0)
-
-    @unittest.skipUnless(os.path.isdir(CLIPS), "SKIPPED, NOT TESTED: ../shared/video is not there")
-    def test_clips_of_real_people(self):
-        for clip in sorted(glob.glob(os.path.join(CLIPS, "*.mp4"))):
-            wanted = "without_mask" if "unmasked" in os.path.basename(clip) else "with_mask"
-            done = self.run_program("-s", clip, "--headless", "--events", "clip.jsonl", timeout=300)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            shares = time_with_labels(lines(self.at("clip.jsonl")))
-            print(f"{os.path.basename(clip)}: {wanted} {shares.get(wanted, 0):.2f} s of {sum(shares.values()):.2f}")
-            self.assertGreaterEqual(shares.get(wanted, 0), 0.95 * sum(shares.values()))
-
-
-def time_with_labels(events):
-    """Seconds that each label was worn by somebody."""
-    shares, now = {}, {}
-    for event in events:
-        if event["track"] in now:
-            label, since = now.pop(event["track"])
-            shares[label] = shares.get(label, 0) + event["time"] - since
-        if event["event"] != "leave":
-            now[event["track"]] = (event["label"], event["first_seen"] if event["event"] == "appear" else event["time"])
-    return shares
 
 
 TOOLS = [name for name in ("Xvfb", "xdotool", "import", "convert", "compare") if shutil.which(name) is None]

@@ -2,7 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "vision/data_files.h"
+#include "vision/draw.h"
 #include "vision/face_detector.h"
 #include "vision/face_generator.h"
 #include "vision/ssd.h"
@@ -73,4 +76,34 @@ TEST_CASE("the detector called haar finds drawn faces with masks too, each once"
   CHECK(masked >= 6);
   CHECK(twice <= 1);
   CHECK(wrong <= 2);
+}
+
+TEST_CASE("of a large picture the small may be left out, and only that") {
+  if (!vision::find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
+    MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
+    return;
+  }
+  const auto all = vision::make_face_detector("haar"),
+             large = vision::make_face_detector("haar", .5f, 240);
+  int found = 0;
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    vision::Image picture(1200, 960);
+    std::fill(picture.pixels.begin(), picture.pixels.end(), std::uint8_t{128});
+    vision::paste(picture, vision::draw_face(vision::random_face(seed, false), 900, 900).picture, 0,
+                  0);
+    vision::paste(picture, vision::draw_face(vision::random_face(seed, false), 130, 130).picture,
+                  1000, 0);
+    const auto small = [](const Detection& face) { return face.box.width < 120; };
+    const auto of_all = all->detect(picture), of_large = large->detect(picture);
+    found += std::any_of(of_all.begin(), of_all.end(), small);
+    CHECK(std::none_of(of_large.begin(), of_large.end(), small));
+    // What is large enough is found as before.
+    for (const Detection& face : of_all) {
+      if (face.box.width < 240) continue;
+      CHECK(std::any_of(of_large.begin(), of_large.end(), [&](const Detection& other) {
+        return vision::intersection_over_union(face.box, other.box) > .7f;
+      }));
+    }
+  }
+  CHECK(found >= 2);
 }

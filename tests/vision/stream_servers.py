@@ -14,20 +14,27 @@ import time
 FPS = 30
 
 
-def make_clip(path, seconds, size="320x240", gop=15):
-    """H.264 of FFmpeg's test picture with a key frame every `gop` frames; the container is the path's."""
-    source = f"testsrc2=size={size}:rate={FPS}:duration={seconds}"
+def make_clip(path, source, gop=15):
+    """H.264 of what ffmpeg's options `source` give, with a key frame every `gop` frames; the container is the path's."""
     encode = ["-c:v", "libx264", "-preset", "ultrafast", "-g", str(gop), "-threads", "1", "-pix_fmt", "yuv420p"]
-    subprocess.run(["ffmpeg", "-v", "error", "-y", "-nostdin", "-f", "lavfi", "-i", source, *encode, path], check=True)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-nostdin", *source, *encode, path], check=True)
     return path
 
 
+def test_picture(seconds, size="320x240"):
+    """For make_clip: FFmpeg's own."""
+    return ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={FPS}:duration={seconds}"]
+
+
 class Server:
-    """Accepts connections on a port that stays the same; `cut` closes all, `back` listens again."""
+    """Accepts connections on a port that stays the same; `cut` closes all, `back` listens again.
+
+    What is `stalled` falls silent and goes on later. Who comes while the server `hangs` never hears anything.
+    """
 
     def __init__(self):
         self.address = ("127.0.0.1", 0)
-        self.clients, self.lock, self.stalled = set(), threading.Lock(), False
+        self.clients, self.lock, self.stalled, self.hangs = set(), threading.Lock(), False, False
         self.back()
 
     def back(self):
@@ -47,7 +54,11 @@ class Server:
 
     def run(self, client):
         try:
-            self.serve(client)
+            if self.hangs:
+                while client.recv(65536):
+                    pass
+            else:
+                self.serve(client)
         except (OSError, ValueError):
             pass  # the client went, or was cut off
         finally:
@@ -58,6 +69,10 @@ class Server:
     def cut(self):
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+        self.drop()
+
+    def drop(self):
+        """Closes all connections."""
         with self.lock:
             for client in self.clients:
                 with contextlib.suppress(OSError):  # it has gone already

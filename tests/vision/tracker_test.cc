@@ -186,28 +186,49 @@ TEST_CASE("a face that the edge of the picture cuts off stays one person") {
   CHECK(watch.tracker.people() == 1);
 }
 
-TEST_CASE("a face is believed after three sightings, keeps its number, and leaves") {
+TEST_CASE("a face is believed after a fifth of a second, keeps its number, and leaves") {
   Watch watch;
-  watch.look(0, {masked(centred(100, 100, 60))});
-  watch.look(kFrame, {masked(centred(101, 100, 60))});
-  CHECK(watch.tracker.at(kFrame).empty());
-  int frame = 2;
+  int frame = 0;
+  for (; frame < 6; ++frame) {
+    watch.look(frame * kFrame, {masked(centred(100 + frame, 100, 60))});
+    CHECK(watch.tracker.at(frame * kFrame).empty());
+  }
   for (; frame < 60; ++frame) {
     const Box truth = centred(100 + frame, 100, 60);
     watch.look(frame * kFrame, {masked(truth)});
     watch.check(frame * kFrame, 0, truth);
   }
-  CHECK(watch.found == 58);
+  CHECK(watch.found == 54);
   CHECK(watch.numbers[0] == std::set<std::int64_t>{1});
   for (; frame < 150; ++frame) watch.look(frame * kFrame, {});
   CHECK(watch.tracker.at(frame * kFrame).empty());
   REQUIRE(watch.events.size() == 2);
   CHECK(watch.events[0].change == TrackChange::appeared);
   CHECK(watch.events[0].track.label == 0);
+  CHECK(watch.events[0].track.first_seen == 0);
   CHECK(watch.events[1].change == TrackChange::left);
   CHECK(watch.events[1].time == doctest::Approx(59 * kFrame));
   CHECK(watch.events[1].track.box.x == doctest::Approx(centred(159, 100, 60).x).epsilon(.02));
   CHECK(watch.tracker.finish().empty());
+}
+
+TEST_CASE("three sightings that lie apart are enough, and two never are") {
+  for (const int sightings : {2, 3}) {
+    Tracker tracker;
+    for (int i = 0; i < sightings; ++i)
+      tracker.update(.3 * i, std::vector<Observation>{masked(centred(100, 100, 60))});
+    CHECK(tracker.people() == (sightings == 3));
+  }
+}
+
+TEST_CASE("what is taken for a face in four frames that follow one another is nobody") {
+  Tracker tracker;
+  for (int frame = 0; frame < 60; ++frame) {
+    std::vector<Observation> seen;
+    if (frame < 4) seen.push_back(masked(centred(100, 100, 60)));
+    tracker.update(frame * kFrame, seen);
+  }
+  CHECK(tracker.people() == 0);
 }
 
 TEST_CASE("false detections that come and go are nobody") {
@@ -245,7 +266,7 @@ TEST_CASE("somebody hidden for a second and a half keeps the number") {
   }
   CHECK(watch.tracker.people() == 1);
   CHECK(watch.numbers[0].size() == 1);
-  CHECK(watch.found >= 150 - 3 - 30);  // expected for half a second, then not shown
+  CHECK(watch.found >= 150 - 6 - 30);  // expected for half a second, then not shown
 }
 
 TEST_CASE("two people who cross keep their numbers") {

@@ -77,6 +77,16 @@ TEST_CASE("boxes are green with a mask, red without, thin while a face is only e
         vision::crop(image, {100, 80, 120, 20}).pixels);
 }
 
+TEST_CASE("no box runs through the label of another") {
+  Image alone = grey(640, 480), both = alone;
+  const Track behind = track(1, 0, {200, 200, 80, 90});
+  vision::draw_tracks(alone, {behind}, kLabels);
+  vision::draw_tracks(both, {behind, track(2, 1, {180, 100, 120, 92})}, kLabels);
+  const vision::Box tab{201, 184, 60, 14};
+  CHECK(vision::crop(both, tab).pixels == vision::crop(alone, tab).pixels);
+  CHECK(is(both, 190, 191, vision::no_mask_red));
+}
+
 TEST_CASE("people are counted by what their labels mean") {
   PanelFigures figures;
   vision::count_people(

@@ -15,7 +15,7 @@ import time
 
 import stream_servers
 
-TIMEOUT = 4  # s without data until the reader gives a connection up
+TIMEOUT = 5  # s without data until the reader gives a connection up
 SLOWEST = 3.0  # s from the stream's return to the first frame
 
 
@@ -47,6 +47,10 @@ class Reader:
             elif kind in ("end", "error"):
                 self.end = line.strip()
 
+    def wait_until_lost(self):
+        while self.frames[-1][0] > time.time() - 0.2:  # what lay in the buffers
+            time.sleep(0.05)
+
     def first_frame_after(self, clock, patience):
         deadline = time.time() + patience
         while time.time() < deadline and self.process.poll() is None:
@@ -57,19 +61,24 @@ class Reader:
 
 
 def interrupt_stream(server, reader, number, away):
-    """Takes the stream away; gives s from its return to the first frame."""
-    if number % 3 == 2:  # it falls silent for longer than the time-out, and is restarted
+    """Takes the stream away in one of four ways; gives s from its return to the first frame."""
+    way = ("cut", "hang", "cut", "stall")[number % 4]
+    if way == "hang":  # connections are taken, and never answered
+        server.hangs = True
+        server.drop()
+    if way == "stall":  # it falls silent for longer than the time-out, and is restarted
         server.stalled = True
-        time.sleep(away + TIMEOUT)
+        time.sleep(TIMEOUT)
+    if way != "hang":
         server.cut()
-        server.stalled = False
-    else:
-        server.cut()
-        time.sleep(away)
-    while reader.frames[-1][0] > time.time() - 0.2:  # what lay in the buffers
-        time.sleep(0.05)
-    server.back()
+    time.sleep(away)
+    reader.wait_until_lost()
     back = time.time()
+    if way == "hang":
+        server.hangs = False
+    else:
+        server.stalled = False
+        server.back()
     first = reader.first_frame_after(back, 10)
     return None if first is None else first - back
 
@@ -121,11 +130,11 @@ def main():
     parser.add_argument("program")
     parser.add_argument("kinds", nargs="*", default=["rtsp", "http"])
     parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--cuts", type=int, default=3)
+    parser.add_argument("--cuts", type=int, default=4)
     parser.add_argument("--growth", type=float, default=6, help="MB that memory may vary by (AddressSanitizer: 100)")
     arguments = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as folder:
-        clip = stream_servers.make_clip(folder + "/loop.mp4", 4)
+        clip = stream_servers.make_clip(folder + "/loop.mp4", stream_servers.test_picture(4))
         servers = {"rtsp": lambda: stream_servers.Rtsp(clip),
                    "http": lambda: stream_servers.Http(clip, arguments.seconds + 60)}  # fmt: skip
         for kind in arguments.kinds:

@@ -363,6 +363,32 @@ TEST_CASE("video_source: a server that was away is found within its back-off") {
   CHECK(std::abs(frame.time - (seconds_now() - start)) < 0.3);
 }
 
+TEST_CASE("video_source: a server that hangs does not hold up the one that comes after it") {
+  std::atomic<double> silent_until = 1e300;
+  std::atomic<int> hung = 0;
+  const Server server([&](int connection, int number, const std::atomic<bool>& stop) {
+    if (number > 0 && seconds_now() < silent_until) {
+      ++hung;
+      char byte;
+      while (!stop && recv(connection, &byte, 1, 0) > 0) {
+      }
+      return;
+    }
+    send_all(connection, jpegs(20 * number, 20, 64, 48));
+    if (number > 0) wait_for(stop);
+  });
+  const auto source = VideoSource::open(server.address(), {.timeout = 20, .format = "mjpeg"});
+  VideoFrame frame;
+  Status status = source->read(frame);
+  while (status == Status::frame) status = source->read(frame);
+  const double lost_at = seconds_now();
+  silent_until = lost_at + 1;
+  while (status == Status::reconnecting) status = source->read(frame);
+  REQUIRE(status == Status::frame);
+  CHECK(hung == 1);
+  CHECK(seconds_now() - silent_until < 3);
+}
+
 TEST_CASE("video_source: a live stream without timestamps has the times at which frames come") {
   const Server slow([](int connection, int, const std::atomic<bool>& stop) {
     send_all(connection, jpegs(0, 5, 64, 48));
