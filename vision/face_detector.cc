@@ -7,6 +7,7 @@
 #include <span>
 #include <stdexcept>
 
+#include "vision/close_ups.h"
 #include "vision/data_files.h"
 #include "vision/eye_pairs.h"
 #include "vision/haar.h"
@@ -168,14 +169,11 @@ std::string lower_extension(const std::string& path) {
   return extension;
 }
 
-}  // namespace
-
-std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence,
-                                                 int detail) {
+std::unique_ptr<FaceDetector> make_plain_detector(const std::string& face, float confidence,
+                                                  int detail) {
   if (!(confidence >= 0 && confidence <= 1))
     throw std::invalid_argument("make_face_detector: confidence " + std::to_string(confidence) +
                                 " is not between 0 and 1");
-  if (face == "none") return std::make_unique<WholePicture>();
   if (face == "ssd") return std::make_unique<SsdFaces>(converted_ssd(), confidence);
   if (face == "haar")
     return std::make_unique<HaarFacesAndEyes>(
@@ -188,6 +186,14 @@ std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float 
       "\"" + face +
       "\" is no face detector: haar, ssd, none, a cascade (.xml) or a converted "
       "detector (.safetensors)");
+}
+
+}  // namespace
+
+std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence,
+                                                 int detail) {
+  if (face == "none") return std::make_unique<WholePicture>();
+  return with_close_ups(make_plain_detector(face, confidence, detail));
 }
 
 }  // namespace vision

@@ -32,7 +32,8 @@ class FaceDetector {
 // agree on a face (0.5: OpenCV's usual min_neighbors of 5), and 6 * confidence on each eye.
 // Of a picture whose shorter side is longer than `detail` pixels, what would be too small to be
 // found if it were that short may be left out: looking for the small takes a cascade most of its
-// time. 0: nothing is left out. Throws std::invalid_argument for another word or confidence, and
+// time. 0: nothing is left out. Where nothing is found, faces that fill the picture are looked for
+// (vision/close_ups.h). Throws std::invalid_argument for another word or confidence, and
 // std::runtime_error that names a file that is missing or broken.
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence = 0.5f,
                                                  int detail = 0);
