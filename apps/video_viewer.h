@@ -31,7 +31,6 @@ class VideoViewer {
   // After run().
   std::string stats() const;    // JSON
   std::string summary() const;  // one line
-  std::int64_t frames() const { return frames_; }
 
  private:
   void loop();

@@ -7,20 +7,27 @@
 namespace vision {
 namespace {
 
-// Without a display SDL would find itself one that nobody sees.
-bool display_is_there() {
-  for (const char* variable : {"DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"})
-    if (const char* value = std::getenv(variable); value != nullptr && *value != '\0') return true;
-  return false;
+bool is_set(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && *value != '\0';
+}
+
+// What SDL may open a window with. Left to itself it finds, where no display answers, one that
+// nobody sees.
+void choose_display() {
+  if (is_set("SDL_VIDEODRIVER")) return;
+  const bool x11 = is_set("DISPLAY"), wayland = is_set("WAYLAND_DISPLAY");
+  if (!x11 && !wayland)
+    throw std::runtime_error(
+        "no window can be opened: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is "
+        "set)");
+  SDL_SetHint(SDL_HINT_VIDEODRIVER, x11 && wayland ? "x11,wayland" : x11 ? "x11" : "wayland");
 }
 
 }  // namespace
 
 SdlWindow::SdlWindow(const std::string& title) {
-  if (!display_is_there())
-    throw std::runtime_error(
-        "no window can be opened: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is "
-        "set)");
+  choose_display();
   // Who stops the program by a signal stops it; no event is made of that.
   SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
   SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");

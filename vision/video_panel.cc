@@ -11,6 +11,7 @@ namespace vision {
 namespace {
 
 constexpr double kGraphSeconds = 60, kMoment = .5;
+constexpr double kGap = 2;       // seconds without a frame that leave a gap in the graph
 constexpr double kRefresh = .2;  // seconds
 constexpr int kBehind = 56;      // of 256: how much of the video shines through
 constexpr Color kWhite{255, 255, 255}, kGrey{170, 178, 186}, kAmber{255, 190, 60};
@@ -144,11 +145,14 @@ void VideoPanel::draw_graph(Image& card, const Box& area) const {
     const double share = 1 - (end - time) / kGraphSeconds;
     return area.x + area.width * static_cast<float>(std::clamp(share, 0., 1.));
   };
-  for (const Sample& sample : samples_) {
+  for (std::size_t i = 0; i < samples_.size(); ++i) {
+    const Sample& sample = samples_[i];
+    const double next = i + 1 < samples_.size() ? samples_[i + 1].time : end;
+    const double until = next - sample.time < kGap ? next : sample.time + kMoment;
     const float all = sample.masked + sample.unmasked;
     if (all < .05f) continue;
     const float left = std::floor(across(sample.time));
-    const float width = std::max(1.f, std::ceil(across(sample.time + kMoment)) - left);
+    const float width = std::max(1.f, std::ceil(across(until)) - left);
     const float high = std::round(area.height * sample.masked / all);
     fill_rectangle(card, {left, area.y, width, area.height - high}, no_mask_red);
     fill_rectangle(card, {left, area.y + area.height - high, width, high}, mask_green);

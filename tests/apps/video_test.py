@@ -42,11 +42,11 @@ class Video(unittest.TestCase):
     def at(self, name):
         return os.path.join(self.folder, name)
 
-    def run_program(self, *arguments, timeout=120):
-        return subprocess.run([DETECT, *arguments], capture_output=True, text=True, env=WITHOUT_DISPLAY, timeout=timeout, cwd=self.folder)
+    def run_program(self, *arguments, timeout=120, **variables):
+        return subprocess.run([DETECT, *arguments], capture_output=True, text=True, env={**WITHOUT_DISPLAY, **variables}, timeout=timeout, cwd=self.folder)
 
-    def check_fault(self, part, *arguments):
-        done = self.run_program(*arguments)
+    def check_fault(self, part, *arguments, **variables):
+        done = self.run_program(*arguments, **variables)
         self.assertEqual(done.returncode, 2, done.stderr)
         self.assertTrue(done.stderr.startswith("error: "), done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
@@ -131,6 +131,7 @@ class Headless(Video):
                 self.check_fault(name, "-s", name, "--headless")
         one = self.clips["one"]
         self.check_fault("--headless", "-s", one)  # no display
+        self.check_fault("--headless", "-s", one, DISPLAY=":1234")  # nor does this one answer
         self.check_fault("camera", "-s", "97", "--headless")
         self.check_fault("--detect-every", "-s", one, "--detect-every", "0")
         self.check_fault("--camera-size", "-s", one, "--headless", "--camera-size", "big")

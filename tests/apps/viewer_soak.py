@@ -20,7 +20,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vision"))
 import stream_servers  # noqa: E402
-from video_soak import SLOWEST, TIMEOUT, interrupt_stream, memory_of  # noqa: E402
+from video_soak import SLOWEST, TIMEOUT, interrupt_often, memory_of  # noqa: E402
 
 
 class Viewer:
@@ -70,17 +70,10 @@ class Viewer:
 
 
 def soak(viewer, server, seconds, cuts, growth):
-    start, times, memory = time.time(), [], []
+    start = time.time()
     if viewer.find(viewer.events, '"appear"', 0, 20) is None:
         return f"nobody was seen: {viewer.notes}"
-    for number in range(cuts):
-        turn = start + seconds * (number + 0.5) / cuts
-        while time.time() < turn:
-            time.sleep(0.1)
-            memory.append((time.time() - start, memory_of(viewer.process)))
-        times.append(interrupt_stream(server, viewer, number, away=0.3 + 0.4 * (number % 5)))
-        if times[-1] is None:
-            break
+    times, memory = interrupt_often(server, viewer, start, seconds, cuts)
     back = time.time()
     while time.time() < start + seconds:
         time.sleep(0.1)
@@ -131,8 +124,8 @@ def main():
     parser.add_argument("program")
     parser.add_argument("draw_video")
     parser.add_argument("kinds", nargs="*", default=["rtsp"])
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--cuts", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=12)
+    parser.add_argument("--cuts", type=int, default=2)
     parser.add_argument("--growth", type=float, default=10, help="MB that memory may vary by (AddressSanitizer: 200)")
     parser.add_argument("--window", action="store_true")
     arguments = parser.parse_intermixed_args()

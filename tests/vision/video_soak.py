@@ -83,11 +83,9 @@ def interrupt_stream(server, reader, number, away):
     return None if first is None else first - back
 
 
-def soak(program, server, seconds, cuts, growth):
-    reader, times, memory = Reader(program, server.url(), seconds + 60), [], []
-    start = time.time()
-    if reader.first_frame_after(0, 10) is None:
-        return f"no first frame: {reader.end}"
+def interrupt_often(server, reader, start, seconds, cuts):
+    """How long each return took, and (s, MB of memory) in between."""
+    times, memory = [], []
     for number in range(cuts):
         turn = start + seconds * (number + 0.5) / cuts
         while time.time() < turn:
@@ -96,6 +94,14 @@ def soak(program, server, seconds, cuts, growth):
         times.append(interrupt_stream(server, reader, number, away=0.3 + 0.4 * (number % 5)))
         if times[-1] is None:
             break
+    return times, memory
+
+
+def soak(program, server, seconds, cuts, growth):
+    reader, start = Reader(program, server.url(), seconds + 60), time.time()
+    if reader.first_frame_after(0, 10) is None:
+        return f"no first frame: {reader.end}"
+    times, memory = interrupt_often(server, reader, start, seconds, cuts)
     time.sleep(0.5)
     memory.append((time.time() - start, memory_of(reader.process)))
     reader.process.send_signal(2)
