@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <span>
 #include <stdexcept>
+#include <utility>
 
 #include "vision/close_ups.h"
 #include "vision/data_files.h"
@@ -174,6 +175,7 @@ std::unique_ptr<FaceDetector> make_plain_detector(const std::string& face, float
   if (!(confidence >= 0 && confidence <= 1))
     throw std::invalid_argument("make_face_detector: confidence " + std::to_string(confidence) +
                                 " is not between 0 and 1");
+  if (face == "none") return std::make_unique<WholePicture>();
   if (face == "ssd") return std::make_unique<SsdFaces>(converted_ssd(), confidence);
   if (face == "haar")
     return std::make_unique<HaarFacesAndEyes>(
@@ -192,8 +194,8 @@ std::unique_ptr<FaceDetector> make_plain_detector(const std::string& face, float
 
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence,
                                                  int detail) {
-  if (face == "none") return std::make_unique<WholePicture>();
-  return with_close_ups(make_plain_detector(face, confidence, detail));
+  std::unique_ptr<FaceDetector> detector = make_plain_detector(face, confidence, detail);
+  return face == "none" ? std::move(detector) : with_close_ups(std::move(detector));
 }
 
 }  // namespace vision
