@@ -53,6 +53,8 @@ TEST_CASE("every extra is drawn where it belongs, and comes back with its seed")
     FaceExtra extra;
     double above, below;  // where the middle of what changed must lie
   } places[] = {{FaceExtra::sunglasses, eyes - 8, nose},
+                {FaceExtra::spectacles, eyes - 8, nose},
+                {FaceExtra::hat, 0, eyes},
                 {FaceExtra::lipstick, nose, chin},
                 {FaceExtra::beard, nose - 10, chin + 5},
                 {FaceExtra::scarf, points[57].y, 200},
@@ -79,19 +81,19 @@ TEST_CASE("all extras are drawn at random, lipstick and beards under masks") {
   std::set<FaceExtra> kinds;
   std::set<std::string> names;
   for (std::uint64_t seed = 0; seed < 200; ++seed) kinds.insert(vision::random_extra(seed));
-  CHECK(kinds.size() == 7);
+  CHECK(kinds.size() == 9);
   CHECK_FALSE(kinds.contains(FaceExtra::none));
   for (const FaceExtra extra : kinds) {
     names.insert(name_of(extra));
     CHECK(lies_under_mask(extra) == (extra == FaceExtra::lipstick || extra == FaceExtra::beard));
   }
-  CHECK(names.size() == 7);
+  CHECK(names.size() == 9);
 }
 
 TEST_CASE("extras: faces at and beyond the edge, and what is refused") {
   auto points = drawn().landmarks;
   for (vision::Point& p : points) p = {p.x * 3 - 400, p.y * 3 - 100};
-  for (int kind = 0; kind < 8; ++kind)
+  for (int kind = 0; kind < 10; ++kind)
     for (const auto& [width, height] : {std::pair{1, 1}, {1, 300}, {64, 64}}) {
       Image picture(width, height);
       CHECK_NOTHROW(vision::draw_extra(picture, points, static_cast<FaceExtra>(kind), 3));
