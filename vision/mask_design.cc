@@ -90,9 +90,8 @@ MaskDesign random_mask(std::uint64_t seed, MaskWear wear) {
   design.color = random_color(random, design.cut);
   design.second_color = any_color(random);
   design.print = random_print(random, design.cut);
-  // Most sit where they should; some have slid towards the tip of the nose.
-  design.lift = random.chance(.15) ? static_cast<float>(random.uniform(-3, -1))
-                                   : static_cast<float>(random.uniform(-1, 1.4));
+  const bool slid = random.chance(.15) && wear == MaskWear::proper;  // towards the tip of the nose
+  design.lift = static_cast<float>(slid ? random.uniform(-3, -1) : random.uniform(-1, 1.4));
   design.looseness = static_cast<float>(random.uniform());
   design.tilt = either_way(random) * either_way(random);
   design.breadth = either_way(random);

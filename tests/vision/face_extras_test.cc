@@ -77,6 +77,30 @@ TEST_CASE("every extra is drawn where it belongs, and comes back with its seed")
   CHECK(change_by(FaceExtra::none, 1).count == 0);
 }
 
+TEST_CASE("spectacles leave the eyes to be seen, sunglasses hide them") {
+  const auto darkening = [](FaceExtra extra, std::uint64_t seed) {
+    Image picture = drawn().picture;
+    vision::draw_extra(picture, drawn().landmarks, extra, seed);
+    double change = 0;
+    for (int i = 36; i < 42; ++i) {
+      const vision::Point eye = drawn().landmarks[static_cast<std::size_t>(i)];
+      const int x = static_cast<int>(eye.x), y = static_cast<int>(eye.y);
+      for (int c = 0; c < 3; ++c)
+        change += std::abs(picture.at(x, y)[c] - drawn().picture.at(x, y)[c]);
+    }
+    return change / 18;
+  };
+  double spectacles = 0, sunglasses = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    spectacles += darkening(FaceExtra::spectacles, seed) / 20;
+    sunglasses += darkening(FaceExtra::sunglasses, seed) / 20;
+  }
+  CAPTURE(spectacles);
+  CAPTURE(sunglasses);
+  CHECK(spectacles < 15);
+  CHECK(sunglasses > 3 * spectacles);
+}
+
 TEST_CASE("all extras are drawn at random, lipstick and beards under masks") {
   std::set<FaceExtra> kinds;
   std::set<std::string> names;
