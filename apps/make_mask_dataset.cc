@@ -109,7 +109,10 @@ int run(int argc, char** argv) {
   kernels::set_threads(o.threads);
   o.make.original_style = o.style == "original";
   if (app.count("--views") == 0) o.make.views = o.make.original_style ? 1 : 4;
-  const Dataset photographs = scan_pictures(o.folders);
+  Dataset photographs = scan_pictures(o.folders);
+  if (o.landmarks == "beside")
+    std::erase_if(photographs.skipped,
+                  [](const SkippedFile& file) { return file.path.ends_with(".txt"); });
   const FaceFinder finder = make_finder(o);
   std::unique_ptr<ProgressBar> bar;
   o.make.progress = [&](std::int64_t done, std::int64_t total) {

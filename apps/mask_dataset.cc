@@ -32,7 +32,7 @@ using vision::MaskWear;
 enum class Side { bare, masked, wrong };
 
 constexpr const char* class_of[] = {"without_mask", "with_mask", "mask_worn_wrongly"};
-constexpr double extra_share = .5;  // of the further views
+constexpr double extra_share = .55;  // of the further views
 constexpr int sheet_columns = 10, sheet_pictures = 60, sheet_tile = 160;
 
 // A photograph that may be used: the first of its copies.

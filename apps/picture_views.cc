@@ -18,10 +18,10 @@ using vision::Box;
 using vision::Image;
 using vision::Random;
 
-// From above the brows to the chin, ear to ear.
-Box head_of(const std::array<vision::Point, 68>& face) {
-  float left = face[0].x, right = left, top = face[0].y, bottom = top;
-  for (const vision::Point& p : face) {
+// What face detectors call a face: from above the brows to the chin, ear to ear.
+Box face_of(const std::array<vision::Point, 68>& landmarks) {
+  float left = landmarks[0].x, right = left, top = landmarks[0].y, bottom = top;
+  for (const vision::Point& p : landmarks) {
     left = std::min(left, p.x);
     right = std::max(right, p.x);
     top = std::min(top, p.y);
@@ -31,16 +31,16 @@ Box head_of(const std::array<vision::Point, 68>& face) {
   return {left, top - forehead, right - left, bottom - top + forehead};
 }
 
-// The head with room of `least` to `most` of its size on each side.
-Box with_room(Random& random, const Box& head, double least, double most) {
+// The face with room of `least` to `most` of its size on each side, each side `apart` from that.
+Box with_room(Random& random, const Box& face, double least, double most, double apart) {
   const double middle = random.uniform(least, most);
   const auto room = [&](float side) {
-    return side * static_cast<float>(middle + random.uniform(-.12, .12));
+    return side * static_cast<float>(middle + random.uniform(-apart, apart));
   };
-  const float left = room(head.width), right = room(head.width);
-  const float top = room(head.height), bottom = room(head.height);
-  return {head.x - left, head.y - top, std::max(head.width + left + right, 8.f),
-          std::max(head.height + top + bottom, 8.f)};
+  const float left = room(face.width), right = room(face.width);
+  const float top = room(face.height), bottom = room(face.height);
+  return {face.x - left, face.y - top, std::max(face.width + left + right, 8.f),
+          std::max(face.height + top + bottom, 8.f)};
 }
 
 int reflect(int at, int count) {
@@ -96,10 +96,12 @@ PictureView random_view(std::uint64_t seed, const vision::ImageSize& photograph,
              height = static_cast<float>(photograph.height);
   view.box = {0, 0, width, height};
   const double kind = random.uniform();
-  if (kind < .75 && !faces.empty()) {
-    const Box head =
-        head_of(faces[static_cast<std::size_t>(random.below(static_cast<int>(faces.size())))]);
-    view.box = kind < .55 ? with_room(random, head, -.08, .35) : with_room(random, head, .3, 1.2);
+  if (kind < .85 && !faces.empty()) {
+    const Box face =
+        face_of(faces[static_cast<std::size_t>(random.below(static_cast<int>(faces.size())))]);
+    view.box = kind < .5    ? with_room(random, face, -.06, .2, .1)
+               : kind < .65 ? with_room(random, face, -.12, .1, .22)
+                            : with_room(random, face, .2, 1.2, .12);
   } else {
     const auto grow = static_cast<float>(random.uniform(.1, .8));
     view.box = {-width * grow * static_cast<float>(random.uniform()),
@@ -108,13 +110,15 @@ PictureView random_view(std::uint64_t seed, const vision::ImageSize& photograph,
   }
   const float side = std::max(view.box.width, view.box.height);
   if (!(side <= kLargestSide)) view.box = {0, 0, width, height};  // landmarks of a giant
-  if (random.chance(.6)) view.longest = static_cast<int>(28 * std::pow(8, random.uniform()));
+  if (random.chance(.7)) view.longest = static_cast<int>(22 * std::pow(10, random.uniform()));
   if (random.chance(.6)) {
     view.gamma = static_cast<float>(std::exp(random.uniform(-.5, .7)));
     view.warmth = static_cast<float>(random.uniform(-1, 1));
     view.saturation = random.chance(.08) ? 0 : static_cast<float>(random.uniform(.5, 1.5));
   }
+  if (random.chance(.35)) view.blur = static_cast<float>(random.uniform(.4, 1.6));
   if (random.chance(.3)) view.noise = static_cast<float>(random.uniform(2, 12));
+  if (random.chance(.5)) view.jpeg_quality = 25 + random.below(66);
   view.key = random.bits();
   return view;
 }
@@ -130,8 +134,14 @@ Image show(const Image& photograph, const PictureView& view) {
   Image image = cut_out(photograph, view.box);
   if (view.longest > 0) image = shrunk(image, view.longest);
   if (view.gamma != 1 || view.warmth != 0 || view.saturation != 1) relight(image, view);
-  if (view.noise > 0) vision::add_noise(image, view.noise, view.key);
-  return image;
+  vision::AugmentParameters damage;
+  damage.blur = view.blur;
+  damage.noise = view.noise;
+  damage.noise_key = view.key;
+  damage.jpeg_quality = view.jpeg_quality;
+  Image out;
+  vision::augment(image, damage, out);
+  return out;
 }
 
 }  // namespace apps

@@ -17,7 +17,9 @@ struct PictureView {
   float gamma = 1;        // above 1 darker
   float warmth = 0;       // -1 bluish .. 1 yellowish
   float saturation = 1;   // 0 grey
+  float blur = 0;         // standard deviation in pixels of what is shown
   float noise = 0;        // grey levels
+  int jpeg_quality = 0;   // 0: not packed
   std::uint64_t key = 0;  // of the noise
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <stdexcept>
 #include <vector>
 
@@ -91,7 +92,11 @@ class Painter {
       case FaceExtra::none:
         return;
       case FaceExtra::sunglasses:
-        return sunglasses();
+        return glasses(between(.6, 1));
+      case FaceExtra::spectacles:
+        return glasses(random_.chance(.5) ? 0 : between(0, .25));
+      case FaceExtra::hat:
+        return hat();
       case FaceExtra::lipstick:
         return lipstick();
       case FaceExtra::beard:
@@ -117,20 +122,58 @@ class Painter {
     };
   }
 
-  void sunglasses() {
+  // `dark`: how much of the eyes the lenses hide.
+  void glasses(float dark) {
     const Color lens = random_.chance(.7) ? scaled(any_color(random_), .25f) : any_color(random_);
-    const float wide = between(.3, .48), high = wide * between(.6, 1), sure = between(.6, 1);
+    const float wide = between(.3, .48), high = wide * between(.6, 1);
     const float unit = plane_.unit(), thickness = unit * between(.03, .08);
     const Color frame = random_.chance(.6) ? Color{25, 22, 22} : any_color(random_);
     for (const Point& eye : {plane_.right_eye, plane_.left_eye}) {
       const Point middle = plane_.at(eye, 0, .05f);
-      fill_ellipse(photo_, middle, wide * unit, high * unit, lens, sure, plane_.angle());
+      fill_ellipse(photo_, middle, wide * unit, high * unit, lens, dark, plane_.angle());
       const auto rim = ellipse_points(middle, wide * unit, high * unit, plane_.angle());
       draw_polyline(photo_, rim, thickness, frame, true);
     }
     const std::vector<Point> bridge{plane_.at(plane_.right_eye, wide, -.02f),
                                     plane_.at(plane_.left_eye, -wide, -.02f)};
     draw_polyline(photo_, bridge, thickness, frame);
+  }
+
+  // A cap, a beanie or a hairnet from the brows up, at times with a brim; a hood goes on down
+  // beside the cheeks.
+  void hat() {
+    const Color cloth = any_color(random_);
+    const float brow = -1.4f - between(0, .3), wide = between(1.1, 1.35), high = between(.8, 1.3);
+    const bool hood = random_.chance(.35), brim = !hood && random_.chance(.5);
+    const int jaw = 2 + random_.below(4);  // to which of its points a hood comes down
+    const float out = between(.25, .5);    // and how far it stands off
+    std::vector<Point> outline;
+    if (hood) {
+      outline.push_back(plane_.at(face_[static_cast<std::size_t>(jaw)], -out, .1f));
+      outline.push_back(plane_.at(face_[0], -out, 0));
+    }
+    for (int i = -8; i <= 8; ++i) {
+      const float share = static_cast<float>(i) / 8;
+      outline.push_back(plane_.at(share * wide, brow - high * std::sqrt(1 - share * share)));
+    }
+    if (hood) {
+      outline.push_back(plane_.at(face_[16], out, 0));
+      outline.push_back(plane_.at(face_[static_cast<std::size_t>(16 - jaw)], out, .1f));
+      for (int i = 16 - jaw; i <= 16; ++i) outline.push_back(face_[static_cast<std::size_t>(i)]);
+    }
+    for (int i = 4; i >= -4; --i) {
+      const float share = static_cast<float>(i) / 4;
+      outline.push_back(plane_.at(share * (hood ? .9f : wide), brow + .18f * share * share));
+    }
+    if (hood)
+      for (int i = 0; i <= jaw; ++i) outline.push_back(face_[static_cast<std::size_t>(i)]);
+    fill_polygon(photo_, outline, shaded(cloth));
+    if (!brim) return;
+    const float down = between(.02, .22);
+    const std::vector<Point> edge{plane_.at(-wide * .8f, brow + .05f), plane_.at(-.5f, brow + down),
+                                  plane_.at(.5f, brow + down), plane_.at(wide * .8f, brow + .05f)};
+    draw_polyline(photo_, edge, plane_.unit() * between(.1, .25),
+                  scaled(cloth, light_ * between(.5, .9)));
   }
 
   void lipstick() {
@@ -141,19 +184,46 @@ class Painter {
 
   void beard() {
     const Color hair = scaled(any_color(random_), between(.1, .5));
-    const float sure = between(.3, .85);
-    std::vector<Point> outline(face_.begin() + 2, face_.begin() + 15);
-    const float high = between(-.1, .25);
-    for (int i = 14; i >= 2; --i) {  // back along the cheeks, round the mouth
-      const float share = static_cast<float>(i - 8) / 6;
-      outline.push_back(plane_.at(share * .75f, high + .12f - .5f * share * share));
+    const float sure = between(.2, .7);
+    const bool goatee = random_.chance(.35);
+    std::vector<Point> outline;
+    if (goatee) {
+      const float wide = between(.28, .45);
+      for (int i = 0; i <= 8; ++i) {
+        const float angle = static_cast<float>(i) / 8 * std::numbers::pi_v<float>;
+        outline.push_back(plane_.at(wide * std::cos(angle), .05f + .62f * std::sin(angle)));
+      }
+      for (int i = -2; i <= 2; ++i)  // below the lips
+        outline.push_back(plane_.at(static_cast<float>(i) * .11f, .2f));
+    } else {
+      outline.assign(face_.begin() + 2, face_.begin() + 15);
+      const float high = between(-.1, .25);
+      for (int i = 14; i >= 2; --i) {  // back along the cheeks, round the mouth
+        const float share = static_cast<float>(i - 8) / 6;
+        outline.push_back(plane_.at(share * .75f, high + .12f - .5f * share * share));
+      }
     }
     fill_polygon(photo_, outline, shaded(hair), sure);
+    grow_hair(outline, hair);
     if (!random_.chance(.6)) return;
     const std::vector<Point> moustache{plane_.at(-.42f, .1f), plane_.at(-.2f, -.2f),
                                        plane_.at(.2f, -.2f), plane_.at(.42f, .1f)};
     draw_polyline(photo_, moustache, plane_.unit() * between(.1, .18), scaled(hair, light_), false,
                   sure);
+  }
+
+  // Strokes of lighter and darker hair along the outline and inside it.
+  void grow_hair(const std::vector<Point>& outline, Color hair) {
+    const Point middle = mean_of(outline);
+    for (int i = 0; i < 90; ++i) {
+      const Point& edge = outline[static_cast<std::size_t>(i) % outline.size()];
+      const float inwards = between(-.05, .8);
+      const Point root{edge.x + inwards * (middle.x - edge.x),
+                       edge.y + inwards * (middle.y - edge.y)};
+      const std::vector<Point> strand{root, plane_.at(root, between(-.06, .06), between(.05, .16))};
+      draw_polyline(photo_, strand, plane_.unit() * .025f, scaled(hair, light_ * between(.4, 1.6)),
+                    false, .5f);
+    }
   }
 
   void scarf() {
@@ -231,13 +301,13 @@ class Painter {
 }  // namespace
 
 std::string name_of(FaceExtra extra) {
-  constexpr const char* names[] = {"none",  "sunglasses", "lipstick", "beard",
-                                   "scarf", "hand",       "cup",      "microphone"};
+  constexpr const char* names[] = {"none",  "sunglasses", "spectacles", "hat", "lipstick",
+                                   "beard", "scarf",      "hand",       "cup", "microphone"};
   return names[static_cast<int>(extra)];
 }
 
 FaceExtra random_extra(std::uint64_t seed) {
-  return static_cast<FaceExtra>(1 + Random{seed, 40}.below(7));
+  return static_cast<FaceExtra>(1 + Random{seed, 40}.below(9));
 }
 
 bool lies_under_mask(FaceExtra extra) {

@@ -1,7 +1,7 @@
 // Things on and before faces that are no masks, drawn onto photographs by their 68 landmarks:
-// sunglasses, lipstick, beards, scarves, and hands, cups and microphones before the mouth. A
-// training set that shows them with and without masks keeps a model from taking whatever hides a
-// mouth for a mask.
+// glasses, hats and hoods, lipstick, beards, scarves, and hands, cups and microphones before the
+// mouth. A training set that shows them with and without masks keeps a model from taking whatever
+// hides a mouth for a mask.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,18 @@
 
 namespace vision {
 
-enum class FaceExtra { none, sunglasses, lipstick, beard, scarf, hand, cup, microphone };
+enum class FaceExtra {
+  none,
+  sunglasses,
+  spectacles,
+  hat,
+  lipstick,
+  beard,
+  scarf,
+  hand,
+  cup,
+  microphone
+};
 
 std::string name_of(FaceExtra extra);
 

@@ -21,9 +21,10 @@ Color varied(Random& random, Color color, int by) {
 }
 
 Color any_color(Random& random) {
-  constexpr Color usual[] = {{190, 40, 50},   {40, 60, 120},   {230, 190, 60}, {60, 120, 80},
-                             {120, 60, 130},  {230, 130, 150}, {90, 150, 190}, {150, 110, 80},
-                             {110, 115, 120}, {235, 235, 230}, {25, 45, 80},   {220, 110, 50}};
+  constexpr Color usual[] = {{190, 40, 50},   {40, 60, 120},   {230, 190, 60},  {60, 120, 80},
+                             {120, 60, 130},  {230, 130, 150}, {90, 150, 190},  {150, 110, 80},
+                             {110, 115, 120}, {235, 235, 230}, {25, 45, 80},    {220, 110, 50},
+                             {150, 30, 110},  {40, 150, 150},  {205, 165, 135}, {75, 55, 45}};
   return varied(random, pick(random, usual), 25);
 }
 
@@ -46,14 +47,16 @@ Color random_color(Random& random, MaskCut cut) {
   const double share = random.uniform();
   switch (cut) {
     case MaskCut::surgical:
-      return share < .16   ? varied(random, black, 8)
-             : share < .32 ? varied(random, pick(random, white), 9)
-             : share < .36 ? varied(random, {235, 190, 205}, 9)
+      return share < .18   ? varied(random, black, 8)
+             : share < .36 ? varied(random, pick(random, white), 9)
+             : share < .40 ? varied(random, {235, 190, 205}, 9)
+             : share < .50 ? any_color(random)
                            : varied(random, pick(random, blue), 12);
     case MaskCut::cup:
     case MaskCut::fold:
       return share < .28   ? varied(random, black, 8)
-             : share < .44 ? varied(random, pick(random, blue), 12)
+             : share < .40 ? varied(random, pick(random, blue), 12)
+             : share < .52 ? any_color(random)
                            : varied(random, pick(random, stiff), 8);
     default:
       return share < .36   ? varied(random, black, 12)
@@ -65,9 +68,13 @@ Color random_color(Random& random, MaskCut cut) {
 
 MaskPrint random_print(Random& random, MaskCut cut) {
   const bool soft = cut == MaskCut::cloth || cut == MaskCut::bandana || cut == MaskCut::gaiter;
-  if (!soft) return random.chance(.05) ? MaskPrint::logo : MaskPrint::plain;
-  if (random.chance(.5)) return MaskPrint::plain;
-  return static_cast<MaskPrint>(1 + random.below(7));
+  if (!soft) {
+    if (random.chance(.05)) return MaskPrint::logo;
+    const bool sporty = cut == MaskCut::fold && random.chance(.25);
+    return sporty ? MaskPrint::panels : MaskPrint::plain;
+  }
+  if (random.chance(.42)) return MaskPrint::plain;
+  return static_cast<MaskPrint>(1 + random.below(8));
 }
 
 float either_way(Random& random) { return static_cast<float>(random.uniform(-1, 1)); }
@@ -83,11 +90,12 @@ MaskDesign random_mask(std::uint64_t seed, MaskWear wear) {
   design.color = random_color(random, design.cut);
   design.second_color = any_color(random);
   design.print = random_print(random, design.cut);
-  design.lift = either_way(random);
+  const bool slid = random.chance(.15) && wear == MaskWear::proper;  // towards the tip of the nose
+  design.lift = static_cast<float>(slid ? random.uniform(-3, -1) : random.uniform(-1, 1.4));
   design.looseness = static_cast<float>(random.uniform());
   design.tilt = either_way(random) * either_way(random);
   design.breadth = either_way(random);
-  design.print_size = static_cast<float>(random.uniform(.6, 1.9));
+  design.print_size = static_cast<float>(random.uniform(.45, 2.2));
   design.exposure = static_cast<float>(random.uniform(.82, 1.12));
   design.pleats = 2 + random.below(3);
   const bool stiff = design.cut == MaskCut::cup || design.cut == MaskCut::fold;
@@ -107,8 +115,8 @@ std::string name_of(MaskCut cut) {
 }
 
 std::string name_of(MaskPrint print) {
-  constexpr const char* names[] = {"plain",   "stripes", "checks",  "dots",
-                                   "flowers", "blots",   "paisley", "logo"};
+  constexpr const char* names[] = {"plain", "stripes", "checks", "dots",  "flowers",
+                                   "blots", "paisley", "logo",   "panels"};
   return names[static_cast<int>(print)];
 }
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "vision/random.h"
+
 namespace vision {
 namespace {
 
@@ -139,10 +141,11 @@ float MaskGarment::hem(float u, float v) const {
 }
 
 Rgb MaskGarment::printed(float x, float y) const {
-  const Rgb plain = to_rgb(d_.color), other = to_rgb(d_.second_color);
-  const float size = .11f * d_.print_size;
-  x /= size;
-  y /= size;
+  const Rgb plain = to_rgb(d_.color);
+  Rgb other = to_rgb(d_.second_color);
+  const float repeat = .11f * d_.print_size;
+  x /= repeat;
+  y /= repeat;
   float mark = 0;
   switch (d_.print) {
     case MaskPrint::plain:
@@ -162,7 +165,17 @@ Rgb MaskGarment::printed(float x, float y) const {
       const float dx = x + shift - std::round(x + shift), dy = y - row - .5f;
       const float petals =
           d_.print == MaskPrint::dots ? 1 : .8f + .4f * std::cos(5 * std::atan2(dy, dx));
-      mark = line(std::hypot(dx, dy) / petals, .24f) * (std::hypot(dx, dy) < .5f ? 1.f : 0.f);
+      // Half of such cloths have marks of several colours, no two alike.
+      const bool motley = (d_.seed & 4) != 0;
+      const auto column = static_cast<std::int64_t>(std::round(x + shift));
+      const std::uint64_t draw =
+          mix_bits(d_.seed ^ (static_cast<std::uint64_t>(column) << 32) ^
+                   static_cast<std::uint64_t>(static_cast<std::int64_t>(row)));
+      if (motley && draw % 3 != 0)
+        other =
+            draw % 3 == 1 ? Rgb(other[1], other[2], other[0]) : Rgb(other[2], other[0], other[1]);
+      const float size = motley ? .24f + .16f * static_cast<float>(draw >> 40) * 0x1p-24f : .24f;
+      mark = line(std::hypot(dx, dy) / petals, size) * (std::hypot(dx, dy) < .5f ? 1.f : 0.f);
       break;
     }
     case MaskPrint::blots: {
@@ -175,6 +188,11 @@ Rgb MaskGarment::printed(float x, float y) const {
     case MaskPrint::paisley: {
       const float swirl = wave_noise(x * .6f, y * .6f, d_.seed + 33) * 3;
       mark = line(from_whole(swirl + .35f * wave_noise(x * 2, y * 2, d_.seed + 34)), .16f);
+      break;
+    }
+    case MaskPrint::panels: {  // sewn together along two bent seams
+      const float seam = 2.2f + .5f * std::sin(.45f * y + static_cast<float>(d_.seed % 7));
+      mark = step_between(-.06f, .06f, std::abs(x) * d_.print_size - seam);
       break;
     }
     case MaskPrint::logo: {

@@ -17,7 +17,7 @@ namespace vision {
 // in the middle; cloth: sewn to fit; bandana: tied behind, with a hanging tip; gaiter: a tube from
 // the nose down the neck.
 enum class MaskCut { surgical, cup, fold, cloth, bandana, gaiter };
-enum class MaskPrint { plain, stripes, checks, dots, flowers, blots, paisley, logo };
+enum class MaskPrint { plain, stripes, checks, dots, flowers, blots, paisley, logo, panels };
 
 std::string name_of(MaskCut cut);
 std::string name_of(MaskPrint print);
@@ -29,7 +29,7 @@ struct MaskDesign {
   MaskWear wear = MaskWear::proper;
   Color color{158, 198, 228}, second_color{255, 255, 255};
   std::uint64_t seed = 0;  // of folds, texture and noise
-  float lift = 0;          // of the upper edge, -1 low on the nose .. 1 between the eyes
+  float lift = 0;          // of the upper edge, -3 at the tip of the nose .. 1.4 between the eyes
   float looseness = 0;     // 0 taut .. 1
   float tilt = 0;          // -1 .. 1: one side higher
   float breadth = 0;       // -1 narrow .. 1 to the ears

@@ -78,9 +78,31 @@ TEST_CASE("a view shrinks, darkens, tints and greys") {
     CHECK((grey.pixels[i] == grey.pixels[i + 1] && grey.pixels[i] == grey.pixels[i + 2]));
 }
 
+TEST_CASE("a view blurs and packs, and leaves alone what it is not asked to") {
+  Image photo(64, 64);
+  for (int y = 0; y < 64; ++y)
+    for (int x = 0; x < 64; ++x)
+      for (int c = 0; c < 3; ++c) photo.at(x, y)[c] = x < 33 ? 40 : 200;
+  PictureView view = view_of({0, 0, 64, 64});
+  CHECK(apps::show(photo, view).pixels == photo.pixels);
+  view.blur = 2;
+  const Image blurred = apps::show(photo, view);
+  CHECK(blurred.at(31, 30)[0] > 60);
+  CHECK(blurred.at(34, 30)[0] < 180);
+  CHECK(blurred.at(5, 30)[0] == 40);
+  view.blur = 0;
+  view.jpeg_quality = 25;
+  const Image packed = apps::show(photo, view);
+  int off = 0;
+  for (int x = 32; x < 40; ++x)
+    off = std::max(off, std::abs(packed.at(x, 30)[0] - photo.at(x, 30)[0]));
+  CHECK(off > 3);  // the edge does not lie on a block's border
+  CHECK(off < 60);
+}
+
 TEST_CASE("random views hold a face, differ, and come back with their seed") {
   const auto drawn = vision::draw_face(vision::random_face(3, false), 240, 200);
-  int cut = 0, smaller = 0;
+  int cut = 0, smaller = 0, blurred = 0, packed = 0;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
     const PictureView view = apps::random_view(seed, {240, 200}, {drawn.landmarks});
@@ -94,6 +116,8 @@ TEST_CASE("random views hold a face, differ, and come back with their seed") {
     CHECK(nose.y < view.box.y + view.box.height);
     cut += view.box.width < 230;
     smaller += view.longest > 0;
+    blurred += view.blur > 0;
+    packed += view.jpeg_quality > 0;
     const Image shown = apps::show(drawn.picture, view);
     CHECK(std::max(shown.width, shown.height) <=
           (view.longest > 0 ? view.longest : std::ceil(std::max(view.box.width, view.box.height))));
@@ -102,6 +126,10 @@ TEST_CASE("random views hold a face, differ, and come back with their seed") {
   CHECK(cut < 190);
   CHECK(smaller > 80);
   CHECK(smaller < 160);
+  CHECK(blurred > 40);
+  CHECK(blurred < 110);
+  CHECK(packed > 60);
+  CHECK(packed < 140);
   CHECK_NOTHROW(apps::random_view(1, {1, 1}, {}));
   CHECK(apps::show(Image(1, 1), apps::random_view(1, {1, 1}, {})).width >= 1);
 }

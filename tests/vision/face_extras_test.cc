@@ -53,6 +53,8 @@ TEST_CASE("every extra is drawn where it belongs, and comes back with its seed")
     FaceExtra extra;
     double above, below;  // where the middle of what changed must lie
   } places[] = {{FaceExtra::sunglasses, eyes - 8, nose},
+                {FaceExtra::spectacles, eyes - 8, nose},
+                {FaceExtra::hat, 0, eyes},
                 {FaceExtra::lipstick, nose, chin},
                 {FaceExtra::beard, nose - 10, chin + 5},
                 {FaceExtra::scarf, points[57].y, 200},
@@ -75,23 +77,47 @@ TEST_CASE("every extra is drawn where it belongs, and comes back with its seed")
   CHECK(change_by(FaceExtra::none, 1).count == 0);
 }
 
+TEST_CASE("spectacles leave the eyes to be seen, sunglasses hide them") {
+  const auto darkening = [](FaceExtra extra, std::uint64_t seed) {
+    Image picture = drawn().picture;
+    vision::draw_extra(picture, drawn().landmarks, extra, seed);
+    double change = 0;
+    for (int i = 36; i < 42; ++i) {
+      const vision::Point eye = drawn().landmarks[static_cast<std::size_t>(i)];
+      const int x = static_cast<int>(eye.x), y = static_cast<int>(eye.y);
+      for (int c = 0; c < 3; ++c)
+        change += std::abs(picture.at(x, y)[c] - drawn().picture.at(x, y)[c]);
+    }
+    return change / 18;
+  };
+  double spectacles = 0, sunglasses = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    spectacles += darkening(FaceExtra::spectacles, seed) / 20;
+    sunglasses += darkening(FaceExtra::sunglasses, seed) / 20;
+  }
+  CAPTURE(spectacles);
+  CAPTURE(sunglasses);
+  CHECK(spectacles < 15);
+  CHECK(sunglasses > 3 * spectacles);
+}
+
 TEST_CASE("all extras are drawn at random, lipstick and beards under masks") {
   std::set<FaceExtra> kinds;
   std::set<std::string> names;
   for (std::uint64_t seed = 0; seed < 200; ++seed) kinds.insert(vision::random_extra(seed));
-  CHECK(kinds.size() == 7);
+  CHECK(kinds.size() == 9);
   CHECK_FALSE(kinds.contains(FaceExtra::none));
   for (const FaceExtra extra : kinds) {
     names.insert(name_of(extra));
     CHECK(lies_under_mask(extra) == (extra == FaceExtra::lipstick || extra == FaceExtra::beard));
   }
-  CHECK(names.size() == 7);
+  CHECK(names.size() == 9);
 }
 
 TEST_CASE("extras: faces at and beyond the edge, and what is refused") {
   auto points = drawn().landmarks;
   for (vision::Point& p : points) p = {p.x * 3 - 400, p.y * 3 - 100};
-  for (int kind = 0; kind < 8; ++kind)
+  for (int kind = 0; kind < 10; ++kind)
     for (const auto& [width, height] : {std::pair{1, 1}, {1, 300}, {64, 64}}) {
       Image picture(width, height);
       CHECK_NOTHROW(vision::draw_extra(picture, points, static_cast<FaceExtra>(kind), 3));

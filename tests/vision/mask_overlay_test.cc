@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <stdexcept>
 
 #include "vision/face_generator.h"
@@ -64,6 +65,43 @@ TEST_CASE("every cut covers mouth and nose tip and leaves the eyes free") {
       CHECK(hidden(masked.covered, face.landmarks, 36, 48) == 0);
       CHECK(hidden(masked.covered, face.landmarks, 17, 27) == 0);
     }
+  }
+}
+
+TEST_CASE("random masks are of every cut and print, and only well-worn ones slide") {
+  std::set<MaskCut> cuts;
+  std::set<vision::MaskPrint> prints;
+  std::set<std::string> names;
+  int slid = 0;
+  for (std::uint64_t seed = 0; seed < 600; ++seed) {
+    const MaskDesign design = vision::random_mask(seed);
+    cuts.insert(design.cut);
+    prints.insert(design.print);
+    names.insert(name_of(design.print));
+    slid += design.lift < -1;
+    CHECK(design.lift >= -3);
+    CHECK(vision::random_mask(seed, MaskWear::under_nose).lift >= -1);
+  }
+  CHECK(cuts.size() == 6);
+  CHECK(prints.size() == 9);
+  CHECK(names.size() == 9);
+  CHECK(slid > 50);
+  CHECK(slid < 140);
+}
+
+TEST_CASE("a mask that has slid leaves the bridge of the nose bare") {
+  for (std::uint64_t seed = 0; seed < 12; ++seed) {
+    CAPTURE(seed);
+    const vision::DrawnFace face = bare_face(seed);
+    MaskDesign design = vision::random_mask(seed);
+    design.cut = MaskCut::surgical;
+    design.lift = 1;
+    const auto high = vision::lay_mask(face.picture, face.landmarks, design);
+    design.lift = -3;
+    const auto low = vision::lay_mask(face.picture, face.landmarks, design);
+    CHECK(hidden(high.covered, face.landmarks, 28, 30) > 0);
+    CHECK(hidden(low.covered, face.landmarks, 27, 30) == 0);
+    CHECK(hidden(low.covered, face.landmarks, 30, 36) == 1);
   }
 }
 
