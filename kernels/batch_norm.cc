@@ -245,10 +245,10 @@ void batch_norm(float* y, const float* x, const float* mean, const float* varian
   };
   switch (activation) {
     case Activation::relu:
-      return with([](Vector v) HWY_ATTR { return hn::Max(v, hn::Zero(Floats())); });
+      return with([](Vector v) HWY_ATTR { return at_least(hn::Zero(Floats()), v); });
     case Activation::relu6:
       return with([](Vector v) HWY_ATTR {
-        return hn::Min(hn::Max(v, hn::Zero(Floats())), hn::Set(Floats(), 6.0f));
+        return at_most(hn::Set(Floats(), 6.0f), at_least(hn::Zero(Floats()), v));
       });
     default:
       return with([](Vector v) HWY_ATTR { return v; });

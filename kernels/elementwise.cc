@@ -15,7 +15,7 @@ namespace kernels::HWY_NAMESPACE {
 void relu(float* y, const float* x, std::int64_t count) {
   parallel_for_output(y, y == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
     // In this order a NaN stays a NaN.
-    part.store(hn::Max(hn::Zero(Floats()), part.load(x + i)), y + i);
+    part.store(at_least(hn::Zero(Floats()), part.load(x + i)), y + i);
   });
 }
 
@@ -30,7 +30,7 @@ void relu_backward(float* dx, const float* dy, const float* x, std::int64_t coun
 void relu6(float* y, const float* x, std::int64_t count) {
   parallel_for_output(y, y == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
     const Floats d;
-    part.store(hn::Min(hn::Set(d, 6.0f), hn::Max(hn::Zero(d), part.load(x + i))), y + i);
+    part.store(at_most(hn::Set(d, 6.0f), at_least(hn::Zero(d), part.load(x + i))), y + i);
   });
 }
 

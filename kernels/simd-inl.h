@@ -19,6 +19,7 @@
 #include <numeric>
 #include <vector>
 
+#include "kernels/bounds-inl.h"
 #include "kernels/parallel.h"
 #include "kernels/shapes.h"
 

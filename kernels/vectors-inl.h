@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "kernels/bounds-inl.h"
 #include "kernels/shapes.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -80,8 +81,7 @@ HWY_INLINE Clamp clamp_of(Activation activation) {
           hn::Set(lanes, activation == Activation::relu6 ? 6.0f : infinity)};
 }
 
-// In this order a NaN stays a NaN.
-HWY_INLINE Vector clamp(Vector v, const Clamp& c) { return hn::Min(c.high, hn::Max(c.low, v)); }
+HWY_INLINE Vector clamp(Vector v, const Clamp& c) { return at_most(c.high, at_least(c.low, v)); }
 
 HWY_INLINE std::int64_t divide_up(std::int64_t count, std::int64_t by) {
   return (count + by - 1) / by;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -45,8 +46,17 @@ TEST_CASE("a NaN passes through activations") {
     // Longer than any vector, and a rest.
     std::vector<float> x(67, -1.0f), y(x.size());
     x[0] = x[40] = x[66] = std::numeric_limits<float>::quiet_NaN();
-    for (const auto run : {table.relu, table.relu6}) {
-      run(y.data(), x.data(), static_cast<std::int64_t>(x.size()));
+    const float zero = 0, one = 1;
+    const auto rows = static_cast<std::int64_t>(x.size());
+    const auto norm = [&](kernels::Activation activation) {
+      table.batch_norm(y.data(), x.data(), &zero, &one, &one, &zero, 0, activation, {rows, 1});
+    };
+    const std::function<void()> runs[] = {[&] { table.relu(y.data(), x.data(), rows); },
+                                          [&] { table.relu6(y.data(), x.data(), rows); },
+                                          [&] { norm(kernels::Activation::relu); },
+                                          [&] { norm(kernels::Activation::relu6); }};
+    for (const auto& run : runs) {
+      run();
       for (std::size_t i = 0; i < x.size(); ++i) {
         if (std::isnan(x[i]))
           CHECK(std::isnan(y[i]));
