@@ -28,8 +28,11 @@ class Engine:
     """A process that answers each line with a line of JSON: bench/nn/serve or worker.py."""
 
     def __init__(self, name, command, threads, log):
-        # Worker threads of OpenMP, MKL and others are told as well as asked for.
-        environment = dict(os.environ, OMP_NUM_THREADS=str(threads), TF_CPP_MIN_LOG_LEVEL="3", PYTHONWARNINGS="ignore")
+        # Worker threads of OpenMP, MKL and others are told as well as asked for. PyTorch compiles in the process itself:
+        # the processes that it would start for that are not stopped with it.
+        environment = dict(
+            os.environ, OMP_NUM_THREADS=str(threads), TORCHINDUCTOR_COMPILE_THREADS="1", TF_CPP_MIN_LOG_LEVEL="3",
+            PYTHONWARNINGS="ignore")  # fmt: skip
         self.name, self.samples, self.difference, self.memory, self.failed = name, [], None, None, None
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1, env=environment,

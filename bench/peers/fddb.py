@@ -3,9 +3,8 @@
 
     fddb.py BUILD [--faces FOLDER] [--model NAME=FILE]... [--yunet FILE.onnx] [--markdown OUT] [--json OUT]
 
-BUILD is the build folder. FOLDER
-holds pictures and ellipses.txt (FDDB's format). --model names a converted SSD detector. Needs
-opencv-python-headless 4.x, whose CascadeClassifier and FaceDetectorYN are the peers.
+BUILD is the build folder. FOLDER holds pictures and ellipses.txt (FDDB's format). --model names a converted SSD
+detector. Needs opencv-python-headless 4.x, whose CascadeClassifier and FaceDetectorYN are the peers.
 
 Discrete score (Jain and Learned-Miller, 2010): a detection is right when it overlaps a face that no surer one
 has taken with IoU above 0.5. As FDDB has it, a face's region is its ellipse, and a detection's is its box;

@@ -4,8 +4,7 @@ MobileNetV2 1.0/224 in ONNX Runtime.
 
     video_opencv.py BUILD CLIP --onnx MODEL.onnx [--model NAME=FILE ...] [--ssd FILE] [--threads 2] [--rounds 3]
 
-BUILD is the build folder, in which `ninja apps/detect_mask_video` has run. MODEL.onnx is any MobileNetV2 1.0/224 (1, 3,
-224, 224), such as networks.py writes. Each --model is one more of ours to measure beside the one that ships. Needs
+BUILD is the build folder. MODEL.onnx is any MobileNetV2 1.0/224 (1, 3, 224, 224), such as networks.py writes. Each --model is one more of ours to measure beside the one that ships. Needs
 opencv-python-headless 4 (5 has no cascades), onnxruntime and numpy. The programs take turns; the best of the rounds
 counts. Prints a table: frames a second with no window, every face of every frame looked for and classified.
 """
