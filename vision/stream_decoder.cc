@@ -164,6 +164,11 @@ StreamDecoder::StreamDecoder(const StreamAddress& address, const VideoSourceOpti
 StreamDecoder::~StreamDecoder() {
   constexpr double farewell = 0.5;  // s that a server may take to hear that we go
   if (may_block(kind_)) watch_.allow(farewell);
+  // Pictures and packets of a camera lie in the camera's own memory and go back to it: they go
+  // first.
+  frame_.reset();
+  packet_.reset();
+  codec_.reset();
   input_.reset();
   watch_.allow(0);
 }
