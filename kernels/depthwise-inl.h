@@ -205,6 +205,57 @@ inline Range taps_inside(std::int64_t at, std::int64_t size, int pad, const Conv
   return taps;
 }
 
+// The picture rows under the taps of one row of outputs: where each begins, for the kernel rows
+// that lie inside.
+struct RowTaps {
+  const float* rows[3];
+  Range inside;
+};
+
+// row(y): where picture row y begins.
+template <typename Row>
+HWY_INLINE RowTaps row_taps(std::int64_t oy, const ConvShape& s, const Row& row) {
+  RowTaps taps = {{}, taps_inside(oy, s.in_height, s.pad_top, s)};
+  for (std::int64_t ky = taps.inside.begin; ky < taps.inside.end; ++ky)
+    taps.rows[ky] = row(oy * s.stride - s.pad_top + ky * s.dilation);
+  return taps;
+}
+
+// The taps of one axis that reach input `at`, and the output that each is reached from.
+struct Reach {
+  int count = 0;
+  int taps[3];
+  std::int64_t outputs[3];
+};
+
+inline Reach reach_of(std::int64_t at, std::int64_t outputs, int pad, const ConvShape& s) {
+  Reach reach;
+  for (int tap = 0; tap < 3; ++tap) {
+    const std::int64_t distance = at + pad - std::int64_t{tap} * s.dilation;
+    if (distance < 0 || distance % s.stride != 0 || distance / s.stride >= outputs) continue;
+    reach.taps[reach.count] = tap;
+    reach.outputs[reach.count++] = distance / s.stride;
+  }
+  return reach;
+}
+
+// --- Rows, by the calling thread. Defined in depthwise.cc and depthwise_backward.cc. ---
+
+// out[out_width, channels]: one row of outputs.
+void depthwise_row(float* out, const RowTaps& x, const float* w, const float* bias,
+                   Activation activation, const ConvShape& s);
+// dx[in_width, channels] of one row of inputs; dy[i]: where row reach.outputs[i] of the outputs'
+// gradient begins.
+void depthwise_input_row(float* dx, const float* const* dy, const Reach& reach, const float* w,
+                         const ConvShape& s);
+// dw[3, 3, channels] += what one row of outputs, whose gradient dy is, adds.
+void depthwise_weight_row(float* dw, const float* dy, const RowTaps& x, const ConvShape& s);
+
+// The convolution of dy that gives dx where the stride is 1: its shape, and weights in reverse
+// order [3, 3, channels].
+ConvShape reversed(const ConvShape& s);
+void reverse_taps(float* reversed, const float* w, std::int64_t channels);
+
 }  // namespace kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

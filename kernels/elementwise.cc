@@ -15,21 +15,21 @@ namespace kernels::HWY_NAMESPACE {
 void relu(float* y, const float* x, std::int64_t count) {
   parallel_for_output(y, y == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
     // In this order a NaN stays a NaN.
-    part.store(at_least(hn::Zero(Floats()), part.load(x + i)), y + i);
+    part.store(at_least(hn::Zero(lanes), part.load(x + i)), y + i);
   });
 }
 
 void relu_backward(float* dx, const float* dy, const float* x, std::int64_t count) {
   parallel_for_output(dx, dx == dy || dx == x, count,
                       [=](const auto& part, std::int64_t i) HWY_ATTR {
-                        const auto passes = hn::Gt(part.load(x + i), hn::Zero(Floats()));
+                        const auto passes = hn::Gt(part.load(x + i), hn::Zero(lanes));
                         part.store(hn::IfThenElseZero(passes, part.load(dy + i)), dx + i);
                       });
 }
 
 void relu6(float* y, const float* x, std::int64_t count) {
   parallel_for_output(y, y == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
-    const Floats d;
+    const Lanes d;
     part.store(at_most(hn::Set(d, 6.0f), at_least(hn::Zero(d), part.load(x + i))), y + i);
   });
 }
@@ -37,7 +37,7 @@ void relu6(float* y, const float* x, std::int64_t count) {
 void relu6_backward(float* dx, const float* dy, const float* x, std::int64_t count) {
   parallel_for_output(
       dx, dx == dy || dx == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
-        const Floats d;
+        const Lanes d;
         const Vector v = part.load(x + i);
         const auto passes = hn::And(hn::Gt(v, hn::Zero(d)), hn::Lt(v, hn::Set(d, 6.0f)));
         part.store(hn::IfThenElseZero(passes, part.load(dy + i)), dx + i);
@@ -52,7 +52,7 @@ void add(float* y, const float* a, const float* b, std::int64_t count) {
 
 void sigmoid(float* y, const float* x, std::int64_t count) {
   parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
-    const Floats d;
+    const Lanes d;
     const Vector v = part.load(x + i), one = hn::Set(d, 1.0f);
     const Vector e = hn::Exp(d, hn::Neg(hn::Abs(v)));
     const Vector numerator = hn::IfThenElse(hn::Ge(v, hn::Zero(d)), one, e);
@@ -62,7 +62,7 @@ void sigmoid(float* y, const float* x, std::int64_t count) {
 
 void scale(float* y, const float* x, double factor, std::int64_t count) {
   parallel_for_output(y, y == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
-    part.store(hn::Mul(hn::Set(Floats(), static_cast<float>(factor)), part.load(x + i)), y + i);
+    part.store(hn::Mul(hn::Set(lanes, static_cast<float>(factor)), part.load(x + i)), y + i);
   });
 }
 
@@ -70,10 +70,9 @@ void add_bias(float* y, const float* x, const float* bias, RowShape shape) {
   const LongRows rows(shape);
   const RepeatedParameters repeated(rows, [=](std::int64_t c) { return bias[c]; });
   const float* b = repeated.data();
-  parallel_for_output_rows(y, y == x, rows,
-                           [=](const auto& part, std::int64_t i, std::int64_t c) HWY_ATTR {
-                             part.store(hn::Add(part.load(x + i), part.load(b + c)), y + i);
-                           });
+  parallel_write_rows(y, y == x, rows,
+                      [=](const auto& part, std::int64_t i, std::int64_t c)
+                          HWY_ATTR { return hn::Add(part.load(x + i), part.load(b + c)); });
 }
 
 void add_bias_backward(float* dbias, const float* dy, RowShape shape) {
@@ -100,10 +99,10 @@ void global_average_pool(float* y, const float* x, PoolShape shape) {
     const float* picture = x + b * shape.positions * shape.channels;
     float* mean = y + b * shape.channels;
     for_vectors(shape.channels, [=](const auto& part, std::int64_t c) HWY_ATTR {
-      Vector sum = hn::Zero(Floats());
+      Vector sum = hn::Zero(lanes);
       for (std::int64_t p = 0; p < shape.positions; ++p)
         sum = hn::Add(sum, part.load(picture + p * shape.channels + c));
-      part.store(hn::Mul(sum, hn::Set(Floats(), factor)), mean + c);
+      part.store(hn::Mul(sum, hn::Set(lanes, factor)), mean + c);
     });
   });
 }
@@ -115,7 +114,7 @@ void global_average_pool_backward(float* dx, const float* dy, PoolShape shape) {
     const float* mean = dy + b * shape.channels;
     for (std::int64_t p = 0; p < shape.positions; ++p)
       for_vectors(shape.channels, [=](const auto& part, std::int64_t c) HWY_ATTR {
-        part.store(hn::Mul(part.load(mean + c), hn::Set(Floats(), factor)),
+        part.store(hn::Mul(part.load(mean + c), hn::Set(lanes, factor)),
                    picture + p * shape.channels + c);
       });
   });

@@ -47,8 +47,8 @@ struct TileInput {
   // Last steps whose row of b ends where memory ends: they load the columns that exist, no more.
   // The steps before may load, and ignore, what follows the columns. One segment only.
   std::int64_t guarded = 0;
-  // Rows: what to bring into the cache meanwhile, a line of it with each step. Or null: the rows of
-  // a that follow the tile.
+  // What to bring into the cache meanwhile, a line of it with each step. Or null: rows of a that
+  // follow the tile, if a lies by rows.
   const float* fetch = nullptr;
   // Whether the last vector of b holds pairs of steps: pair_steps(). Rows only.
   bool paired = false;
@@ -132,13 +132,16 @@ HWY_INLINE void fetch_next(const RowCursor<kRows>&, Fetch& fetch, const float*, 
 }
 
 template <int kRows>
-HWY_INLINE Fetch fetch_of(const ColumnCursor<kRows>&, const TileInput&) {
-  return {};
+HWY_INLINE Fetch fetch_of(const ColumnCursor<kRows>&, const TileInput& in) {
+  if (in.fetch == nullptr) return {in.a, 0};
+  return {in.fetch, kLine};
 }
 
 template <int kRows>
-HWY_INLINE void fetch_next(const ColumnCursor<kRows>& a, Fetch&, const float* b,
+HWY_INLINE void fetch_next(const ColumnCursor<kRows>& a, Fetch& fetch, const float* b,
                            std::ptrdiff_t b_stride) {
+  hwy::Prefetch(fetch.from);
+  fetch.from += fetch.step;
   hwy::Prefetch(a.column + kStepsAhead * a.stride);
   hwy::Prefetch(b + kStepsAhead * b_stride);
   hwy::Prefetch(b + kStepsAhead * b_stride + kPanel / 2);
@@ -556,24 +559,36 @@ HWY_INLINE std::int64_t guarded_steps(std::int64_t columns, std::int64_t n, std:
   return std::min(k, divide_up(beyond, n));
 }
 
-// Weights that a later loop over tiles will read: the tiles of this one fetch them, a line for each
-// of their steps, until all are on the way.
+// What a later loop over tiles will read: the tiles of this one fetch it, a line for each of their
+// steps, until all is on the way.
 class Upcoming {
  public:
-  HWY_INLINE Upcoming(const float* from, std::int64_t count) : next_(from), left_(count) {}
+  Upcoming() = default;
+  HWY_INLINE Upcoming(const float* from, std::int64_t count) { add(from, count); }
+
+  // After what was added before; four times at most.
+  HWY_INLINE void add(const float* from, std::int64_t count) {
+    if (count > 0) pieces_[end_++] = {from, count};
+  }
 
   // Where a tile of so many steps starts to fetch, or null when nothing is left.
   HWY_INLINE const float* take(std::int64_t steps) {
-    if (left_ <= 0) return nullptr;
-    const float* from = next_;
-    next_ += steps * kLine;
-    left_ -= steps * kLine;
+    if (next_ == end_) return nullptr;
+    Piece& piece = pieces_[next_];
+    const float* from = piece.from;
+    piece.from += steps * kLine;
+    piece.left -= steps * kLine;
+    if (piece.left <= 0) ++next_;
     return from;
   }
 
  private:
-  const float* next_;
-  std::int64_t left_;
+  struct Piece {
+    const float* from;
+    std::int64_t left;
+  };
+  Piece pieces_[4] = {};
+  int next_ = 0, end_ = 0;
 };
 
 }  // namespace kernels::HWY_NAMESPACE

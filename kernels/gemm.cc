@@ -12,8 +12,8 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/gemm-inl.h"
 #include "kernels/partials-inl.h"
+#include "kernels/product-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
@@ -49,20 +49,14 @@ std::int64_t longest_run(std::int64_t k) {
   return k <= most ? std::max<std::int64_t>(k, 1) : most / 2 * 2;  // whole pairs of steps
 }
 
-// Everything a product with a packed b needs.
-struct PackedProduct {
-  const float* a;
-  const float* packed;
-  TileOutput out;  // c, bias and residual of row 0, column 0
-  GemmShape shape;
-};
-
-void multiply_panel(const PackedProduct& p, Range rows, std::int64_t panel, Range steps) {
+void multiply_panel(const PackedProduct& p, Range rows, std::int64_t panel, Range steps,
+                    Upcoming* upcoming = nullptr) {
   const GemmShape& s = p.shape;
   const std::int64_t column = panel * kPanel;
   const bool first = steps.begin == 0, last = steps.end == s.k;
-  Upcoming next(p.packed + (column + kPanel) * s.k,
-                column + kPanel < s.n ? (steps.end - steps.begin) * kPanel : 0);
+  Upcoming next_panel(p.packed + (column + kPanel) * s.k,
+                      column + kPanel < s.n ? (steps.end - steps.begin) * kPanel : 0);
+  Upcoming& next = upcoming ? *upcoming : next_panel;
   for_each_run(rows, [&](std::int64_t row, std::int64_t height, std::int64_t tiles) HWY_ATTR {
     TileOutput out = p.out;
     const std::int64_t at = row * s.n + column, count = steps.end - steps.begin;
@@ -84,18 +78,26 @@ void multiply_panel(const PackedProduct& p, Range rows, std::int64_t panel, Rang
   });
 }
 
+}  // namespace
+
+void multiply_block(const PackedProduct& p, Range rows, Range panels, Upcoming* upcoming) {
+  const std::int64_t k = p.shape.k, run = longest_run(k);
+  for (std::int64_t panel = panels.begin; panel < panels.end; ++panel)
+    for (std::int64_t step = 0; step == 0 || step < k; step += run)
+      multiply_panel(p, rows, panel, {step, std::min(step + run, k)}, upcoming);
+}
+
+namespace {
+
 void multiply_packed(const PackedProduct& p) {
   const GemmShape& s = p.shape;
   const Grid grid = grid_of(s);
-  const std::int64_t run = longest_run(s.k);
   parallel_for(grid.tasks(), [&](std::int64_t task) HWY_ATTR {
     const std::int64_t tiles = divide_up(s.m, kTileRows);
     const Range block = part(tiles, grid.row_blocks, task % grid.row_blocks);
     const Range rows = {block.begin * kTileRows, std::min(block.end * kTileRows, s.m)};
-    const Range panels = part(divide_up(s.n, kPanel), grid.panel_blocks, task / grid.row_blocks);
-    for (std::int64_t panel = panels.begin; panel < panels.end; ++panel)
-      for (std::int64_t k = 0; k == 0 || k < s.k; k += run)
-        multiply_panel(p, rows, panel, {k, std::min(k + run, s.k)});
+    multiply_block(p, rows,
+                   part(divide_up(s.n, kPanel), grid.panel_blocks, task / grid.row_blocks));
   });
 }
 
@@ -238,9 +240,10 @@ constexpr std::int64_t kRun = kStepsAhead;
 // Steps that one part of k holds at least, and most parts. Parts are summed in order.
 constexpr std::int64_t kPartSteps = 8 * kRun, kMostParts = 16;
 
-// c[rows, all] (+)= a[steps]ᵀ · b[steps]
+}  // namespace
+
 void multiply_transposed(float* c, const float* a, const float* b, const GemmShape& s, Range steps,
-                         Range rows, bool accumulate) {
+                         Range rows, bool accumulate, Upcoming* upcoming) {
   for (std::int64_t k = steps.begin; k == steps.begin || k < steps.end; k += kRun) {
     const std::int64_t run = std::min(kRun, steps.end - k);
     const bool add = accumulate || k > steps.begin;
@@ -259,12 +262,15 @@ void multiply_transposed(float* c, const float* a, const float* b, const GemmSha
              .b = b + k * s.n + column,
              .b_stride = s.n,
              .steps = run,
-             .guarded = guarded},
+             .guarded = guarded,
+             .fetch = upcoming ? upcoming->take(run) : nullptr},
             {.c = to, .c_stride = s.n, .columns = columns, .residual = add ? to : nullptr});
       });
     }
   }
 }
+
+namespace {
 
 // Rows of a whose products are held at once to be averaged.
 constexpr std::int64_t kPoolRows = 4 * kTileRows;
@@ -337,6 +343,10 @@ void gemm_tn(float* c, const float* a, const float* b, GemmShape shape) {
 }
 
 void pack_gemm(float* packed, const float* b, GemmShape shape) { pack<false>(packed, b, shape); }
+
+void pack_gemm_transposed(float* packed, const float* b, GemmShape shape) {
+  pack<true>(packed, b, shape);
+}
 
 void packed_gemm(float* c, const float* a, const float* packed, const float* bias,
                  const float* residual, Activation activation, GemmShape shape) {

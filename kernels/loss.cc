@@ -18,20 +18,20 @@ namespace {
 // Exponentials and logarithms cost about ten times a copy.
 constexpr std::int64_t loss_task_numbers = task_numbers / 8;
 
-HWY_INLINE float lane_sum(Vector v) { return hn::GetLane(hn::SumOfLanes(Floats(), v)); }
+HWY_INLINE float lane_sum(Vector v) { return hn::GetLane(hn::SumOfLanes(lanes, v)); }
 
 HWY_INLINE float row_maximum(const float* x, std::int64_t count) {
-  const Vector lowest = hn::Set(Floats(), -std::numeric_limits<float>::infinity());
+  const Vector lowest = hn::Set(lanes, -std::numeric_limits<float>::infinity());
   Vector maximum = lowest;
   for_vectors(count, [&](const auto& part, std::int64_t i) HWY_ATTR {
     maximum = hn::Max(maximum, part.keep(part.load(x + i), lowest));
   });
-  return hn::GetLane(hn::MaxOfLanes(Floats(), maximum));
+  return hn::GetLane(hn::MaxOfLanes(lanes, maximum));
 }
 
 // y = exp(x - maximum); the sum of y. y may be x.
 HWY_INLINE float row_exponentials(float* y, const float* x, float maximum, std::int64_t count) {
-  const Floats d;
+  const Lanes d;
   Vector sum = hn::Zero(d);
   for_vectors(count, [&](const auto& part, std::int64_t i) HWY_ATTR {
     const Vector e = hn::Exp(d, hn::Sub(part.load(x + i), hn::Set(d, maximum)));
@@ -42,7 +42,7 @@ HWY_INLINE float row_exponentials(float* y, const float* x, float maximum, std::
 }
 
 HWY_INLINE void softmax_row(float* y, const float* x, std::int64_t count) {
-  const Floats d;
+  const Lanes d;
   const float sum = row_exponentials(y, x, row_maximum(x, count), count);
   for_vectors(count, [&](const auto& part, std::int64_t i) HWY_ATTR {
     part.store(hn::Div(part.load(y + i), hn::Set(d, sum)), y + i);
@@ -51,7 +51,7 @@ HWY_INLINE void softmax_row(float* y, const float* x, std::int64_t count) {
 
 // Rows of two classes, as face detectors have by the thousand: pairs of neighbouring lanes.
 HWY_INLINE void softmax_pairs(float* y, const float* x, std::int64_t count) {
-  const Floats d;
+  const Lanes d;
   for_vectors(count, [&](const auto& part, std::int64_t i) HWY_ATTR {
     const Vector v = part.load(x + i);
     const Vector e = hn::Exp(d, hn::Sub(v, hn::Max(v, hn::Shuffle2301(v))));
@@ -60,14 +60,14 @@ HWY_INLINE void softmax_pairs(float* y, const float* x, std::int64_t count) {
 }
 
 HWY_INLINE float dot(const float* a, const float* b, std::int64_t count) {
-  Vector sum = hn::Zero(Floats());
+  Vector sum = hn::Zero(lanes);
   for_vectors(count, [&](const auto& part, std::int64_t i)
                          HWY_ATTR { sum = hn::MulAdd(part.load(a + i), part.load(b + i), sum); });
   return lane_sum(sum);
 }
 
 HWY_INLINE float row_sum(const float* x, std::int64_t count) {
-  Vector sum = hn::Zero(Floats());
+  Vector sum = hn::Zero(lanes);
   for_vectors(count, [&](const auto& part, std::int64_t i)
                          HWY_ATTR { sum = hn::Add(sum, part.load(x + i)); });
   return lane_sum(sum);
@@ -76,7 +76,7 @@ HWY_INLINE float row_sum(const float* x, std::int64_t count) {
 // Σ targets · (log Σexp(x - maximum) - (x - maximum)); e: room for a row.
 HWY_INLINE float row_cross_entropy(float* e, const float* x, const float* targets,
                                    std::int64_t count) {
-  const Floats d;
+  const Lanes d;
   const float maximum = row_maximum(x, count);
   const float log_sum = std::log(row_exponentials(e, x, maximum, count));
   const Vector lowest = hn::Set(d, std::numeric_limits<float>::lowest());
@@ -122,7 +122,7 @@ void softmax_backward(float* dx, const float* dy, const float* y, RowShape s) {
   parallel_for_range(s.rows, rows_in_task(s), [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t r = begin; r < end; ++r) {
       const std::int64_t row = r * s.channels;
-      const Vector mean = hn::Set(Floats(), dot(dy + row, y + row, s.channels));
+      const Vector mean = hn::Set(lanes, dot(dy + row, y + row, s.channels));
       for_vectors(s.channels, [=](const auto& part, std::int64_t c) HWY_ATTR {
         const std::int64_t i = row + c;
         part.store(hn::Mul(part.load(y + i), hn::Sub(part.load(dy + i), mean)), dx + i);
@@ -151,12 +151,12 @@ void softmax_cross_entropy_backward(float* dlogits, const float* dloss, const fl
     for (std::int64_t r = begin; r < end; ++r) {
       const std::int64_t row = r * s.channels;
       softmax_row(dlogits + row, logits + row, s.channels);
-      const Vector weight = hn::Set(Floats(), row_sum(targets + row, s.channels));
+      const Vector weight = hn::Set(lanes, row_sum(targets + row, s.channels));
       for_vectors(s.channels, [=](const auto& part, std::int64_t c) HWY_ATTR {
         const std::int64_t i = row + c;
         const Vector wanted = part.load(targets + i);
         const Vector gradient = hn::MulSub(weight, part.load(dlogits + i), wanted);
-        part.store(hn::Mul(hn::Set(Floats(), factor), gradient), dlogits + i);
+        part.store(hn::Mul(hn::Set(lanes, factor), gradient), dlogits + i);
       });
     }
   });
@@ -167,7 +167,7 @@ void binary_cross_entropy(float* loss, const float* logits, const float* targets
   const std::int64_t count = s.rows * s.channels;
   const double sum =
       sum_of_tasks(count, loss_task_numbers, [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
-        const Floats d;
+        const Lanes d;
         Vector total = hn::Zero(d);
         for_vectors(end - begin, [&](const auto& part, std::int64_t i) HWY_ATTR {
           const Vector z = part.load(logits + begin + i);
@@ -186,7 +186,7 @@ void binary_cross_entropy_backward(float* dlogits, const float* dloss, const flo
   const std::int64_t count = s.rows * s.channels;
   const float factor = dloss[0] / static_cast<float>(count);
   parallel_for_range(count, loss_task_numbers, [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
-    const Floats d;
+    const Lanes d;
     for_vectors(end - begin, [=](const auto& part, std::int64_t offset) HWY_ATTR {
       const std::int64_t i = begin + offset;
       const Vector z = part.load(logits + i), one = hn::Set(d, 1.0f);

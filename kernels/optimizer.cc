@@ -19,7 +19,7 @@ void adam(float* parameter, float* m, float* v, const float* gradient, AdamStep 
   const float unbias = static_cast<float>(1 / (1 - std::pow(step.beta2, t)));
   const float epsilon = static_cast<float>(step.epsilon);
   parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
-    const Floats d;
+    const Lanes d;
     const Vector g = part.load(gradient + i);
     const Vector gg = hn::Mul(g, g);
     const Vector new_m =
@@ -41,7 +41,7 @@ void sgd(float* parameter, float* velocity, const float* gradient, SgdStep step,
   const float weight_decay = static_cast<float>(step.weight_decay);
   const float rate = static_cast<float>(step.learning_rate);
   parallel_for_vectors(count, [=](const auto& part, std::int64_t i) HWY_ATTR {
-    const Floats d;
+    const Lanes d;
     const Vector p = part.load(parameter + i);
     const Vector pull = hn::MulAdd(hn::Set(d, weight_decay), p, part.load(gradient + i));
     const Vector v = hn::MulAdd(hn::Set(d, momentum), part.load(velocity + i), pull);

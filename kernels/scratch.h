@@ -6,8 +6,8 @@
 
 namespace kernels {
 
-enum class Scratch { packed, task, partials, strip };
-constexpr int kScratchSlots = 4;
+enum class Scratch { packed, task, partials, strip, activations, gradients };
+constexpr int kScratchSlots = 6;
 
 // `count` numbers, aligned to a cache line, for the calling thread: what it had in that slot
 // before is lost. The memory stays with the thread, so a repeated call takes none.

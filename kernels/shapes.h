@@ -73,6 +73,25 @@ struct RowShape {
   std::int64_t channels = 0;
 };
 
+// A batch norm (Ioffe & Szegedy 2015) and its activation, as the convolutions beside it take it in:
+// y = activation(gamma (z - mean) / sqrt(variance + epsilon) + beta), [channels] each.
+template <typename T>
+struct BatchNorm {
+  const T *mean, *variance, *gamma, *beta;
+  double epsilon = 1e-3;
+  Activation activation = Activation::none;
+  bool fixed = false;  // the statistics are not those of this batch: no gradient goes through them
+};
+
+// What the gradient of z[rows, channels] is found from where it is needed: dy, the gradient behind
+// z's batch norm, and that layer's own gradients, which hold the sums over the batch.
+template <typename T>
+struct BatchNormGradient {
+  const T *dy, *z;
+  BatchNorm<T> layer;
+  const T *dgamma, *dbeta;
+};
+
 struct PoolShape {
   std::int64_t batch = 1;
   std::int64_t positions = 0;  // height · width

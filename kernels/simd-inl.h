@@ -19,30 +19,24 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/bounds-inl.h"
 #include "kernels/parallel.h"
 #include "kernels/shapes.h"
+#include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace kernels::HWY_NAMESPACE {
 namespace {
 
-namespace hn = hwy::HWY_NAMESPACE;
-using Floats = hn::ScalableTag<float>;
-using Vector = hn::Vec<Floats>;
-
-HWY_INLINE std::int64_t lanes() { return static_cast<std::int64_t>(hn::Lanes(Floats())); }
-
 // A whole vector of an array.
 struct Whole {
-  HWY_INLINE Vector load(const float* p) const { return hn::LoadU(Floats(), p); }
-  HWY_INLINE void store(Vector v, float* p) const { hn::StoreU(v, Floats(), p); }
+  HWY_INLINE Vector load(const float* p) const { return hn::LoadU(lanes, p); }
+  HWY_INLINE void store(Vector v, float* p) const { hn::StoreU(v, lanes, p); }
   HWY_INLINE Vector keep(Vector v, Vector) const { return v; }
 };
 
 // A whole vector, aligned, that is stored past the caches.
 struct Streamed : Whole {
-  HWY_INLINE void store(Vector v, float* p) const { hn::Stream(v, Floats(), p); }
+  HWY_INLINE void store(Vector v, float* p) const { hn::Stream(v, lanes, p); }
 };
 
 // Whether to store y past the caches. A store into memory that is in no cache reads it first;
@@ -51,29 +45,29 @@ struct Streamed : Whole {
 // third-level cache).
 inline bool pays_to_stream(const float* y, std::int64_t count, bool in_place) {
   constexpr std::int64_t large = 4'000'000;
-  const auto vector_bytes = static_cast<std::uintptr_t>(lanes()) * sizeof(float);
+  const auto vector_bytes = static_cast<std::uintptr_t>(kLanes) * sizeof(float);
   return count >= large && !in_place && reinterpret_cast<std::uintptr_t>(y) % vector_bytes == 0;
 }
 
-// The first `count` lanes of a vector, 0 < count < lanes(); no other memory is touched. Lanes
+// The first `count` lanes of a vector, 0 < count < kLanes; no other memory is touched. Lanes
 // behind are zero.
 class Part {
  public:
   explicit HWY_INLINE Part(std::int64_t count) : count_(static_cast<std::size_t>(count)) {}
 
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-  HWY_INLINE Vector load(const float* p) const { return hn::MaskedLoad(mask(), Floats(), p); }
-  HWY_INLINE void store(Vector v, float* p) const { hn::BlendedStore(v, mask(), Floats(), p); }
+#if KERNELS_MASKED_MEMORY
+  HWY_INLINE Vector load(const float* p) const { return hn::MaskedLoad(mask(), lanes, p); }
+  HWY_INLINE void store(Vector v, float* p) const { hn::BlendedStore(v, mask(), lanes, p); }
 #else
   HWY_INLINE Vector load(const float* p) const {
-    HWY_ALIGN float lanes[hn::MaxLanes(Floats())] = {};
-    std::memcpy(lanes, p, count_ * sizeof(float));
-    return hn::Load(Floats(), lanes);
+    HWY_ALIGN float copy[kLanes] = {};
+    std::memcpy(copy, p, count_ * sizeof(float));
+    return hn::Load(lanes, copy);
   }
   HWY_INLINE void store(Vector v, float* p) const {
-    HWY_ALIGN float lanes[hn::MaxLanes(Floats())];
-    hn::Store(v, Floats(), lanes);
-    std::memcpy(p, lanes, count_ * sizeof(float));
+    HWY_ALIGN float copy[kLanes];
+    hn::Store(v, lanes, copy);
+    std::memcpy(p, copy, count_ * sizeof(float));
   }
 #endif
   // v in the first lanes, `otherwise` behind.
@@ -82,7 +76,7 @@ class Part {
   }
 
  private:
-  HWY_INLINE hn::Mask<Floats> mask() const { return hn::FirstN(Floats(), count_); }
+  HWY_INLINE hn::Mask<Lanes> mask() const { return hn::FirstN(lanes, count_); }
 
   std::size_t count_;
 };
@@ -90,7 +84,7 @@ class Part {
 // body(lanes, i) for i = 0, N, 2N … below count, where `lanes` is Wide (Whole or Streamed) or Part.
 template <typename Wide = Whole, typename Body>
 HWY_INLINE void for_vectors(std::int64_t count, const Body& body) {
-  const std::int64_t n = lanes();
+  const std::int64_t n = kLanes;
   std::int64_t i = 0;
   for (; i + n <= count; i += n) body(Wide(), i);
   if (i < count) body(Part(count - i), i);
@@ -124,7 +118,7 @@ void parallel_for_output(const float* y, bool in_place, std::int64_t count, cons
 struct LongRows {
   explicit LongRows(RowShape s) : channels(s.channels), rows(s.rows) {
     constexpr std::int64_t few = 256;
-    if (channels > 0 && channels < few) repeat = lanes() / std::gcd(lanes(), channels);
+    if (channels > 0 && channels < few) repeat = kLanes / std::gcd(kLanes, channels);
     length = channels * repeat;
     const std::int64_t fitting = task_numbers / std::max<std::int64_t>(length, 1);
     task_rows = repeat * std::max<std::int64_t>(fitting, 1);
@@ -160,38 +154,39 @@ class RepeatedParameters {
   std::vector<float> values_;
 };
 
-// body(lanes, i, c) for every vector of rows [begin, end): i is its index in the array, c in a long
-// row.
-template <typename Wide, typename Body>
-HWY_INLINE void for_row_vectors(const LongRows& shape, std::int64_t begin, std::int64_t end,
-                                const Body& body) {
-  const std::int64_t last = end * shape.channels;
-  for (std::int64_t row = begin * shape.channels; row < last; row += shape.length)
-    for_vectors<Wide>(std::min(shape.length, last - row),
-                      [&](const auto& part, std::int64_t c) HWY_ATTR { body(part, row + c, c); });
+// y[i] = value(lanes, i, c) for every vector of rows [begin, end): i is its index in the array, c
+// in a long row. Four long rows at a time: what `value` loads of a channel serves all of them. y
+// may be what `value` reads at i.
+template <typename Wide, typename Value>
+HWY_INLINE void write_rows(float* y, const LongRows& shape, std::int64_t begin, std::int64_t end,
+                           const Value& value) {
+  const std::int64_t last = end * shape.channels, n = shape.length;
+  std::int64_t row = begin * shape.channels;
+  for (; row < last; row += n)
+    for_vectors<Wide>(std::min(n, last - row), [&](const auto& part, std::int64_t c) HWY_ATTR {
+      part.store(value(part, row + c, c), y + row + c);
+    });
   hwy::FlushStream();
 }
 
-// The same for all rows on all threads, where body stores y[i]; y may be one of its inputs
-// (`in_place`).
-template <typename Body>
-void parallel_for_output_rows(const float* y, bool in_place, const LongRows& shape,
-                              const Body& body) {
-  const bool whole_vectors = shape.length % lanes() == 0;
+// The same for all rows on all threads; in_place: y is one of the inputs.
+template <typename Value>
+void parallel_write_rows(float* y, bool in_place, const LongRows& shape, const Value& value) {
+  const bool whole_vectors = shape.length % kLanes == 0;
   const bool streams = whole_vectors && pays_to_stream(y, shape.rows * shape.channels, in_place);
   parallel_for_rows(shape, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
     if (streams)
-      for_row_vectors<Streamed>(shape, begin, end, body);
+      write_rows<Streamed>(y, shape, begin, end, value);
     else
-      for_row_vectors<Whole>(shape, begin, end, body);
+      write_rows<Whole>(y, shape, begin, end, value);
   });
 }
 
 // One column of vectors, `rows` long rows down. step(lanes, sum, sum2, i, c) adds the numbers at i.
-template <typename Lanes, typename Step>
-HWY_INLINE void sum_column(const Lanes& part, std::int64_t rows, std::int64_t length,
+template <typename Piece, typename Step>
+HWY_INLINE void sum_column(const Piece& part, std::int64_t rows, std::int64_t length,
                            std::int64_t c, float* sums, float* sums2, const Step& step) {
-  Vector a = hn::Zero(Floats()), b = a;
+  Vector a = hn::Zero(lanes), b = a;
   for (std::int64_t r = 0; r < rows; ++r) step(part, a, b, r * length + c, c);
   part.store(a, sums + c);
   part.store(b, sums2 + c);
@@ -202,9 +197,9 @@ template <typename Step>
 HWY_INLINE std::int64_t sum_four_columns(std::int64_t rows, std::int64_t length, std::int64_t c,
                                          float* sums, float* sums2, const Step& step) {
   const Whole whole;
-  const std::int64_t n = lanes();
+  const std::int64_t n = kLanes;
   for (; c + 4 * n <= length; c += 4 * n) {
-    Vector a0 = hn::Zero(Floats()), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+    Vector a0 = hn::Zero(lanes), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
     for (std::int64_t r = 0; r < rows; ++r) {
       const std::int64_t i = r * length + c;
       step(whole, a0, b0, i, c);
@@ -250,7 +245,7 @@ class ChannelSums {
     const std::int64_t rest = (end - begin) * shape_.channels - whole * shape_.length;
     const std::int64_t first = whole * shape_.length;
     for_vectors(rest, [&](const auto& part, std::int64_t c) HWY_ATTR {
-      Vector a = hn::Zero(Floats()), b = a;
+      Vector a = hn::Zero(lanes), b = a;
       step(part, a, b, first + c, c);
       part.store(a, sums + c);
       part.store(b, sums2 + c);

@@ -13,8 +13,7 @@ BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& options, Act
 }
 
 Tensor BatchNorm::forward(const Tensor& x) {
-  if (!training() || frozen_ || keep_statistics_)
-    return batch_norm_frozen(x, state_, options_.epsilon, activation_);
+  if (!normalises_by_batch()) return batch_norm_frozen(x, state_, options_.epsilon, activation_);
   return batch_norm_training(x, state_, options_.epsilon, options_.momentum, options_.unbiased,
                              activation_);
 }
@@ -26,6 +25,18 @@ Value BatchNorm::lower(PlanBuilder&, Value) const {
 FoldedWeights BatchNorm::fold_into(const Tensor& weight) const {
   return fold_batch_norm(weight, state_.gamma, state_.beta, state_.mean, state_.variance,
                          options_.epsilon);
+}
+
+ConvBatchNormLayer BatchNorm::behind(const Tensor& weight, int stride, Padding padding) const {
+  return {.weight = weight,
+          .state = state_,
+          .epsilon = options_.epsilon,
+          .momentum = options_.momentum,
+          .unbiased = options_.unbiased,
+          .activation = activation_,
+          .fixed_statistics = !normalises_by_batch(),
+          .stride = stride,
+          .padding = padding};
 }
 
 namespace {
@@ -77,6 +88,17 @@ Value ConvBatchNorm::Convolution::lower(PlanBuilder& builder, Value x, const Fol
 kernels::ConvShape ConvBatchNorm::Convolution::shape_for(const PictureShape& in) const {
   return conv_shape(1, in.height, in.width, in.channels, options_.out, 3, options_.stride,
                     options_.padding);
+}
+
+Tensor ConvBatchNorm::forward(const Tensor& x) {
+  if (convolution.options().kind == ConvKind::full3x3)
+    return batch_norm.forward(convolution.forward(x));
+  return conv_batch_norms(x, {layer()});
+}
+
+ConvBatchNormLayer ConvBatchNorm::layer() const {
+  const Options& options = convolution.options();
+  return batch_norm.behind(convolution.weight(), options.stride, options.padding);
 }
 
 Value ConvBatchNorm::lower(PlanBuilder& builder, Value x, Value residual) const {

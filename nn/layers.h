@@ -25,11 +25,15 @@ class BatchNorm : public Module {
   Value lower(PlanBuilder& builder, Value x) const override;
 
   FoldedWeights fold_into(const Tensor& weight) const;
+  // This layer behind a 1×1 or depthwise convolution.
+  ConvBatchNormLayer behind(const Tensor& weight, int stride, Padding padding) const;
   Activation activation() const { return activation_; }
   // Fine-tuning: train gamma and beta, but normalise by the running statistics and leave them be.
   void keep_statistics(bool keep) { keep_statistics_ = keep; }
 
  private:
+  bool normalises_by_batch() const { return training() && !frozen_ && !keep_statistics_; }
+
   BatchNormState state_;
   BatchNormOptions options_;
   Activation activation_;
@@ -60,6 +64,7 @@ class ConvBatchNorm {
     Value lower(PlanBuilder& builder, Value x, const FoldedWeights& weights, Activation activation,
                 Value residual) const;
     const Tensor& weight() const { return weight_; }
+    const Options& options() const { return options_; }
     // Sizes, stride and padding for one picture of shape `in`; not for a pointwise convolution.
     kernels::ConvShape shape_for(const PictureShape& in) const;
 
@@ -72,7 +77,9 @@ class ConvBatchNorm {
       : convolution(options, random),
         batch_norm(options.out, options.batch_norm, options.activation) {}
 
-  Tensor forward(const Tensor& x) { return batch_norm.forward(convolution.forward(x)); }
+  Tensor forward(const Tensor& x);
+  // What conv_batch_norms() runs; not of a full convolution.
+  ConvBatchNormLayer layer() const;
   // `residual` is added to the result of a pointwise convolution.
   Value lower(PlanBuilder& builder, Value x, Value residual = {}) const;
   FoldedWeights folded() const { return batch_norm.fold_into(convolution.weight()); }

@@ -24,36 +24,45 @@ ConvBatchNorm::Options layer(const MobileNetV2Options& options, ConvKind kind, s
 
 // Numbers that a stage holds for one picture.
 struct StageMemory {
-  std::int64_t all;      // every result within
-  std::int64_t result;   // the last one
-  std::int64_t largest;  // of the results
+  std::int64_t kept;      // for its backward(), with its result
+  std::int64_t result;    // alone
+  std::int64_t backward;  // the most while its gradient is taken, or its forward run again for that
 };
 
-// Each convolution has a result, and its batch norm another.
+// Of a block, from the numbers that its input, expansion, depthwise convolution and projection
+// make: conv_batch_norms() keeps what each convolution made until its gradient is taken, with two
+// gradients and that of the block's result.
+StageMemory block_memory(std::int64_t in, std::int64_t expanded, std::int64_t filtered,
+                         std::int64_t out) {
+  const std::int64_t made = expanded + filtered + out;
+  const std::int64_t project = made + filtered, depthwise = 2 * filtered + 2 * expanded;
+  const std::int64_t first = expanded > 0 ? 2 * expanded + in : 2 * filtered + in;
+  return {made + out, out, out + std::max({made + out, project, depthwise, first})};
+}
+
 std::vector<StageMemory> stage_memory(const MobileNetV2Options& options) {
   const auto halved = [](std::int64_t side) { return (side + 1) / 2; };
   const MobileNetV2Channels ends = mobilenet_v2_channels(options.width);
   std::int64_t side = halved(options.input_size), channels = ends.stem;
   const std::int64_t stem = side * side * channels;
-  std::vector<StageMemory> stages = {{2 * stem, stem, stem}};
+  std::vector<StageMemory> stages = {{2 * stem, stem, 3 * stem}};
   for (const BlockGroup& group : kBlockGroups)
     for (int repeat = 0; repeat < group.repeats; ++repeat) {
       const std::int64_t hidden = channels * group.expansion, before = side * side;
       const std::int64_t out = make_divisible(group.channels * options.width);
-      const bool residual = repeat > 0 || (group.stride == 1 && out == channels);
       if (repeat == 0 && group.stride == 2) side = halved(side);
-      const std::int64_t after = side * side, expanded = group.expansion > 1 ? before * hidden : 0;
-      stages.push_back({2 * expanded + 2 * after * hidden + (residual ? 3 : 2) * after * out,
-                        after * out, std::max(expanded, after * hidden)});
+      const std::int64_t after = side * side;
+      stages.push_back(block_memory(before * channels, group.expansion > 1 ? before * hidden : 0,
+                                    after * hidden, after * out));
       channels = out;
     }
   const std::int64_t last = side * side * ends.features;
-  stages.push_back({2 * last, last, last});
+  stages.push_back({2 * last, last, 2 * last + side * side * channels});
   return stages;
 }
 
 // The most numbers that a step holds for one picture, and the stage whose gradient is being taken
-// then. A stage that is run again holds everything for that time.
+// then.
 struct Peak {
   std::int64_t count = 0;
   std::size_t stage = 0;
@@ -65,9 +74,9 @@ Peak peak_of(const std::vector<StageMemory>& stages, const std::vector<bool>& re
   std::int64_t held = 0;
   for (std::size_t i = first; i < stages.size(); ++i) {
     const StageMemory& stage = stages[i];
-    const std::int64_t here = held + stage.all + 2 * stage.largest;  // with two gradients
+    const std::int64_t here = held + stage.backward;
     if (here > peak.count) peak = {here, i};
-    held += recomputed[i] ? stage.result : stage.all;
+    held += recomputed[i] ? stage.result : stage.kept;
   }
   return peak;
 }
@@ -110,9 +119,11 @@ InvertedResidual::InvertedResidual(std::int64_t in, std::int64_t out, int stride
 }
 
 Tensor InvertedResidual::forward(const Tensor& x) {
-  const Tensor expanded = expand_ ? expand_->forward(x) : x;
-  const Tensor y = project_.forward(depthwise_.forward(expanded));
-  return has_residual_ ? nn::add(x, y) : y;
+  std::vector<ConvBatchNormLayer> layers;
+  if (expand_) layers.push_back(expand_->layer());
+  layers.push_back(depthwise_.layer());
+  layers.push_back(project_.layer());
+  return conv_batch_norms(x, layers, has_residual_);
 }
 
 PlanBuilder::Block InvertedResidual::folded(const PictureShape& middle) const {
@@ -226,9 +237,9 @@ std::int64_t MobileNetV2::fit_memory(std::int64_t batch, int first_trained, std:
     std::size_t best = peak.stage;
     std::int64_t saved = 0;
     for (std::size_t i = first; i < peak.stage; ++i)
-      if (!recomputed_[i] && stages[i].all - stages[i].result > saved) {
+      if (!recomputed_[i] && stages[i].kept - stages[i].result > saved) {
         best = i;
-        saved = stages[i].all - stages[i].result;
+        saved = stages[i].kept - stages[i].result;
       }
     if (saved == 0) return bytes(peak);
     recomputed_[best] = true;

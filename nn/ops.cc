@@ -1,36 +1,9 @@
 #include "nn/ops.h"
 
-#include <fmt/format.h>
-
-#include <stdexcept>
+#include "nn/shape_checks.h"
 
 namespace nn {
 namespace {
-
-[[noreturn]] void reject(const char* operation, const std::string& what) {
-  throw std::invalid_argument(fmt::format("{}: {}", operation, what));
-}
-
-void require(bool holds, const char* operation, const Tensor& a, const Tensor& b) {
-  if (!holds)
-    reject(operation,
-           fmt::format("shapes {} and {} do not fit", to_string(a.shape()), to_string(b.shape())));
-}
-
-// Everything but the last axis, as rows.
-kernels::RowShape rows_of(const Tensor& x, const char* operation) {
-  if (x.shape().empty()) reject(operation, "needs at least one axis");
-  const std::int64_t channels = x.dim(-1);
-  return {channels == 0 ? 0 : x.count() / channels, channels};
-}
-
-void require_channels(const Tensor& x, const Tensor& parameter, const char* operation) {
-  require(!x.shape().empty() && parameter.shape() == Shape{x.dim(-1)}, operation, x, parameter);
-}
-
-void require_stride(int stride, const char* operation) {
-  if (stride < 1) reject(operation, fmt::format("stride {} is not positive", stride));
-}
 
 using Elementwise = void (*)(float*, const float*, std::int64_t);
 using ElementwiseBackward = void (*)(float*, const float*, const float*, std::int64_t);
@@ -62,43 +35,6 @@ Tensor loss_on_logits(const Tensor& logits, const Tensor& targets, const char* o
     logits.add_gradient(dlogits);
   });
   return loss;
-}
-
-using BatchNormBackward = decltype(kernels::Table<float>::batch_norm_backward);
-
-void record_batch_norm(const Tensor& y, const Tensor& x, const BatchNormState& state,
-                       const Tensor& mean, const Tensor& variance, double epsilon,
-                       Activation activation, BatchNormBackward backward) {
-  y.record({x, state.gamma, state.beta},
-           [=, gamma = state.gamma, beta = state.beta](const Tensor& dy) {
-             Tensor dx = dy.sole_owner() ? dy : Tensor::empty(x.shape());
-             Tensor dgamma = Tensor::empty(gamma.shape()), dbeta = Tensor::empty(gamma.shape());
-             backward(dx.data(), dgamma.data(), dbeta.data(), dy.data(), x.data(), mean.data(),
-                      variance.data(), gamma.data(), beta.data(), epsilon, activation,
-                      rows_of(x, "batch_norm"));
-             x.add_gradient(dx);
-             gamma.add_gradient(dgamma);
-             beta.add_gradient(dbeta);
-           });
-}
-
-// running = momentum · running + (1 - momentum) · now
-void move_statistics(const BatchNormState& state, const Tensor& mean, const Tensor& variance,
-                     double momentum, bool unbiased, std::int64_t rows) {
-  const double correction =
-      unbiased && rows > 1 ? static_cast<double>(rows) / static_cast<double>(rows - 1) : 1;
-  for (std::int64_t c = 0; c < mean.count(); ++c) {
-    float& running_mean = state.mean.data()[c];
-    float& running_variance = state.variance.data()[c];
-    running_mean = static_cast<float>(momentum * running_mean + (1 - momentum) * mean.data()[c]);
-    running_variance = static_cast<float>(momentum * running_variance +
-                                          (1 - momentum) * correction * variance.data()[c]);
-  }
-}
-
-void require_batch_norm(const Tensor& x, const BatchNormState& state, const char* operation) {
-  for (const Tensor* parameter : {&state.gamma, &state.beta, &state.mean, &state.variance})
-    require_channels(x, *parameter, operation);
 }
 
 }  // namespace
@@ -188,35 +124,6 @@ Tensor depthwise3x3(const Tensor& x, const Tensor& weight, int stride, Padding p
       weight.add_gradient(dw);
     }
   });
-  return y;
-}
-
-Tensor batch_norm_training(const Tensor& x, const BatchNormState& state, double epsilon,
-                           double momentum, bool unbiased, Activation activation) {
-  require_batch_norm(x, state, "batch_norm_training");
-  const kernels::RowShape shape = rows_of(x, "batch_norm_training");
-  if (shape.rows < 1) reject("batch_norm_training", "no rows in " + to_string(x.shape()));
-  Tensor mean = Tensor::empty(state.mean.shape()), variance = Tensor::empty(state.mean.shape());
-  backend().batch_norm_statistics(mean.data(), variance.data(), x.data(), shape);
-  if (recording() != Recording::again)
-    move_statistics(state, mean, variance, momentum, unbiased, shape.rows);
-  Tensor y = Tensor::empty(x.shape());
-  backend().batch_norm(y.data(), x.data(), mean.data(), variance.data(), state.gamma.data(),
-                       state.beta.data(), epsilon, activation, shape);
-  record_batch_norm(y, x, state, mean, variance, epsilon, activation,
-                    backend().batch_norm_backward);
-  return y;
-}
-
-Tensor batch_norm_frozen(const Tensor& x, const BatchNormState& state, double epsilon,
-                         Activation activation) {
-  require_batch_norm(x, state, "batch_norm_frozen");
-  Tensor y = Tensor::empty(x.shape());
-  backend().batch_norm(y.data(), x.data(), state.mean.data(), state.variance.data(),
-                       state.gamma.data(), state.beta.data(), epsilon, activation,
-                       rows_of(x, "batch_norm_frozen"));
-  record_batch_norm(y, x, state, state.mean, state.variance, epsilon, activation,
-                    backend().batch_norm_frozen_backward);
   return y;
 }
 

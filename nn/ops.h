@@ -37,6 +37,23 @@ Tensor batch_norm_training(const Tensor& x, const BatchNormState& state, double 
 Tensor batch_norm_frozen(const Tensor& x, const BatchNormState& state, double epsilon,
                          Activation activation);
 
+// One layer of conv_batch_norms(): a convolution without bias, batch norm, activation.
+struct ConvBatchNormLayer {
+  Tensor weight;  // [in, out] (1×1) or [3, 3, channels] (depthwise)
+  BatchNormState state;
+  double epsilon, momentum;
+  bool unbiased;
+  Activation activation;
+  bool fixed_statistics;  // normalise by the running ones, and leave them be
+  int stride = 1;         // of a depthwise layer, as its padding
+  Padding padding = Padding::tf;
+};
+// [x +] layers one after the other, as batch_norm_training() or batch_norm_frozen() behind matmul()
+// or depthwise3x3(). What lies between two convolutions is never written down: each reads the one
+// before through its batch norm. So a layer keeps one result for backward() instead of two.
+Tensor conv_batch_norms(const Tensor& x, const std::vector<ConvBatchNormLayer>& layers,
+                        bool residual = false);
+
 Tensor relu(const Tensor& x);
 Tensor relu6(const Tensor& x);
 Tensor add(const Tensor& a, const Tensor& b);

@@ -49,8 +49,8 @@ std::vector<T> before_activation(const T* dy, const T* x, const T* mean, const T
 
 // dbeta[c] = Σ dy, dgamma[c] = Σ dy·(x - mean)/σ
 template <typename T>
-void batch_norm_parameter_gradients(T* dgamma, T* dbeta, const T* dy, const T* x, const T* mean,
-                                    const T* variance, double epsilon, RowShape s) {
+void sum_parameter_gradients(T* dgamma, T* dbeta, const T* dy, const T* x, const T* mean,
+                             const T* variance, double epsilon, RowShape s) {
   for (std::int64_t c = 0; c < s.channels; ++c) {
     dgamma[c] = dbeta[c] = 0;
     for (std::int64_t r = 0; r < s.rows; ++r) {
@@ -67,7 +67,7 @@ void batch_norm_backward(T* dx, T* dgamma, T* dbeta, const T* dy, const T* x, co
                          Activation activation, RowShape s) {
   const std::vector<T> dz =
       before_activation(dy, x, mean, variance, gamma, beta, epsilon, activation, s);
-  batch_norm_parameter_gradients(dgamma, dbeta, dz.data(), x, mean, variance, epsilon, s);
+  sum_parameter_gradients(dgamma, dbeta, dz.data(), x, mean, variance, epsilon, s);
   for (std::int64_t r = 0; r < s.rows; ++r)
     for (std::int64_t c = 0; c < s.channels; ++c) {
       const std::int64_t i = r * s.channels + c;
@@ -83,7 +83,7 @@ void batch_norm_frozen_backward(T* dx, T* dgamma, T* dbeta, const T* dy, const T
                                 Activation activation, RowShape s) {
   const std::vector<T> dz =
       before_activation(dy, x, mean, variance, gamma, beta, epsilon, activation, s);
-  batch_norm_parameter_gradients(dgamma, dbeta, dz.data(), x, mean, variance, epsilon, s);
+  sum_parameter_gradients(dgamma, dbeta, dz.data(), x, mean, variance, epsilon, s);
   for (std::int64_t r = 0; r < s.rows; ++r)
     for (std::int64_t c = 0; c < s.channels; ++c)
       dx[r * s.channels + c] =

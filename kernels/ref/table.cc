@@ -1,5 +1,6 @@
 #include "kernels/ref/batch_norm.h"
 #include "kernels/ref/conv.h"
+#include "kernels/ref/conv_batch_norm.h"
 #include "kernels/ref/elementwise.h"
 #include "kernels/ref/gemm.h"
 #include "kernels/ref/inverted_residual.h"

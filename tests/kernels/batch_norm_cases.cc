@@ -116,6 +116,33 @@ Case backward_through_statistics_case(RowShape s, Activation activation) {
                        }});
 }
 
+// Operands as backward_operands without dx: 0 dgamma, 1 dbeta | 2 dy, 3 x, 4 mean, 5 variance, 6
+// gamma, 7 beta.
+Case parameter_gradients_case(RowShape s, Activation activation) {
+  std::vector<Operand> operands = backward_operands(s, Role::input);
+  operands.erase(operands.begin());
+  Case c =
+      Case(label(s, activation), operands,
+           [=](const auto& k, auto p) {
+             k.batch_norm_parameter_gradients(p[0], p[1], p[2], p[3],
+                                              {p[4], p[5], p[6], p[7], epsilon, activation}, s);
+           })
+          .terms(8 + static_cast<double>(s.rows))
+          .magnitude([=](const auto& k, auto p) {
+            for (std::int64_t i = 0; i < s.channels; ++i) p[4][i] = -p[4][i];
+            k.batch_norm_parameter_gradients(
+                p[0], p[1], p[2], p[3], {p[4], p[5], p[6], p[7], epsilon, Activation::none}, s);
+          });
+  if (size(s) < 100)
+    c.gradient = {.upstream = 2,
+                  .pairs = {{0, 6}, {1, 7}},
+                  .forward_size = size(s),
+                  .forward = [=](const auto& k, double* y, auto p) {
+                    k.batch_norm(y, p[3], p[4], p[5], p[6], p[7], epsilon, activation, s);
+                  }};
+  return c;
+}
+
 Case statistics_case(RowShape s, Fill fill) {
   return Case(label(s) + (fill == Fill::shifted ? " shifted" : ""),
               {output(s.channels), output(s.channels), input(size(s), fill)},
@@ -186,6 +213,19 @@ std::vector<Case> cases_batch_norm_frozen_backward() {
   for (const Activation a : {Activation::relu, Activation::relu6})
     for (const RowShape s : activated_shapes) cases.push_back(fixed_backward_case(s, a));
   cases.push_back(fixed_backward_case(largest, Activation::relu6).benchmark(9.0 * size(largest)));
+  return cases;
+}
+
+std::vector<Case> cases_batch_norm_parameter_gradients() {
+  std::vector<Case> cases;
+  const auto add = [&](RowShape s, Activation activation) {
+    cases.push_back(parameter_gradients_case(s, activation));
+  };
+  for (const RowShape s : shapes()) add(s, Activation::none);
+  for (const Activation a : {Activation::relu, Activation::relu6})
+    for (const RowShape s : activated_shapes) add(s, a);
+  cases.push_back(
+      parameter_gradients_case(largest, Activation::relu6).benchmark(5.0 * size(largest)));
   return cases;
 }
 
