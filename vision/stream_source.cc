@@ -167,8 +167,9 @@ class StreamSource final : public VideoSource {
   void schedule(double from, const std::string& reason) {
     backoff_ = std::clamp(2 * backoff_, options_.backoff_first, options_.backoff_most);
     next_attempt_ = from + backoff_;
-    const double wait = std::max(0.0, next_attempt_ - steady_seconds());
-    message_ = named(fmt::format("{}; connecting again in {:.1f} s", reason, wait));
+    const double wait = next_attempt_ - steady_seconds();
+    message_ = named(reason + "; connecting again");
+    if (wait > .05) message_ += fmt::format(" in {:.1f} s", wait);
   }
 
   Status stopped_or(Status status) const { return watch_.interrupted() ? Status::end : status; }
