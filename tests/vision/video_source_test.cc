@@ -394,12 +394,9 @@ constexpr double kGivenUp = 20;  // s
 class HangingServer {
  public:
   explicit HangingServer(double seconds) : seconds_(seconds) {}
-  ~HangingServer() {
-    for (const int connection : held_) close(connection);
-  }
   std::string address() const { return server_.address(); }
   double back() const { return lost_at_ + seconds_; }
-  std::size_t hung() const { return held_.size(); }
+  int hung() const { return hung_; }
 
   // s from its return to a picture of it.
   double connect_again(const VideoSourceOptions& options) {
@@ -419,10 +416,17 @@ class HangingServer {
  private:
   const double seconds_;
   std::atomic<double> lost_at_ = 1e300;
-  std::vector<int> held_;
+  struct Held {
+    std::vector<int> connections;
+    ~Held() {
+      for (const int connection : connections) close(connection);
+    }
+  } held_;  // of the server's thread, which has ended when this goes
+  std::atomic<int> hung_ = 0;
   Server server_{[this](int connection, int number, const std::atomic<bool>& stop) {
     if (number > 0 && seconds_now() < back()) {
-      held_.push_back(dup(connection));
+      held_.connections.push_back(dup(connection));
+      ++hung_;
       return;
     }
     send_all(connection, jpegs(20 * number, 20, 64, 48));
