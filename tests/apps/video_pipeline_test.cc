@@ -21,13 +21,13 @@ namespace {
 using apps::VideoPipeline;
 using vision::DrawnVideo;
 
-constexpr double kPatience = 60;  // s, for frames that surely come
 // ThreadSanitizer sees to the threads, not to their speed.
 #ifdef __SANITIZE_THREAD__
 constexpr bool kFast = false;
 #else
 constexpr bool kFast = true;
 #endif
+constexpr double kPatience = kFast ? 60 : 600;  // s, for frames that surely come
 
 DrawnVideo drawn(const std::string& scene, int width = 480, int height = 360) {
   return DrawnVideo(width, height, 30, vision::drawn_scene(scene));
