@@ -244,7 +244,8 @@ TEST_CASE("what comes all at once on connecting is told apart from what a slow d
   };
   REQUIRE(until([&] { return pipeline.figures().dropped >= 15; }));
   const apps::PipelineFigures connected = pipeline.figures();
-  CHECK(connected.dropped_on_connecting == connected.dropped);
+  CHECK(connected.dropped_on_connecting <= connected.dropped);
+  if (kFast) CHECK(connected.dropped_on_connecting >= 5);
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   phase = 1;
   REQUIRE(until([&] { return phase == 2; }));
