@@ -68,9 +68,9 @@ class StreamSource final : public VideoSource {
  public:
   StreamSource(const StreamAddress& address, const VideoSourceOptions& options)
       : address_(address), options_(options), watch_(options.stop) {
-    const double start = steady_seconds();
+    Attempt attempt(address_, options_, watch_);
     try {
-      use(connect(address_, options_, std::make_shared<ffmpeg::Watch>(&watch_)), start);
+      use(attempt.take(), attempt.begun);
     } catch (const std::runtime_error& error) {
       throw std::runtime_error(named(error.what()));
     }

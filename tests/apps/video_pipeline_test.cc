@@ -27,7 +27,7 @@ constexpr bool kFast = false;
 #else
 constexpr bool kFast = true;
 #endif
-constexpr double kPatience = kFast ? 60 : 600;  // s, for frames that surely come
+constexpr double kPatience = 600;  // s, for frames that surely come
 
 DrawnVideo drawn(const std::string& scene, int width = 480, int height = 360) {
   return DrawnVideo(width, height, 30, vision::drawn_scene(scene));
