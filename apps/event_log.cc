@@ -77,7 +77,7 @@ void EventLog::write(const std::vector<vision::TrackEvent>& events,
   for (const vision::TrackEvent& event : events)
     fmt::print(file_, "{}\n", event_line(event, labels, utc_now()));
   if (!events.empty() && std::fflush(file_) != 0 && file_ != stdout)
-    throw WorkError("--events " + path_ + ": " + std::strerror(errno));
+    throw UsageError("--events " + path_ + ": cannot be written: " + std::strerror(errno));
 }
 
 }  // namespace apps

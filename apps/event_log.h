@@ -21,7 +21,7 @@ class EventLog {
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
 
-  // Every line is complete in the file when this returns. WorkError if it cannot be written.
+  // Every line is complete in the file when this returns. UsageError if it cannot be written.
   void write(const std::vector<vision::TrackEvent>& events, const std::vector<std::string>& labels);
 
  private:

@@ -9,6 +9,7 @@ namespace {
 constexpr std::size_t kInFlight = 4;  // frames that may wait for the display
 constexpr double kNap = .02;          // seconds between looks at what may have changed
 constexpr int kDetail = 480;          // rows of a picture that show all faces that matter
+constexpr double kWaited = .5;        // of a frame's time: this long is not all at once
 constexpr double kBehind = .25;       // a file that is later than this plays on from here
 
 // Probabilities as if masks had to be as probable as `threshold` to be even.
@@ -147,12 +148,14 @@ bool VideoPipeline::read(vision::VideoFrame& frame) {
       set_state(source_->message(), true);
     } else {
       if (lost) set_state("");
+      const double took = seconds_between(start, Clock::now());
+      connecting_ = lost || (connecting_ && took < kWaited / fps_);
       frame.time += time_offset_;
       last_time_ = frame.time;
       frame.number = numbers_++;
       const std::lock_guard lock(mutex_);
       figures_.reconnections += lost;
-      if (!live_) figures_.of(Stage::read).add(seconds_between(start, Clock::now()));
+      if (!live_) figures_.of(Stage::read).add(took);
       return true;
     }
   }
@@ -204,6 +207,7 @@ void VideoPipeline::send_or_drop(const FlightPtr& flight) {
     if (to_display_.size() >= kInFlight) {
       to_display_.pop_front();
       ++figures_.dropped;
+      figures_.dropped_on_connecting += connecting_;
     }
     to_display_.push_back(flight);
     changed_.notify_all();

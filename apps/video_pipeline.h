@@ -12,7 +12,9 @@
 // in order, and each of them waits for the next: the result depends on the frames alone. Otherwise
 // a frame goes to the display at once, and to detection too if that is idle. The display waits for
 // the boxes of the frame's own faces, but no longer than `patience`; then it gets the boxes that
-// the tracker expects. If it falls behind, old frames are dropped, so no delay builds up.
+// the tracker expects. If it falls behind, old frames are dropped, so no delay builds up. So are
+// those that FFmpeg read while it found out what a new connection carries (the first 7 pictures or
+// more of H.264): they come all at once, and late.
 #pragma once
 
 #include <array>
@@ -60,6 +62,7 @@ const char* stage_name(Stage stage);
 struct PipelineFigures {
   std::array<Latency, static_cast<std::size_t>(Stage::count)> stages;
   std::int64_t captured = 0, dropped = 0, detected = 0, reconnections = 0;
+  std::int64_t dropped_on_connecting = 0;  // of `dropped`
   std::int64_t people = 0;
   int detect_every = 0;
   std::string detector;
@@ -164,6 +167,7 @@ class VideoPipeline {
   // Of the capture thread.
   double time_offset_ = 0, last_time_ = 0;
   std::int64_t numbers_ = 0, rewound_at_ = 0;   // frames
+  bool connecting_ = true;                      // no frame had to be waited for yet
   std::optional<Clock::time_point> play_from_;  // when time 0 of a paced file was
 
   mutable std::mutex mutex_;  // guards everything below

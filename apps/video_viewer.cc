@@ -141,7 +141,7 @@ void VideoViewer::refresh_figures(Clock::time_point now) {
     if (figures_.of(stage).count() > 0)
       shown_figures_.latencies.emplace_back(stage == Stage::total ? "delay" : stage_name(stage),
                                             figures_.of(stage).recent());
-  shown_figures_.dropped = figures_.dropped;
+  shown_figures_.dropped = figures_.dropped - figures_.dropped_on_connecting;
   shown_figures_.detect_every = figures_.detect_every;
   shown_figures_.detector = figures_.detector.substr(0, figures_.detector.find(' '));
   shown_figures_.threshold = threshold_;
@@ -258,6 +258,7 @@ std::string VideoViewer::stats() const {
                                    {"captured", figures_.captured},
                                    {"frames", frames_},
                                    {"dropped", figures_.dropped},
+                                   {"dropped_on_connecting", figures_.dropped_on_connecting},
                                    {"detections", figures_.detected},
                                    {"reconnections", figures_.reconnections},
                                    {"seconds", seconds},

@@ -102,8 +102,13 @@ class LogCapture {
 class Watch {
  public:
   explicit Watch(const std::atomic<bool>* stop) : stop_(stop) {}
+  // Interrupted with `whole` too, which lives longer.
+  explicit Watch(const Watch* whole) : whole_(whole) {}
   void interrupt() { interrupted_ = true; }
-  bool interrupted() const { return interrupted_ || (stop_ != nullptr && *stop_); }
+  bool interrupted() const {
+    return interrupted_ || (stop_ != nullptr && *stop_) ||
+           (whole_ != nullptr && whole_->interrupted());
+  }
   void allow(double seconds);  // from now on; 0: for ever
   bool expired() const;
   // Sleeps, unless interrupted.
@@ -112,7 +117,8 @@ class Watch {
 
  private:
   std::atomic<bool> interrupted_ = false;
-  const std::atomic<bool>* stop_;
+  const std::atomic<bool>* stop_ = nullptr;
+  const Watch* whole_ = nullptr;
   std::atomic<std::int64_t> deadline_ = 0;  // ns of the steady clock; 0: none
 };
 

@@ -12,8 +12,8 @@ class FrameClock {
   // more than 10 s is a new start of the source's clock, not a pause.
   FrameClock(bool live, bool jumps) : live_(live), jumps_(jumps) {}
 
-  // What follows belongs to a connection that was begun at `now` (s, any steady clock): its first
-  // frame comes as long after the very first one as the wall clock says, whatever was lost between.
+  // What follows belongs to a connection whose first frame came at `now` (s, any steady clock): it
+  // is as long after the very first one as the wall clock says, whatever was lost between.
   void connected(double now);
 
   // Time of a frame with this timestamp (s, if it has one) that came at `now` when frames last

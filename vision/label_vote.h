@@ -23,15 +23,16 @@ class LabelVote {
   void add(double time, std::span<const float> probabilities);
 
   int label() const { return label_; }  // -1: nothing was added
-  // The probability of the label, averaged over the last half second of it.
-  float confidence() const;
+  // The probability of the label, averaged over the last half second of it. Looks that speak for
+  // another label count as undecided (1/2 of two labels): the vote is about them.
+  float confidence() const { return static_cast<float>(confidence_); }
   // When the label became what it is.
   double since() const { return since_; }
 
  private:
   VoteOptions options_;
-  std::vector<double> evidence_;       // of each label; the leading one's is 0
-  std::vector<double> probabilities_;  // averaged
+  std::vector<double> evidence_;  // of each label; the leading one's is 0
+  double confidence_ = 0;
   double time_ = 0, since_ = 0;
   int label_ = -1;
 };

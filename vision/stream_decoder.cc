@@ -2,6 +2,7 @@
 
 extern "C" {
 #include <libavutil/avutil.h>
+#include <libavutil/parseutils.h>
 }
 
 #include <fmt/format.h>
@@ -144,16 +145,14 @@ bool draws_text(AVCodecID codec) {
 }  // namespace
 
 StreamDecoder::StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options,
-                             double patience, ffmpeg::Watch& watch)
-    : watch_(watch),
+                             std::shared_ptr<ffmpeg::Watch> watch)
+    : watch_(std::move(watch)),
       timeout_(options.timeout),
       kind_(address.kind),
       frame_(ffmpeg::make_frame()),
       packet_(ffmpeg::make_packet()) {
-  const double start = steady_seconds();
-  allow(patience);
+  allow(timeout_);
   connect(address, options);
-  answered_after_ = steady_seconds() - start;
   allow(timeout_);
   find_stream(address);
   live_ = options.live.value_or(guess_live(address, *input_));
@@ -163,14 +162,14 @@ StreamDecoder::StreamDecoder(const StreamAddress& address, const VideoSourceOpti
 
 StreamDecoder::~StreamDecoder() {
   constexpr double farewell = 0.5;  // s that a server may take to hear that we go
-  if (may_block(kind_)) watch_.allow(farewell);
+  if (may_block(kind_)) watch_->allow(farewell);
   // Pictures and packets of a camera lie in the camera's own memory and go back to it: they go
   // first.
   frame_.reset();
   packet_.reset();
   codec_.reset();
   input_.reset();
-  watch_.allow(0);
+  watch_->allow(0);
 }
 
 int StreamDecoder::try_to_connect(const StreamAddress& address, const Options& options) {
@@ -179,7 +178,7 @@ int StreamDecoder::try_to_connect(const StreamAddress& address, const Options& o
   for (const auto& [key, value] : options) entries.set(key, value);
   AVFormatContext* input = avformat_alloc_context();
   if (input == nullptr) throw std::bad_alloc();
-  input->interrupt_callback = watch_.callback();
+  input->interrupt_callback = watch_->callback();
   if (kind_ == Kind::camera) input->flags |= AVFMT_FLAG_NONBLOCK;
   if (kind_ == Kind::network) input->max_analyze_duration = AV_TIME_BASE;
   // What is read to guess a frame rate is old by the time it is seen.
@@ -194,7 +193,7 @@ void StreamDecoder::connect(const StreamAddress& address, const VideoSourceOptio
     const ffmpeg::LogCapture log;
     const int error = try_to_connect(address, options);
     // Some demuxers have words of their own for a call that was ended.
-    if (watch_.interrupted() || watch_.expired()) throw std::runtime_error(failure(AVERROR_EXIT));
+    if (watch_->interrupted() || watch_->expired()) throw std::runtime_error(failure(AVERROR_EXIT));
     if (error >= 0) return;
     if (doubt_.empty()) doubt_ = hide(open_failure(error, log.last(), kind_), address);
     if (!other_options_may_help(kind_, error)) break;
@@ -206,7 +205,7 @@ void StreamDecoder::find_stream(const StreamAddress& address) {
   const ffmpeg::LogCapture log;
   // A camera's driver has told everything already.
   const int error = kind_ == Kind::camera ? 0 : probe(input_.get());
-  if (watch_.interrupted() || watch_.expired()) throw std::runtime_error(failure(AVERROR_EXIT));
+  if (watch_->interrupted() || watch_->expired()) throw std::runtime_error(failure(AVERROR_EXIT));
   if (error < 0) throw std::runtime_error(hide(open_failure(error, log.last(), kind_), address));
   const int index = av_find_best_stream(input_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
   if (index < 0 || (input_->streams[index]->disposition & AV_DISPOSITION_ATTACHED_PIC) != 0 ||
@@ -252,7 +251,7 @@ void StreamDecoder::open_decoder(const VideoSourceOptions& options) {
 
 void StreamDecoder::allow(double seconds) {
   allowed_ = seconds;
-  watch_.allow(may_block(kind_) ? seconds : 0);
+  watch_->allow(may_block(kind_) ? seconds : 0);
 }
 
 int StreamDecoder::read_packet() {
@@ -261,11 +260,12 @@ int StreamDecoder::read_packet() {
   int error = 0;
   do {
     av_packet_unref(packet_.get());
-    if (watch_.interrupted() || watch_.expired()) return AVERROR_EXIT;
+    if (watch_->interrupted() || watch_->expired()) return AVERROR_EXIT;
     error = av_read_frame(input_.get(), packet_.get());
-    if (error == AVERROR(EAGAIN)) watch_.pause(kCameraPoll);
+    if (error == AVERROR(EAGAIN)) watch_->pause(kCameraPoll);
   } while (error == AVERROR(EAGAIN) || (error >= 0 && packet_->stream_index != stream_->index));
   if (!log.last().empty()) log_ = log.last();
+  if (error == AVERROR_EOF) last_words_ = log.last();
   return error;
 }
 
@@ -309,24 +309,39 @@ const AVFrame* StreamDecoder::next() {
 
 std::string StreamDecoder::failure(int error) const {
   if (error == AVERROR_EXIT)
-    return watch_.interrupted() ? "stopped" : fmt::format("no data for {} s", allowed_);
+    return watch_->interrupted() ? "stopped" : fmt::format("no data for {} s", allowed_);
   if (error == AVERROR_EOF) return "the stream ended";
   return with_log(ffmpeg::error_text(error), log_);
+}
+
+// s of video that the file says it holds; 0 where it does not say.
+double StreamDecoder::promised() const {
+  if (stream_->duration > 0)
+    return static_cast<double>(stream_->duration) * av_q2d(stream_->time_base);
+  // Matroska tells it in a tag of the stream, or of the longest stream.
+  std::int64_t us = 0;
+  const AVDictionaryEntry* const tag = av_dict_get(stream_->metadata, "DURATION", nullptr, 0);
+  if (tag == nullptr || av_parse_time(&us, tag->value, 1) < 0) {
+    const bool told = input_->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE;
+    us = told && input_->nb_streams == 1 ? input_->duration : 0;
+  }
+  return std::max(0.0, static_cast<double>(us) / AV_TIME_BASE);
 }
 
 std::string StreamDecoder::early_end() const {
   if (end_ != AVERROR_EOF && end_ < 0)
     return "truncated or damaged: " + with_log(ffmpeg::error_text(end_), log_);
   const double base = av_q2d(stream_->time_base), step = 1 / fps();
-  const std::int64_t start = stream_->start_time == AV_NOPTS_VALUE ? 0 : stream_->start_time;
-  const double there = static_cast<double>(last_end_ - start) * base;
-  const double promised = stream_->duration > 0 ? static_cast<double>(stream_->duration) * base : 0;
+  // A stream's own duration counts from its first picture, that of a whole file from 0.
+  const bool counts = stream_->duration > 0 && stream_->start_time != AV_NOPTS_VALUE;
+  const double there = static_cast<double>(last_end_ - (counts ? stream_->start_time : 0)) * base;
+  const double promised = this->promised();
   if (there < promised - std::max(0.1, 2 * step))
     return with_log(fmt::format("truncated: it ends after {:.2f} of {:.2f} s", there, promised),
                     log_);
+  if (!last_words_.empty()) return "truncated or damaged: " + last_words_;
   if (damaged_ > 0)
-    return with_log(fmt::format("damaged: {} of its pictures could not be decoded", damaged_),
-                    log_);
+    return with_log(fmt::format("damaged in {} place{}", damaged_, damaged_ == 1 ? "" : "s"), log_);
   return doubt_;
 }
 

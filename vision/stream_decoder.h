@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,11 +17,10 @@ namespace vision {
 
 class StreamDecoder {
  public:
-  // Connects and finds the decoder. The other side must answer within `patience` seconds; later
-  // waits are the time-out's. `watch` must live as long as the decoder. Throws std::runtime_error
-  // that says what is wrong, without the name.
-  StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options, double patience,
-                ffmpeg::Watch& watch);
+  // Connects and finds the decoder. Throws std::runtime_error that says what is wrong, without the
+  // name.
+  StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options,
+                std::shared_ptr<ffmpeg::Watch> watch);
   ~StreamDecoder();
 
   // The next picture, or null at the end, whose reason problem() then tells. The frame stays valid
@@ -33,7 +33,6 @@ class StreamDecoder {
   const std::string& problem() const { return problem_; }
   const Orientation& orientation() const { return orientation_; }
   bool live() const { return live_; }
-  double answered_after() const { return answered_after_; }  // s
   bool may_jump() const;  // timestamps of this format may start anew
   double fps() const;
   std::string description() const;  // format, codec and size
@@ -48,9 +47,10 @@ class StreamDecoder {
   int read_packet();
   bool feed();
   std::string failure(int error) const;
+  double promised() const;
   std::string early_end() const;
 
-  ffmpeg::Watch& watch_;
+  const std::shared_ptr<ffmpeg::Watch> watch_;
   double timeout_, allowed_ = 0;  // s
   StreamAddress::Kind kind_;
   bool live_ = false;
@@ -61,12 +61,12 @@ class StreamDecoder {
   ffmpeg::Packet packet_;
   Orientation orientation_;
   std::string problem_, log_;
-  std::string doubt_;  // why the first attempt at opening failed
+  std::string last_words_;  // of the demuxer, at the end of the file
+  std::string doubt_;       // why the first attempt at opening failed
   bool draining_ = false;
   int end_ = 0;               // what ended the reading of packets
   std::int64_t damaged_ = 0;  // packets or pictures
   int damaged_in_a_row_ = 0;
-  double answered_after_ = 0;
   double last_frame_at_ = 0;   // s, steady clock
   std::int64_t last_end_ = 0;  // where the latest packet ends, in the time base of the stream
 };

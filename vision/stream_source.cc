@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
+#include <chrono>
+#include <future>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -16,27 +18,71 @@ namespace {
 
 using ffmpeg::steady_seconds;
 
-// s until a server must have answered an attempt at connecting to it again.
-constexpr double kAnswer = 2;
+// s for the first picture of an attempt at connecting again.
+constexpr double kPatience = 1.5;
+constexpr double kSlower = 1.5;  // than the stream was before
+constexpr double kLook = .01;    // s
+
+struct Connection {
+  std::unique_ptr<StreamDecoder> decoder;
+  const AVFrame* first = nullptr;  // its picture that has not been delivered yet
+};
+
+Connection connect(const StreamAddress& address, const VideoSourceOptions& options,
+                   std::shared_ptr<ffmpeg::Watch> watch) {
+  Connection made{std::make_unique<StreamDecoder>(address, options, std::move(watch))};
+  made.first = made.decoder->next();
+  if (made.first != nullptr) return made;
+  const std::string& problem = made.decoder->problem();
+  throw std::runtime_error("there is no picture in it that can be decoded" +
+                           (problem.empty() ? "" : ": " + problem));
+}
+
+// Connects, in a thread of its own.
+class Attempt {
+ public:
+  Attempt(const StreamAddress& address, const VideoSourceOptions& options,
+          const ffmpeg::Watch& source)
+      : begun(steady_seconds()),
+        watch_(std::make_shared<ffmpeg::Watch>(&source)),
+        result_(std::async(std::launch::async, connect, address, options, watch_)) {}
+  ~Attempt() {
+    if (result_.valid()) give_up();  // what was taken lives on
+  }
+
+  void give_up() { watch_->interrupt(); }
+  bool given_up() const { return watch_->interrupted(); }
+  bool done() const {
+    return result_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  }
+  Connection take() { return result_.get(); }
+
+  const double begun;  // s, steady clock
+
+ private:
+  const std::shared_ptr<ffmpeg::Watch> watch_;
+  std::future<Connection> result_;
+};
 
 class StreamSource final : public VideoSource {
  public:
   StreamSource(const StreamAddress& address, const VideoSourceOptions& options)
       : address_(address), options_(options), watch_(options.stop) {
-    const double start = steady_seconds();
+    Attempt attempt(address_, options_, watch_);
     try {
-      connect();
+      use(attempt.take(), attempt.begun);
     } catch (const std::runtime_error& error) {
       throw std::runtime_error(named(error.what()));
     }
     live_ = decoder_->live();
     clock_ = FrameClock(live_, decoder_->may_jump());
-    clock_.connected(start);
+    clock_.connected(steady_seconds());
     description_ = named(decoder_->description());
   }
 
   Status read(VideoFrame& frame) override {
     if (ended_ || watch_.interrupted()) return Status::end;
+    forget_given_up();
     if (!decoder_ && !connect_again()) return stopped_or(Status::reconnecting);
     const AVFrame* picture = std::exchange(first_, nullptr);
     if (picture == nullptr) picture = decoder_->next();
@@ -56,53 +102,74 @@ class StreamSource final : public VideoSource {
  private:
   std::string named(const std::string& text) const { return address_.name + ": " + text; }
 
-  // A server that takes a connection and then says nothing, as one that hangs does, is soon left
-  // for the one that may have taken its place. A slow one has as long as it took before, and, ever
-  // more rarely, the whole time-out.
-  double patience() const {
-    const bool whole = attempts_ >= 4 && std::has_single_bit(attempts_);
-    if (whole || attempts_ == 0) return options_.timeout;
-    return std::min(options_.timeout, std::max(kAnswer, 2 * answered_after_));
-  }
-
-  void connect() {
-    auto decoder = std::make_unique<StreamDecoder>(address_, options_, patience(), watch_);
-    first_ = decoder->next();
-    if (first_ == nullptr) {
-      const std::string& problem = decoder->problem();
-      throw std::runtime_error("there is no picture in it that can be decoded" +
-                               (problem.empty() ? "" : ": " + problem));
-    }
-    decoder_ = std::move(decoder);
-    answered_after_ = decoder_->answered_after();
-    attempts_ = 0;
+  void use(Connection connection, double begun) {
+    decoder_ = std::move(connection.decoder);
+    first_ = connection.first;
+    usual_ = std::min(usual_, steady_seconds() - begun);
     fps_ = decoder_->fps();
     note_size(*first_);
   }
 
+  // s until an attempt is no longer waited for alone. A camera, and a port at which packets just
+  // arrive, can only be waited for.
+  double patience() const {
+    const bool asks = address_.kind == StreamAddress::Kind::network &&
+                      !address_.url.starts_with("udp:") && !address_.url.starts_with("rtp:");
+    return asks ? std::max(kPatience, kSlower * usual_) : std::numeric_limits<double>::infinity();
+  }
+
+  // A server that takes a connection and then says nothing, as one that hangs does, must not hold
+  // up the one that takes its place; a slow one needs its time. So the first attempt to outlast the
+  // patience goes on beside newer ones, for as long as the time-out lets it.
   bool connect_again() {
-    watch_.pause(next_attempt_ - steady_seconds());
-    if (watch_.interrupted()) return false;
-    const double start = steady_seconds();
-    ++attempts_;
+    for (; !watch_.interrupted(); watch_.pause(kLook)) {
+      forget_given_up();
+      if (aside_ && aside_->done() && succeeded(aside_)) return true;
+      if (attempt_ && attempt_->done()) return succeeded(attempt_);
+      const double now = steady_seconds();
+      if (attempt_ && !attempt_->given_up() && now > attempt_->begun + patience()) {
+        schedule(attempt_->begun, fmt::format("no picture for {:.1f} s", patience()));
+        if (aside_)
+          attempt_->give_up();
+        else
+          aside_ = std::move(attempt_);
+        return false;
+      }
+      if (!attempt_ && now >= next_attempt_)
+        attempt_ = std::make_unique<Attempt>(address_, options_, watch_);
+    }
+    return false;
+  }
+
+  bool succeeded(std::unique_ptr<Attempt>& attempt) {
+    const std::unique_ptr<Attempt> done = std::move(attempt);
     try {
-      connect();
+      use(done->take(), done->begun);
     } catch (const std::runtime_error& error) {
-      schedule(start, error.what());
+      schedule(done->begun, error.what());
       return false;
     }
-    clock_.connected(start);
+    clock_.connected(steady_seconds());
     message_.clear();
     backoff_ = 0;
+    for (const auto& other : {attempt_.get(), aside_.get()})
+      if (other != nullptr) other->give_up();
     return true;
+  }
+
+  // Not waited for: a name that is being looked up may take long.
+  void forget_given_up() {
+    for (auto* attempt : {&attempt_, &aside_})
+      if (*attempt && (*attempt)->given_up() && (*attempt)->done()) attempt->reset();
   }
 
   // The next attempt, in a pause that doubles, counted from when the latest one began.
   void schedule(double from, const std::string& reason) {
     backoff_ = std::clamp(2 * backoff_, options_.backoff_first, options_.backoff_most);
     next_attempt_ = from + backoff_;
-    const double wait = std::max(0.0, next_attempt_ - steady_seconds());
-    message_ = named(fmt::format("{}; connecting again in {:.1f} s", reason, wait));
+    const double wait = next_attempt_ - steady_seconds();
+    message_ = named(reason + "; connecting again");
+    if (wait > .05) message_ += fmt::format(" in {:.1f} s", wait);
   }
 
   Status stopped_or(Status status) const { return watch_.interrupted() ? Status::end : status; }
@@ -146,10 +213,11 @@ class StreamSource final : public VideoSource {
   FrameClock clock_{false, false};
   std::string description_, message_;
   bool live_ = false, ended_ = false;
-  double fps_ = 0, backoff_ = 0, next_attempt_ = 0, answered_after_ = 0;
-  unsigned attempts_ = 0;  // since the connection was lost
+  double fps_ = 0, backoff_ = 0, next_attempt_ = 0;
+  double usual_ = std::numeric_limits<double>::infinity();  // s from an attempt to its picture
   int width_ = 0, height_ = 0;
   std::int64_t count_ = 0;
+  std::unique_ptr<Attempt> attempt_, aside_;
 };
 
 }  // namespace

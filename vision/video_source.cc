@@ -65,6 +65,7 @@ StreamAddress address_of(const std::string& source, const VideoSourceOptions& op
     return {Kind::file, source, "file:" + source, options.format};
   if (const std::string device = camera_named(source); !device.empty())
     return {Kind::camera, source, device, "v4l2"};
+  if (error) throw std::runtime_error(source + ": cannot be read: " + error.message());
   throw std::runtime_error(source +
                            ": there is no such file, folder or camera, and it is no "
                            "address such as rtsp://HOST/PATH");

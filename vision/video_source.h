@@ -23,13 +23,12 @@ struct VideoFrame {
 };
 
 struct VideoSourceOptions {
-  // s without data until a stream or camera counts as lost. An attempt at reconnecting may be given
-  // up earlier, where the server takes the connection and says nothing.
+  // s without data until a stream or camera counts as lost.
   double timeout = 5;
   bool reconnect = true;  // to a live source that was lost, for ever
   // s from one attempt at reconnecting to the next: first, then doubled up to the most.
   double backoff_first = .25;
-  double backoff_most = 2;
+  double backoff_most = 1.5;
   int width = 0;  // asked of a camera; 0: as it is set
   int height = 0;
   double fps = 0;           // asked of a camera; of a folder of pictures (0: 25)
@@ -58,7 +57,8 @@ class VideoSource {
 
   // The next frame, into the memory of frame.image. Blocks until there is one; for a lost live
   // source it returns `reconnecting` at once, then blocks for one attempt (a pause, then at most
-  // the time-out) in each further call. Only one thread may read.
+  // the time-out) in each further call. A stream whose first picture takes a second at most is
+  // back within 3 s, whatever its server did before. Only one thread may read.
   virtual Status read(VideoFrame& frame) = 0;
 
   // From any thread: a read that blocks, and every later one, gives `end` within about 0.1 s (but

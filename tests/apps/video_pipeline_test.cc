@@ -10,6 +10,7 @@
 
 #include "apps/face_options.h"
 #include "tests/apps/temporary_folder.h"
+#include "tests/vision/video_support.h"
 #include "vision/data_files.h"
 #include "vision/drawn_video.h"
 #include "vision/ssd.h"
@@ -20,13 +21,13 @@ namespace {
 using apps::VideoPipeline;
 using vision::DrawnVideo;
 
-constexpr double kPatience = 60;  // s, for frames that surely come
 // ThreadSanitizer sees to the threads, not to their speed.
 #ifdef __SANITIZE_THREAD__
 constexpr bool kFast = false;
 #else
 constexpr bool kFast = true;
 #endif
+constexpr double kPatience = 600;  // s, for frames that surely come
 
 DrawnVideo drawn(const std::string& scene, int width = 480, int height = 360) {
   return DrawnVideo(width, height, 30, vision::drawn_scene(scene));
@@ -215,6 +216,43 @@ TEST_CASE("a live source: nothing is lost, boxes come soon, and a slow display d
   CHECK(slow.figures().dropped > 30);
   // At most the frames that may wait, however long it goes on.
   CHECK(*std::max_element(delays.begin(), delays.end()) < 1);
+}
+
+TEST_CASE("what comes all at once on connecting is told apart from what a slow display drops") {
+  if (!ready()) return;
+  std::atomic<int> phase{0};
+  const video_support::Server server([&](int connection, int, const std::atomic<bool>& stop) {
+    video_support::send_all(connection, video_support::jpegs(0, 20, 160, 120));
+    while (!stop && phase == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    for (int i = 20; i < 50 && !stop; ++i) {
+      video_support::send_all(connection, video_support::jpegs(i, 1, 160, 120));
+      std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    }
+    phase = 2;
+  });
+  std::atomic<bool> stop{false};
+  auto options = options_for(server.address(), stop);
+  options.source_options.format = "mjpeg";
+  options.source_options.reconnect = false;
+  options.detectors = {"none"};
+  VideoPipeline pipeline(options);
+  pipeline.start();
+  const auto until = [&](const auto& holds) {
+    for (int i = 0; i < 50 * kPatience && !holds(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return holds();
+  };
+  REQUIRE(until([&] { return pipeline.figures().dropped >= 15; }));
+  const apps::PipelineFigures connected = pipeline.figures();
+  CHECK(connected.dropped_on_connecting <= connected.dropped);
+  if (kFast) CHECK(connected.dropped_on_connecting >= 5);
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  phase = 1;
+  REQUIRE(until([&] { return phase == 2; }));
+  pipeline.finish();
+  const apps::PipelineFigures figures = pipeline.figures();
+  CHECK(figures.dropped > connected.dropped + 20);
+  CHECK(figures.dropped_on_connecting <= connected.dropped + 2);
 }
 
 TEST_CASE("a file plays at its own speed, again and again, until it is told to stop") {

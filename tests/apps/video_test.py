@@ -10,8 +10,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vision"))
+import stream_servers  # noqa: E402
 
 DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
@@ -126,7 +130,10 @@ class Headless(Video):
         with open(self.clips["one"], "rb") as whole, open(self.at("beginning.mp4"), "wb") as file:
             file.write(whole.read(600))
         os.makedirs(self.at("no_pictures"), exist_ok=True)
-        for name in ("missing.mp4", "no_video.mp4", "empty.mp4", "beginning.mp4", "no_pictures"):
+        with open(self.clips["one"], "rb") as whole, open(self.at("codec.mp4"), "wb") as file:
+            file.write(whole.read().replace(b"avc1", b"zq9x"))
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2", "-frames:v", "0", "-c:v", "mpeg4", self.at("no_frames.avi")], check=True)
+        for name in ("missing.mp4", "no_video.mp4", "empty.mp4", "beginning.mp4", "codec.mp4", "no_frames.avi", "no_pictures"):
             with self.subTest(name):
                 self.check_fault(name, "-s", name, "--headless")
         one = self.clips["one"]
@@ -143,6 +150,45 @@ class Headless(Video):
         self.check_fault("no_model.safetensors", "-s", one, "--headless", "-f", "no_model.safetensors")
         self.check_fault("127.0.0.1", "-s", "rtsp://127.0.0.1:9/x", "--headless", "--timeout", "1")
 
+    def test_what_may_not_be_read(self):
+        locked = self.at("locked")
+        os.makedirs(os.path.join(locked, "folder"), exist_ok=True)
+        shutil.copy(self.clips["one"], os.path.join(locked, "film.mp4"))
+        shutil.copy(self.clips["one"], os.path.join(locked, "folder", "film.mp4"))
+        os.chmod(os.path.join(locked, "film.mp4"), 0)
+        os.chmod(os.path.join(locked, "folder"), 0)
+        os.chmod(self.folder, 0o755)
+        # Root may read everything, so that it tests as nobody.
+        user = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
+        cases = [("locked/film.mp4: no permission", "-s", "locked/film.mp4"), ("locked/folder: cannot be listed: Permission", "-s", "locked/folder"),
+                 ("locked/folder/film.mp4: cannot be read: Permission", "-s", "locked/folder/film.mp4"),
+                 ("no right to write in locked/folder", "-s", self.clips["one"], "--record", "locked/folder/out.mp4")]  # fmt: skip
+        for part, *arguments in cases:
+            with self.subTest(part):
+                done = subprocess.run([DETECT, "--headless", *arguments], capture_output=True, text=True, cwd=self.folder, timeout=60, **user)
+                self.assertEqual((done.returncode, done.stderr.count("\n"), done.stdout), (2, 1, ""), done.stderr)
+                self.assertIn(part, done.stderr)
+        os.chmod(os.path.join(locked, "folder"), 0o755)
+
+    def test_the_size_may_change_while_it_is_recorded(self):
+        pieces = []
+        for name, options in (("small", []), ("tall", ["-vf", "transpose=1"]), ("large", ["-vf", "scale=640:480"])):
+            pieces.append(self.at(name + ".ts"))
+            subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", self.clips["one"], "-t", "3", *options, "-c:v", "libx264", "-preset", "ultrafast", "-g", "15", pieces[-1]], check=True)
+        with open(self.at("sizes.ts"), "wb") as file:
+            for piece in pieces:
+                with open(piece, "rb") as part:
+                    file.write(part.read())
+        for name in ("sizes.mp4", "sizes.mkv", "sizes.avi"):
+            with self.subTest(name):
+                done = self.run_program("-s", "sizes.ts", "--headless", "--record", name, "--detect-every", "5", "--stats", "-")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertLessEqual(done.stderr.count("\n"), 1)  # the pieces do not fit together without a gap
+                stats = json.loads(done.stdout)
+                self.assertEqual((stats["frames"], stats["recorded"]), (270, 270))
+                probe = subprocess.run(["ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=width,height,nb_read_frames", "-of", "csv=p=0", self.at(name)], capture_output=True, text=True, check=True)
+                self.assertEqual((probe.stdout.strip(), probe.stderr), ("480,360,270", ""))
+
     def test_a_truncated_file_plays_to_where_it_breaks(self):
         source = os.path.join(self.folder, "whole.mkv")
         subprocess.run([DRAW, "-o", source, "--scene", "one", "--width", "160", "--height", "120"], check=True, capture_output=True)
@@ -151,6 +197,7 @@ class Headless(Video):
             file.write(data[: len(data) // 2])
         done = self.run_program("-s", "cut.mkv", "--headless", "--stats", "-", "--detect-every", "10")
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, r"^note: cut.mkv: truncated: it ends after \d\.\d\d of 10.00 s[^\n]*\n$")
         self.assertTrue(50 < json.loads(done.stdout)["frames"] < 290)
 
     def test_a_full_disk_ends_with_one_line(self):
@@ -161,8 +208,75 @@ class Headless(Video):
         played = self.run_program("-s", "full.mp4", "--headless", "--stats", "-", "--detect-every", "50")
         self.assertGreater(json.loads(played.stdout)["frames"], 5)
 
+    def test_a_full_disk_under_the_events_ends_with_one_line(self):
+        done = self.run_program("-s", self.clips["one"], "--headless", "--record", "until.mp4", "--events", "/dev/full")
+        self.assertEqual((done.returncode, done.stderr), (2, "error: --events /dev/full: cannot be written: No space left on device\n"))
+        played = self.run_program("-s", "until.mp4", "--headless", "--stats", "-", "--detect-every", "50")
+        self.assertGreater(json.loads(played.stdout)["frames"], 3)
+
     def test_list_sources(self):
         self.assertEqual(self.run_program("--list-sources").returncode, 0)
+
+
+class Streams(Video):
+    def watch(self, *arguments):
+        """The program, and the times at which it says lines on standard error."""
+        process = subprocess.Popen([DETECT, "--headless", *arguments], cwd=self.folder, env=WITHOUT_DISPLAY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        told = []
+
+        def read():
+            for line in process.stderr:
+                told.append((time.monotonic(), line.rstrip("\n")))
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(thread.join)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, told
+
+    def wait_for_line(self, told, part, seconds):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for clock, line in list(told):
+                if part in line:
+                    return clock
+            time.sleep(0.02)
+        self.fail(f"{part!r} was not said: {told}")
+
+    def test_a_stream_is_back_soon_after_its_server_hung_for_long(self):
+        clip = stream_servers.make_clip(self.at("loop.mp4"), ["-i", self.clips["one"]])
+        server = stream_servers.Rtsp(clip)
+        self.addCleanup(server.cut)
+        process, told = self.watch("-s", server.url(), "--record", "stream.mp4", "--events", "stream.jsonl", "--stats", "stream.json")
+        deadline = time.monotonic() + 20
+        while not (os.path.exists(self.at("stream.jsonl")) and read(self.at("stream.jsonl"))) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        server.hangs = True
+        server.drop()
+        self.wait_for_line(told, ": lost: ", 10)
+        time.sleep(7.4)
+        server.hangs = False
+        back = time.monotonic()
+        self.assertLess(self.wait_for_line(told, "connected again", 15) - back, 3)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(timeout=15), 0)
+        self.assertEqual(len(told), 2, told)
+        stats = json.loads(read(self.at("stream.json")))
+        self.assertEqual(stats["reconnections"], 1)
+        played = self.run_program("-s", "stream.mp4", "--headless", "--stats", "-", "--detect-every", "50")
+        self.assertEqual(json.loads(played.stdout)["frames"], stats["recorded"])
+
+    def test_a_stream_that_never_answers_is_given_up(self):
+        server = stream_servers.Rtsp(stream_servers.make_clip(self.at("loop.mp4"), ["-i", self.clips["one"]]))
+        self.addCleanup(server.cut)
+        server.hangs = True
+        start = time.monotonic()
+        self.check_fault("no data for 1 s", "-s", server.url(), "--headless", "--timeout", "1")
+        self.assertLess(time.monotonic() - start, 5)
 
 
 TOOLS = [name for name in ("Xvfb", "xdotool", "import", "convert", "compare") if shutil.which(name) is None]

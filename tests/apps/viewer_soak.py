@@ -89,7 +89,7 @@ def judge(viewer, server, code, times, memory, growth):
     stats = json.loads(pathlib.Path(viewer.files["stats.json"]).read_text())
     settled = [m for t, m in memory if t > max(1.0, memory[-1][0] / 10)]
     total = stats["latency_ms"]["total"]
-    print(f"{server.url()}: {stats['captured']} frames captured, {stats['dropped']} dropped, {stats['recorded']} recorded, "
+    print(f"{server.url()}: {stats['captured']} frames captured, {stats['dropped']} dropped ({stats['dropped_on_connecting']} on connecting), {stats['recorded']} recorded, "
           f"{stats['recording_lost']} not; delay {total['median']:.0f} ms, p99 {total['p99']:.0f}, most {total['max']:.0f}; "
           "connected again after " + ", ".join("never" if t is None else f"{t:.2f}" for t in times)
           + f" s; memory {settled[0]:.1f} MB at first, {settled[-1]:.1f} at last, {max(settled):.1f} at most")  # fmt: skip

@@ -139,6 +139,8 @@ class Rtsp(Server):
         while (header := requests.readline().decode().strip()):
             key, _, value = header.partition(":")
             headers[key.lower()] = value.strip()
+        if "cseq" not in headers:
+            raise ValueError("the client went before the end of its request")
         return line.decode().split()[0], headers
 
     def reply(self, client, headers, *lines, status="200 OK", body=""):

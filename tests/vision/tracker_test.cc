@@ -164,6 +164,35 @@ TEST_CASE("votes that waver about even keep the label, and three labels can foll
   }
 }
 
+TEST_CASE(
+    "the confidence is the label's own: a look that says something else does not go under even") {
+  const std::vector<float> bare{.04f, .96f}, mask{.97f, .03f};
+  for (const double step : {kFrame, .2, 1., 5.}) {
+    CAPTURE(step);
+    vision::LabelVote vote;
+    double time = 0;
+    for (int i = 0; i < 60; ++i) vote.add(time += step, bare);
+    CHECK(vote.confidence() == doctest::Approx(.96));
+    vote.add(time += step, mask);
+    CHECK(vote.label() == 1);
+    CHECK(vote.confidence() >= .5f);
+    CHECK(vote.confidence() < .95f);
+    while (vote.label() == 1) {
+      CHECK(vote.confidence() >= .5f);
+      vote.add(time += step, mask);
+    }
+    CHECK(vote.confidence() == doctest::Approx(.97));
+  }
+  vision::Random random({9});
+  vision::LabelVote wavering;
+  for (int i = 0; i < 500; ++i) {
+    const auto masked = static_cast<float>(random.uniform());
+    wavering.add(.5 * i, std::vector<float>{masked, 1 - masked});
+    REQUIRE(wavering.confidence() >= .5f);
+    REQUIRE(wavering.confidence() <= 1);
+  }
+}
+
 TEST_CASE("a face that is hidden by a nearer one keeps its label") {
   Watch watch;
   for (int frame = 0; frame < 90; ++frame) {

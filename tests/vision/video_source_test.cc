@@ -183,6 +183,28 @@ TEST_CASE("video_source: a truncated file whose index promises more says how muc
   }
 }
 
+TEST_CASE("video_source: so does a Matroska file, whose header alone knows the duration") {
+  const Folder folder;
+  const std::string whole = folder.file("whole.mkv"), cut = folder.file("cut.mkv");
+  const std::string film = write_clip(whole, 100, 64, 48);
+  const std::string sound = "-f lavfi -i sine=d=9 -i " + whole + " -c:v copy ";
+  const std::string both = folder.file("both.mkv");
+  std::vector<std::string> paths{whole};
+  if (std::system(("ffmpeg -v error -y " + sound + both).c_str()) == 0) paths.push_back(both);
+  for (const std::string& path : paths) {
+    CAPTURE(path);
+    CHECK(play(path).message == "");  // a sound that is longer is no reason
+    const std::string bytes = read_bytes(path);
+    write_bytes(cut, bytes.substr(0, bytes.size() / 3));
+    const Played played = play(cut);
+    CHECK(says(played.message, cut + ": truncated: it ends after "));
+    CHECK(says(played.message, " of 4.00 s"));
+    CHECK(played.frames.size() > 20);
+    write_bytes(cut, bytes.substr(0, bytes.size() - 300));  // hardly a picture less
+    CHECK(says(play(cut).message, cut + ": truncated"));
+  }
+}
+
 TEST_CASE("video_source: damaged bytes never break more than the picture") {
   const Folder folder;
   std::mt19937 random(11);
@@ -363,30 +385,120 @@ TEST_CASE("video_source: a server that was away is found within its back-off") {
   CHECK(std::abs(frame.time - (seconds_now() - start)) < 0.3);
 }
 
-TEST_CASE("video_source: a server that hangs does not hold up the one that comes after it") {
-  std::atomic<double> silent_until = 1e300;
-  std::atomic<int> hung = 0;
-  const Server server([&](int connection, int number, const std::atomic<bool>& stop) {
-    if (number > 0 && seconds_now() < silent_until) {
-      ++hung;
-      char byte;
-      while (!stop && recv(connection, &byte, 1, 0) > 0) {
-      }
+namespace {
+
+constexpr double kGivenUp = 20;  // s
+
+// Sends a stream that ends, then hangs for so many seconds: what connects meanwhile is held and
+// never answered. Then it sends for as long as it is asked.
+class HangingServer {
+ public:
+  explicit HangingServer(double seconds) : seconds_(seconds) {}
+  std::string address() const { return server_.address(); }
+  double back() const { return lost_at_ + seconds_; }
+  int hung() const { return hung_; }
+
+  // s from its return to a picture of it.
+  double connect_again(const VideoSourceOptions& options) {
+    const auto source = VideoSource::open(address(), options);
+    VideoFrame frame;
+    Status status = source->read(frame);
+    while (status == Status::frame) status = source->read(frame);
+    lost_at_ = seconds_now();
+    while (status == Status::reconnecting && seconds_now() < back() + kGivenUp)
+      status = source->read(frame);
+    REQUIRE(status == Status::frame);
+    const double took = seconds_now() - back();
+    for (int i = 0; i < 15; ++i) REQUIRE(source->read(frame) == Status::frame);
+    return took;
+  }
+
+ private:
+  const double seconds_;
+  std::atomic<double> lost_at_ = 1e300;
+  struct Held {
+    std::vector<int> connections;
+    ~Held() {
+      for (const int connection : connections) close(connection);
+    }
+  } held_;  // of the server's thread, which has ended when this goes
+  std::atomic<int> hung_ = 0;
+  Server server_{[this](int connection, int number, const std::atomic<bool>& stop) {
+    if (number > 0 && seconds_now() < back()) {
+      held_.connections.push_back(dup(connection));
+      ++hung_;
       return;
     }
     send_all(connection, jpegs(20 * number, 20, 64, 48));
     if (number > 0) wait_for(stop);
+  }};
+};
+
+}  // namespace
+
+TEST_CASE("video_source: a server that hangs does not hold up the one that comes after it") {
+  HangingServer server(1);
+  CHECK(server.connect_again({.timeout = 20, .format = "mjpeg"}) < 3);
+  CHECK(server.hung() == 1);
+}
+
+TEST_CASE("video_source: nor does one that hangs for long") {
+  // Just before an attempt, and just after it.
+  for (const double seconds : {7.4, 7.9}) {
+    CAPTURE(seconds);
+    HangingServer server(seconds);
+    CHECK(server.connect_again({.format = "mjpeg"}) < 3);
+    CHECK(server.hung() >= 3);
+    CHECK(server.hung() <= 8);
+  }
+}
+
+TEST_CASE("video_source: a server that became slow is waited for beside new attempts") {
+  std::atomic<int> answered = 0;
+  const Server slow([&](int connection, int number, const std::atomic<bool>& stop) {
+    const double ready = seconds_now() + 2.5;
+    while (number > 0 && !stop && seconds_now() < ready) {
+      char byte;
+      if (recv(connection, &byte, 1, MSG_DONTWAIT) == 0) return;  // nobody waits any more
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ++answered;
+    send_all(connection, jpegs(20 * number, 20, 64, 48));
+    if (number > 0) wait_for(stop);
   });
-  const auto source = VideoSource::open(server.address(), {.timeout = 20, .format = "mjpeg"});
+  const auto source = VideoSource::open(slow.address(), {.format = "mjpeg"});
   VideoFrame frame;
   Status status = source->read(frame);
   while (status == Status::frame) status = source->read(frame);
   const double lost_at = seconds_now();
-  silent_until = lost_at + 1;
-  while (status == Status::reconnecting) status = source->read(frame);
+  while (status == Status::reconnecting && seconds_now() < lost_at + kGivenUp)
+    status = source->read(frame);
   REQUIRE(status == Status::frame);
-  CHECK(hung == 1);
-  CHECK(seconds_now() - silent_until < 3);
+  CHECK(seconds_now() - lost_at < 4);
+  CHECK(answered == 2);
+  for (int i = 0; i < 15; ++i) REQUIRE(source->read(frame) == Status::frame);
+}
+
+TEST_CASE("video_source: stopping does not wait for attempts that hang") {
+  HangingServer server(1e9);
+  const auto source = VideoSource::open(server.address(), {.timeout = 60, .format = "mjpeg"});
+  VideoFrame frame;
+  Status status = source->read(frame);
+  while (status == Status::frame) status = source->read(frame);
+  const double lost_at = seconds_now();
+  while (status == Status::reconnecting && seconds_now() < lost_at + 2.5)
+    status = source->read(frame);
+  REQUIRE(status == Status::reconnecting);
+  double interrupted_at = 0;
+  std::thread interrupter([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    interrupted_at = seconds_now();
+    source->interrupt();
+  });
+  while (status == Status::reconnecting) status = source->read(frame);
+  interrupter.join();
+  CHECK(status == Status::end);
+  CHECK(seconds_now() - interrupted_at < 1);
 }
 
 TEST_CASE("video_source: a live stream without timestamps has the times at which frames come") {
