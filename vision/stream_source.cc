@@ -1,6 +1,10 @@
 // Cameras, files, network streams and lavfi graphs; one that is live and lost is connected again.
 #include <fmt/format.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <algorithm>
 #include <chrono>
 #include <future>
@@ -63,6 +67,14 @@ class Attempt {
   const std::shared_ptr<ffmpeg::Watch> watch_;
   std::future<Connection> result_;
 };
+
+// Each attempt, and each thread of a decoder, has memory of an arena of its own in glibc; what a
+// lost connection leaves free there would wait for a thread that comes upon the same arena.
+void return_free_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 class StreamSource final : public VideoSource {
  public:
@@ -177,6 +189,7 @@ class StreamSource final : public VideoSource {
   Status lost() {
     const std::string problem = decoder_->problem();
     decoder_.reset();
+    return_free_memory();
     if (live_ && options_.reconnect && !watch_.interrupted()) {
       backoff_ = 0;
       schedule(steady_seconds(), "lost: " + problem);
