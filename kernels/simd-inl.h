@@ -155,8 +155,7 @@ class RepeatedParameters {
 };
 
 // y[i] = value(lanes, i, c) for every vector of rows [begin, end): i is its index in the array, c
-// in a long row. Four long rows at a time: what `value` loads of a channel serves all of them. y
-// may be what `value` reads at i.
+// in a long row. y may be what `value` reads at i.
 template <typename Wide, typename Value>
 HWY_INLINE void write_rows(float* y, const LongRows& shape, std::int64_t begin, std::int64_t end,
                            const Value& value) {
