@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 
@@ -19,7 +20,7 @@ namespace apps {
 namespace {
 
 constexpr std::size_t kMostRunning = 16;
-constexpr std::size_t kMostTold = 10'000;
+constexpr std::size_t kMostTold = 1000;
 
 bool is_program(const std::filesystem::path& path) {
   std::error_code none;
@@ -122,10 +123,20 @@ std::string Alert::look(const std::vector<vision::Track>& tracks, double time) {
     if (vision::mask_state(label) != vision::MaskState::no_mask) continue;
     if (time - track.label_since < after_ || running_.size() >= kMostRunning) continue;
     told_.insert(track.number);
-    if (told_.size() > kMostTold) told_.erase(told_.begin());
+    if (told_.size() > kMostTold) forget_one(tracks);
     if (std::string fault = run(track, time); !fault.empty()) return fault;
   }
   return "";
+}
+
+// The oldest who is not there any more.
+void Alert::forget_one(const std::vector<vision::Track>& tracks) {
+  const auto gone = [&](std::int64_t number) {
+    return std::none_of(tracks.begin(), tracks.end(),
+                        [&](const vision::Track& track) { return track.number == number; });
+  };
+  if (const auto oldest = std::find_if(told_.begin(), told_.end(), gone); oldest != told_.end())
+    told_.erase(oldest);
 }
 
 std::string Alert::run(const vision::Track& track, double time) {

@@ -35,6 +35,7 @@ class Alert {
 
  private:
   std::string run(const vision::Track& track, double time);
+  void forget_one(const std::vector<vision::Track>& tracks);
   void bury();
 
   std::vector<std::string> words_;

@@ -26,10 +26,11 @@ class BoundedQueue {
     return true;
   }
 
-  // False if there is no room.
-  bool try_push(T item) {
+  // False if there is no room, of which there is `beyond` more than for others.
+  bool try_push(T item, std::size_t beyond = 0) {
     const std::lock_guard lock(mutex_);
-    if (closed_ || items_.size() >= capacity_) return false;
+    if (closed_ || (items_.size() >= capacity_ && items_.size() - capacity_ >= beyond))
+      return false;
     items_.push_back(std::move(item));
     filled_.notify_one();
     return true;

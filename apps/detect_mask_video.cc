@@ -16,25 +16,42 @@ namespace {
 
 std::atomic<bool> stop{false};
 
-// The first signal ends everything cleanly, the second one at once.
+// The first signal ends everything cleanly, the second one at once. One that was ignored (nohup)
+// still is.
 void stop_on_signals() {
   struct sigaction action = {};
   action.sa_handler = [](int) { stop = true; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before = {};
+    sigaction(signal, nullptr, &before);
+    if (before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
+  }
 }
 
 int list_sources() {
   const auto cameras = vision::list_cameras();
   for (const vision::Camera& camera : cameras)
-    fmt::print("{}  {}\n", one_line(camera.device), one_line(camera.name));
+    fmt::print("{}  {}{}\n", one_line(camera.device), one_line(camera.name),
+               camera.problem.empty() ? "" : fmt::format("  ({})", one_line(camera.problem)));
   if (cameras.empty()) fmt::print("no cameras found\n");
   return 0;
 }
 
 void check_outputs(const VideoOptions& o) {
-  for (const std::string& path : {o.stats, o.events, o.record})
-    if (!path.empty() && path != "-") require_writable(path);
+  std::vector<std::pair<std::string, std::string>> others{
+      {"the source", o.source}, {"the model", o.faces.model}, {"the detector", o.faces.face}};
+  for (const auto& [option, path] :
+       {std::pair("--record", o.record), std::pair("--events", o.events),
+        std::pair("--stats", o.stats)}) {
+    if (path.empty() || path == "-") continue;
+    require_writable(path);
+    for (const auto& [what, other] : others)
+      if (!other.empty() && same_file(path, other))
+        throw UsageError(fmt::format("{} {}: this file is {} too", option, path, what));
+    others.emplace_back(fmt::format("what {} writes", option), path);
+  }
+  if (o.screenshot_folder != ".") require_writable(o.screenshot_folder + "/screenshot.png");
 }
 
 // Before the source: once that is open its frames must not wait.
@@ -47,6 +64,16 @@ std::unique_ptr<vision::VideoWindow> open_window(const VideoOptions& o) {
   }
 }
 
+// Null if the program was told to stop while it waited for the source.
+std::unique_ptr<VideoPipeline> open_pipeline(const PipelineOptions& options) {
+  try {
+    return std::make_unique<VideoPipeline>(options);
+  } catch (const std::exception&) {
+    if (stop) return nullptr;
+    throw;
+  }
+}
+
 int watch(int argc, char** argv) {
   const VideoOptions o = read_video_options(argc, argv);
   if (o.list_sources) return list_sources();
@@ -55,15 +82,17 @@ int watch(int argc, char** argv) {
   stop_on_signals();
   const PipelineOptions options = pipeline_options(o, stop);
   auto window = open_window(o);
-  VideoPipeline pipeline(options);
-  VideoViewer viewer(o, pipeline, std::move(window));
+  const auto pipeline = open_pipeline(options);
+  if (!pipeline) return 0;
+  VideoViewer viewer(o, *pipeline, std::move(window));
   viewer.run();
-  if (const std::string state = pipeline.figures().state; !state.empty())
-    fmt::print(stderr, "note: {}\n", one_line(state));
   if (o.stats == "-")
     fmt::print("{}", viewer.stats());
   else if (!o.stats.empty())
     nn::write_file_atomically(o.stats, viewer.stats());
+  if (viewer.fault()) std::rethrow_exception(viewer.fault());
+  if (const std::string state = pipeline->figures().state; !state.empty())
+    fmt::print(stderr, "note: {}\n", one_line(state));
   if (o.stats != "-" && o.events != "-") fmt::print("{}\n", viewer.summary());
   return 0;
 }

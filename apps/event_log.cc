@@ -1,11 +1,17 @@
 #include "apps/event_log.h"
 
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <limits.h>
+#include <poll.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -15,6 +21,9 @@ namespace apps {
 namespace {
 
 using nlohmann::json;
+
+constexpr double kPatience = 2;  // s
+constexpr int kLook = 50;        // ms
 
 const char* event_name(vision::TrackChange change) {
   switch (change) {
@@ -64,20 +73,75 @@ std::string event_line(const vision::TrackEvent& event, const std::vector<std::s
 }
 
 EventLog::EventLog(const std::string& path)
-    : path_(path), file_(path == "-" ? stdout : std::fopen(path.c_str(), "we")) {
-  if (file_ == nullptr) throw UsageError("--events " + path + ": " + std::strerror(errno));
+    : path_(path),
+      descriptor_(path == "-"
+                      ? STDOUT_FILENO
+                      : open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+  if (descriptor_ < 0) throw UsageError("--events " + path + ": " + std::strerror(errno));
+  std::fflush(stdout);
+  thread_ = std::thread([this] { work(); });
 }
 
 EventLog::~EventLog() {
-  if (file_ != stdout) std::fclose(file_);
+  finish();
+  if (path_ != "-") close(descriptor_);
 }
 
 void EventLog::write(const std::vector<vision::TrackEvent>& events,
                      const std::vector<std::string>& labels) {
   for (const vision::TrackEvent& event : events)
-    fmt::print(file_, "{}\n", event_line(event, labels, utc_now()));
-  if (!events.empty() && std::fflush(file_) != 0 && file_ != stdout)
-    throw UsageError("--events " + path_ + ": cannot be written: " + std::strerror(errno));
+    lost_ += !lines_.try_push(event_line(event, labels, utc_now()) + "\n");
+}
+
+void EventLog::finish() {
+  if (!thread_.joinable()) return;
+  finishing_ = true;
+  lines_.close();
+  thread_.join();
+  if (lost_ > 0) fail(fmt::format("{} lines were lost, as it is too slow", lost_));
+}
+
+std::string EventLog::take_fault() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(fault_, {});
+}
+
+void EventLog::work() {
+  bool well = true;
+  while (const auto line = lines_.pop()) well = well && put(*line);
+}
+
+// False if no more can be written.
+bool EventLog::put(const std::string& line) {
+  for (std::size_t done = 0; done < line.size();) {
+    if (!wait_for_room()) {
+      fail("not written to its end, as nobody reads it");
+      return false;
+    }
+    // A pipe that has room at all takes PIPE_BUF bytes at once.
+    const std::size_t most = std::min<std::size_t>(line.size() - done, PIPE_BUF);
+    const ssize_t written = ::write(descriptor_, line.data() + done, most);
+    if (written > 0) done += static_cast<std::size_t>(written);
+    if (written >= 0 || errno == EINTR || errno == EAGAIN) continue;
+    // Whoever read our standard output has seen enough.
+    if (errno != EPIPE || path_ != "-")
+      fail(std::string("cannot be written: ") + std::strerror(errno));
+    return false;
+  }
+  return true;
+}
+
+bool EventLog::wait_for_room() {
+  for (double waited = 0; waited < kPatience; waited += finishing_ ? kLook / 1e3 : 0) {
+    pollfd file{descriptor_, POLLOUT, 0};
+    if (poll(&file, 1, kLook) > 0) return true;
+  }
+  return false;
+}
+
+void EventLog::fail(const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  if (fault_.empty()) fault_ = "--events " + path_ + ": " + reason;
 }
 
 }  // namespace apps

@@ -5,10 +5,14 @@
 // for a while, but its time is that of the last sight. A `change` also has "before".
 #pragma once
 
-#include <cstdio>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "apps/bounded_queue.h"
 #include "vision/tracker.h"
 
 namespace apps {
@@ -17,16 +21,34 @@ class EventLog {
  public:
   // Begins a new file; "-" is standard output. UsageError if it cannot be written.
   explicit EventLog(const std::string& path);
-  ~EventLog();
+  ~EventLog();  // as finish()
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
 
-  // Every line is complete in the file when this returns. UsageError if it cannot be written.
+  // A thread writes them, each line at once: neither a slow disk nor a reader who does not read is
+  // waited for. Beyond 10,000 lines that wait, new ones are lost.
   void write(const std::vector<vision::TrackEvent>& events, const std::vector<std::string>& labels);
 
+  // Writes what is left, but gives up when none of it can be written for 2 s.
+  void finish();
+
+  // What went wrong since the last call, as one line; empty: nothing. Nothing is written after it.
+  std::string take_fault();
+
  private:
-  std::string path_;
-  std::FILE* file_;
+  void work();
+  bool put(const std::string& line);
+  bool wait_for_room();
+  void fail(const std::string& reason);
+
+  const std::string path_;
+  int descriptor_;
+  BoundedQueue<std::string> lines_{10'000};
+  std::int64_t lost_ = 0;
+  std::atomic<bool> finishing_{false};
+  std::mutex mutex_;
+  std::string fault_;
+  std::thread thread_;
 };
 
 // One line, without its end. `clock` is what is written as such.

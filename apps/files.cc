@@ -8,8 +8,9 @@
 
 namespace apps {
 
+namespace fs = std::filesystem;
+
 void require_writable(const std::string& path) {
-  namespace fs = std::filesystem;
   std::error_code ignored;
   if (path.empty()) throw UsageError("an output has an empty name");
   if (fs::is_directory(path, ignored))
@@ -21,6 +22,13 @@ void require_writable(const std::string& path) {
                      "make it first");
   if (access(folder.c_str(), W_OK) != 0)
     throw UsageError("cannot write " + path + ": no right to write in " + folder.string());
+}
+
+bool same_file(const std::string& one, const std::string& other) {
+  std::error_code fault;
+  if (fs::exists(one, fault) && fs::exists(other, fault))
+    return fs::is_regular_file(one, fault) && fs::equivalent(one, other, fault);
+  return fs::weakly_canonical(one, fault) == fs::weakly_canonical(other, fault);
 }
 
 }  // namespace apps

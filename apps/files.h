@@ -9,4 +9,7 @@ namespace apps {
 // folder.
 void require_writable(const std::string& path);
 
+// Whether writing to `one` would change the regular file `other`, or make the same new file.
+bool same_file(const std::string& one, const std::string& other);
+
 }  // namespace apps

@@ -139,10 +139,9 @@ bool VideoPipeline::read(vision::VideoFrame& frame) {
     const Clock::time_point start = Clock::now();
     const Status status = source_->read(frame);
     if (status == Status::end) {
-      if (stop_ || !options_.loop || live_ || !rewind()) {
-        set_state(source_->message());
-        return false;
-      }
+      if (!stop_ && options_.loop && !live_ && rewind()) continue;
+      if (!stop_) set_state(source_->message());
+      return false;
     } else if (status == Status::reconnecting) {
       lost = true;
       set_state(source_->message(), true);
@@ -159,6 +158,7 @@ bool VideoPipeline::read(vision::VideoFrame& frame) {
       return true;
     }
   }
+  set_state("");
   return false;
 }
 

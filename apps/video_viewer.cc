@@ -47,23 +47,30 @@ VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
 }
 
 void VideoViewer::run() {
-  pipeline_.start();
-  loop();
+  try {
+    pipeline_.start();
+    loop();
+  } catch (const std::exception& fault) {
+    fault_ = std::current_exception();
+    ended_by_ = fault.what();
+  }
   pipeline_.finish();
-  const auto events = pipeline_.take_events();
-  if (events_) events_->write(events, pipeline_.labels());
+  if (events_) {
+    events_->write(pipeline_.take_events(), pipeline_.labels());
+    events_->finish();
+  }
   recorder_.finish();
-  look_after_recorder();
+  look_after_outputs();
   figures_ = pipeline_.figures();
-  if (!recorder_fault_.empty()) throw UsageError(recorder_fault_);
+  if (!fault_) ended_by_ = figures_.state;
 }
 
 void VideoViewer::loop() {
   while (!quit_) {
     if (window_)
       for (const vision::WindowKey key : window_->poll()) obey(key);
-    look_after_recorder();
-    if (!recorder_fault_.empty() && !window_) return;
+    look_after_outputs();
+    if (fault_ && !window_) return;
     Shown next;
     // While the video stands still the pipeline is left alone, but told-of ends are noticed.
     const auto state = paused_ ? pipeline_.idle(kWait) : pipeline_.next(next, kWait);
@@ -193,8 +200,10 @@ std::string VideoViewer::new_file(const std::string& kind, const std::string& ex
 void VideoViewer::save_screenshot() {
   if (!picture_) return;
   const std::string path = new_file("screenshot", ".png");
-  recorder_.save_picture(picture_, path);
-  say("screenshot: " + path);
+  if (recorder_.save_picture(picture_, path))
+    say("screenshot: " + path);
+  else
+    say("no screenshot: the disk is too slow", true);
 }
 
 void VideoViewer::toggle_recording() {
@@ -203,23 +212,26 @@ void VideoViewer::toggle_recording() {
     say("recording ended");
     return;
   }
+  if (!shown_.flight) return;
+  const vision::Image& image = shown_.flight->frame.image;
   const std::string path = new_file("recording", ".mp4");
-  try {
-    const vision::Image& image = shown_.flight ? shown_.flight->frame.image : vision::Image();
-    if (image.empty()) return;
-    recorder_.start(path, image.width, image.height, pipeline_.fps());
-    say("recording: " + path);
-  } catch (const std::exception& fault) {
-    say(fault.what(), true);
-  }
+  recorder_.start_soon(path, image.width, image.height, pipeline_.fps());
+  say("recording: " + path);
 }
 
-// A recording that fails is told of, and ends a program that has no window to tell it in.
-void VideoViewer::look_after_recorder() {
-  const std::string fault = recorder_.take_fault();
+void VideoViewer::look_after_outputs() {
+  if (const std::string fault = recorder_.take_picture_fault(); !fault.empty()) say(fault, true);
+  note_fault(recorder_.take_fault());
+  if (events_) note_fault(events_->take_fault());
+}
+
+// It is told of at once in a window, and ends a program that has none.
+void VideoViewer::note_fault(const std::string& fault) {
   if (fault.empty()) return;
-  if (recorder_fault_.empty()) recorder_fault_ = fault;
   if (window_) say(fault, true);
+  if (fault_) return;
+  fault_ = std::make_exception_ptr(UsageError(fault));
+  ended_by_ = fault;
 }
 
 // The log of a server that nobody looks at: one line when the source is lost, one when it is back.
@@ -267,7 +279,7 @@ std::string VideoViewer::stats() const {
                                    {"alerts", alerts_},
                                    {"recorded", recorder_.frames()},
                                    {"recording_lost", recorder_.lost()},
-                                   {"ended_by", figures_.state},
+                                   {"ended_by", ended_by_},
                                    {"latency_ms", latencies}};
   return out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }

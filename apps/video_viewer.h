@@ -3,6 +3,7 @@
 // slow parts (encoder, disk, alert command) run elsewhere and are not waited for.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,10 +26,10 @@ class VideoViewer {
               std::unique_ptr<vision::VideoWindow> window);
 
   // Until the video ends, the user does, or the program is told to stop; then everything is closed.
-  // UsageError if a recording failed.
   void run();
 
-  // After run().
+  // After run(). What went wrong first: the source, a recording, the event log. Null: nothing.
+  std::exception_ptr fault() const { return fault_; }
   std::string stats() const;    // JSON
   std::string summary() const;  // one line
 
@@ -38,7 +39,8 @@ class VideoViewer {
   void obey(vision::WindowKey key);
   void display(bool new_frame);
   std::shared_ptr<vision::Image> annotated() const;
-  void look_after_recorder();
+  void look_after_outputs();
+  void note_fault(const std::string& fault);
   void tell_of_losses();
   void refresh_figures(Clock::time_point now);
   void say(const std::string& message, bool alarming = false);
@@ -62,7 +64,8 @@ class VideoViewer {
   std::shared_ptr<vision::Image> picture_;  // as it was shown last
   bool help_ = false, with_panel_ = true, paused_ = false, quit_ = false;
   float threshold_;
-  std::string message_, detector_, recorder_fault_;
+  std::exception_ptr fault_;
+  std::string message_, detector_, ended_by_;
   bool message_alarms_ = false, lost_ = false;
   Clock::time_point began_ = Clock::now(), message_until_, refreshed_, displayed_, lost_at_;
   Clock::time_point first_frame_, last_frame_, rate_from_;

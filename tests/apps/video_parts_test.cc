@@ -1,5 +1,8 @@
 // The parts of detect_mask_video that need no video: queue, latencies, schedule, events, alerts.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -11,6 +14,7 @@
 #include "apps/bounded_queue.h"
 #include "apps/detect_schedule.h"
 #include "apps/event_log.h"
+#include "apps/files.h"
 #include "apps/latency.h"
 #include "apps/program.h"
 #include "apps/recycling_pool.h"
@@ -118,6 +122,7 @@ TEST_CASE("events are JSON lines") {
     event.change = vision::TrackChange::left;
     event.track.label = -1;
     log.write({event, event}, kLabels);
+    log.finish();
     const std::string text = nn::read_file(folder / "events.jsonl");
     CHECK(std::count(text.begin(), text.end(), '\n') == 2);
     const auto line = nlohmann::json::parse(text.substr(0, text.find('\n')));
@@ -126,6 +131,46 @@ TEST_CASE("events are JSON lines") {
     CHECK(line["clock"].get<std::string>().size() == 24);
   }
   CHECK_THROWS_AS(apps::EventLog(folder / "no/such/file"), apps::UsageError);
+}
+
+TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "pipe";
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  const int reader = open(path.c_str(), O_RDONLY | O_NONBLOCK);
+  REQUIRE(reader >= 0);
+  const auto start = std::chrono::steady_clock::now();
+  {
+    apps::EventLog log(path);
+    const vision::TrackEvent event{vision::TrackChange::appeared, 1, unmasked(1, 1), -1};
+    for (int i = 0; i < 12'000; ++i) log.write({event}, kLabels);  // a pipe holds some 300
+    log.finish();
+    CHECK(std::chrono::steady_clock::now() - start > std::chrono::seconds(2));
+    const std::string fault = log.take_fault();
+    CHECK(fault == "--events " + path + ": not written to its end, as nobody reads it");
+    CHECK(log.take_fault().empty());
+  }
+  close(reader);
+  {
+    apps::EventLog log("/dev/full");
+    log.write({{vision::TrackChange::appeared, 1, unmasked(1, 1), -1}}, kLabels);
+    log.finish();
+    CHECK(log.take_fault() == "--events /dev/full: cannot be written: No space left on device");
+  }
+}
+
+TEST_CASE("what a program writes is kept apart from what it reads") {
+  const TemporaryFolder folder;
+  const auto path = [&](const char* name) { return folder / name; };
+  nn::write_file_atomically(path("film.mp4"), "film");
+  std::filesystem::create_hard_link(path("film.mp4"), path("link.mp4"));
+  std::filesystem::create_symlink(folder.path(), path("here"));
+  CHECK(apps::same_file(path("film.mp4"), path("./film.mp4")));
+  CHECK(apps::same_file(path("film.mp4"), path("link.mp4")));
+  CHECK(apps::same_file(path("here/film.mp4"), path("film.mp4")));
+  CHECK(apps::same_file(path("new.mp4"), path("here/new.mp4")));
+  CHECK(!apps::same_file(path("film.mp4"), path("new.mp4")));
+  CHECK(!apps::same_file("/dev/null", "/dev/null"));
 }
 
 TEST_CASE("an alert's words are split as people expect, and nothing more") {
@@ -161,4 +206,16 @@ TEST_CASE("an alert runs once for each person, beside us, and knows what happene
         "MASKWATCH_SECONDS=3.1\nMASKWATCH_SOURCE=a 'source' $(id)\nMASKWATCH_TIME=3.100\n"
         "MASKWATCH_TRACK=1\n");
   CHECK(!std::filesystem::exists(folder / "9"));
+}
+
+TEST_CASE("an alert is raised once for who stays, however many come and go") {
+  apps::Alert alert("true", 0, kLabels, "");
+  for (int number = 2; number < 1100; ++number)
+    while (alert.runs() < number) {
+      CHECK(alert.look({unmasked(1, 0), unmasked(number, 0)}, 1) == "");
+      REQUIRE(alert.runs() <= number);
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+  CHECK(alert.look({unmasked(1, 0)}, 2) == "");
+  CHECK(alert.runs() == 1099);
 }

@@ -201,21 +201,76 @@ class Headless(Video):
         self.assertTrue(50 < json.loads(done.stdout)["frames"] < 290)
 
     def test_a_full_disk_ends_with_one_line(self):
-        limited = subprocess.run(["sh", "-c", f"ulimit -f 100; trap '' XFSZ; exec '{DETECT}' -s '{self.clips['one']}' --loop --headless --detect-every 10 --record full.mp4"], capture_output=True, text=True, env=WITHOUT_DISPLAY, timeout=120, cwd=self.folder)
+        limited = subprocess.run(["sh", "-c", f"ulimit -f 100; trap '' XFSZ; exec '{DETECT}' -s '{self.clips['one']}' --loop --headless --detect-every 10 --record full.mp4 --stats full_disk.json"], capture_output=True, text=True, env=WITHOUT_DISPLAY, timeout=120, cwd=self.folder)
         self.assertEqual(limited.returncode, 2, limited.stderr)
         self.assertEqual(limited.stderr.count("\n"), 1, limited.stderr)
         self.assertIn("full.mp4", limited.stderr)
+        self.assertEqual("error: " + json.loads(read(self.at("full_disk.json")))["ended_by"] + "\n", limited.stderr)
         played = self.run_program("-s", "full.mp4", "--headless", "--stats", "-", "--detect-every", "50")
         self.assertGreater(json.loads(played.stdout)["frames"], 5)
 
     def test_a_full_disk_under_the_events_ends_with_one_line(self):
-        done = self.run_program("-s", self.clips["one"], "--headless", "--record", "until.mp4", "--events", "/dev/full")
+        done = self.run_program("-s", self.clips["one"], "--headless", "--record", "until.mp4", "--events", "/dev/full", "--stats", "full.json")
         self.assertEqual((done.returncode, done.stderr), (2, "error: --events /dev/full: cannot be written: No space left on device\n"))
         played = self.run_program("-s", "until.mp4", "--headless", "--stats", "-", "--detect-every", "50")
         self.assertGreater(json.loads(played.stdout)["frames"], 3)
 
+        self.assertIn("No space", json.loads(read(self.at("full.json")))["ended_by"])
+
+    def test_nothing_that_is_read_is_written_over(self):
+        film = self.at("film.mp4")
+        shutil.copy(self.clips["one"], film)
+        os.link(film, self.at("link.mp4"))
+        with open(film, "rb") as file:
+            before = file.read()
+        for option, name in (("--record", "film.mp4"), ("--record", "./film.mp4"), ("--record", "link.mp4"), ("--events", "film.mp4"), ("--stats", "film.mp4")):
+            self.check_fault(f"{option} {name}: this file is the source too", "-s", "film.mp4", "--headless", option, name)
+        self.check_fault("--events new.mp4: this file is what --record writes too", "-s", "film.mp4", "--headless", "--record", "new.mp4", "--events", "new.mp4")
+        with open(film, "rb") as file:
+            self.assertEqual(file.read(), before)
+        self.assertFalse(os.path.exists(self.at("new.mp4")))
+
+    def test_a_reader_who_does_not_read_holds_nothing_up(self):
+        pipe = self.at("events")
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        filler = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, filler)
+        os.write(filler, b" " * 65536)  # it is full
+        process = subprocess.Popen([DETECT, "-s", self.clips["one"], "--loop", "--headless", "--record", "beside.mp4", "--events", "events", "--stats", "beside.json"], cwd=self.folder, env=WITHOUT_DISPLAY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 30
+        while not (os.path.exists(self.at("beside.mp4")) and os.path.getsize(self.at("beside.mp4")) > 100_000) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        out, errors = process.communicate(timeout=15)
+        self.assertEqual((process.returncode, errors), (2, "error: --events events: not written to its end, as nobody reads it\n"))
+        stats = json.loads(read(self.at("beside.json")))
+        self.assertGreater(stats["recorded"], 60)
+        self.assertEqual(stats["recorded"], stats["frames"])
+
+    def test_a_signal_that_was_ignored_still_is(self):
+        process = subprocess.Popen(["nohup", DETECT, "-s", self.clips["one"], "--headless", "--loop", "--events", "nohup.jsonl", "--stats", "nohup.json"], cwd=self.folder, env=WITHOUT_DISPLAY, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        while not (os.path.exists(self.at("nohup.jsonl")) and read(self.at("nohup.jsonl"))):
+            self.assertIsNone(process.poll())
+            time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=15), 0)
+        self.assertEqual(json.loads(read(self.at("nohup.json")))["ended_by"], "")
+
     def test_list_sources(self):
         self.assertEqual(self.run_program("--list-sources").returncode, 0)
+        fake = os.environ.get("MASKWATCH_FAKE_CAMERA")
+        if not fake:
+            self.skipTest("SKIPPED, NOT TESTED: no camera is faked under a sanitizer")
+        listed = self.run_program("--list-sources", LD_PRELOAD=fake).stdout.splitlines()
+        self.assertIn("/dev/video41  Maskwatch Test Camera", listed)
+        self.assertTrue(any(line.startswith("/dev/video43  ") and "(no permission" in line for line in listed), listed)
 
 
 class Streams(Video):
@@ -277,6 +332,17 @@ class Streams(Video):
         start = time.monotonic()
         self.check_fault("no data for 1 s", "-s", server.url(), "--headless", "--timeout", "1")
         self.assertLess(time.monotonic() - start, 5)
+
+    def test_a_signal_while_the_source_is_waited_for_is_no_fault(self):
+        server = stream_servers.Rtsp(stream_servers.make_clip(self.at("loop.mp4"), ["-i", self.clips["one"]]))
+        self.addCleanup(server.cut)
+        server.hangs = True
+        process, told = self.watch("-s", server.url(), "--timeout", "60")
+        time.sleep(1)
+        self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=5), 0)
+        self.assertEqual(told, [])
 
 
 TOOLS = [name for name in ("Xvfb", "xdotool", "import", "convert", "compare") if shutil.which(name) is None]
@@ -376,6 +442,25 @@ class Window(Video):
         self.assertEqual(len(self.files("recording-*.mp4")), 1)
         played = self.run_program("-s", self.files("recording-*.mp4")[0], "--headless", "--stats", "-", "--detect-every", "20")
         self.assertEqual(json.loads(played.stdout)["frames"], stats["recorded"])
+
+    def test_a_screenshot_that_cannot_be_saved_is_told_of_and_no_more(self):
+        self.start("--loop")
+        shutil.rmtree(self.at("shots"))
+        self.key("s", 1)
+        self.key("r", 1)
+        self.key("q")
+        out, errors = self.process.communicate(timeout=20)
+        self.assertEqual(self.process.returncode, 2)  # the recording
+        self.assertRegex(errors, r"^error: shots/recording-[^\n]*: cannot be written: No such file or directory\n$")
+        stats = json.loads(read(self.at("window.json")))
+        self.assertGreater(stats["frames"], 50)
+        self.check_fault("there is no folder shots", "-s", self.clips["one"], "--screenshot-dir", "shots", **self.display)
+        os.makedirs(self.at("shots"))
+        self.start("--loop")
+        shutil.rmtree(self.at("shots"))
+        self.key("s", 1)
+        self.key("q")
+        self.end()
 
     def test_a_file_ends_by_itself_at_its_own_speed(self):
         self.start()
