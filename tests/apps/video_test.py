@@ -16,6 +16,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vision"))
 import stream_servers  # noqa: E402
+import virtual_display  # noqa: E402
 
 DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
@@ -351,11 +352,7 @@ TOOLS = [name for name in ("Xvfb", "xdotool", "import", "convert", "compare") if
 @unittest.skipIf(TOOLS, f"SKIPPED, NOT TESTED: {', '.join(TOOLS)} not installed")
 class Window(Video):
     def setUp(self):
-        reader, writer = os.pipe()
-        self.server = subprocess.Popen(["Xvfb", "-displayfd", str(writer), "-screen", "0", "1024x768x24"], pass_fds=[writer], stderr=subprocess.DEVNULL)
-        os.close(writer)
-        with os.fdopen(reader) as file:
-            self.display = {**WITHOUT_DISPLAY, "DISPLAY": ":" + file.readline().strip()}
+        self.display = {**WITHOUT_DISPLAY, "DISPLAY": self.enterContext(virtual_display.display())["DISPLAY"]}
         for old in glob.glob(self.at("shots/*")):
             os.remove(old)
         os.makedirs(self.at("shots"), exist_ok=True)
@@ -365,8 +362,6 @@ class Window(Video):
         if self.process and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        self.server.terminate()
-        self.server.wait()
 
     def start(self, *arguments):
         self.process = subprocess.Popen([DETECT, "-s", self.clips["mask"], "--screenshot-dir", "shots", "--stats", "window.json", *arguments], env=self.display, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -21,6 +21,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vision"))
 import stream_servers  # noqa: E402
 from video_soak import SLOWEST, TIMEOUT, interrupt_often, memory_of  # noqa: E402
+from virtual_display import display  # noqa: E402
 
 
 class Viewer:
@@ -102,21 +103,6 @@ def judge(viewer, server, code, times, memory, growth):
     if played.stdout.strip().strip(",") != str(stats["recorded"]) or played.stderr:
         return f"the recording has {played.stdout.strip()} of {stats['recorded']} frames: {played.stderr}"
     return None
-
-
-@contextlib.contextmanager
-def display():
-    """The environment in which a window can be opened."""
-    reader, writer = os.pipe()
-    server = subprocess.Popen(["Xvfb", "-displayfd", str(writer), "-screen", "0", "1024x768x24"], pass_fds=[writer], stderr=subprocess.DEVNULL)
-    os.close(writer)
-    with os.fdopen(reader) as file:
-        number = file.readline().strip()
-    try:
-        yield {**os.environ, "DISPLAY": ":" + number}
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def main():
