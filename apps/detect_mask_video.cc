@@ -38,19 +38,11 @@ int list_sources() {
   return 0;
 }
 
-void check_outputs(const VideoOptions& o) {
-  std::vector<std::pair<std::string, std::string>> others{
-      {"the source", o.source}, {"the model", o.faces.model}, {"the detector", o.faces.face}};
-  for (const auto& [option, path] :
-       {std::pair("--record", o.record), std::pair("--events", o.events),
-        std::pair("--stats", o.stats)}) {
-    if (path.empty() || path == "-") continue;
-    require_writable(path);
-    for (const auto& [what, other] : others)
-      if (!other.empty() && same_file(path, other))
-        throw UsageError(fmt::format("{} {}: this file is {} too", option, path, what));
-    others.emplace_back(fmt::format("what {} writes", option), path);
-  }
+void check_files(const VideoOptions& o) {
+  const auto file = [](const std::string& path) { return path == "-" ? "" : path; };
+  check_outputs(
+      {{"--record", o.record}, {"--events", file(o.events)}, {"--stats", file(o.stats)}},
+      {{"the source", o.source}, {"the model", o.faces.model}, {"the detector", o.faces.face}});
   if (o.screenshot_folder != ".") require_writable(o.screenshot_folder + "/screenshot.png");
 }
 
@@ -77,7 +69,7 @@ std::unique_ptr<VideoPipeline> open_pipeline(const PipelineOptions& options) {
 int watch(int argc, char** argv) {
   const VideoOptions o = read_video_options(argc, argv);
   if (o.list_sources) return list_sources();
-  check_outputs(o);
+  check_files(o);
   kernels::set_threads(o.threads);
   stop_on_signals();
   const PipelineOptions options = pipeline_options(o, stop);

@@ -296,8 +296,11 @@ int evaluate_model(int argc, char** argv) {
   define_options(app, o);
   parse_arguments(app, argc, argv);
   kernels::set_threads(o.threads);
-  if (!o.scores.empty()) require_writable(o.scores);
   const std::string model = model_file(o.faces);
+  check_outputs({{"--scores", o.scores}}, {{"the model", model},
+                                           {"the detector", o.faces.face},
+                                           {"--history", o.history},
+                                           {"--only", o.only}});
   vision::MaskClassifier classifier(model, kBatch);
   const auto detector = vision::make_face_detector(o.faces.face, o.faces.confidence);
   const Dataset dataset = chosen(o);

@@ -10,6 +10,17 @@ namespace apps {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+bool same_file(const std::string& one, const std::string& other) {
+  std::error_code fault;
+  if (fs::exists(one, fault) && fs::exists(other, fault))
+    return fs::is_regular_file(one, fault) && fs::equivalent(one, other, fault);
+  return fs::weakly_canonical(one, fault) == fs::weakly_canonical(other, fault);
+}
+
+}  // namespace
+
 void require_writable(const std::string& path) {
   std::error_code ignored;
   if (path.empty()) throw UsageError("an output has an empty name");
@@ -24,11 +35,16 @@ void require_writable(const std::string& path) {
     throw UsageError("cannot write " + path + ": no right to write in " + folder.string());
 }
 
-bool same_file(const std::string& one, const std::string& other) {
-  std::error_code fault;
-  if (fs::exists(one, fault) && fs::exists(other, fault))
-    return fs::is_regular_file(one, fault) && fs::equivalent(one, other, fault);
-  return fs::weakly_canonical(one, fault) == fs::weakly_canonical(other, fault);
+void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<NamedFile>& inputs) {
+  std::vector<NamedFile> others = inputs;
+  for (const NamedFile& output : outputs) {
+    if (output.path.empty()) continue;
+    require_writable(output.path);
+    for (const NamedFile& other : others)
+      if (!other.path.empty() && same_file(output.path, other.path))
+        throw UsageError(output.name + " " + output.path + ": this file is " + other.name + " too");
+    others.push_back({"what " + output.name + " writes", output.path});
+  }
 }
 
 }  // namespace apps

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace apps {
 
@@ -9,7 +10,13 @@ namespace apps {
 // folder.
 void require_writable(const std::string& path);
 
-// Whether writing to `one` would change the regular file `other`, or make the same new file.
-bool same_file(const std::string& one, const std::string& other);
+struct NamedFile {
+  std::string name;  // as the user knows it: "--record", "the source"
+  std::string path;  // empty: there is none
+};
+
+// require_writable for each output; and UsageError if one is also an input or another output, under
+// whatever name: what one holds would be lost. (Devices such as /dev/null may be shared.)
+void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<NamedFile>& inputs);
 
 }  // namespace apps

@@ -133,8 +133,11 @@ void check_options(const CLI::App& app, const Options& o) {
     throw UsageError("--scratch trains everything; --fine-tune is for pretrained weights");
   if (!o.scratch && app.count("--width"))
     throw UsageError("--width goes with --scratch", "pretrained weights have their own width");
-  for (const std::string& path : {o.model, o.plot, o.history, checkpoint_path(o.model)})
-    require_writable(path);
+  check_outputs({{"--model", o.model},
+                 {"--plot", o.plot},
+                 {"--history", o.history},
+                 {"the checkpoint", checkpoint_path(o.model)}},
+                {{"--weights", o.weights}});
   if (!plot_available())
     throw UsageError("gnuplot is missing, which draws " + o.plot, "apt-get install gnuplot-nox");
 }

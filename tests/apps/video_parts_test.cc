@@ -165,12 +165,24 @@ TEST_CASE("what a program writes is kept apart from what it reads") {
   nn::write_file_atomically(path("film.mp4"), "film");
   std::filesystem::create_hard_link(path("film.mp4"), path("link.mp4"));
   std::filesystem::create_symlink(folder.path(), path("here"));
-  CHECK(apps::same_file(path("film.mp4"), path("./film.mp4")));
-  CHECK(apps::same_file(path("film.mp4"), path("link.mp4")));
-  CHECK(apps::same_file(path("here/film.mp4"), path("film.mp4")));
-  CHECK(apps::same_file(path("new.mp4"), path("here/new.mp4")));
-  CHECK(!apps::same_file(path("film.mp4"), path("new.mp4")));
-  CHECK(!apps::same_file("/dev/null", "/dev/null"));
+  const auto clash = [&](const std::string& output, const std::string& other) {
+    try {
+      apps::check_outputs({{"--out", output}}, {{"the film", other}, {"nothing", ""}});
+      apps::check_outputs({{"--none", ""}, {"--out", output}, {"--more", other}}, {});
+      return std::string();
+    } catch (const apps::UsageError& error) {
+      return std::string(error.what());
+    }
+  };
+  CHECK(clash(path("film.mp4"), path("./film.mp4")) ==
+        "--out " + path("film.mp4") + ": this file is the film too");
+  CHECK(!clash(path("link.mp4"), path("film.mp4")).empty());
+  CHECK(!clash(path("here/film.mp4"), path("film.mp4")).empty());
+  CHECK(!clash(path("new.mp4"), path("here/new.mp4")).empty());
+  CHECK(clash(path("film.mp4"), path("new.mp4")).empty());
+  CHECK(clash("/dev/null", "/dev/null").empty());
+  CHECK_THROWS_AS(apps::check_outputs({{"--a", path("new")}, {"--b", path("new")}}, {}),
+                  apps::UsageError);
 }
 
 TEST_CASE("an alert's words are split as people expect, and nothing more") {
