@@ -1,7 +1,9 @@
 #include "vision/stream_decoder.h"
 
 extern "C" {
+#include <libavutil/avstring.h>
 #include <libavutil/avutil.h>
+#include <libavutil/common.h>
 #include <libavutil/parseutils.h>
 }
 
@@ -21,7 +23,9 @@ using Kind = StreamAddress::Kind;
 
 constexpr std::int64_t kMostPixels = std::int64_t{1} << 26;  // as vision::load_image
 constexpr int kMostDamagedAtEnd = 64;
-constexpr double kUsualFps = 25, kMostFps = 1000;
+constexpr double kUsualFps = 25, kLeastFps = 1e-5, kMostFps = 1000;
+// A segment lasts up to 10 s, and nothing comes until it is whole.
+constexpr double kSegmentTimeouts = 4;
 constexpr double kCameraPoll = 0.002;  // s
 
 bool may_block(Kind kind) { return kind == Kind::network || kind == Kind::camera; }
@@ -153,6 +157,7 @@ StreamDecoder::StreamDecoder(const StreamAddress& address, const VideoSourceOpti
       packet_(ffmpeg::make_packet()) {
   allow(timeout_);
   connect(address, options);
+  if (segmented()) timeout_ *= kSegmentTimeouts;
   allow(timeout_);
   find_stream(address);
   live_ = options.live.value_or(guess_live(address, *input_));
@@ -283,7 +288,8 @@ bool StreamDecoder::feed() {
     return true;
   }
   if (packet_->pts != AV_NOPTS_VALUE)
-    last_end_ = std::max(last_end_, packet_->pts + std::max<std::int64_t>(packet_->duration, 0));
+    last_end_ = std::max(last_end_,
+                         av_sat_add64(packet_->pts, std::max<std::int64_t>(packet_->duration, 0)));
   if ((packet_->flags & AV_PKT_FLAG_CORRUPT) != 0) ++damaged_;
   if (avcodec_send_packet(codec_.get(), packet_.get()) < 0) ++damaged_;
   if (!live_ || steady_seconds() - last_frame_at_ < 4 * timeout_) return true;
@@ -334,7 +340,8 @@ std::string StreamDecoder::early_end() const {
   const double base = av_q2d(stream_->time_base), step = 1 / fps();
   // A stream's own duration counts from its first picture, that of a whole file from 0.
   const bool counts = stream_->duration > 0 && stream_->start_time != AV_NOPTS_VALUE;
-  const double there = static_cast<double>(last_end_ - (counts ? stream_->start_time : 0)) * base;
+  const double there =
+      static_cast<double>(av_sat_sub64(last_end_, counts ? stream_->start_time : 0)) * base;
   const double promised = this->promised();
   if (there < promised - std::max(0.1, 2 * step))
     return with_log(fmt::format("truncated: it ends after {:.2f} of {:.2f} s", there, promised),
@@ -351,13 +358,18 @@ std::optional<double> StreamDecoder::timestamp(const AVFrame& frame) const {
   return static_cast<double>(frame.best_effort_timestamp) * av_q2d(stream_->time_base);
 }
 
+bool StreamDecoder::segmented() const {
+  const char* const format = input_->iformat->name;
+  return av_match_name("hls", format) != 0 || av_match_name("dash", format) != 0;
+}
+
 bool StreamDecoder::may_jump() const {
   return live_ || (input_->iformat->flags & AVFMT_TS_DISCONT) != 0;
 }
 
 double StreamDecoder::fps() const {
   const double fps = av_q2d(av_guess_frame_rate(input_.get(), stream_, nullptr));
-  return fps > 0 && fps <= kMostFps ? fps : kUsualFps;
+  return fps >= kLeastFps && fps <= kMostFps ? fps : kUsualFps;
 }
 
 std::string StreamDecoder::description() const {

@@ -33,7 +33,8 @@ class StreamDecoder {
   const std::string& problem() const { return problem_; }
   const Orientation& orientation() const { return orientation_; }
   bool live() const { return live_; }
-  bool may_jump() const;  // timestamps of this format may start anew
+  bool segmented() const;  // its data comes in segments of some seconds (HLS, DASH)
+  bool may_jump() const;   // timestamps of this format may start anew
   double fps() const;
   std::string description() const;  // format, codec and size
 

@@ -87,6 +87,7 @@ class StreamSource final : public VideoSource {
       throw std::runtime_error(named(error.what()));
     }
     live_ = decoder_->live();
+    bursts_ = live_ && decoder_->segmented();
     clock_ = FrameClock(live_, decoder_->may_jump());
     clock_.connected(steady_seconds());
     description_ = named(decoder_->description());
@@ -105,6 +106,7 @@ class StreamSource final : public VideoSource {
 
   void interrupt() override { watch_.interrupt(); }
   bool live() const override { return live_; }
+  bool bursts() const override { return bursts_; }
   double fps() const override { return fps_; }
   int width() const override { return width_; }
   int height() const override { return height_; }
@@ -225,7 +227,7 @@ class StreamSource final : public VideoSource {
   FrameConverter converter_;
   FrameClock clock_{false, false};
   std::string description_, message_;
-  bool live_ = false, ended_ = false;
+  bool live_ = false, bursts_ = false, ended_ = false;
   double fps_ = 0, backoff_ = 0, next_attempt_ = 0;
   double usual_ = std::numeric_limits<double>::infinity();  // s from an attempt to its picture
   int width_ = 0, height_ = 0;

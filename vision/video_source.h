@@ -23,7 +23,8 @@ struct VideoFrame {
 };
 
 struct VideoSourceOptions {
-  // s without data until a stream or camera counts as lost.
+  // s without data until a stream or camera counts as lost; four times that where data comes in
+  // segments.
   double timeout = 5;
   bool reconnect = true;  // to a live source that was lost, for ever
   // s from one attempt at reconnecting to the next: first, then doubled up to the most.
@@ -67,6 +68,9 @@ class VideoSource {
 
   // Whether frames come at their own pace and are lost if nobody reads them.
   virtual bool live() const = 0;
+  // Whether a live source's frames come many at a time, in segments (HLS, DASH): they are to be
+  // shown by their times, and what is not read yet waits for a while.
+  virtual bool bursts() const { return false; }
   virtual double fps() const = 0;  // nominal; 25 if the source does not say
   // Of the latest frame; it may change in mid-stream.
   virtual int width() const = 0;
