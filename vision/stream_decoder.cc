@@ -28,7 +28,9 @@ constexpr double kUsualFps = 25, kLeastFps = 1e-5, kMostFps = 1000;
 constexpr double kSegmentTimeouts = 4;
 constexpr double kCameraPoll = 0.002;  // s
 
-bool may_block(Kind kind) { return kind == Kind::network || kind == Kind::camera; }
+bool may_block(Kind kind) {
+  return kind == Kind::network || kind == Kind::camera || kind == Kind::pipe;
+}
 
 using Options = std::vector<std::pair<const char*, std::string>>;
 
@@ -103,7 +105,8 @@ std::string open_failure(int error, const std::string& log, Kind kind) {
   return "cannot be read: " + because;
 }
 
-std::string hide(std::string text, const StreamAddress& address) {
+// With the name that people know instead of FFmpeg's.
+std::string with_name(std::string text, const StreamAddress& address) {
   if (address.url == address.name || address.url.empty()) return text;
   for (std::size_t at = 0; (at = text.find(address.url, at)) != std::string::npos;)
     text.replace(at, address.url.size(), address.name), at += address.name.size();
@@ -179,15 +182,20 @@ StreamDecoder::~StreamDecoder() {
 
 int StreamDecoder::try_to_connect(const StreamAddress& address, const Options& options) {
   const AVInputFormat* const format = find_format(address.format);
+  if (kind_ == Kind::pipe) {
+    pipe_ = std::make_unique<StreamPipe>(address.url, watch_, timeout_);
+    if (pipe_->error() < 0) return pipe_->error();
+  }
   ffmpeg::Dictionary entries;
   for (const auto& [key, value] : options) entries.set(key, value);
   AVFormatContext* input = avformat_alloc_context();
   if (input == nullptr) throw std::bad_alloc();
   input->interrupt_callback = watch_->callback();
+  if (pipe_) input->pb = pipe_->io();
   if (kind_ == Kind::camera) input->flags |= AVFMT_FLAG_NONBLOCK;
   if (kind_ == Kind::network) input->max_analyze_duration = AV_TIME_BASE;
   // What is read to guess a frame rate is old by the time it is seen.
-  if (kind_ != Kind::file) input->fps_probe_size = 2;
+  if (kind_ != Kind::file && kind_ != Kind::pipe) input->fps_probe_size = 2;
   const int error = avformat_open_input(&input, address.url.c_str(), format, entries.get());
   if (error >= 0) input_.reset(input);
   return error;
@@ -200,7 +208,7 @@ void StreamDecoder::connect(const StreamAddress& address, const VideoSourceOptio
     // Some demuxers have words of their own for a call that was ended.
     if (watch_->interrupted() || watch_->expired()) throw std::runtime_error(failure(AVERROR_EXIT));
     if (error >= 0) return;
-    if (doubt_.empty()) doubt_ = hide(open_failure(error, log.last(), kind_), address);
+    if (doubt_.empty()) doubt_ = with_name(open_failure(error, log.last(), kind_), address);
     if (!other_options_may_help(kind_, error)) break;
   }
   throw std::runtime_error(doubt_);
@@ -211,7 +219,8 @@ void StreamDecoder::find_stream(const StreamAddress& address) {
   // A camera's driver has told everything already.
   const int error = kind_ == Kind::camera ? 0 : probe(input_.get());
   if (watch_->interrupted() || watch_->expired()) throw std::runtime_error(failure(AVERROR_EXIT));
-  if (error < 0) throw std::runtime_error(hide(open_failure(error, log.last(), kind_), address));
+  if (error < 0)
+    throw std::runtime_error(with_name(open_failure(error, log.last(), kind_), address));
   const int index = av_find_best_stream(input_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
   if (index < 0 || (input_->streams[index]->disposition & AV_DISPOSITION_ATTACHED_PIC) != 0 ||
       draws_text(input_->streams[index]->codecpar->codec_id))

@@ -11,6 +11,7 @@
 #include "vision/ffmpeg.h"
 #include "vision/frame_converter.h"
 #include "vision/stream_address.h"
+#include "vision/stream_pipe.h"
 #include "vision/video_source.h"
 
 namespace vision {
@@ -18,7 +19,7 @@ namespace vision {
 class StreamDecoder {
  public:
   // Connects and finds the decoder. Throws std::runtime_error that says what is wrong, without the
-  // name.
+  // name. It may hold passwords (hide_passwords), as may problem().
   StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options,
                 std::shared_ptr<ffmpeg::Watch> watch);
   ~StreamDecoder();
@@ -55,6 +56,7 @@ class StreamDecoder {
   double timeout_, allowed_ = 0;  // s
   StreamAddress::Kind kind_;
   bool live_ = false;
+  std::unique_ptr<StreamPipe> pipe_;  // of a pipe; outlives input_
   ffmpeg::Input input_;
   AVStream* stream_ = nullptr;
   ffmpeg::Codec codec_;

@@ -114,7 +114,11 @@ class StreamSource final : public VideoSource {
   std::string message() const override { return message_; }
 
  private:
-  std::string named(const std::string& text) const { return address_.name + ": " + text; }
+  // Every text that leaves goes through here: FFmpeg's log shows addresses of its own too, such as
+  // those in a playlist.
+  std::string named(const std::string& text) const {
+    return hide_passwords(address_.name + ": " + text);
+  }
 
   void use(Connection connection, double begun) {
     decoder_ = std::move(connection.decoder);

@@ -23,8 +23,8 @@ struct VideoFrame {
 };
 
 struct VideoSourceOptions {
-  // s without data until a stream or camera counts as lost; four times that where data comes in
-  // segments.
+  // s without data until a stream, camera or pipe counts as lost; four times that where data comes
+  // in segments.
   double timeout = 5;
   bool reconnect = true;  // to a live source that was lost, for ever
   // s from one attempt at reconnecting to the next: first, then doubled up to the most.
@@ -49,9 +49,10 @@ class VideoSource {
   };
 
   // `source` is a camera ("0", "/dev/video0", or a part of the name that list_cameras gives), a
-  // file, a folder of pictures (natural order of names), an address (rtsp, http, https, udp, rtp,
-  // tcp, srt, rtmp, ...) or "lavfi:GRAPH". Waits for the first frame, so that everything wrong with
-  // the source shows here. Throws std::runtime_error that names it and says what is wrong.
+  // file, a named pipe, a folder of pictures (natural order of names), an address (rtsp, http,
+  // https, udp, rtp, tcp, srt, rtmp, ...) or "lavfi:GRAPH". Waits for the first frame, so that
+  // everything wrong with the source shows here. Throws std::runtime_error that names it and says
+  // what is wrong.
   static std::unique_ptr<VideoSource> open(const std::string& source,
                                            const VideoSourceOptions& options = {});
   virtual ~VideoSource() = default;

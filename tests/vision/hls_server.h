@@ -17,10 +17,7 @@ struct HlsOptions {
   int frames = 150;
   double fps = 30, segment = 1;  // s
   int width = 160, height = 120;
-  std::size_t first = 3, window = 5;    // segments in the first playlist, and at most
-  std::size_t missing = 1 << 30;        // the number of a segment that is listed and not there
-  double away_from = 1e9, away_to = 0;  // s from the beginning: nothing new is published
-  std::string segment_prefix = {};      // of addresses in the playlist
+  std::size_t first = 3, window = 5;  // segments in the first playlist, and at most
 };
 
 class HlsServer {
@@ -53,8 +50,7 @@ class HlsServer {
   }
 
   std::string playlist() {
-    double time = seconds_now() - begun_;
-    if (time > options_.away_from && time < options_.away_to) time = options_.away_from;
+    const double time = seconds_now() - begun_;
     const std::size_t published = std::min(
         segments_.size(), options_.first + static_cast<std::size_t>(time / options_.segment));
     const std::size_t oldest = published - std::min(published, options_.window);
@@ -63,8 +59,7 @@ class HlsServer {
                        "\n#EXT-X-MEDIA-SEQUENCE:" + std::to_string(oldest) +
                        "\n#EXT-X-MAP:URI=\"head.mp4\"\n";
     for (std::size_t i = oldest; i < published; ++i)
-      text += "#EXTINF:" + std::to_string(options_.segment) + ",\n" + options_.segment_prefix +
-              std::to_string(i) + ".mp4\n";
+      text += "#EXTINF:" + std::to_string(options_.segment) + ",\n" + std::to_string(i) + ".mp4\n";
     return text;
   }
 
@@ -75,7 +70,7 @@ class HlsServer {
     }
     if (path == "/head.mp4") return head_;
     const std::size_t number = static_cast<std::size_t>(std::atoi(path.c_str() + 1));
-    return number == options_.missing || number >= segments_.size() ? "" : segments_[number];
+    return number < segments_.size() ? segments_[number] : "";
   }
 
   void serve(int connection) {
