@@ -56,6 +56,8 @@ int watch(int argc, char** argv) {
   const PipelineOptions options = pipeline_options(o, stop);
   auto window = open_window(o);
   VideoPipeline pipeline(options);
+  if (const std::string note = pipeline.source_note(); !note.empty())
+    fmt::print(stderr, "note: {}\n", one_line(note));
   VideoViewer viewer(o, pipeline, std::move(window));
   viewer.run();
   if (const std::string state = pipeline.figures().state; !state.empty())

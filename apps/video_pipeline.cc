@@ -58,6 +58,7 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options)
       labels_(classifier_->labels()),
       source_(open_source(options)),
       description_(source_->description()),
+      note_(source_->note()),
       fps_(source_->fps()),
       width_(source_->width()),
       height_(source_->height()),

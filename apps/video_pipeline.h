@@ -116,6 +116,8 @@ class VideoPipeline {
 
   const std::vector<std::string>& labels() const { return labels_; }
   std::string source_description() const { return description_; }
+  // Of the source: what is not as it was asked for.
+  std::string source_note() const { return note_; }
   double fps() const { return fps_; }
   // Of the source's first frame.
   int width() const { return width_; }
@@ -153,7 +155,7 @@ class VideoPipeline {
   std::int64_t looks_ = 0;                              // classification
   const std::vector<std::string> labels_;
   std::unique_ptr<vision::VideoSource> source_;  // capture
-  const std::string description_;
+  const std::string description_, note_;
   const double fps_;
   const int width_, height_;
   const bool live_, drop_, paced_;

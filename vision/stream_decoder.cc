@@ -11,6 +11,7 @@ extern "C" {
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -27,6 +28,7 @@ constexpr double kUsualFps = 25, kLeastFps = 1e-5, kMostFps = 1000;
 // A segment lasts up to 10 s, and nothing comes until it is whole.
 constexpr double kSegmentTimeouts = 4;
 constexpr double kCameraPoll = 0.002;  // s
+constexpr double kSameFps = 0.01;      // 29.97 is 30
 
 bool may_block(Kind kind) {
   return kind == Kind::network || kind == Kind::camera || kind == Kind::pipe;
@@ -163,7 +165,7 @@ StreamDecoder::StreamDecoder(const StreamAddress& address, const VideoSourceOpti
   if (segmented()) timeout_ *= kSegmentTimeouts;
   allow(timeout_);
   find_stream(address);
-  live_ = options.live.value_or(guess_live(address, *input_));
+  live_ = kind_ != Kind::file && options.live.value_or(guess_live(address, *input_));
   open_decoder(options);
   last_frame_at_ = steady_seconds();
 }
@@ -379,6 +381,23 @@ bool StreamDecoder::may_jump() const {
 double StreamDecoder::fps() const {
   const double fps = av_q2d(av_guess_frame_rate(input_.get(), stream_, nullptr));
   return fps >= kLeastFps && fps <= kMostFps ? fps : kUsualFps;
+}
+
+std::string StreamDecoder::unlike(const VideoSourceOptions& wanted) const {
+  if (kind_ != Kind::camera) return "";
+  const AVCodecParameters& found = *stream_->codecpar;
+  const bool sized = wanted.width > 0 && wanted.height > 0, timed = wanted.fps > 0;
+  const bool size = sized && (found.width != wanted.width || found.height != wanted.height);
+  const bool rate = timed && std::abs(fps() - wanted.fps) > kSameFps * wanted.fps;
+  if (!size && !rate) return "";
+  const auto told = [&](int width, int height, double fps) {
+    const std::string frames = fmt::format("{:.4g} frames a second", fps);
+    if (!sized) return frames;
+    return fmt::format("{}x{}", width, height) + (timed ? " at " + frames : "");
+  };
+  return fmt::format("the camera was asked for {} and gives {}",
+                     told(wanted.width, wanted.height, wanted.fps),
+                     told(found.width, found.height, fps()));
 }
 
 std::string StreamDecoder::description() const {

@@ -37,7 +37,9 @@ class StreamDecoder {
   bool segmented() const;  // its data comes in segments of some seconds (HLS, DASH)
   bool may_jump() const;   // timestamps of this format may start anew
   double fps() const;
-  std::string description() const;  // format, codec and size
+  std::string description() const;  // format and codec
+  // What a camera gives and was not asked for; empty if there is no such thing.
+  std::string unlike(const VideoSourceOptions& wanted) const;
 
  private:
   using Options = std::vector<std::pair<const char*, std::string>>;

@@ -91,6 +91,8 @@ class StreamSource final : public VideoSource {
     clock_ = FrameClock(live_, decoder_->may_jump());
     clock_.connected(steady_seconds());
     description_ = named(decoder_->description());
+    const std::string unlike = decoder_->unlike(options_);
+    if (!unlike.empty()) note_ = named(unlike);
   }
 
   Status read(VideoFrame& frame) override {
@@ -112,6 +114,7 @@ class StreamSource final : public VideoSource {
   int height() const override { return height_; }
   std::string description() const override { return description_; }
   std::string message() const override { return message_; }
+  std::string note() const override { return note_; }
 
  private:
   // Every text that leaves goes through here: FFmpeg's log shows addresses of its own too, such as
@@ -230,7 +233,7 @@ class StreamSource final : public VideoSource {
   const AVFrame* first_ = nullptr;          // of a new connection, not delivered yet
   FrameConverter converter_;
   FrameClock clock_{false, false};
-  std::string description_, message_;
+  std::string description_, message_, note_;
   bool live_ = false, bursts_ = false, ended_ = false;
   double fps_ = 0, backoff_ = 0, next_attempt_ = 0;
   double usual_ = std::numeric_limits<double>::infinity();  // s from an attempt to its picture

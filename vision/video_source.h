@@ -35,7 +35,7 @@ struct VideoSourceOptions {
   double fps = 0;           // asked of a camera; of a folder of pictures (0: 25)
   int threads = 0;          // of the decoder; 0: as many as there are cores
   std::string format = {};  // FFmpeg's name of an input format, such as "lavfi"; empty: guessed
-  std::optional<bool> live = {};  // overrides what live() would guess
+  std::optional<bool> live = {};  // overrides what live() would guess, but of files and folders
   // When this becomes true (a signal handler may set it), open and read give up within 0.1 s.
   const std::atomic<bool>* stop = nullptr;
 };
@@ -79,6 +79,8 @@ class VideoSource {
   // Name and kind for people; passwords in addresses are hidden here and in every message.
   virtual std::string description() const = 0;
   virtual std::string message() const = 0;
+  // What was asked of a camera and what it gives instead; empty if it gives that, or is no camera.
+  virtual std::string note() const { return ""; }
 };
 
 }  // namespace vision

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "apps/face_options.h"
+#include "apps/video_options.h"
 #include "tests/apps/temporary_folder.h"
 #include "tests/vision/hls_server.h"
 #include "tests/vision/video_support.h"
@@ -422,4 +423,30 @@ TEST_CASE("a gap of hours in a file does not stop the picture") {
   CHECK(seen.times.size() == 20);
   CHECK(seen.times.back() > 3.6e5);
   CHECK(apps::seconds_between(start, apps::Clock::now()) < 20);
+}
+
+TEST_CASE("--live plays a file once, at its own speed, and a slow display drops what is old") {
+  const TemporaryFolder folder;
+  std::atomic<bool> stop{false};
+  apps::VideoOptions wanted;
+  wanted.source = written(folder, drawn("one", 160, 120), 30);
+  wanted.faces.face = "none";
+  wanted.live = wanted.headless = true;
+  wanted.detect_every = -1;
+  VideoPipeline pipeline(apps::pipeline_options(wanted, stop));
+  const auto start = apps::Clock::now();
+  pipeline.start();
+  apps::Shown shown;
+  int count = 0;
+  while (pipeline.next(shown, kPatience) == VideoPipeline::Next::frame) {
+    ++count;
+    std::this_thread::sleep_for(std::chrono::milliseconds(80));
+  }
+  CHECK(apps::seconds_between(start, apps::Clock::now()) > 29 / 30.);
+  const apps::PipelineFigures figures = pipeline.figures();
+  CHECK(figures.captured == 30);
+  CHECK(figures.dropped + count == 30);
+  CHECK(figures.dropped > 5);
+  CHECK(figures.reconnections == 0);
+  CHECK(figures.state == "");
 }

@@ -655,3 +655,14 @@ TEST_CASE("video_source: what a pipeline's program has written before it ended i
   CHECK(played.frames.size() == 20);
   CHECK(played.message == "");
 }
+
+TEST_CASE("video_source: a file is never live, and ends at its end") {
+  const Folder folder;
+  const std::string clip = write_clip(folder.file("a.mkv"), 25, 64, 48);
+  const auto source = VideoSource::open(clip, {.live = true});
+  CHECK(!source->live());
+  VideoFrame frame;
+  for (int i = 0; i < 25; ++i) REQUIRE(source->read(frame) == Status::frame);
+  CHECK(source->read(frame) == Status::end);
+  CHECK(source->message() == "");
+}
