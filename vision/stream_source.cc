@@ -98,7 +98,8 @@ class StreamSource final : public VideoSource {
   Status read(VideoFrame& frame) override {
     if (ended_ || watch_.interrupted()) return Status::end;
     forget_given_up();
-    if (!decoder_ && !connect_again()) return stopped_or(Status::reconnecting);
+    if (!decoder_ && !connect_again())
+      return stopped_or(ended_ ? Status::end : Status::reconnecting);
     const AVFrame* picture = std::exchange(first_, nullptr);
     if (picture == nullptr) picture = decoder_->next();
     if (picture == nullptr) return lost();
@@ -165,7 +166,14 @@ class StreamSource final : public VideoSource {
   bool succeeded(std::unique_ptr<Attempt>& attempt) {
     const std::unique_ptr<Attempt> done = std::move(attempt);
     try {
-      use(done->take(), done->begun);
+      Connection made = done->take();
+      // A playlist that was live and is whole now would play from its beginning.
+      if (bursts_ && !made.decoder->live()) {
+        ended_ = true;
+        message_.clear();
+        return false;
+      }
+      use(std::move(made), done->begun);
     } catch (const std::runtime_error& error) {
       schedule(done->begun, error.what());
       return false;

@@ -18,6 +18,7 @@ struct HlsOptions {
   double fps = 30, segment = 1;  // s
   int width = 160, height = 120;
   std::size_t first = 3, window = 5;  // segments in the first playlist, and at most
+  bool ends = false;                  // the playlist says so once everything is published
 };
 
 class HlsServer {
@@ -60,7 +61,7 @@ class HlsServer {
                        "\n#EXT-X-MAP:URI=\"head.mp4\"\n";
     for (std::size_t i = oldest; i < published; ++i)
       text += "#EXTINF:" + std::to_string(options_.segment) + ",\n" + std::to_string(i) + ".mp4\n";
-    return text;
+    return text + (options_.ends && published == segments_.size() ? "#EXT-X-ENDLIST\n" : "");
   }
 
   std::string answer(const std::string& path) {

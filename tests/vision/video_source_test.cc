@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "tests/shared_data.h"
+#include "tests/vision/hls_server.h"
 #include "tests/vision/video_support.h"
 #include "vision/stream_address.h"
 
@@ -665,4 +666,33 @@ TEST_CASE("video_source: a file is never live, and ends at its end") {
   for (int i = 0; i < 25; ++i) REQUIRE(source->read(frame) == Status::frame);
   CHECK(source->read(frame) == Status::end);
   CHECK(source->message() == "");
+}
+
+TEST_CASE("video_source: a live playlist comes in bursts, and ends when it says so") {
+  const Folder folder;
+  const HlsServer server(folder, {.frames = 60, .segment = 0.5, .ends = true});
+  const auto source = VideoSource::open(server.address());
+  CHECK(source->live());
+  CHECK(source->bursts());
+  VideoFrame frame;
+  int frames = 0;
+  Status status = Status::frame;
+  for (double start = seconds_now(); status != Status::end && seconds_now() < start + 20;) {
+    status = source->read(frame);
+    frames += status == Status::frame;
+  }
+  CHECK(status == Status::end);
+  CHECK(source->message() == "");
+  CHECK(frames >= 58);
+  CHECK(frames <= 60);
+}
+
+TEST_CASE("video_source: other live streams come a frame at a time") {
+  const Server server([](int connection, int, const std::atomic<bool>& stop) {
+    send_all(connection, jpegs(0, 20, 64, 48));
+    wait_for(stop);
+  });
+  const auto source = VideoSource::open(server.address(), {.format = "mjpeg"});
+  CHECK(source->live());
+  CHECK(!source->bursts());
 }
