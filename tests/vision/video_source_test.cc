@@ -696,3 +696,15 @@ TEST_CASE("video_source: other live streams come a frame at a time") {
   CHECK(source->live());
   CHECK(!source->bursts());
 }
+
+TEST_CASE("video_source: timestamps at the ends of their range leave frames whose times rise") {
+  for (const std::string stamp : {"9223372036854774784", "-9223372036854774784",
+                                  "if(lt(N\\,5)\\,N\\,9223372036854774784)", "N*1e17"}) {
+    CAPTURE(stamp);
+    const Played played = play("lavfi:testsrc=s=32x32:d=1,setpts='" + stamp + "'");
+    CHECK(played.error == "");
+    CHECK(played.frames.size() == 25);
+    check_rising(played.frames);
+    CHECK(played.frames.back().time < 1e9 + 1);
+  }
+}
