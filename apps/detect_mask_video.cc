@@ -76,6 +76,8 @@ int watch(int argc, char** argv) {
   auto window = open_window(o);
   const auto pipeline = open_pipeline(options);
   if (!pipeline) return 0;
+  if (const std::string note = pipeline->source_note(); !note.empty())
+    fmt::print(stderr, "note: {}\n", one_line(note));
   VideoViewer viewer(o, *pipeline, std::move(window));
   viewer.run();
   if (o.stats == "-")

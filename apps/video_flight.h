@@ -21,8 +21,8 @@ inline double seconds_between(Clock::time_point from, Clock::time_point to) {
 // by the pipeline's mutex.
 struct Flight {
   vision::VideoFrame frame;
-  Clock::time_point captured;
-  bool due = false;  // faces are looked for
+  Clock::time_point captured;  // when a live source's data had come; when a file's frame was due
+  bool due = false;            // faces are looked for
 
   std::vector<vision::Detection> faces;
   float margin = 0;  // of the detector that found them

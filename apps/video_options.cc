@@ -29,18 +29,23 @@ happened: MASKWATCH_TRACK, _LABEL, _CONFIDENCE, _SECONDS, _TIME, _BOX and _SOURC
 
 void add_source_options(CLI::App& app, VideoOptions& o) {
   app.add_option("-s,--source", o.source,
-                 "Camera (number, device or a part of its name), video file, folder of pictures, "
+                 "Camera (number, device or a part of its name), video file, named pipe, folder of "
+                 "pictures, "
                  "address (rtsp, http, https, udp, ...) or lavfi:GRAPH")
       ->capture_default_str();
   app.add_flag("--list-sources", o.list_sources, "List the cameras, and end");
-  app.add_flag("--live", o.live, "Treat the source as live: rather lose frames than fall behind");
+  app.add_flag("--live", o.live,
+               "Treat the source as live: rather lose frames than fall behind; a file plays at its "
+               "own speed");
   app.add_flag("--no-reconnect", o.no_reconnect, "End when a live source is lost");
   app.add_flag("--loop", o.loop, "Begin a file again at its end");
   app.add_option("--timeout", o.timeout, "Seconds without data until a source counts as lost")
       ->check(CLI::Range(.1, 3600.))
       ->capture_default_str();
   app.add_option("--camera-size", o.camera_size, "WIDTHxHEIGHT asked of a camera");
-  app.add_option("--camera-fps", o.camera_fps, "Frames a second asked of a camera")
+  app.add_option(
+         "--camera-fps", o.camera_fps,
+         "Frames a second asked of a camera; those of a folder of pictures (default there: 25)")
       ->check(CLI::Range(1., 1000.));
 }
 
@@ -125,8 +130,8 @@ PipelineOptions pipeline_options(const VideoOptions& o, std::atomic<bool>& stop)
   p.source_options.reconnect = !o.no_reconnect;
   if (o.live) p.source_options.live = true;
   read_camera_size(o.camera_size, p.source_options);
-  p.paced = !o.headless;
-  p.drop = !o.headless && !o.every_frame;
+  p.paced = !o.headless || o.live;
+  p.drop = o.live || (!o.headless && !o.every_frame);
   p.loop = o.loop;
   p.detect_every = o.detect_every;
   p.fps_target = o.fps_target;

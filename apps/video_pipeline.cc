@@ -10,7 +10,6 @@ constexpr std::size_t kInFlight = 4;  // frames that may wait for the display
 constexpr double kNap = .02;          // seconds between looks at what may have changed
 constexpr int kDetail = 480;          // rows of a picture that show all faces that matter
 constexpr double kWaited = .5;        // of a frame's time: this long is not all at once
-constexpr double kBehind = .25;       // a file that is later than this plays on from here
 
 // Probabilities as if masks had to be as probable as `threshold` to be even.
 void weigh(std::vector<float>& probabilities, const std::vector<std::string>& labels,
@@ -59,17 +58,20 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options)
       labels_(classifier_->labels()),
       source_(open_source(options)),
       description_(source_->description()),
+      note_(source_->note()),
       fps_(source_->fps()),
       width_(source_->width()),
       height_(source_->height()),
       live_(source_->live()),
       drop_(live_ || options.drop),
+      paced_(live_ ? source_->bursts() : options.paced),
       patience_(1 / std::clamp(fps_, 5., 120.)),
       schedule_(options.detect_every >= 0 ? options.detect_every
                 : drop_ || options.paced  ? 0
                                           : 1,
                 options.fps_target > 0 ? options.fps_target : fps_),
-      threshold_(options.threshold) {
+      threshold_(options.threshold),
+      play_clock_(live_, fps_) {
   figures_.detector = detector_->name();
 }
 
@@ -116,13 +118,16 @@ void VideoPipeline::capture() {
     const FlightPtr flight = pool_.take();
     flight->reset();
     if (!read(flight->frame)) break;
+    const bool shown = wait_for_its_time(flight->frame.time);
+    if (stop_) break;
     if (paused_ && live_) continue;
-    if (!wait_for_its_time(flight->frame.time)) break;
-    flight->captured = Clock::now();
+    flight->captured = live_ && !paced_ ? flight->frame.arrived : Clock::now();
     {
       const std::lock_guard lock(mutex_);
       ++figures_.captured;
+      figures_.dropped += !shown;
     }
+    if (!shown) continue;
     if (drop_)
       send_or_drop(flight);
     else
@@ -146,15 +151,18 @@ bool VideoPipeline::read(vision::VideoFrame& frame) {
       lost = true;
       set_state(source_->message(), true);
     } else {
-      if (lost) set_state("");
+      if (lost) {
+        set_state("");
+        play_clock_.start_again();
+      }
       const double took = seconds_between(start, Clock::now());
-      connecting_ = lost || (connecting_ && took < kWaited / fps_);
+      connecting_ = !paced_ && (lost || (connecting_ && took < kWaited / fps_));
       frame.time += time_offset_;
       last_time_ = frame.time;
       frame.number = numbers_++;
       const std::lock_guard lock(mutex_);
       figures_.reconnections += lost;
-      if (!live_) figures_.of(Stage::read).add(took);
+      figures_.of(Stage::read).add(live_ ? seconds_between(frame.arrived, Clock::now()) : took);
       return true;
     }
   }
@@ -171,22 +179,21 @@ bool VideoPipeline::rewind() {
   return true;
 }
 
-// False if the program ends before.
+// False if it is too late to be shown, or the program ends before.
 bool VideoPipeline::wait_for_its_time(double time) {
-  if (live_) return true;
-  while (paused_ && !stop_) {
-    play_from_.reset();
+  while (paused_ && !live_ && !stop_) {
+    play_clock_.start_again();
     nap();
   }
-  if (!options_.paced) return !stop_;
+  if (!paced_) return !stop_;
+  const Clock::time_point now = Clock::now();
   const auto as_duration = [](double seconds) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   };
-  const Clock::time_point now = Clock::now();
-  if (!play_from_ || seconds_between(*play_from_, now) - time > kBehind)
-    play_from_ = now - as_duration(time);
-  const Clock::time_point due = *play_from_ + as_duration(time);
-  while (!stop_ && !paused_ && Clock::now() < due)
+  const auto wait = play_clock_.wait(time, seconds_between(Clock::time_point(), now));
+  if (!wait) return false;
+  const Clock::time_point due = now + as_duration(*wait);
+  while (!stop_ && (live_ || !paused_) && Clock::now() < due)
     std::this_thread::sleep_until(std::min(due, Clock::now() + as_duration(kNap)));
   return !stop_;
 }

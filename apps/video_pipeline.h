@@ -14,7 +14,8 @@
 // the boxes of the frame's own faces, but no longer than `patience`; then it gets the boxes that
 // the tracker expects. If it falls behind, old frames are dropped, so no delay builds up. So are
 // those that FFmpeg read while it found out what a new connection carries (the first 7 pictures or
-// more of H.264): they come all at once, and late.
+// more of H.264): they come all at once, and late. Where frames always come many at a time, in
+// segments (HLS), capture holds each back until its time (apps/play_clock.h), and FFmpeg the rest.
 #pragma once
 
 #include <array>
@@ -31,6 +32,7 @@
 #include "apps/bounded_queue.h"
 #include "apps/detect_schedule.h"
 #include "apps/latency.h"
+#include "apps/play_clock.h"
 #include "apps/recycling_pool.h"
 #include "apps/video_flight.h"
 #include "vision/face_detector.h"
@@ -44,7 +46,8 @@ struct PipelineOptions {
   std::string source;
   vision::VideoSourceOptions source_options;
   bool drop = false;      // frames may be lost to keep up; live sources always may
-  bool paced = false;     // a file plays at its own speed rather than as fast as it can
+  bool paced = false;     // a file plays at its own speed rather than as fast as it can; a live
+                          // source that comes in bursts always does
   bool loop = false;      // a file begins again at its end
   int detect_every = 0;   // 0: as often as `fps_target` allows
   double fps_target = 0;  // 0: the source's
@@ -113,6 +116,8 @@ class VideoPipeline {
 
   const std::vector<std::string>& labels() const { return labels_; }
   std::string source_description() const { return description_; }
+  // Of the source: what is not as it was asked for.
+  std::string source_note() const { return note_; }
   double fps() const { return fps_; }
   // Of the source's first frame.
   int width() const { return width_; }
@@ -150,10 +155,10 @@ class VideoPipeline {
   std::int64_t looks_ = 0;                              // classification
   const std::vector<std::string> labels_;
   std::unique_ptr<vision::VideoSource> source_;  // capture
-  const std::string description_;
+  const std::string description_, note_;
   const double fps_;
   const int width_, height_;
-  const bool live_, drop_;
+  const bool live_, drop_, paced_;
   const double patience_;  // seconds from capture to display without boxes of the frame's own
 
   RecyclingPool<Flight> pool_;
@@ -166,9 +171,9 @@ class VideoPipeline {
 
   // Of the capture thread.
   double time_offset_ = 0, last_time_ = 0;
-  std::int64_t numbers_ = 0, rewound_at_ = 0;   // frames
-  bool connecting_ = true;                      // no frame had to be waited for yet
-  std::optional<Clock::time_point> play_from_;  // when time 0 of a paced file was
+  std::int64_t numbers_ = 0, rewound_at_ = 0;  // frames
+  bool connecting_ = true;                     // no frame had to be waited for yet
+  PlayClock play_clock_;                       // of what is paced_
 
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable changed_;

@@ -1,6 +1,7 @@
 #include "vision/frame_clock.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace vision {
 namespace {
@@ -8,6 +9,9 @@ namespace {
 constexpr double kDisorder = 0.25;   // s: less than this backwards is a frame out of order
 constexpr double kLongestGap = 10;   // s, as ffmpeg's dts_delta_threshold
 constexpr double kLeastStep = 1e-4;  // s
+constexpr double kLatest = 1e9;      // s: 1e9 + kLeastStep still rises
+// s, of 3000 years; to within 2e-5 s.
+constexpr double kLatestTimestamp = 1e11;
 
 }  // namespace
 
@@ -19,7 +23,7 @@ void FrameClock::connected(double now) {
 }
 
 bool FrameClock::jumped(double time, double now) const {
-  if (time < last_ - kDisorder) return true;
+  if (time < last_ - kDisorder || time > kLatest) return true;
   const double waited = live_ ? now - last_now_ : 0;
   return jumps_ && time > last_ + waited + kLongestGap;
 }
@@ -32,6 +36,7 @@ double FrameClock::guess(double now, double step) const {
 }
 
 double FrameClock::next(std::optional<double> timestamp, double now, double step) {
+  if (timestamp && !(std::abs(*timestamp) <= kLatestTimestamp)) timestamp.reset();
   if (timestamp && !rebase_) rebase_ = jumped(*timestamp + offset_, now);
   const bool known = timestamp && !rebase_;
   const double time = known ? std::max(*timestamp + offset_, last_ + kLeastStep) : guess(now, step);

@@ -1,5 +1,5 @@
 // Turns the timestamps of a source, which may start anywhere, jump or be missing, into times that
-// start at 0 and always rise.
+// start at 0, always rise and stay where a double, and nanoseconds in 64 bits, tell them apart.
 #pragma once
 
 #include <optional>
@@ -9,15 +9,16 @@ namespace vision {
 class FrameClock {
  public:
   // `live`: gaps that the timestamps do not tell are taken from the wall clock. `jumps`: a step of
-  // more than 10 s is a new start of the source's clock, not a pause.
+  // more than 10 s is a new start of the source's clock, not a pause. So is, of any source, one
+  // beyond 1e9 s (32 years).
   FrameClock(bool live, bool jumps) : live_(live), jumps_(jumps) {}
 
   // What follows belongs to a connection whose first frame came at `now` (s, any steady clock): it
   // is as long after the very first one as the wall clock says, whatever was lost between.
   void connected(double now);
 
-  // Time of a frame with this timestamp (s, if it has one) that came at `now` when frames last
-  // `step` seconds.
+  // Time of a frame with this timestamp (s, if it has one; one of more than 1e11 s says nothing)
+  // that came at `now` when frames last `step` seconds.
   double next(std::optional<double> timestamp, double now, double step);
 
  private:

@@ -49,6 +49,7 @@ class PictureFolder final : public VideoSource {
 
   Status read(VideoFrame& frame) override {
     if (stopped()) return Status::end;
+    frame.arrived = std::chrono::steady_clock::now();
     if (!first_.empty())
       frame.image = std::exchange(first_, {});
     else if (!load(frame.image))

@@ -1,7 +1,9 @@
 #include "vision/stream_decoder.h"
 
 extern "C" {
+#include <libavutil/avstring.h>
 #include <libavutil/avutil.h>
+#include <libavutil/common.h>
 #include <libavutil/parseutils.h>
 }
 
@@ -9,6 +11,7 @@ extern "C" {
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -21,10 +24,15 @@ using Kind = StreamAddress::Kind;
 
 constexpr std::int64_t kMostPixels = std::int64_t{1} << 26;  // as vision::load_image
 constexpr int kMostDamagedAtEnd = 64;
-constexpr double kUsualFps = 25, kMostFps = 1000;
+constexpr double kUsualFps = 25, kLeastFps = 1e-5, kMostFps = 1000;
+// A segment lasts up to 10 s, and nothing comes until it is whole.
+constexpr double kSegmentTimeouts = 4;
 constexpr double kCameraPoll = 0.002;  // s
+constexpr double kSameFps = 0.01;      // 29.97 is 30
 
-bool may_block(Kind kind) { return kind == Kind::network || kind == Kind::camera; }
+bool may_block(Kind kind) {
+  return kind == Kind::network || kind == Kind::camera || kind == Kind::pipe;
+}
 
 using Options = std::vector<std::pair<const char*, std::string>>;
 
@@ -99,7 +107,8 @@ std::string open_failure(int error, const std::string& log, Kind kind) {
   return "cannot be read: " + because;
 }
 
-std::string hide(std::string text, const StreamAddress& address) {
+// With the name that people know instead of FFmpeg's.
+std::string with_name(std::string text, const StreamAddress& address) {
   if (address.url == address.name || address.url.empty()) return text;
   for (std::size_t at = 0; (at = text.find(address.url, at)) != std::string::npos;)
     text.replace(at, address.url.size(), address.name), at += address.name.size();
@@ -153,9 +162,10 @@ StreamDecoder::StreamDecoder(const StreamAddress& address, const VideoSourceOpti
       packet_(ffmpeg::make_packet()) {
   allow(timeout_);
   connect(address, options);
+  if (segmented()) timeout_ *= kSegmentTimeouts;
   allow(timeout_);
   find_stream(address);
-  live_ = options.live.value_or(guess_live(address, *input_));
+  live_ = kind_ != Kind::file && options.live.value_or(guess_live(address, *input_));
   open_decoder(options);
   last_frame_at_ = steady_seconds();
 }
@@ -174,15 +184,20 @@ StreamDecoder::~StreamDecoder() {
 
 int StreamDecoder::try_to_connect(const StreamAddress& address, const Options& options) {
   const AVInputFormat* const format = find_format(address.format);
+  if (kind_ == Kind::pipe) {
+    pipe_ = std::make_unique<StreamPipe>(address.url, watch_, timeout_);
+    if (pipe_->error() < 0) return pipe_->error();
+  }
   ffmpeg::Dictionary entries;
   for (const auto& [key, value] : options) entries.set(key, value);
   AVFormatContext* input = avformat_alloc_context();
   if (input == nullptr) throw std::bad_alloc();
   input->interrupt_callback = watch_->callback();
+  if (pipe_) input->pb = pipe_->io();
   if (kind_ == Kind::camera) input->flags |= AVFMT_FLAG_NONBLOCK;
   if (kind_ == Kind::network) input->max_analyze_duration = AV_TIME_BASE;
   // What is read to guess a frame rate is old by the time it is seen.
-  if (kind_ != Kind::file) input->fps_probe_size = 2;
+  if (kind_ != Kind::file && kind_ != Kind::pipe) input->fps_probe_size = 2;
   const int error = avformat_open_input(&input, address.url.c_str(), format, entries.get());
   if (error >= 0) input_.reset(input);
   return error;
@@ -195,7 +210,7 @@ void StreamDecoder::connect(const StreamAddress& address, const VideoSourceOptio
     // Some demuxers have words of their own for a call that was ended.
     if (watch_->interrupted() || watch_->expired()) throw std::runtime_error(failure(AVERROR_EXIT));
     if (error >= 0) return;
-    if (doubt_.empty()) doubt_ = hide(open_failure(error, log.last(), kind_), address);
+    if (doubt_.empty()) doubt_ = with_name(open_failure(error, log.last(), kind_), address);
     if (!other_options_may_help(kind_, error)) break;
   }
   throw std::runtime_error(doubt_);
@@ -206,7 +221,8 @@ void StreamDecoder::find_stream(const StreamAddress& address) {
   // A camera's driver has told everything already.
   const int error = kind_ == Kind::camera ? 0 : probe(input_.get());
   if (watch_->interrupted() || watch_->expired()) throw std::runtime_error(failure(AVERROR_EXIT));
-  if (error < 0) throw std::runtime_error(hide(open_failure(error, log.last(), kind_), address));
+  if (error < 0)
+    throw std::runtime_error(with_name(open_failure(error, log.last(), kind_), address));
   const int index = av_find_best_stream(input_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
   if (index < 0 || (input_->streams[index]->disposition & AV_DISPOSITION_ATTACHED_PIC) != 0 ||
       draws_text(input_->streams[index]->codecpar->codec_id))
@@ -264,6 +280,7 @@ int StreamDecoder::read_packet() {
     error = av_read_frame(input_.get(), packet_.get());
     if (error == AVERROR(EAGAIN)) watch_->pause(kCameraPoll);
   } while (error == AVERROR(EAGAIN) || (error >= 0 && packet_->stream_index != stream_->index));
+  arrived_ = std::chrono::steady_clock::now();
   if (!log.last().empty()) log_ = log.last();
   if (error == AVERROR_EOF) last_words_ = log.last();
   return error;
@@ -283,7 +300,8 @@ bool StreamDecoder::feed() {
     return true;
   }
   if (packet_->pts != AV_NOPTS_VALUE)
-    last_end_ = std::max(last_end_, packet_->pts + std::max<std::int64_t>(packet_->duration, 0));
+    last_end_ = std::max(last_end_,
+                         av_sat_add64(packet_->pts, std::max<std::int64_t>(packet_->duration, 0)));
   if ((packet_->flags & AV_PKT_FLAG_CORRUPT) != 0) ++damaged_;
   if (avcodec_send_packet(codec_.get(), packet_.get()) < 0) ++damaged_;
   if (!live_ || steady_seconds() - last_frame_at_ < 4 * timeout_) return true;
@@ -334,7 +352,8 @@ std::string StreamDecoder::early_end() const {
   const double base = av_q2d(stream_->time_base), step = 1 / fps();
   // A stream's own duration counts from its first picture, that of a whole file from 0.
   const bool counts = stream_->duration > 0 && stream_->start_time != AV_NOPTS_VALUE;
-  const double there = static_cast<double>(last_end_ - (counts ? stream_->start_time : 0)) * base;
+  const double there =
+      static_cast<double>(av_sat_sub64(last_end_, counts ? stream_->start_time : 0)) * base;
   const double promised = this->promised();
   if (there < promised - std::max(0.1, 2 * step))
     return with_log(fmt::format("truncated: it ends after {:.2f} of {:.2f} s", there, promised),
@@ -351,13 +370,35 @@ std::optional<double> StreamDecoder::timestamp(const AVFrame& frame) const {
   return static_cast<double>(frame.best_effort_timestamp) * av_q2d(stream_->time_base);
 }
 
+bool StreamDecoder::segmented() const {
+  const char* const format = input_->iformat->name;
+  return av_match_name("hls", format) != 0 || av_match_name("dash", format) != 0;
+}
+
 bool StreamDecoder::may_jump() const {
   return live_ || (input_->iformat->flags & AVFMT_TS_DISCONT) != 0;
 }
 
 double StreamDecoder::fps() const {
   const double fps = av_q2d(av_guess_frame_rate(input_.get(), stream_, nullptr));
-  return fps > 0 && fps <= kMostFps ? fps : kUsualFps;
+  return fps >= kLeastFps && fps <= kMostFps ? fps : kUsualFps;
+}
+
+std::string StreamDecoder::unlike(const VideoSourceOptions& wanted) const {
+  if (kind_ != Kind::camera) return "";
+  const AVCodecParameters& found = *stream_->codecpar;
+  const bool sized = wanted.width > 0 && wanted.height > 0, timed = wanted.fps > 0;
+  const bool size = sized && (found.width != wanted.width || found.height != wanted.height);
+  const bool rate = timed && std::abs(fps() - wanted.fps) > kSameFps * wanted.fps;
+  if (!size && !rate) return "";
+  const auto told = [&](int width, int height, double fps) {
+    const std::string frames = fmt::format("{:.4g} frames a second", fps);
+    if (!sized) return frames;
+    return fmt::format("{}x{}", width, height) + (timed ? " at " + frames : "");
+  };
+  return fmt::format("the camera was asked for {} and gives {}",
+                     told(wanted.width, wanted.height, wanted.fps),
+                     told(found.width, found.height, fps()));
 }
 
 std::string StreamDecoder::description() const {

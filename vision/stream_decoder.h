@@ -1,6 +1,7 @@
 // One opened input of FFmpeg and the decoder of its video stream.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "vision/ffmpeg.h"
 #include "vision/frame_converter.h"
 #include "vision/stream_address.h"
+#include "vision/stream_pipe.h"
 #include "vision/video_source.h"
 
 namespace vision {
@@ -18,7 +20,7 @@ namespace vision {
 class StreamDecoder {
  public:
   // Connects and finds the decoder. Throws std::runtime_error that says what is wrong, without the
-  // name.
+  // name. It may hold passwords (hide_passwords), as may problem().
   StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options,
                 std::shared_ptr<ffmpeg::Watch> watch);
   ~StreamDecoder();
@@ -27,15 +29,20 @@ class StreamDecoder {
   // until the next call.
   const AVFrame* next();
 
+  // When the data that made the latest picture complete had come.
+  std::chrono::steady_clock::time_point arrived() const { return arrived_; }
   // s, if the frame has a time.
   std::optional<double> timestamp(const AVFrame& frame) const;
   // Why there is no further picture; empty for a clean end.
   const std::string& problem() const { return problem_; }
   const Orientation& orientation() const { return orientation_; }
   bool live() const { return live_; }
-  bool may_jump() const;  // timestamps of this format may start anew
+  bool segmented() const;  // its data comes in segments of some seconds (HLS, DASH)
+  bool may_jump() const;   // timestamps of this format may start anew
   double fps() const;
-  std::string description() const;  // format, codec and size
+  std::string description() const;  // format and codec
+  // What a camera gives and was not asked for; empty if there is no such thing.
+  std::string unlike(const VideoSourceOptions& wanted) const;
 
  private:
   using Options = std::vector<std::pair<const char*, std::string>>;
@@ -54,6 +61,7 @@ class StreamDecoder {
   double timeout_, allowed_ = 0;  // s
   StreamAddress::Kind kind_;
   bool live_ = false;
+  std::unique_ptr<StreamPipe> pipe_;  // of a pipe; outlives input_
   ffmpeg::Input input_;
   AVStream* stream_ = nullptr;
   ffmpeg::Codec codec_;
@@ -67,7 +75,8 @@ class StreamDecoder {
   int end_ = 0;               // what ended the reading of packets
   std::int64_t damaged_ = 0;  // packets or pictures
   int damaged_in_a_row_ = 0;
-  double last_frame_at_ = 0;   // s, steady clock
+  std::chrono::steady_clock::time_point arrived_;  // the latest packet
+  double last_frame_at_ = 0;                       // s, steady clock
   std::int64_t last_end_ = 0;  // where the latest packet ends, in the time base of the stream
 };
 

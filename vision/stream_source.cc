@@ -87,15 +87,19 @@ class StreamSource final : public VideoSource {
       throw std::runtime_error(named(error.what()));
     }
     live_ = decoder_->live();
+    bursts_ = live_ && decoder_->segmented();
     clock_ = FrameClock(live_, decoder_->may_jump());
     clock_.connected(steady_seconds());
     description_ = named(decoder_->description());
+    const std::string unlike = decoder_->unlike(options_);
+    if (!unlike.empty()) note_ = named(unlike);
   }
 
   Status read(VideoFrame& frame) override {
     if (ended_ || watch_.interrupted()) return Status::end;
     forget_given_up();
-    if (!decoder_ && !connect_again()) return stopped_or(Status::reconnecting);
+    if (!decoder_ && !connect_again())
+      return stopped_or(ended_ ? Status::end : Status::reconnecting);
     const AVFrame* picture = std::exchange(first_, nullptr);
     if (picture == nullptr) picture = decoder_->next();
     if (picture == nullptr) return lost();
@@ -105,14 +109,20 @@ class StreamSource final : public VideoSource {
 
   void interrupt() override { watch_.interrupt(); }
   bool live() const override { return live_; }
+  bool bursts() const override { return bursts_; }
   double fps() const override { return fps_; }
   int width() const override { return width_; }
   int height() const override { return height_; }
   std::string description() const override { return description_; }
   std::string message() const override { return message_; }
+  std::string note() const override { return note_; }
 
  private:
-  std::string named(const std::string& text) const { return address_.name + ": " + text; }
+  // Every text that leaves goes through here: FFmpeg's log shows addresses of its own too, such as
+  // those in a playlist.
+  std::string named(const std::string& text) const {
+    return hide_passwords(address_.name + ": " + text);
+  }
 
   void use(Connection connection, double begun) {
     decoder_ = std::move(connection.decoder);
@@ -156,7 +166,14 @@ class StreamSource final : public VideoSource {
   bool succeeded(std::unique_ptr<Attempt>& attempt) {
     const std::unique_ptr<Attempt> done = std::move(attempt);
     try {
-      use(done->take(), done->begun);
+      Connection made = done->take();
+      // A playlist that was live and is whole now would play from its beginning.
+      if (bursts_ && !made.decoder->live()) {
+        ended_ = true;
+        message_.clear();
+        return false;
+      }
+      use(std::move(made), done->begun);
     } catch (const std::runtime_error& error) {
       schedule(done->begun, error.what());
       return false;
@@ -215,6 +232,7 @@ class StreamSource final : public VideoSource {
     }
     frame.time = clock_.next(decoder_->timestamp(picture), steady_seconds(), 1 / fps_);
     frame.number = count_++;
+    frame.arrived = decoder_->arrived();
   }
 
   const StreamAddress address_;
@@ -224,8 +242,8 @@ class StreamSource final : public VideoSource {
   const AVFrame* first_ = nullptr;          // of a new connection, not delivered yet
   FrameConverter converter_;
   FrameClock clock_{false, false};
-  std::string description_, message_;
-  bool live_ = false, ended_ = false;
+  std::string description_, message_, note_;
+  bool live_ = false, bursts_ = false, ended_ = false;
   double fps_ = 0, backoff_ = 0, next_attempt_ = 0;
   double usual_ = std::numeric_limits<double>::infinity();  // s from an attempt to its picture
   int width_ = 0, height_ = 0;

@@ -1,6 +1,8 @@
 // Tells what kind of source a name means.
 #include "vision/video_source.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
@@ -26,13 +28,18 @@ bool is_address(const std::string& source) {
                      [](unsigned char c) { return std::isalnum(c) || c == '+' || c == '_'; });
 }
 
-// "rtsp://user:password@host/" without the password.
-std::string without_password(const std::string& address) {
-  const std::size_t begin = address.find("://") + 3;
-  const std::size_t at = address.substr(0, address.find('/', begin)).rfind('@');
-  const std::size_t colon = address.find(':', begin);
-  if (at == std::string::npos || at < begin || colon > at) return address;
-  return address.substr(0, colon + 1) + "***" + address.substr(at);
+// White space in a password stands for itself no longer: FFmpeg and hide_passwords end there.
+std::string encoded(const std::string& address) {
+  const std::size_t host = address.rfind('@');
+  std::string out;
+  for (std::size_t i = 0; i < address.size(); ++i) {
+    const auto c = static_cast<unsigned char>(address[i]);
+    if (host != std::string::npos && i < host && std::isspace(c) != 0)
+      out += fmt::format("%{:02X}", c);
+    else
+      out += address[i];
+  }
+  return out;
 }
 
 std::string lower(std::string text) {
@@ -58,20 +65,40 @@ StreamAddress address_of(const std::string& source, const VideoSourceOptions& op
   if (source.starts_with(graph)) return {Kind::graph, source, source.substr(graph.size()), "lavfi"};
   if (options.format == "lavfi") return {Kind::graph, source, source, "lavfi"};
   if (is_number(source)) return {Kind::camera, "camera " + source, "/dev/video" + source, "v4l2"};
-  if (is_address(source)) return {Kind::network, without_password(source), source, options.format};
+  if (is_address(source)) {
+    const std::string url = encoded(source);
+    return {Kind::network, hide_passwords(url), url, options.format};
+  }
   if (is_device(source)) return {Kind::camera, source, source, "v4l2"};
   std::error_code error;
+  if (std::filesystem::is_fifo(source, error)) return {Kind::pipe, source, source, options.format};
   if (std::filesystem::exists(source, error))
     return {Kind::file, source, "file:" + source, options.format};
   if (const std::string device = camera_named(source); !device.empty())
     return {Kind::camera, source, device, "v4l2"};
   if (error) throw std::runtime_error(source + ": cannot be read: " + error.message());
-  throw std::runtime_error(source +
+  throw std::runtime_error(hide_passwords(source) +
                            ": there is no such file, folder or camera, and it is no "
                            "address such as rtsp://HOST/PATH");
 }
 
 }  // namespace
+
+std::string hide_passwords(const std::string& text) {
+  static const std::string mark = "://";
+  std::string out;
+  std::size_t done = 0;
+  for (std::size_t at; (at = text.find(mark, done)) != std::string::npos;) {
+    const std::size_t begin = at + mark.size();
+    const std::string word = text.substr(begin, text.find_first_of(" \t\r\n\v\f", begin) - begin);
+    const std::size_t colon = word.find(':'), host = word.rfind('@');
+    const bool hides = host != std::string::npos && colon < host;
+    out += text.substr(done, begin - done);
+    if (hides) out += word.substr(0, colon + 1) + "***";
+    done = begin + (hides ? host : 0);
+  }
+  return out + text.substr(done);
+}
 
 std::unique_ptr<VideoSource> VideoSource::open(const std::string& source,
                                                const VideoSourceOptions& options) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -19,11 +20,13 @@ struct VideoFrame {
   // s, from the source's timestamps, or from the wall clock for a live source that has none: starts
   // at 0 and always rises.
   double time = 0;
-  std::int64_t number = 0;  // 0, 1, ...: frames that this source gave before
+  std::int64_t number = 0;                        // 0, 1, ...: frames that this source gave before
+  std::chrono::steady_clock::time_point arrived;  // its data, which had yet to be decoded
 };
 
 struct VideoSourceOptions {
-  // s without data until a stream or camera counts as lost.
+  // s without data until a stream, camera or pipe counts as lost; four times that where data comes
+  // in segments.
   double timeout = 5;
   bool reconnect = true;  // to a live source that was lost, for ever
   // s from one attempt at reconnecting to the next: first, then doubled up to the most.
@@ -34,7 +37,7 @@ struct VideoSourceOptions {
   double fps = 0;           // asked of a camera; of a folder of pictures (0: 25)
   int threads = 0;          // of the decoder; 0: as many as there are cores
   std::string format = {};  // FFmpeg's name of an input format, such as "lavfi"; empty: guessed
-  std::optional<bool> live = {};  // overrides what live() would guess
+  std::optional<bool> live = {};  // overrides what live() would guess, but of files and folders
   // When this becomes true (a signal handler may set it), open and read give up within 0.1 s.
   const std::atomic<bool>* stop = nullptr;
 };
@@ -48,9 +51,10 @@ class VideoSource {
   };
 
   // `source` is a camera ("0", "/dev/video0", or a part of the name that list_cameras gives), a
-  // file, a folder of pictures (natural order of names), an address (rtsp, http, https, udp, rtp,
-  // tcp, srt, rtmp, ...) or "lavfi:GRAPH". Waits for the first frame, so that everything wrong with
-  // the source shows here. Throws std::runtime_error that names it and says what is wrong.
+  // file, a named pipe, a folder of pictures (natural order of names), an address (rtsp, http,
+  // https, udp, rtp, tcp, srt, rtmp, ...) or "lavfi:GRAPH". Waits for the first frame, so that
+  // everything wrong with the source shows here. Throws std::runtime_error that names it and says
+  // what is wrong.
   static std::unique_ptr<VideoSource> open(const std::string& source,
                                            const VideoSourceOptions& options = {});
   virtual ~VideoSource() = default;
@@ -67,6 +71,9 @@ class VideoSource {
 
   // Whether frames come at their own pace and are lost if nobody reads them.
   virtual bool live() const = 0;
+  // Whether a live source's frames come many at a time, in segments (HLS, DASH): they are to be
+  // shown by their times, and what is not read yet waits for a while.
+  virtual bool bursts() const { return false; }
   virtual double fps() const = 0;  // nominal; 25 if the source does not say
   // Of the latest frame; it may change in mid-stream.
   virtual int width() const = 0;
@@ -74,6 +81,8 @@ class VideoSource {
   // Name and kind for people; passwords in addresses are hidden here and in every message.
   virtual std::string description() const = 0;
   virtual std::string message() const = 0;
+  // What was asked of a camera and what it gives instead; empty if it gives that, or is no camera.
+  virtual std::string note() const { return ""; }
 };
 
 }  // namespace vision

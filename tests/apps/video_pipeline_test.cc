@@ -9,7 +9,9 @@
 #include <set>
 
 #include "apps/face_options.h"
+#include "apps/video_options.h"
 #include "tests/apps/temporary_folder.h"
+#include "tests/vision/hls_server.h"
 #include "tests/vision/video_support.h"
 #include "vision/data_files.h"
 #include "vision/drawn_video.h"
@@ -220,6 +222,7 @@ TEST_CASE("a live source: nothing is lost, boxes come soon, and a slow display d
   CHECK(seen.figures.dropped + static_cast<std::int64_t>(seen.tracks.size()) ==
         seen.figures.captured);
   CHECK(seen.figures.captured == 90);
+  CHECK(seen.figures.of(apps::Stage::read).count() == 90);
   CHECK(std::is_sorted(seen.times.begin(), seen.times.end()));
   if (kFast) CHECK(seen.tracks.back().size() == 1);
   const auto with_box = std::count_if(seen.tracks.begin(), seen.tracks.end(),
@@ -331,4 +334,143 @@ TEST_CASE("what cannot be opened is named") {
   const TemporaryFolder folder;
   auto unstarted = options_for(written(folder, drawn("one", 160, 120), 5), stop);
   VideoPipeline pipeline(unstarted);  // never started: no harm
+}
+
+TEST_CASE("a live playlist (HLS) plays smoothly, though it comes in segments") {
+  const video_support::Folder folder;
+  const video_support::HlsServer server(folder);
+  std::atomic<bool> stop{false};
+  auto options = options_for(server.address(), stop);
+  options.detectors = {"none"};
+  options.paced = true;
+  VideoPipeline pipeline(options);
+  CHECK(pipeline.live());
+  pipeline.start();
+  apps::Shown shown;
+  std::vector<apps::Clock::time_point> when;
+  std::vector<double> times;
+  // The last second is not waited for: its end is the playlist's.
+  while (times.empty() || times.back() < 3.9) {
+    REQUIRE(pipeline.next(shown, kPatience) == VideoPipeline::Next::frame);
+    when.push_back(apps::Clock::now());
+    times.push_back(shown.flight->frame.time);
+  }
+  pipeline.finish();
+  if (!kFast) return;
+  CHECK(pipeline.figures().dropped <= 2);
+  CHECK(times.size() >= 117);
+  double longest = 0;
+  for (std::size_t i = 1; i < when.size(); ++i)
+    longest = std::max(longest, apps::seconds_between(when[i - 1], when[i]));
+  CHECK(longest < .7);
+  CHECK(apps::seconds_between(when.front(), when.back()) ==
+        doctest::Approx(times.back() - times.front()).epsilon(.1));
+}
+
+namespace {
+
+constexpr double kStep = 1 / 30.;
+
+// Plays `count` frames from `time` on, each of which is there `delay` s after its time at the
+// earliest, on a clock of its own; tells how many are shown.
+int play(apps::PlayClock& clock, double& time, double& now, int count, double delay) {
+  int shown = 0;
+  for (int i = 0; i < count; ++i, time += kStep) {
+    now = std::max(now + .001, time + delay);
+    if (const auto wait = clock.wait(time, now)) {
+      now += *wait;
+      ++shown;
+    }
+  }
+  return shown;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "play clock: a file waits out its pauses, but not absurd ones, and its delays do not add up") {
+  apps::PlayClock clock(false, 30);
+  CHECK(clock.wait(5, 100) == 0.);
+  CHECK(*clock.wait(5.04, 100.01) == doctest::Approx(.03));
+  CHECK(*clock.wait(14.9, 100.04) == doctest::Approx(9.86));
+  CHECK(*clock.wait(3.6e6, 109.9) == 0.);
+  CHECK(*clock.wait(3.6e6 + .04, 109.9) == doctest::Approx(.04));
+  CHECK(*clock.wait(9e18, 110) == 0.);
+  CHECK(*clock.wait(9e18, 112) == 0.);
+  CHECK(*clock.wait(0, 113) == 0.);
+  apps::PlayClock slides(false, .05);  // a picture lasts 20 s
+  CHECK(slides.wait(0, 0) == 0.);
+  CHECK(*slides.wait(20, 0) == doctest::Approx(20));
+}
+
+TEST_CASE("play clock: bursts are spread over their time, and a short stall moves the clock") {
+  apps::PlayClock clock(true, 30);
+  double time = 0, now = 1000;
+  CHECK(play(clock, time, now, 300, 0) == 300);
+  CHECK(now - 1000 == doctest::Approx(10).epsilon(.1));
+  now += 5;
+  CHECK(play(clock, time, now, 900, 0) == 900);
+  CHECK(now - 1000 == doctest::Approx(45).epsilon(.03));
+  time += 6;  // segments that were missed
+  CHECK(play(clock, time, now, 30, 0) == 30);
+  CHECK(now - 1000 < 48);
+}
+
+TEST_CASE(
+    "play clock: after a long stall bursts catch up, and what is slow is shown all the same") {
+  apps::PlayClock clock(true, 30);
+  double time = 0, now = 0;
+  play(clock, time, now, 900, 0);
+  const double delay = now - time;
+  now += 12;
+  const int shown = play(clock, time, now, 600, 0);
+  CHECK(shown == doctest::Approx(600 - 12 * 30).epsilon(.05));
+  CHECK(now - time == doctest::Approx(delay).epsilon(.5));
+
+  // Nothing is there to catch up with: its frames come no faster than they are shown.
+  now += 12;
+  CHECK(play(clock, time, now, 600, now - time) >= 600 - 6 * 30);
+}
+
+TEST_CASE("a gap of hours in a file does not stop the picture") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "gap.mkv";
+  vision::VideoWriter writer(path, 64, 48, {.fps = 30});
+  for (int i = 0; i < 20; ++i) writer.write(vision::Image(64, 48), i / 30. + (i < 10 ? 0 : 3.6e5));
+  writer.close();
+  std::atomic<bool> stop{false};
+  auto options = options_for(path, stop);
+  options.detectors = {"none"};
+  options.paced = true;
+  const auto start = apps::Clock::now();
+  const Seen seen = watch(options);
+  CHECK(seen.times.size() == 20);
+  CHECK(seen.times.back() > 3.6e5);
+  CHECK(apps::seconds_between(start, apps::Clock::now()) < 20);
+}
+
+TEST_CASE("--live plays a file once, at its own speed, and a slow display drops what is old") {
+  const TemporaryFolder folder;
+  std::atomic<bool> stop{false};
+  apps::VideoOptions wanted;
+  wanted.source = written(folder, drawn("one", 160, 120), 30);
+  wanted.faces.face = "none";
+  wanted.live = wanted.headless = true;
+  wanted.detect_every = -1;
+  VideoPipeline pipeline(apps::pipeline_options(wanted, stop));
+  const auto start = apps::Clock::now();
+  pipeline.start();
+  apps::Shown shown;
+  int count = 0;
+  while (pipeline.next(shown, kPatience) == VideoPipeline::Next::frame) {
+    ++count;
+    std::this_thread::sleep_for(std::chrono::milliseconds(80));
+  }
+  CHECK(apps::seconds_between(start, apps::Clock::now()) > 29 / 30.);
+  const apps::PipelineFigures figures = pipeline.figures();
+  CHECK(figures.captured == 30);
+  CHECK(figures.dropped + count == 30);
+  CHECK(figures.dropped > 5);
+  CHECK(figures.reconnections == 0);
+  CHECK(figures.state == "");
 }

@@ -46,9 +46,18 @@ def check_pictures(*programs):
 
 
 def check_wishes(*programs):
-    for size, found in [("320x240", (320, 240)), ("1920x1080", (640, 480))]:
-        code, lines = run(*programs, "--most", "2", "--size", size, "41")
+    at_30, other = (640, 480), "the camera was asked for 1920x1080"
+    for options, found, note in [
+        (["--size", "320x240"], (320, 240), None),
+        (["--size", "320x240", "--fps", "30"], (320, 240), None),
+        (["--size", "1920x1080"], at_30, other + " and gives 640x480"),
+        (["--fps", "60"], at_30, "the camera was asked for 60 frames a second and gives 30 frames a second"),
+        (["--size", "1920x1080", "--fps", "60"], at_30,
+         other + " at 60 frames a second and gives 640x480 at 30 frames a second"),
+    ]:  # fmt: skip
+        code, lines = run(*programs, "--most", "2", *options, "41")
         assert code == 0 and frames_of(lines)[0][3:5] == found, lines
+        assert [text for kind, text in lines if kind == "note"] == ([f"camera 41: {note}"] if note else []), lines
 
 
 def check_unplugged(*programs):

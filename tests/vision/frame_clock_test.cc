@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <limits>
 #include <optional>
 
 using vision::FrameClock;
@@ -81,4 +82,28 @@ TEST_CASE("frame_clock: a live source without timestamps follows the wall clock"
   CHECK(clock.next(std::nullopt, 103.5, step) == doctest::Approx(3.5));
   CHECK(clock.next(3.0, 103.6, step) == doctest::Approx(3.6));
   CHECK(clock.next(3.5, 104.6, step) == doctest::Approx(4.1));
+}
+
+TEST_CASE("frame_clock: absurd timestamps leave times that rise and are finite") {
+  for (const bool live : {false, true})
+    for (const double absurd :
+         {9e15, 9.2e18, -9e15, 2e28, 5e9, -5e9, 1e9 + 1, std::numeric_limits<double>::infinity(),
+          std::numeric_limits<double>::quiet_NaN()}) {
+      CAPTURE(absurd);
+      FrameClock clock(live, live);
+      double last = clock.next(0.0, 0, step);
+      for (int i = 1; i < 200; ++i) {
+        const double wished = i % 3 == 0 ? i * step : absurd + i % 3 * step;
+        const double time = clock.next(wished, i * step, step);
+        CHECK(time > last);
+        CHECK(time < 1.1e9);
+        last = time;
+      }
+    }
+}
+
+TEST_CASE("frame_clock: a clock that counts from 1900 goes on as evenly as one from 0") {
+  FrameClock clock(false, false);
+  for (int i = 0; i < 100; ++i)
+    CHECK(clock.next(3.9e9 + i * step, 0, step) == doctest::Approx(i * step).epsilon(1e-5));
 }

@@ -1,9 +1,10 @@
 // Prints what a video source gives, for tests/vision/video_peer_test.py and
 // tests/vision/video_soak.py:
 //   video_frames [--raw FILE] [--record FILE] [--most N] [--for S] [--timeout S] [--backoff S]
-//                [--no-reconnect] [--size WxH] [--format NAME] SOURCE
-// "source LIVE FPS DESCRIPTION", then for each frame "frame CLOCK NUMBER TIME WIDTH HEIGHT R G B"
-// (CLOCK: s of the wall clock; means of the channels) or "lost CLOCK MESSAGE", then "end MESSAGE".
+//                [--no-reconnect] [--size WxH] [--fps N] [--format NAME] SOURCE
+// "source LIVE FPS DESCRIPTION" and "note NOTE" if there is one, then for each frame
+// "frame CLOCK NUMBER TIME WIDTH HEIGHT R G B" (CLOCK: s of the wall clock; means of the channels)
+// or "lost CLOCK MESSAGE", then "end MESSAGE".
 // --list prints the cameras. --raw also writes the pixels.
 #include <sys/resource.h>
 
@@ -52,6 +53,8 @@ Arguments parse(int count, char** values) {
       result.options.format = next();
     else if (name == "--size")
       std::sscanf(next(), "%dx%d", &result.options.width, &result.options.height);
+    else if (name == "--fps")
+      result.options.fps = std::atof(next());
     else if (name == "--no-reconnect")
       result.options.reconnect = false;
     else if (name == "--list")
@@ -81,6 +84,7 @@ void play(const Arguments& arguments) {
   const double end = clock_now() + arguments.seconds;
   const auto source = vision::VideoSource::open(arguments.source, arguments.options);
   std::printf("source %d %.6f %s\n", source->live(), source->fps(), source->description().c_str());
+  if (!source->note().empty()) std::printf("note %s\n", source->note().c_str());
   std::ofstream raw(arguments.raw, std::ios::binary);
   std::unique_ptr<vision::VideoWriter> writer;
   vision::VideoFrame frame;

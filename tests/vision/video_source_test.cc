@@ -1,6 +1,8 @@
 #include "vision/video_source.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <random>
@@ -8,7 +10,9 @@
 #include <thread>
 
 #include "tests/shared_data.h"
+#include "tests/vision/hls_server.h"
 #include "tests/vision/video_support.h"
+#include "vision/stream_address.h"
 
 using namespace video_support;
 
@@ -285,6 +289,40 @@ TEST_CASE("video_source: a closed port is refused, and passwords are shown to no
   CHECK(says(error, "rtsp://me:***@" + address + "/x: "));
   CHECK(says(error, "refused"));
   CHECK(!says(error, "secret"));
+  for (const std::string password : {"sec/ret", "s@c/ret", "sec ret", "12/ret", "sec?ret#"}) {
+    CAPTURE(password);
+    const std::string shown = play("rtsp://bob:" + password + "@" + address + "/x").error;
+    CHECK_MESSAGE(shown.starts_with("rtsp://bob:***@" + address + "/x: "), shown);
+    CHECK_MESSAGE(!says(shown, "ret"), shown);
+  }
+  CHECK(!says(play("no-scheme://bob:secret@host/").error, "secret"));
+  CHECK(!says(play("lavfi:movie=http\\\\://bob\\\\:secret@127.0.0.1\\\\:1/x").error, "secret"));
+}
+
+TEST_CASE("video_source: nor are those in a playlist, whose addresses FFmpeg's log tells") {
+  for (const std::string login : {"bob:secret", "bob:hush/secret"}) {
+    const std::string playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://" + login +
+                                 "@127.0.0.1:1/missing.ts\n#EXT-X-ENDLIST\n";
+    const Server server([&](int connection, int, const std::atomic<bool>&) {
+      send_all(connection,
+               "HTTP/1.0 200 OK\r\nContent-Type: application/x-mpegurl\r\n\r\n" + playlist);
+      shutdown(connection, SHUT_WR);
+      char bytes[4096];
+      while (recv(connection, bytes, sizeof(bytes), 0) > 0) {
+      }
+    });
+    const std::string error = play(server.address("http") + "/a.m3u8", {.timeout = 2}).error;
+    CHECK_MESSAGE(says(error, "http://bob:***@127.0.0.1:1/missing.ts"), error);
+    CHECK_MESSAGE(!says(error, "secret"), error);
+  }
+}
+
+TEST_CASE("video_source: what hides passwords leaves other texts as they are") {
+  for (const char* text : {"", "://", "a: b@c", "http://host/a@b", "http://host:80/a b@c",
+                           "x:y@z://", "rtsp://me@host/", "http://host:80/x: refused (me@here)"})
+    CHECK(vision::hide_passwords(text) == text);
+  CHECK(vision::hide_passwords("'http://a:b@c' and rtsp://:d@e:5/f, udp://g:h@") ==
+        "'http://a:***@c' and rtsp://:***@e:5/f, udp://g:***@");
 }
 
 TEST_CASE("video_source: opening gives up when it is told to stop") {
@@ -540,4 +578,133 @@ TEST_CASE("video_source: a stream that only stalls is lost after its time-out") 
       play(stalls.address(), {.timeout = 0.4, .reconnect = false, .format = "mjpeg"});
   CHECK(says(played.message, "no data for 0.4 s"));
   CHECK(seconds_now() - start < 2);
+}
+
+TEST_CASE("video_source: a named pipe plays to its end, and its end is the end") {
+  const Folder folder;
+  const std::string clip = write_clip(folder.file("a.mkv"), 50, 64, 48);
+  const std::string pipe = folder.file("pipe");
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  std::thread writer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    write_bytes(pipe, read_bytes(clip));
+  });
+  const auto source = VideoSource::open(pipe);
+  CHECK(!source->live());
+  VideoFrame frame;
+  int frames = 0;
+  while (source->read(frame) == Status::frame) ++frames;
+  writer.join();
+  CHECK(frames == 50);
+  CHECK(source->message() == "");
+  CHECK(source->read(frame) == Status::end);
+}
+
+TEST_CASE("video_source: a pipe without a writer, or whose writer stalls, is given up") {
+  const Folder folder;
+  const std::string pipe = folder.file("pipe");
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  double start = seconds_now();
+  CHECK(says(play(pipe, {.timeout = 0.3}).error, pipe + ": no data for 0.3 s"));
+  CHECK(seconds_now() - start < 1);
+
+  std::atomic<bool> stop = false;
+  const auto stop_soon = [&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    stop = true;
+  };
+  start = seconds_now();
+  std::thread stopper(stop_soon);
+  CHECK(says(play(pipe, {.timeout = 30, .stop = &stop}).error, "stopped"));
+  CHECK(seconds_now() - start < 0.5);
+  stopper.join();
+
+  // Both ends: no writer ever leaves.
+  const int stalled = open(pipe.c_str(), O_RDWR | O_CLOEXEC);
+  REQUIRE(stalled >= 0);
+  const std::string bytes = jpegs(0, 20, 64, 48);
+  const auto send_some = [&] {
+    REQUIRE(write(stalled, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+  };
+  send_some();
+  const Played played = play(pipe, {.timeout = 0.3, .format = "mjpeg"});
+  CHECK(played.frames.size() >= 15);
+  CHECK(says(played.message, pipe + ": no data for 0.3 s"));
+
+  stop = false;
+  send_some();
+  const auto source = VideoSource::open(pipe, {.timeout = 30, .format = "mjpeg", .stop = &stop});
+  std::thread late(stop_soon);
+  start = seconds_now();
+  VideoFrame frame;
+  while (source->read(frame) == Status::frame) {
+  }
+  CHECK(seconds_now() - start < 0.5);
+  late.join();
+  close(stalled);
+}
+
+TEST_CASE("video_source: what a pipeline's program has written before it ended is played") {
+  const Folder folder;
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const std::string bytes = jpegs(0, 20, 64, 48);
+  REQUIRE(write(ends[1], bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
+  close(ends[1]);
+  const Played played = play("/dev/fd/" + std::to_string(ends[0]), {.format = "mjpeg"});
+  close(ends[0]);
+  CHECK(played.frames.size() == 20);
+  CHECK(played.message == "");
+}
+
+TEST_CASE("video_source: a file is never live, and ends at its end") {
+  const Folder folder;
+  const std::string clip = write_clip(folder.file("a.mkv"), 25, 64, 48);
+  const auto source = VideoSource::open(clip, {.live = true});
+  CHECK(!source->live());
+  VideoFrame frame;
+  for (int i = 0; i < 25; ++i) REQUIRE(source->read(frame) == Status::frame);
+  CHECK(source->read(frame) == Status::end);
+  CHECK(source->message() == "");
+}
+
+TEST_CASE("video_source: a live playlist comes in bursts, and ends when it says so") {
+  const Folder folder;
+  const HlsServer server(folder, {.frames = 60, .segment = 0.5, .ends = true});
+  const auto source = VideoSource::open(server.address());
+  CHECK(source->live());
+  CHECK(source->bursts());
+  VideoFrame frame;
+  int frames = 0;
+  Status status = Status::frame;
+  for (double start = seconds_now(); status != Status::end && seconds_now() < start + 20;) {
+    status = source->read(frame);
+    frames += status == Status::frame;
+  }
+  CHECK(status == Status::end);
+  CHECK(source->message() == "");
+  CHECK(frames >= 58);
+  CHECK(frames <= 60);
+}
+
+TEST_CASE("video_source: other live streams come a frame at a time") {
+  const Server server([](int connection, int, const std::atomic<bool>& stop) {
+    send_all(connection, jpegs(0, 20, 64, 48));
+    wait_for(stop);
+  });
+  const auto source = VideoSource::open(server.address(), {.format = "mjpeg"});
+  CHECK(source->live());
+  CHECK(!source->bursts());
+}
+
+TEST_CASE("video_source: timestamps at the ends of their range leave frames whose times rise") {
+  for (const std::string stamp : {"9223372036854774784", "-9223372036854774784",
+                                  "if(lt(N\\,5)\\,N\\,9223372036854774784)", "N*1e17"}) {
+    CAPTURE(stamp);
+    const Played played = play("lavfi:testsrc=s=32x32:d=1,setpts='" + stamp + "'");
+    CHECK(played.error == "");
+    CHECK(played.frames.size() == 25);
+    check_rising(played.frames);
+    CHECK(played.frames.back().time < 1e9 + 1);
+  }
 }
