@@ -33,7 +33,6 @@ class HlsServer {
             options.frames / options.fps / options.segment - 1);
   }
   std::string address() const { return server_.address("http") + "/live.m3u8"; }
-  std::size_t segments() const { return segments_.size(); }
 
  private:
   void split(const std::string& bytes) {
