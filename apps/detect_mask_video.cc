@@ -2,6 +2,7 @@
 // What runs in which thread: apps/video_pipeline.h.
 #include <fmt/format.h>
 #include <signal.h>
+#include <time.h>
 
 #include "apps/files.h"
 #include "apps/program.h"
@@ -16,12 +17,28 @@ namespace {
 
 std::atomic<bool> stop{false};
 
-// The first signal ends everything cleanly, the second one at once. One that was ignored (nohup)
-// still is.
+constexpr std::int64_t kSameSignal = 500'000'000;  // ns
+
+// The first signal ends everything cleanly, the second one at once; but `timeout`, and a terminal
+// together with a script, send one and the same to us twice.
+void obey_signal(int signal) {
+  static std::atomic<std::int64_t> first{0};
+  timespec clock{};
+  clock_gettime(CLOCK_MONOTONIC, &clock);
+  const std::int64_t now = clock.tv_sec * std::int64_t{1'000'000'000} + clock.tv_nsec;
+  std::int64_t before = 0;
+  if (first.compare_exchange_strong(before, now))
+    stop = true;
+  else if (now - before > kSameSignal) {
+    ::signal(signal, SIG_DFL);
+    raise(signal);
+  }
+}
+
+// One that was ignored (nohup) still is.
 void stop_on_signals() {
   struct sigaction action = {};
-  action.sa_handler = [](int) { stop = true; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  action.sa_handler = obey_signal;
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction before = {};
     sigaction(signal, nullptr, &before);

@@ -114,6 +114,8 @@ class Headless(Video):
                 time.sleep(0.05)
             time.sleep(0.5)
             process.send_signal(number)
+            time.sleep(0.02)
+            process.send_signal(number)  # as `timeout` does
             out, errors = process.communicate(timeout=15)
             self.assertEqual((process.returncode, errors), (0, ""))
             self.assertEqual([event["event"] for event in lines(self.at("cut.jsonl"))], ["appear", "leave"])
@@ -249,6 +251,25 @@ class Headless(Video):
         stats = json.loads(read(self.at("beside.json")))
         self.assertGreater(stats["recorded"], 60)
         self.assertEqual(stats["recorded"], stats["frames"])
+
+    def test_a_second_signal_ends_at_once(self):
+        pipe = self.at("unread")
+        os.mkfifo(pipe)
+        for flags in (os.O_RDONLY, os.O_WRONLY):
+            end = os.open(pipe, flags | os.O_NONBLOCK)
+            self.addCleanup(os.close, end)
+        os.write(end, b" " * 65536)  # what waits behind this cannot be written
+        process = subprocess.Popen([DETECT, "-s", self.clips["one"], "--loop", "--headless", "--events", "unread", "--record", "killed.mp4"], cwd=self.folder, env=WITHOUT_DISPLAY)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        while not os.path.exists(self.at("killed.mp4")) or os.path.getsize(self.at("killed.mp4")) < 100_000:
+            self.assertIsNone(process.poll())
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.8)
+        self.assertIsNone(process.poll())  # it waits for the reader, 2 s
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=1), -signal.SIGTERM)
 
     def test_a_signal_that_was_ignored_still_is(self):
         process = subprocess.Popen(["nohup", DETECT, "-s", self.clips["one"], "--headless", "--loop", "--events", "nohup.jsonl", "--stats", "nohup.json"], cwd=self.folder, env=WITHOUT_DISPLAY, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
