@@ -40,6 +40,9 @@ bool can_be_found(const std::string& program) {
   return false;
 }
 
+// Seconds; a time in which nobody was seen, as the source was lost, does not count.
+double unmasked_for(const vision::Track& track) { return track.last_seen - track.label_since; }
+
 std::vector<char*> pointers(std::vector<std::string>& strings) {
   std::vector<char*> out;
   for (std::string& string : strings) out.push_back(string.data());
@@ -121,7 +124,7 @@ std::string Alert::look(const std::vector<vision::Track>& tracks, double time) {
     if (track.label < 0 || told_.contains(track.number)) continue;
     const auto& label = labels_[static_cast<std::size_t>(track.label)];
     if (vision::mask_state(label) != vision::MaskState::no_mask) continue;
-    if (time - track.label_since < after_ || running_.size() >= kMostRunning) continue;
+    if (unmasked_for(track) < after_ || running_.size() >= kMostRunning) continue;
     told_.insert(track.number);
     if (told_.size() > kMostTold) forget_one(tracks);
     if (std::string fault = run(track, time); !fault.empty()) return fault;
@@ -149,7 +152,7 @@ std::string Alert::run(const vision::Track& track, double time) {
   add("TRACK", std::to_string(track.number));
   add("LABEL", labels_[static_cast<std::size_t>(track.label)]);
   add("CONFIDENCE", fmt::format("{:.3f}", track.confidence));
-  add("SECONDS", fmt::format("{:.1f}", time - track.label_since));
+  add("SECONDS", fmt::format("{:.1f}", unmasked_for(track)));
   add("TIME", fmt::format("{:.3f}", time));
   add("BOX", fmt::format("{:.0f} {:.0f} {:.0f} {:.0f}", track.box.x, track.box.y, track.box.width,
                          track.box.height));

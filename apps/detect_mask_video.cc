@@ -93,8 +93,7 @@ int watch(int argc, char** argv) {
   auto window = open_window(o);
   const auto pipeline = open_pipeline(options);
   if (!pipeline) return 0;
-  if (const std::string note = pipeline->source_note(); !note.empty())
-    fmt::print(stderr, "note: {}\n", one_line(note));
+  if (const std::string note = pipeline->source_note(); !note.empty()) tell(note);
   VideoViewer viewer(o, *pipeline, std::move(window));
   viewer.run();
   if (o.stats == "-")
@@ -102,8 +101,7 @@ int watch(int argc, char** argv) {
   else if (!o.stats.empty())
     nn::write_file_atomically(o.stats, viewer.stats());
   if (viewer.fault()) std::rethrow_exception(viewer.fault());
-  if (const std::string state = pipeline->figures().state; !state.empty())
-    fmt::print(stderr, "note: {}\n", one_line(state));
+  if (const std::string state = pipeline->figures().state; !state.empty()) tell(state);
   if (o.stats != "-" && o.events != "-") fmt::print("{}\n", viewer.summary());
   return 0;
 }

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/program.h"
@@ -72,19 +73,27 @@ std::string event_line(const vision::TrackEvent& event, const std::vector<std::s
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-EventLog::EventLog(const std::string& path)
-    : path_(path),
-      descriptor_(path == "-"
-                      ? STDOUT_FILENO
-                      : open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
-  if (descriptor_ < 0) throw UsageError("--events " + path + ": " + std::strerror(errno));
+EventLog::EventLog(const std::string& path) : path_(path), descriptor_(-1) {
+  std::error_code none;
+  if (path == "-")
+    descriptor_ = STDOUT_FILENO;
+  else if (!std::filesystem::is_fifo(path, none))
+    descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0 && !open_pipe() && errno != ENXIO)
+    throw UsageError("--events " + path + ": " + std::strerror(errno));
   std::fflush(stdout);
   thread_ = std::thread([this] { work(); });
 }
 
 EventLog::~EventLog() {
   finish();
-  if (path_ != "-") close(descriptor_);
+  if (path_ != "-" && descriptor_ >= 0) close(descriptor_);
+}
+
+// False, and errno is ENXIO, while nobody reads it.
+bool EventLog::open_pipe() {
+  if (descriptor_ < 0) descriptor_ = open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+  return descriptor_ >= 0;
 }
 
 void EventLog::write(const std::vector<vision::TrackEvent>& events,
@@ -109,6 +118,7 @@ std::string EventLog::take_fault() {
 void EventLog::work() {
   bool well = true;
   while (const auto line = lines_.pop()) well = well && put(*line);
+  open_pipe();  // who opens it for reading only now is to see its end
 }
 
 // False if no more can be written.
@@ -133,7 +143,8 @@ bool EventLog::put(const std::string& line) {
 
 bool EventLog::wait_for_room() {
   for (double waited = 0; waited < kPatience; waited += finishing_ ? kLook / 1e3 : 0) {
-    pollfd file{descriptor_, POLLOUT, 0};
+    open_pipe();
+    pollfd file{descriptor_, POLLOUT, 0};  // -1 is just a wait
     if (poll(&file, 1, kLook) > 0) return true;
   }
   return false;

@@ -19,7 +19,8 @@ namespace apps {
 
 class EventLog {
  public:
-  // Begins a new file; "-" is standard output. UsageError if it cannot be written.
+  // Begins a new file; "-" is standard output; a named pipe may get its reader later. UsageError
+  // if it cannot be written.
   explicit EventLog(const std::string& path);
   ~EventLog();  // as finish()
   EventLog(const EventLog&) = delete;
@@ -37,12 +38,13 @@ class EventLog {
 
  private:
   void work();
+  bool open_pipe();
   bool put(const std::string& line);
   bool wait_for_room();
   void fail(const std::string& reason);
 
   const std::string path_;
-  int descriptor_;
+  int descriptor_;  // -1: of a pipe that nobody has opened for reading yet
   BoundedQueue<std::string> lines_{10'000};
   std::int64_t lost_ = 0;
   std::atomic<bool> finishing_{false};

@@ -43,8 +43,7 @@ void add_landmark_option(CLI::App& app, std::string& landmarks, const std::strin
 
 std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks) {
   auto finder = vision::make_landmark_finder(landmarks);
-  if (const std::string licence = finder->licence(); !licence.empty())
-    fmt::print(stderr, "note: {}\n", licence);
+  if (const std::string licence = finder->licence(); !licence.empty()) tell(licence);
   return finder;
 }
 

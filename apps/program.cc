@@ -100,6 +100,11 @@ std::string one_line(const std::string& text) {
   return line;
 }
 
+void tell(const std::string& note) {
+  const std::string line = "note: " + one_line(note) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
   std::signal(SIGPIPE, SIG_IGN);
   return check_standard_output(run_body(argc, argv, body));

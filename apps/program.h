@@ -37,6 +37,9 @@ int run_program(int argc, char** argv, const std::function<int(int, char**)>& bo
 // code 0; wrong arguments throw a UsageError that points to --help.
 void parse_arguments(CLI::App& app, int argc, char** argv);
 
+// Prints a line `note: ...` to standard error. If that cannot be written there is nobody to tell.
+void tell(const std::string& note);
+
 // `text` with line breaks as spaces and other control characters as \xNN: a file's name can neither
 // break the line nor reach the terminal's control sequences.
 std::string one_line(const std::string& text);

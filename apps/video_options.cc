@@ -118,6 +118,7 @@ VideoOptions read_video_options(int argc, char** argv) {
   add_work_options(app, o, every);
   add_output_options(app, o);
   parse_arguments(app, argc, argv);
+  o.source = vision::without_file_scheme(o.source);
   o.detect_every = every.empty() ? -1 : every == "auto" ? 0 : std::stoi(every);
   return o;
 }

@@ -162,7 +162,7 @@ void VideoViewer::say(const std::string& message, bool alarming) {
   message_ = one_line(message);
   message_alarms_ = alarming;
   message_until_ = Clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * kMessageTime));
-  if (alarming && !window_) fmt::print(stderr, "note: {}\n", message_);
+  if (alarming && !window_) tell(message_);
 }
 
 void VideoViewer::obey(vision::WindowKey key) {
@@ -186,15 +186,20 @@ void VideoViewer::obey(vision::WindowKey key) {
   if (shown_.flight) display(false);
 }
 
-// A file that is not there yet, named after the time.
-std::string VideoViewer::new_file(const std::string& kind, const std::string& extension) const {
+// A file that is not there yet, named after the time. One that was named before may not be there
+// yet either: the recorder makes it.
+std::string VideoViewer::new_file(const std::string& kind, const std::string& extension) {
   const std::string stem =
       fmt::format("{}-{:%Y%m%d-%H%M%S}", kind, fmt::localtime(std::time(nullptr)));
+  named_ = stem == named_stem_ ? named_ + 1 : 1;
+  named_stem_ = stem;
   const std::filesystem::path folder(options_.screenshot_folder);
-  std::filesystem::path path = folder / (stem + extension);
-  for (int i = 2; std::filesystem::exists(path); ++i)
-    path = folder / fmt::format("{}-{}{}", stem, i, extension);
-  return path.string();
+  const auto path = [&] {
+    return folder /
+           (named_ == 1 ? stem + extension : fmt::format("{}-{}{}", stem, named_, extension));
+  };
+  while (std::filesystem::exists(path())) ++named_;
+  return path().string();
 }
 
 void VideoViewer::save_screenshot() {
@@ -241,10 +246,9 @@ void VideoViewer::tell_of_losses() {
   lost_ = !loss.empty();
   if (lost_) {
     lost_at_ = Clock::now();
-    fmt::print(stderr, "note: {}\n", one_line(loss));
+    tell(loss);
   } else {
-    fmt::print(stderr, "note: connected again after {:.1f} s\n",
-               seconds_between(lost_at_, Clock::now()));
+    tell(fmt::format("connected again after {:.1f} s", seconds_between(lost_at_, Clock::now())));
   }
 }
 

@@ -46,7 +46,7 @@ class VideoViewer {
   void say(const std::string& message, bool alarming = false);
   void toggle_recording();
   void save_screenshot();
-  std::string new_file(const std::string& kind, const std::string& extension) const;
+  std::string new_file(const std::string& kind, const std::string& extension);
   double uptime() const { return seconds_between(began_, Clock::now()); }
 
   const VideoOptions options_;
@@ -66,6 +66,8 @@ class VideoViewer {
   float threshold_;
   std::exception_ptr fault_;
   std::string message_, detector_, ended_by_;
+  std::string named_stem_;  // of new_file
+  int named_ = 0;
   bool message_alarms_ = false, lost_ = false;
   Clock::time_point began_ = Clock::now(), message_until_, refreshed_, displayed_, lost_at_;
   Clock::time_point first_frame_, last_frame_, rate_from_;

@@ -98,8 +98,7 @@ class StreamSource final : public VideoSource {
   Status read(VideoFrame& frame) override {
     if (ended_ || watch_.interrupted()) return Status::end;
     forget_given_up();
-    if (!decoder_ && !connect_again())
-      return stopped_or(ended_ ? Status::end : Status::reconnecting);
+    if (!decoder_ && !connect_again()) return stopped_or(Status::reconnecting);
     const AVFrame* picture = std::exchange(first_, nullptr);
     if (picture == nullptr) picture = decoder_->next();
     if (picture == nullptr) return lost();
@@ -167,12 +166,9 @@ class StreamSource final : public VideoSource {
     const std::unique_ptr<Attempt> done = std::move(attempt);
     try {
       Connection made = done->take();
-      // A playlist that was live and is whole now would play from its beginning.
-      if (bursts_ && !made.decoder->live()) {
-        ended_ = true;
-        message_.clear();
-        return false;
-      }
+      // It would play from its beginning; once its encoder runs again it is live again.
+      if (bursts_ && !made.decoder->live())
+        throw std::runtime_error("the playlist says that it has ended");
       use(std::move(made), done->begun);
     } catch (const std::runtime_error& error) {
       schedule(done->begun, error.what());
@@ -207,7 +203,7 @@ class StreamSource final : public VideoSource {
     const std::string problem = decoder_->problem();
     decoder_.reset();
     return_free_memory();
-    if (live_ && options_.reconnect && !watch_.interrupted()) {
+    if (live_ && options_.reconnect && !watch_.interrupted() && may_come_again()) {
       backoff_ = 0;
       schedule(steady_seconds(), "lost: " + problem);
       return Status::reconnecting;
@@ -215,6 +211,11 @@ class StreamSource final : public VideoSource {
     ended_ = true;
     if (!watch_.interrupted() && !problem.empty()) message_ = named(problem);
     return Status::end;
+  }
+
+  // A named pipe may get another writer; what was opened for us, such as /dev/stdin, has had its.
+  bool may_come_again() const {
+    return address_.kind != StreamAddress::Kind::pipe || !address_.url.starts_with("/dev/");
   }
 
   void note_size(const AVFrame& picture) {

@@ -209,8 +209,9 @@ TrackEvent Tracker::departure(const Face& face) const {
 std::vector<Track> Tracker::at(double time) const {
   std::vector<Track> out;
   for (const Face& face : faces_)
-    if (face.track.number > 0 && (face.track.state == TrackState::confirmed ||
-                                  time - face.track.last_seen <= options_.show_lost))
+    if (face.track.number > 0 &&
+        time - face.track.last_seen <=
+            (face.track.state == TrackState::confirmed ? options_.end_after : options_.show_lost))
       out.push_back(snapshot(face, time));
   std::sort(out.begin(), out.end(),
             [](const Track& a, const Track& b) { return a.number < b.number; });

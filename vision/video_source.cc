@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <filesystem>
 #include <stdexcept>
 
@@ -84,6 +85,23 @@ StreamAddress address_of(const std::string& source, const VideoSourceOptions& op
 
 }  // namespace
 
+std::string without_file_scheme(const std::string& source) {
+  std::string path;
+  for (const char* scheme : {"file:///", "file://localhost/"})
+    if (source.starts_with(scheme)) path = source.substr(std::string(scheme).size() - 1);
+  if (path.empty()) return source;
+  std::string out;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    int byte = 0;
+    const char* const begin = path.data() + i + 1;
+    const bool encoded = path[i] == '%' && i + 2 < path.size() &&
+                         std::from_chars(begin, begin + 2, byte, 16).ptr == begin + 2 && byte > 0;
+    out += encoded ? static_cast<char>(byte) : path[i];
+    if (encoded) i += 2;
+  }
+  return out;
+}
+
 std::string hide_passwords(const std::string& text) {
   static const std::string mark = "://";
   std::string out;
@@ -100,8 +118,9 @@ std::string hide_passwords(const std::string& text) {
   return out + text.substr(done);
 }
 
-std::unique_ptr<VideoSource> VideoSource::open(const std::string& source,
+std::unique_ptr<VideoSource> VideoSource::open(const std::string& address,
                                                const VideoSourceOptions& options) {
+  const std::string source = without_file_scheme(address);
   std::error_code error;
   if (std::filesystem::is_directory(source, error)) return open_picture_folder(source, options);
   return open_stream(address_of(source, options), options);

@@ -42,6 +42,9 @@ struct VideoSourceOptions {
   const std::atomic<bool>* stop = nullptr;
 };
 
+// The path that a file:// address of this machine names (RFC 8089); any other source as it is.
+std::string without_file_scheme(const std::string& source);
+
 class VideoSource {
  public:
   enum class Status {
@@ -50,11 +53,11 @@ class VideoSource {
     reconnecting,  // a live source was lost; message() tells why; call read again to go on
   };
 
-  // `source` is a camera ("0", "/dev/video0", or a part of the name that list_cameras gives), a
-  // file, a named pipe, a folder of pictures (natural order of names), an address (rtsp, http,
-  // https, udp, rtp, tcp, srt, rtmp, ...) or "lavfi:GRAPH". Waits for the first frame, so that
-  // everything wrong with the source shows here. Throws std::runtime_error that names it and says
-  // what is wrong.
+  // `source` is (without_file_scheme) a camera ("0", "/dev/video0", or a part of the name that
+  // list_cameras gives), a file, a named pipe, a folder of pictures (natural order of names), an
+  // address (rtsp, http, https, udp, rtp, tcp, srt, rtmp, ...) or "lavfi:GRAPH". Waits for the
+  // first frame, so that everything wrong with the source shows here. Throws std::runtime_error
+  // that names it and says what is wrong.
   static std::unique_ptr<VideoSource> open(const std::string& source,
                                            const VideoSourceOptions& options = {});
   virtual ~VideoSource() = default;

@@ -147,6 +147,7 @@ struct VideoWriter::State {
   ffmpeg::ScalerCache scaler;
   Place place;
   double first_time = 0;
+  double last_time = 0;
   std::int64_t last = -1;  // time of the latest frame in the codec's time base
   bool open = false, failed = false;
 
@@ -162,6 +163,7 @@ struct VideoWriter::State {
   void begin();
   void copy_in(const Image& image);
   void scale(const Image& image);
+  void skip_gap(double time);
   std::int64_t slot(double time) const;
   void encode(const AVFrame* picture);
   void end();
@@ -249,6 +251,15 @@ void VideoWriter::State::scale(const Image& image) {
   sws_scale(context, source->data, source->linesize, 0, h, planes, frame->linesize);
 }
 
+// MP4 has 31 bits for how long a frame stands; AVI has empty frames, of which FFmpeg allows 60,000.
+void VideoWriter::State::skip_gap(double time) {
+  constexpr double longest = 3600, longest_constant_rate = 60;  // s
+  const double gap = time - last_time;
+  if (gap > (container.constant_rate ? longest_constant_rate : longest))
+    first_time += gap - 1 / fps;
+  last_time = std::max(last_time, time);
+}
+
 std::int64_t VideoWriter::State::slot(double time) const {
   const double ticks = (time - first_time) / av_q2d(codec->time_base);
   constexpr double most = 1e15;
@@ -318,7 +329,8 @@ void VideoWriter::write(const Image& image, double time) {
     throw std::invalid_argument(fmt::format("VideoWriter: a picture at {} s", time));
   State& state = *state_;
   if (!state.open) return;
-  if (state.last < 0) state.first_time = time;
+  if (state.last < 0) state.first_time = state.last_time = time;
+  state.skip_gap(time);
   std::int64_t slot = state.slot(time);
   if (slot <= state.last) {
     if (state.container.constant_rate) return;

@@ -31,7 +31,7 @@ def watch(arguments, source, model, environment):
     command += ["-f", arguments.face, "--stats", "-"] + (["-m", model] if model else [])
     viewer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     time.sleep(arguments.seconds)
-    viewer.send_signal(signal.SIGINT)
+    viewer.send_signal(signal.SIGTERM)
     stats, _ = viewer.communicate()
     if viewer.returncode:
         sys.exit(viewer.returncode)

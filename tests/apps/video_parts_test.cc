@@ -26,12 +26,13 @@ namespace {
 using Words = std::vector<std::string>;
 const Words kLabels{"with_mask", "without_mask"};
 
-vision::Track unmasked(std::int64_t number, double since) {
+vision::Track unmasked(std::int64_t number, double since, double seen = 0) {
   vision::Track track;
   track.number = number;
   track.state = vision::TrackState::confirmed;
   track.label = 1;
   track.label_since = since;
+  track.last_seen = seen;
   track.confidence = .875f;
   track.box = {10.26f, 20, 30, 40};
   return track;
@@ -152,6 +153,16 @@ TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
   }
   close(reader);
   {
+    apps::EventLog log(path);  // whose reader comes later
+    log.write({{vision::TrackChange::appeared, 1, unmasked(1, 1), -1}}, kLabels);
+    const int late = open(path.c_str(), O_RDONLY | O_NONBLOCK);
+    log.finish();
+    char bytes[1000];
+    CHECK(read(late, bytes, sizeof(bytes)) > 100);
+    CHECK(log.take_fault().empty());
+    close(late);
+  }
+  {
     apps::EventLog log("/dev/full");
     log.write({{vision::TrackChange::appeared, 1, unmasked(1, 1), -1}}, kLabels);
     log.finish();
@@ -205,10 +216,11 @@ TEST_CASE("an alert runs once for each person, beside us, and knows what happene
   vision::Track masked = unmasked(9, 0);
   masked.label = 0;
   const auto start = std::chrono::steady_clock::now();
-  CHECK(alert.look({unmasked(1, 0), masked}, 2.9) == "");
+  CHECK(alert.look({unmasked(1, 0, 2.9), masked}, 2.9) == "");
+  CHECK(alert.look({unmasked(1, 0, 2.9), masked}, 20) == "");  // not seen since
   CHECK(alert.runs() == 0);
   for (const double time : {3.1, 3.2, 4.})
-    CHECK(alert.look({unmasked(1, 0), unmasked(2, 1), masked}, time) == "");
+    CHECK(alert.look({unmasked(1, 0, time), unmasked(2, 1, time), masked}, time) == "");
   CHECK(alert.runs() == 2);
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::milliseconds(900));
   wait_for(folder / "1");

@@ -108,7 +108,7 @@ class Headless(Video):
 
     def test_signals_end_files_cleanly(self):
         for number in (signal.SIGINT, signal.SIGTERM):
-            process = subprocess.Popen([DETECT, "-s", self.clips["one"], "--loop", "--headless", "--record", "cut.mp4", "--events", "cut.jsonl", "--stats", "cut.json"], cwd=self.folder, env=WITHOUT_DISPLAY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            process = subprocess.Popen(["env", "--default-signal=INT", DETECT, "-s", self.clips["one"], "--loop", "--headless", "--record", "cut.mp4", "--events", "cut.jsonl", "--stats", "cut.json"], cwd=self.folder, env=WITHOUT_DISPLAY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             while not (os.path.exists(self.at("cut.jsonl")) and read(self.at("cut.jsonl"))):
                 self.assertIsNone(process.poll())
                 time.sleep(0.05)
@@ -203,6 +203,12 @@ class Headless(Video):
         self.assertRegex(done.stderr, r"^note: cut.mkv: truncated: it ends after \d\.\d\d of 10.00 s[^\n]*\n$")
         self.assertTrue(50 < json.loads(done.stdout)["frames"] < 290)
 
+    def test_notes_that_nobody_can_read_end_nothing(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([DETECT, "-s", "lavfi:testsrc2=size=160x120:duration=1,realtime", "--live", "--no-reconnect", "--headless", "--face", "none", "--stats", "-"], stdout=subprocess.PIPE, stderr=full, text=True, env=WITHOUT_DISPLAY, timeout=60, cwd=self.folder)
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("ended", json.loads(done.stdout)["ended_by"])
+
     def test_a_full_disk_ends_with_one_line(self):
         limited = subprocess.run(["sh", "-c", f"ulimit -f 100; trap '' XFSZ; exec '{DETECT}' -s '{self.clips['one']}' --loop --headless --detect-every 10 --record full.mp4 --stats full_disk.json"], capture_output=True, text=True, env=WITHOUT_DISPLAY, timeout=120, cwd=self.folder)
         self.assertEqual(limited.returncode, 2, limited.stderr)
@@ -228,6 +234,7 @@ class Headless(Video):
             before = file.read()
         for option, name in (("--record", "film.mp4"), ("--record", "./film.mp4"), ("--record", "link.mp4"), ("--events", "film.mp4"), ("--stats", "film.mp4")):
             self.check_fault(f"{option} {name}: this file is the source too", "-s", "film.mp4", "--headless", option, name)
+        self.check_fault("--record film.mp4: this file is the source too", "-s", "file://" + film, "--headless", "--record", "film.mp4")
         self.check_fault("--events new.mp4: this file is what --record writes too", "-s", "film.mp4", "--headless", "--record", "new.mp4", "--events", "new.mp4")
         with open(film, "rb") as file:
             self.assertEqual(file.read(), before)
@@ -339,7 +346,7 @@ class Streams(Video):
         back = time.monotonic()
         self.assertLess(self.wait_for_line(told, "connected again", 15) - back, 3)
         time.sleep(1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(timeout=15), 0)
         self.assertEqual(len(told), 2, told)
         stats = json.loads(read(self.at("stream.json")))
@@ -426,6 +433,8 @@ class Window(Video):
         time.sleep(4)  # until "paused" alone is left
         self.key("s", 1)
         shot = self.wait_for_files("screenshot-*.png", 1)[0]
+        self.tool("xdotool", "key", "s", "s", "s")
+        self.wait_for_files("screenshot-*.png", 4)
         time.sleep(4)
         self.assertLess(self.distance(self.grab("held.png"), shot), 0.01)
         time.sleep(0.7)

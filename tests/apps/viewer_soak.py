@@ -63,7 +63,7 @@ class Viewer:
 
     def end(self):
         """The exit code."""
-        self.process.send_signal(2)
+        self.process.send_signal(15)
         code = self.process.wait(timeout=20)
         for thread in self.threads:
             thread.join()

@@ -298,6 +298,15 @@ TEST_CASE("somebody hidden for a second and a half keeps the number") {
   CHECK(watch.found >= 150 - 6 - 30);  // expected for half a second, then not shown
 }
 
+TEST_CASE("nobody is expected to be where nobody has looked for long") {
+  Watch watch;
+  for (int frame = 0; frame < 30; ++frame)
+    watch.look(frame * kFrame, {masked(centred(200, 200, 100))});
+  const double last = 29 * kFrame;
+  CHECK(watch.tracker.at(last + 1.9).size() == 1);  // a slow detector
+  CHECK(watch.tracker.at(last + 2.1).empty());      // a source that was lost
+}
+
 TEST_CASE("two people who cross keep their numbers") {
   int swaps = 0, extra = 0, runs = 0;
   for (const int every : {1, 2, 3})
@@ -378,6 +387,6 @@ TEST_CASE("times that stand still or go back, absurd boxes and no faces do no ha
   for (const double time : {1., 1., .5, 3., 2.9, 1e9})
     tracker.update(time, std::vector<Observation>{masked(centred(10, 10, 20)), masked({0, 0, 0, 0}),
                                                   masked({-1e6f, 3, 2e6f, 1e-3f})});
-  for (const vision::Track& track : tracker.at(2e9)) CHECK(std::isfinite(track.box.x));
+  for (const vision::Track& track : tracker.at(1e9 + 1)) CHECK(std::isfinite(track.box.x));
   CHECK(tracker.finish().size() <= 3);
 }

@@ -100,6 +100,23 @@ TEST_CASE("video_writer: an .avi keeps one picture for each of its steps") {
   CHECK(std::abs(static_cast<double>(played.frames.size()) - 10) <= 1);
 }
 
+TEST_CASE("video_writer: a gap that no container holds is left out") {
+  const Folder folder;
+  for (const std::string name : {"a.mp4", "a.mov", "a.mkv", "a.avi"}) {
+    CAPTURE(name);
+    VideoWriter writer(folder.file(name), 64, 48, {.fps = 25});
+    for (int i = 0; i < 40; ++i)
+      writer.write(drawn(i, 64, 48), i / 25. + (i < 10 ? 0 : 40'000) + (i < 20 ? 0 : 1e8));
+    writer.close();
+    const Played played = play(folder.file(name));
+    CHECK(played.message == "");
+    REQUIRE(played.frames.size() == 40);
+    for (int i = 0; i < 40; ++i)
+      CHECK(played.frames[static_cast<std::size_t>(i)].time ==
+            doctest::Approx(i / 25.).epsilon(.01));
+  }
+}
+
 TEST_CASE("video_writer: odd and tiny sizes lose a row or column at most") {
   const Folder folder;
   const int sizes[][2] = {{1, 1},   {2, 2},     {3, 5},  {33, 17},
