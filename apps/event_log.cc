@@ -75,11 +75,14 @@ std::string event_line(const vision::TrackEvent& event, const std::vector<std::s
 
 EventLog::EventLog(const std::string& path) : path_(path), descriptor_(-1) {
   std::error_code none;
+  const bool pipe = path != "-" && std::filesystem::is_fifo(path, none);
   if (path == "-")
     descriptor_ = STDOUT_FILENO;
-  else if (!std::filesystem::is_fifo(path, none))
+  else if (pipe)
+    open_pipe();
+  else
     descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0 && !open_pipe() && errno != ENXIO)
+  if (descriptor_ < 0 && !(pipe && errno == ENXIO))
     throw UsageError("--events " + path + ": " + std::strerror(errno));
   std::fflush(stdout);
   thread_ = std::thread([this] { work(); });
@@ -90,10 +93,9 @@ EventLog::~EventLog() {
   if (path_ != "-" && descriptor_ >= 0) close(descriptor_);
 }
 
-// False, and errno is ENXIO, while nobody reads it.
-bool EventLog::open_pipe() {
+// While nobody reads it this fails with ENXIO.
+void EventLog::open_pipe() {
   if (descriptor_ < 0) descriptor_ = open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-  return descriptor_ >= 0;
 }
 
 void EventLog::write(const std::vector<vision::TrackEvent>& events,

@@ -38,7 +38,7 @@ class EventLog {
 
  private:
   void work();
-  bool open_pipe();
+  void open_pipe();
   bool put(const std::string& line);
   bool wait_for_room();
   void fail(const std::string& reason);
