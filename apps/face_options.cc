@@ -1,7 +1,5 @@
 #include "apps/face_options.h"
 
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
 
 #include "apps/program.h"

@@ -30,8 +30,7 @@ happened: MASKWATCH_TRACK, _LABEL, _CONFIDENCE, _SECONDS, _TIME, _BOX and _SOURC
 void add_source_options(CLI::App& app, VideoOptions& o) {
   app.add_option("-s,--source", o.source,
                  "Camera (number, device or a part of its name), video file, named pipe, folder of "
-                 "pictures, "
-                 "address (rtsp, http, https, udp, ...) or lavfi:GRAPH")
+                 "pictures, address (rtsp, http, https, udp, ...) or lavfi:GRAPH")
       ->capture_default_str();
   app.add_flag("--list-sources", o.list_sources, "List the cameras, and end");
   app.add_flag("--live", o.live,
