@@ -9,13 +9,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "apps/face_options.h"
-#include "apps/program.h"
-#include "kernels/parallel.h"
-#include "vision/draw.h"
-#include "vision/face_detector.h"
-#include "vision/mask_classifier.h"
-#include "vision/picture_window.h"
+#include "apps/common/face_options.h"
+#include "apps/common/program.h"
+#include "base/parallel.h"
+#include "vision/image/draw.h"
+#include "vision/faces/face_detector.h"
+#include "vision/masks/mask_classifier.h"
+#include "vision/window/picture_window.h"
 
 namespace apps {
 namespace {

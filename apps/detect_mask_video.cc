@@ -1,16 +1,16 @@
 // detect_mask_video: says of everybody in a video, as it plays, whether they wear a mask.
-// What runs in which thread: apps/video_pipeline.h.
+// What runs in which thread: apps/live/video_pipeline.h.
 #include <fmt/format.h>
 #include <signal.h>
 #include <time.h>
 
-#include "apps/files.h"
-#include "apps/program.h"
-#include "apps/video_options.h"
-#include "apps/video_viewer.h"
-#include "kernels/parallel.h"
-#include "nn/file.h"
-#include "vision/camera_list.h"
+#include "apps/common/files.h"
+#include "apps/common/program.h"
+#include "apps/live/video_options.h"
+#include "apps/live/video_viewer.h"
+#include "base/parallel.h"
+#include "base/file.h"
+#include "vision/video/camera_list.h"
 
 namespace apps {
 namespace {

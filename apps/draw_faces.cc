@@ -9,12 +9,12 @@
 #include <string>
 #include <utility>
 
-#include "apps/program.h"
-#include "kernels/parallel.h"
-#include "nn/file.h"
-#include "vision/draw.h"
-#include "vision/face_generator.h"
-#include "vision/image.h"
+#include "apps/common/program.h"
+#include "base/parallel.h"
+#include "base/file.h"
+#include "vision/image/draw.h"
+#include "vision/drawn/face_generator.h"
+#include "vision/image/image.h"
 
 namespace {
 

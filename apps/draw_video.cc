@@ -5,11 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
-#include "apps/program.h"
-#include "apps/progress.h"
-#include "nn/file.h"
-#include "vision/drawn_video.h"
-#include "vision/video_writer.h"
+#include "apps/common/program.h"
+#include "apps/common/progress.h"
+#include "base/file.h"
+#include "vision/drawn/drawn_video.h"
+#include "vision/video/video_writer.h"
 
 namespace apps {
 namespace {

@@ -10,16 +10,16 @@
 #include <set>
 #include <sstream>
 
-#include "apps/dataset.h"
-#include "apps/face_options.h"
-#include "apps/files.h"
-#include "apps/program.h"
-#include "apps/progress.h"
-#include "apps/report.h"
-#include "kernels/parallel.h"
-#include "nn/file.h"
-#include "vision/face_detector.h"
-#include "vision/mask_classifier.h"
+#include "apps/training/dataset.h"
+#include "apps/common/face_options.h"
+#include "apps/common/files.h"
+#include "apps/common/program.h"
+#include "apps/common/progress.h"
+#include "apps/training/report.h"
+#include "base/parallel.h"
+#include "base/file.h"
+#include "vision/faces/face_detector.h"
+#include "vision/masks/mask_classifier.h"
 
 namespace apps {
 namespace {

@@ -4,13 +4,13 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "apps/face_finder.h"
-#include "apps/face_options.h"
-#include "apps/files.h"
-#include "apps/mask_dataset.h"
-#include "apps/program.h"
-#include "apps/progress.h"
-#include "kernels/parallel.h"
+#include "apps/masking/face_finder.h"
+#include "apps/common/face_options.h"
+#include "apps/common/files.h"
+#include "apps/masking/mask_dataset.h"
+#include "apps/common/program.h"
+#include "apps/common/progress.h"
+#include "base/parallel.h"
 
 namespace apps {
 namespace {

@@ -9,17 +9,17 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "apps/checkpoint.h"
-#include "apps/dataset.h"
-#include "apps/files.h"
-#include "apps/history.h"
-#include "apps/plot.h"
-#include "apps/program.h"
-#include "apps/progress.h"
-#include "apps/report.h"
-#include "apps/trainer.h"
-#include "kernels/parallel.h"
-#include "nn/file.h"
+#include "apps/training/checkpoint.h"
+#include "apps/training/dataset.h"
+#include "apps/common/files.h"
+#include "apps/training/history.h"
+#include "apps/training/plot.h"
+#include "apps/common/program.h"
+#include "apps/common/progress.h"
+#include "apps/training/report.h"
+#include "apps/training/trainer.h"
+#include "base/parallel.h"
+#include "base/file.h"
 #include "nn/memory.h"
 
 namespace apps {

@@ -3,7 +3,7 @@
 // first copies its strip of input rows between zeros.
 #include <algorithm>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/table.h"
 

@@ -1,7 +1,7 @@
 // Gradients of full convolutions, as matrix products whose operands are read in place.
 #include <algorithm>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/table.h"
 

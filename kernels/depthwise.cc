@@ -2,7 +2,7 @@
 // go through depthwise-inl.h; the border goes one output at a time.
 #include <algorithm>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/table.h"
 

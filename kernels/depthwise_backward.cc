@@ -1,7 +1,7 @@
 // Gradients of depthwise 3×3 convolutions on NHWC.
 #include <algorithm>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/table.h"
 

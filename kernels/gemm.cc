@@ -3,7 +3,7 @@
 // read a transposed a in place.
 #include <algorithm>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/table.h"
 

@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/table.h"
 

@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();

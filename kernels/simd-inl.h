@@ -19,7 +19,7 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "kernels/shapes.h"
 #include "kernels/vectors-inl.h"
 

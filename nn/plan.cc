@@ -7,7 +7,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 
 namespace nn {
 namespace {

@@ -9,7 +9,7 @@
 #include <set>
 #include <stdexcept>
 
-#include "nn/file.h"
+#include "base/file.h"
 
 namespace nn {
 namespace {

@@ -65,7 +65,7 @@ TEST_CASE("arrows between folders: what is allowed and what is not") {
   CHECK_FALSE(allowed("kernels", "nn"));
   CHECK_FALSE(allowed("nn", "cuda"));
   CHECK_FALSE(allowed("nn", "vision"));
-  CHECK(included_folder("#include \"vision/image.h\"") == "vision");
+  CHECK(included_folder("#include \"vision/image/image.h\"") == "vision");
   CHECK(included_folder("#include <vector>").empty());
 }
 

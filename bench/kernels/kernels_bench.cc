@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "bench/kernels/machine.h"
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "tests/kernels/cases.h"
 
 namespace {

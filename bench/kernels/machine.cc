@@ -9,7 +9,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace bench::HWY_NAMESPACE {

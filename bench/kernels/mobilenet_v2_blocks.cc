@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "bench/kernels/machine.h"
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "kernels/table.h"
 
 namespace {

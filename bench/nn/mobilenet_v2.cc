@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "bench/kernels/machine.h"
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "kernels/table.h"
 #include "nn/classifier.h"
 

@@ -19,7 +19,7 @@
 #include <optional>
 #include <sstream>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "nn/classifier.h"
 #include "nn/memory.h"
 #include "nn/optimizer.h"

@@ -9,7 +9,7 @@ faces of FOLDER/ellipses.txt (FDDB's format; default ../shared/faces/fddb_subset
 with boxes from dlib's own face detector, or squares about the ellipses. dlib rounds its points to whole
 pixels; ours are compared as they are and rounded likewise. Exits with 1 where the mean distance exceeds
 0.5 pixels. The second form prints dlib's points as C++ initialisers; PICTURE may be `formula`, the
-picture that tests/vision/landmarks_test.cc computes.
+picture that tests/vision/faces/landmarks_test.cc computes.
 
 Needs dlib (or dlib-bin), numpy and pillow, and the predictor of Debian's libdlib-data (for research,
 not for commercial use); without them it says so and exits with 77.

@@ -11,11 +11,11 @@
 #include <utility>
 
 #include "nn/classifier.h"
-#include "nn/file.h"
+#include "base/file.h"
 #include "tests/apps/temporary_folder.h"
 #include "tests/shared_data.h"
-#include "vision/image.h"
-#include "vision/mask_classifier.h"
+#include "vision/image/image.h"
+#include "vision/masks/mask_classifier.h"
 
 namespace {
 

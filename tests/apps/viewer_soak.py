@@ -2,7 +2,7 @@
 """detect_mask_video on a looped stream that is cut again and again:
 viewer_soak.py DETECT_MASK_VIDEO DRAW_VIDEO [--seconds S] [--cuts N] [--window] [rtsp|http ...]
 
-As tests/vision/video_soak.py does it to the source alone, through everything: detection, tracking, drawing,
+As tests/vision/video/video_soak.py does it to the source alone, through everything: detection, tracking, drawing,
 recording, events, and with --window (Xvfb) the display. Fails if the program ends, a connection comes later
 than 3 s after the stream is back, nobody is seen any more, or memory grows after the first tenth of the time.
 The test of every day takes seconds; --seconds 600 --cuts 20 is the long one.
@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vision"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vision" / "video"))
 import stream_servers  # noqa: E402
 from video_soak import SLOWEST, TIMEOUT, interrupt_often, memory_of  # noqa: E402
 from virtual_display import display  # noqa: E402

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "tests/check.h"
 #include "tests/kernels/cases.h"
 #include "tests/kernels/guarded.h"

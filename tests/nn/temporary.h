@@ -8,7 +8,7 @@
 #include <iterator>
 #include <string>
 
-#include "kernels/parallel.h"
+#include "base/parallel.h"
 #include "nn/init.h"
 #include "nn/tensor.h"
 

@@ -14,17 +14,17 @@
 #include <string>
 #include <vector>
 
-#include "tests/vision/small_pictures.h"
-#include "vision/data_files.h"
-#include "vision/detector_form.h"
-#include "vision/face_detector.h"
-#include "vision/face_extras.h"
-#include "vision/face_generator.h"
-#include "vision/haar.h"
-#include "vision/landmark_finder.h"
-#include "vision/mask_classifier.h"
-#include "vision/mask_overlay.h"
-#include "vision/random.h"
+#include "tests/vision/image/small_pictures.h"
+#include "base/data_files.h"
+#include "vision/faces/detector_form.h"
+#include "vision/faces/face_detector.h"
+#include "vision/drawn/face_extras.h"
+#include "vision/drawn/face_generator.h"
+#include "vision/haar/haar.h"
+#include "vision/faces/landmark_finder.h"
+#include "vision/masks/mask_classifier.h"
+#include "vision/drawn/mask_overlay.h"
+#include "base/random.h"
 
 namespace {
 
@@ -79,7 +79,7 @@ std::array<vision::Point, 68> landmarks_over(const Image& image) {
 }  // namespace
 
 TEST_CASE("odd pictures: cascades find boxes inside them, or nothing") {
-  const auto cascade = vision::HaarCascade::load("tests/vision/haar_corpus/good_stumps.xml");
+  const auto cascade = vision::HaarCascade::load("tests/vision/haar/haar_corpus/good_stumps.xml");
   for (const Sample& sample : odd_pictures()) {
     CAPTURE(sample.name);
     expect_boxes_inside(cascade.detect(sample.image, {.min_width = 0, .min_height = 0}),

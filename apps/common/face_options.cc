@@ -1,0 +1,56 @@
+#include "apps/common/face_options.h"
+
+#include <CLI/CLI.hpp>
+
+#include "apps/common/program.h"
+#include "base/data_files.h"
+
+namespace apps {
+namespace {
+
+constexpr const char* kShippedModel = "models/mask_detector.safetensors";
+
+}  // namespace
+
+void add_face_options(CLI::App& app, FaceOptions& options, const std::string& default_face) {
+  options.face = default_face;
+  app.add_option("-m,--model", options.model,
+                 "Model file, as train_mask_detector writes it (default: the one that ships)");
+  app.add_option(
+         "-f,--face", options.face,
+         "How faces are found: haar, ssd, none (the whole picture is the face), or the file of "
+         "a cascade (.xml) or of a converted detector (.safetensors)")
+      ->capture_default_str();
+  app.add_option("-c,--confidence", options.confidence,
+                 "How sure the face detector must be, from 0 to 1; for haar, ten times as many "
+                 "windows must agree on a face")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+}
+
+void add_landmark_option(CLI::App& app, std::string& landmarks, const std::string& use,
+                         const std::string& more) {
+  app.add_option("--landmarks", landmarks,
+                 use +
+                     ": dlib (the 68-point predictor of Debian's libdlib-data; for research, not "
+                     "for commercial use), or the file of one like it (.dat) or of a converted "
+                     "landmark network (.safetensors; data/README.md)" +
+                     more)
+      ->capture_default_str();
+}
+
+std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks) {
+  auto finder = vision::make_landmark_finder(landmarks);
+  if (const std::string licence = finder->licence(); !licence.empty()) tell(licence);
+  return finder;
+}
+
+std::string model_file(const FaceOptions& options) {
+  if (!options.model.empty()) return options.model;
+  if (const auto file = vision::find_data_file(kShippedModel)) return *file;
+  throw UsageError(std::string("the model that ships, data/") + kShippedModel +
+                       ", is not where this program looks for it",
+                   "name one with --model, or its data folder with MASKWATCH_DATA");
+}
+
+}  // namespace apps

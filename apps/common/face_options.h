@@ -1,0 +1,34 @@
+// The options that every program which looks at faces has: the model and the face detector.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "vision/faces/landmark_finder.h"
+
+namespace CLI {
+class App;
+}
+
+namespace apps {
+
+struct FaceOptions {
+  std::string model;  // empty: the one that ships
+  std::string face;
+  float confidence = 0.5f;
+};
+
+// Adds -m/--model, -f/--face with `default_face`, and -c/--confidence.
+void add_face_options(CLI::App& app, FaceOptions& options, const std::string& default_face);
+
+// Adds --landmarks: `use` says what for, in a few words; `more` names further choices.
+void add_landmark_option(CLI::App& app, std::string& landmarks, const std::string& use,
+                         const std::string& more = "");
+
+// vision::make_landmark_finder, with the licence of what was chosen on standard error.
+std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks);
+
+// The model file that was named, or the one that ships. UsageError if that is missing.
+std::string model_file(const FaceOptions& options);
+
+}  // namespace apps

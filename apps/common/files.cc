@@ -1,0 +1,50 @@
+#include "apps/common/files.h"
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "apps/common/program.h"
+
+namespace apps {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+bool same_file(const std::string& one, const std::string& other) {
+  std::error_code fault;
+  if (fs::exists(one, fault) && fs::exists(other, fault))
+    return fs::is_regular_file(one, fault) && fs::equivalent(one, other, fault);
+  return fs::weakly_canonical(one, fault) == fs::weakly_canonical(other, fault);
+}
+
+}  // namespace
+
+void require_writable(const std::string& path) {
+  std::error_code ignored;
+  if (path.empty()) throw UsageError("an output has an empty name");
+  if (fs::is_directory(path, ignored))
+    throw UsageError("cannot write " + path + ": it is a folder");
+  const fs::path parent = fs::path(path).parent_path();
+  const fs::path folder = parent.empty() ? fs::path(".") : parent;
+  if (!fs::is_directory(folder, ignored))
+    throw UsageError("cannot write " + path + ": there is no folder " + folder.string(),
+                     "make it first");
+  if (access(folder.c_str(), W_OK) != 0)
+    throw UsageError("cannot write " + path + ": no right to write in " + folder.string());
+}
+
+void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<NamedFile>& inputs) {
+  std::vector<NamedFile> others = inputs;
+  for (const NamedFile& output : outputs) {
+    if (output.path.empty()) continue;
+    require_writable(output.path);
+    for (const NamedFile& other : others)
+      if (!other.path.empty() && same_file(output.path, other.path))
+        throw UsageError(output.name + " " + output.path + ": this file is " + other.name + " too");
+    others.push_back({"what " + output.name + " writes", output.path});
+  }
+}
+
+}  // namespace apps

@@ -1,0 +1,124 @@
+#include "apps/common/program.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+#include <new>
+
+namespace apps {
+namespace {
+
+enum ExitCode { done = 0, failure = 1, bad_input = 2 };
+
+std::string with_hint(const std::string& message, const std::string& hint) {
+  return hint.empty() ? message : message + " (" + hint + ")";
+}
+
+std::string program_name(int argc, char** argv) {
+  if (argc < 1 || argv[0] == nullptr) return "the program";
+  const std::string path = argv[0];
+  return path.substr(path.rfind('/') + 1);
+}
+
+std::string see_help(const std::string& program) { return "see " + program + " --help"; }
+
+int report(ExitCode code, const std::string& message) {
+  const std::string line = "error: " + one_line(message) + "\n";
+  std::fflush(stdout);
+  std::fwrite(line.data(), 1, line.size(), stderr);
+  std::fflush(stderr);
+  return code;
+}
+
+int run_body(int argc, char** argv, const std::function<int(int, char**)>& body) {
+  try {
+    return body(argc, argv);
+  } catch (const CLI::Success&) {
+    return done;
+  } catch (const CLI::ParseError& error) {
+    return report(bad_input, with_hint(error.what(), see_help(program_name(argc, argv))));
+  } catch (const WorkError& error) {
+    return report(failure, error.what());
+  } catch (const std::invalid_argument& error) {
+    return report(bad_input, error.what());
+  } catch (const std::runtime_error& error) {
+    return report(bad_input, error.what());
+  } catch (const std::bad_alloc&) {
+    return report(failure, "not enough memory");
+  } catch (const std::exception& error) {
+    return report(failure, std::string("internal: ") + error.what());
+  } catch (...) {
+    return report(failure, "internal: an exception of unknown type");
+  }
+}
+
+// Whether standard output is a pipe or socket that nobody reads any more.
+bool reader_left() {
+  pollfd output{STDOUT_FILENO, POLLOUT, 0};
+  return poll(&output, 1, 0) == 1 && (output.revents & POLLERR) != 0;
+}
+
+// Output that never reached the disk must not look like success. Returns the exit code.
+int check_standard_output(int code) {
+  errno = 0;
+  std::cout.flush();
+  std::fflush(stdout);
+  if (std::ferror(stdout) == 0 || code != done || reader_left()) return code;
+  const std::string reason = errno != 0 ? std::string(": ") + std::strerror(errno) : "";
+  return report(failure, "cannot write to standard output" + reason);
+}
+
+}  // namespace
+
+UsageError::UsageError(const std::string& message, const std::string& hint)
+    : std::runtime_error(with_hint(message, hint)) {}
+
+WorkError::WorkError(const std::string& message, const std::string& hint)
+    : std::runtime_error(with_hint(message, hint)) {}
+
+std::string one_line(const std::string& text) {
+  std::string line;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n' || c == '\r' || c == '\t') {
+      line += ' ';
+    } else if (byte < 0x20 || byte == 0x7f) {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
+      line += escaped;
+    } else {
+      line += c;
+    }
+  }
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
+}
+
+void tell(const std::string& note) {
+  const std::string line = "note: " + one_line(note) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
+  std::signal(SIGPIPE, SIG_IGN);
+  return check_standard_output(run_body(argc, argv, body));
+}
+
+void parse_arguments(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {
+    app.exit(request);
+    throw;
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(error.what(), see_help(program_name(argc, argv)));
+  }
+}
+
+}  // namespace apps

@@ -1,0 +1,63 @@
+// Who appears, changes or leaves in a video, as JSON lines:
+//   {"event":"appear","time":1.2,"clock":"2026-01-31T12:00:01.200Z","track":1,"label":"with_mask",
+//    "confidence":0.98,"box":[x,y,width,height],"first_seen":1.1,"last_seen":1.2}
+// `time` and the two others in seconds of the source; a `leave` is told when somebody was not seen
+// for a while, but its time is that of the last sight. A `change` also has "before".
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "apps/live/bounded_queue.h"
+#include "vision/masks/tracker.h"
+
+namespace apps {
+
+class EventLog {
+ public:
+  // Begins a new file; "-" is standard output; a named pipe may get its reader later. UsageError
+  // if it cannot be written.
+  explicit EventLog(const std::string& path);
+  ~EventLog();  // as finish()
+  EventLog(const EventLog&) = delete;
+  EventLog& operator=(const EventLog&) = delete;
+
+  // A thread writes them, each line at once: neither a slow disk nor a reader who does not read is
+  // waited for. Beyond 10,000 lines that wait, new ones are lost.
+  void write(const std::vector<vision::TrackEvent>& events, const std::vector<std::string>& labels);
+
+  // Writes what is left, but gives up when none of it can be written for 2 s.
+  void finish();
+
+  // What went wrong since the last call, as one line; empty: nothing. Nothing is written after it.
+  std::string take_fault();
+
+ private:
+  void work();
+  void open_pipe();
+  bool put(const std::string& line);
+  bool wait_for_room();
+  void fail(const std::string& reason);
+
+  const std::string path_;
+  int descriptor_;  // -1: of a pipe that nobody has opened for reading yet
+  BoundedQueue<std::string> lines_{10'000};
+  std::int64_t lost_ = 0;
+  std::atomic<bool> finishing_{false};
+  std::mutex mutex_;
+  std::string fault_;
+  std::thread thread_;
+};
+
+// One line, without its end. `clock` is what is written as such.
+std::string event_line(const vision::TrackEvent& event, const std::vector<std::string>& labels,
+                       const std::string& clock);
+
+// Now, in UTC, as ISO 8601 with milliseconds.
+std::string utc_now();
+
+}  // namespace apps

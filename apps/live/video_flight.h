@@ -1,0 +1,41 @@
+// A frame on its way through the pipeline.
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "vision/image/image.h"
+#include "vision/masks/tracker.h"
+#include "vision/video/video_source.h"
+
+namespace apps {
+
+using Clock = std::chrono::steady_clock;
+
+inline double seconds_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+// The first three are written by the capture thread and only read after that. `faces` and `margin`
+// belong to the detection and the classification thread in turn; `tracks` and `ready` are guarded
+// by the pipeline's mutex.
+struct Flight {
+  vision::VideoFrame frame;
+  Clock::time_point captured;  // when a live source's data had come; when a file's frame was due
+  bool due = false;            // faces are looked for
+
+  std::vector<vision::Detection> faces;
+  float margin = 0;  // of the detector that found them
+
+  std::vector<vision::Track> tracks;
+  bool ready = false;
+
+  // For another frame; the picture's memory is kept.
+  void reset() {
+    due = ready = false;
+    faces.clear();
+    tracks.clear();
+  }
+};
+
+}  // namespace apps

@@ -1,0 +1,33 @@
+// The command line of detect_mask_video.
+#pragma once
+
+#include <string>
+
+#include "apps/common/face_options.h"
+#include "apps/live/video_pipeline.h"
+
+namespace apps {
+
+struct VideoOptions {
+  std::string source = "0";
+  bool list_sources = false;
+  FaceOptions faces;
+  float threshold = .5f;
+  int detect_every = 0;  // 0: auto; -1: as suits the source
+  double fps_target = 0;
+  bool headless = false, every_frame = false, loop = false, live = false, no_reconnect = false,
+       full_screen = false;
+  std::string record, events, stats, alert, screenshot_folder = ".";
+  double alert_after = 5, timeout = 5;
+  std::string camera_size;
+  double camera_fps = 0;
+  int threads = 0;
+};
+
+// Throws what parse_arguments throws.
+VideoOptions read_video_options(int argc, char** argv);
+
+// What of it concerns the pipeline. UsageError for a camera size that is none, or no model.
+PipelineOptions pipeline_options(const VideoOptions& options, std::atomic<bool>& stop);
+
+}  // namespace apps

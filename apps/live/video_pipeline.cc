@@ -1,0 +1,407 @@
+#include "apps/live/video_pipeline.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace apps {
+namespace {
+
+constexpr std::size_t kInFlight = 4;  // frames that may wait for the display
+constexpr double kNap = .02;          // seconds between looks at what may have changed
+constexpr int kDetail = 480;          // rows of a picture that show all faces that matter
+constexpr double kWaited = .5;        // of a frame's time: this long is not all at once
+
+// Probabilities as if masks had to be as probable as `threshold` to be even.
+void weigh(std::vector<float>& probabilities, const std::vector<std::string>& labels,
+           float threshold) {
+  float sum = 0;
+  for (std::size_t i = 0; i < probabilities.size(); ++i) {
+    const bool mask = vision::mask_state(labels[i]) == vision::MaskState::mask;
+    probabilities[i] *= mask ? 1 - threshold : threshold;
+    sum += probabilities[i];
+  }
+  for (float& probability : probabilities) probability /= std::max(sum, 1e-9f);
+}
+
+std::unique_ptr<vision::VideoSource> open_source(const PipelineOptions& options) {
+  vision::VideoSourceOptions how = options.source_options;
+  how.stop = options.stop;
+  return vision::VideoSource::open(options.source, how);
+}
+
+void nap() { std::this_thread::sleep_for(std::chrono::duration<double>(kNap)); }
+
+}  // namespace
+
+const char* stage_name(Stage stage) {
+  switch (stage) {
+    case Stage::read:
+      return "read";
+    case Stage::detect:
+      return "detect";
+    case Stage::classify:
+      return "classify";
+    case Stage::draw:
+      return "draw";
+    case Stage::show:
+      return "show";
+    default:
+      return "total";
+  }
+}
+
+VideoPipeline::VideoPipeline(const PipelineOptions& options)
+    : options_(options),
+      stop_(*options.stop),
+      detector_(vision::make_face_detector(options.detectors.at(0), options.confidence, kDetail)),
+      classifier_(std::make_unique<vision::MaskClassifier>(options.model)),
+      labels_(classifier_->labels()),
+      source_(open_source(options)),
+      description_(source_->description()),
+      note_(source_->note()),
+      fps_(source_->fps()),
+      width_(source_->width()),
+      height_(source_->height()),
+      live_(source_->live()),
+      drop_(live_ || options.drop),
+      paced_(live_ ? source_->bursts() : options.paced),
+      patience_(1 / std::clamp(fps_, 5., 120.)),
+      schedule_(options.detect_every >= 0 ? options.detect_every
+                : drop_ || options.paced  ? 0
+                                          : 1,
+                options.fps_target > 0 ? options.fps_target : fps_),
+      threshold_(options.threshold),
+      play_clock_(live_, fps_) {
+  figures_.detector = detector_->name();
+}
+
+void VideoPipeline::start() {
+  for (const auto body :
+       {&VideoPipeline::capture, &VideoPipeline::detect, &VideoPipeline::classify})
+    threads_.emplace_back(&VideoPipeline::run, this, body);
+}
+
+VideoPipeline::~VideoPipeline() { finish(); }
+
+void VideoPipeline::finish() {
+  stop_ = true;
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+// What goes wrong in a thread ends the others, and is told to the display.
+void VideoPipeline::run(void (VideoPipeline::*body)()) {
+  try {
+    (this->*body)();
+  } catch (...) {
+    stop_ = true;
+    to_detect_.close(true);
+    to_classify_.close(true);
+    const std::lock_guard lock(mutex_);
+    if (!failure_) failure_ = std::current_exception();
+    ended_ = true;
+    changed_.notify_all();
+  }
+}
+
+void VideoPipeline::set_state(const std::string& state, bool lost) {
+  const std::lock_guard lock(mutex_);
+  figures_.state = state;
+  lost_ = lost;
+  changed_.notify_all();
+}
+
+// ---- capture
+
+void VideoPipeline::capture() {
+  while (!stop_) {
+    const FlightPtr flight = pool_.take();
+    flight->reset();
+    if (!read(flight->frame)) break;
+    const bool shown = wait_for_its_time(flight->frame.time);
+    if (stop_) break;
+    if (paused_ && live_) continue;
+    flight->captured = live_ && !paced_ ? flight->frame.arrived : Clock::now();
+    {
+      const std::lock_guard lock(mutex_);
+      ++figures_.captured;
+      figures_.dropped += !shown;
+    }
+    if (!shown) continue;
+    if (drop_)
+      send_or_drop(flight);
+    else
+      send(flight);
+  }
+  to_detect_.close();
+}
+
+// False at the end.
+bool VideoPipeline::read(vision::VideoFrame& frame) {
+  using Status = vision::VideoSource::Status;
+  bool lost = false;
+  while (!stop_) {
+    const Clock::time_point start = Clock::now();
+    const Status status = source_->read(frame);
+    if (status == Status::end) {
+      if (!stop_ && options_.loop && !live_ && rewind()) continue;
+      if (!stop_) set_state(source_->message());
+      return false;
+    } else if (status == Status::reconnecting) {
+      lost = true;
+      set_state(source_->message(), true);
+    } else {
+      if (lost) {
+        set_state("");
+        play_clock_.start_again();
+      }
+      const double took = seconds_between(start, Clock::now());
+      connecting_ = !paced_ && (lost || (connecting_ && took < kWaited / fps_));
+      frame.time += time_offset_;
+      last_time_ = frame.time;
+      frame.number = numbers_++;
+      const std::lock_guard lock(mutex_);
+      figures_.reconnections += lost;
+      figures_.of(Stage::read).add(live_ ? seconds_between(frame.arrived, Clock::now()) : took);
+      return true;
+    }
+  }
+  set_state("");
+  return false;
+}
+
+// A file from its beginning, its times going on where they were. False if it held nothing.
+bool VideoPipeline::rewind() {
+  if (numbers_ == rewound_at_) return false;
+  rewound_at_ = numbers_;
+  source_ = open_source(options_);
+  time_offset_ = last_time_ + 1 / std::max(fps_, 1.);
+  return true;
+}
+
+// False if it is too late to be shown, or the program ends before.
+bool VideoPipeline::wait_for_its_time(double time) {
+  while (paused_ && !live_ && !stop_) {
+    play_clock_.start_again();
+    nap();
+  }
+  if (!paced_) return !stop_;
+  const Clock::time_point now = Clock::now();
+  const auto as_duration = [](double seconds) {
+    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  };
+  const auto wait = play_clock_.wait(time, seconds_between(Clock::time_point(), now));
+  if (!wait) return false;
+  const Clock::time_point due = now + as_duration(*wait);
+  while (!stop_ && (live_ || !paused_) && Clock::now() < due)
+    std::this_thread::sleep_until(std::min(due, Clock::now() + as_duration(kNap)));
+  return !stop_;
+}
+
+void VideoPipeline::send(const FlightPtr& flight) {
+  flight->due = schedule_.due();
+  to_detect_.push(flight);
+}
+
+void VideoPipeline::send_or_drop(const FlightPtr& flight) {
+  flight->due = schedule_.due();
+  if (flight->due && detecting_.exchange(true)) {
+    flight->due = false;
+    schedule_.missed();
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (to_display_.size() >= kInFlight) {
+      to_display_.pop_front();
+      ++figures_.dropped;
+      figures_.dropped_on_connecting += connecting_;
+    }
+    to_display_.push_back(flight);
+    changed_.notify_all();
+  }
+  if (flight->due) to_detect_.push(flight);
+}
+
+// ---- detection
+
+void VideoPipeline::detect() {
+  while (auto next = to_detect_.pop()) {
+    const FlightPtr& flight = *next;
+    for (int changes = detector_changes_.exchange(0); changes > 0; --changes) change_detector();
+    if (flight->due) {
+      const Clock::time_point start = Clock::now();
+      flight->faces = detector_->detect(flight->frame.image);
+      flight->margin = detector_->margin();
+      const double took = seconds_between(start, Clock::now());
+      const std::lock_guard lock(mutex_);
+      ++figures_.detected;
+      figures_.of(Stage::detect).add(took);
+      schedule_.observed(
+          std::max(figures_.of(Stage::detect).recent(), figures_.of(Stage::classify).recent()));
+    }
+    if (drop_) detecting_ = false;
+    if (!to_classify_.push(flight)) break;
+  }
+  to_classify_.close();
+}
+
+void VideoPipeline::next_detector() { ++detector_changes_; }
+
+std::string VideoPipeline::take_detector_fault() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(figures_.detector_fault, {});
+}
+
+// The next of the list that can be made; those that cannot are named.
+void VideoPipeline::change_detector() {
+  std::string fault;
+  std::unique_ptr<vision::FaceDetector> made;
+  for (std::size_t tried = 1; !made && tried < options_.detectors.size(); ++tried) {
+    const std::size_t index = (detector_index_ + tried) % options_.detectors.size();
+    try {
+      made = vision::make_face_detector(options_.detectors[index], options_.confidence, kDetail);
+      detector_index_ = index;
+    } catch (const std::exception& error) {
+      fault = error.what();
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  figures_.detector_fault = made ? "" : fault.empty() ? "there is no other detector" : fault;
+  if (!made) return;
+  detector_ = std::move(made);
+  figures_.detector = detector_->name();
+  figures_.of(Stage::detect) = Latency();
+}
+
+// ---- classification
+
+void VideoPipeline::classify() {
+  while (const auto next = to_classify_.pop()) {
+    Flight& flight = **next;
+    std::vector<vision::Observation> seen;
+    if (flight.due) seen = look_at(flight);
+    std::unique_lock lock(mutex_);
+    if (flight.due)
+      for (auto& event : tracker_.update(flight.frame.time, seen))
+        events_.push_back(std::move(event));
+    hand_over(*next, lock);
+  }
+  const std::lock_guard lock(mutex_);
+  // What the display has not shown yet keeps its boxes: to finish ends all tracks.
+  if (drop_)
+    for (const FlightPtr& flight : to_display_) flight->tracks = tracker_.at(flight->frame.time);
+  for (auto& event : tracker_.finish()) events_.push_back(std::move(event));
+  figures_.people = tracker_.people();
+  ended_ = true;
+  changed_.notify_all();
+}
+
+// Every other look is a mirrored one: the votes add up, and what the classifier makes of a face and
+// of its mirror image errs in different ways.
+std::vector<vision::Observation> VideoPipeline::look_at(const Flight& flight) {
+  const Clock::time_point start = Clock::now();
+  std::vector<vision::Image> crops;
+  for (const vision::Detection& face : flight.faces) {
+    crops.push_back(classifier_->crop(flight.frame.image, face.box, flight.margin));
+    if (looks_ % 2 == 1) crops.back() = vision::flip_horizontally(crops.back());
+  }
+  ++looks_;
+  auto classes = classifier_->classify(crops);
+  std::vector<vision::Observation> seen;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    weigh(classes[i].probabilities, labels_, std::clamp(threshold_.load(), .01f, .99f));
+    seen.push_back(
+        {flight.faces[i].box, flight.faces[i].score, std::move(classes[i].probabilities)});
+  }
+  if (!seen.empty()) {
+    const std::lock_guard lock(mutex_);
+    figures_.of(Stage::classify).add(seconds_between(start, Clock::now()));
+  }
+  return seen;
+}
+
+// The display gets the frame, or hears that the faces of one that it has are known.
+void VideoPipeline::hand_over(const FlightPtr& flight, std::unique_lock<std::mutex>& lock) {
+  figures_.people = tracker_.people();
+  flight->ready = true;
+  if (!drop_) {
+    flight->tracks = tracker_.at(flight->frame.time);
+    while (to_display_.size() >= kInFlight && !stop_)
+      changed_.wait_for(lock, std::chrono::duration<double>(kNap));
+    to_display_.push_back(flight);
+  }
+  changed_.notify_all();
+}
+
+// ---- display
+
+VideoPipeline::Next VideoPipeline::next(Shown& shown, double seconds) {
+  const auto later = [](Clock::time_point from, double by) {
+    return from + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(by));
+  };
+  const Clock::time_point deadline = later(Clock::now(), seconds);
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (failure_) std::rethrow_exception(failure_);
+    if (stop_) return Next::end;
+    Clock::time_point until = deadline;
+    if (!to_display_.empty()) {
+      const Flight& flight = *to_display_.front();
+      const Clock::time_point patient_until = later(flight.captured, patience_);
+      if (flight.ready || !flight.due || Clock::now() >= patient_until) {
+        take(shown);
+        return Next::frame;
+      }
+      until = std::min(until, patient_until);
+    } else if (ended_) {
+      return Next::end;
+    }
+    if (Clock::now() >= deadline) return Next::none;
+    changed_.wait_until(lock, until);
+  }
+}
+
+VideoPipeline::Next VideoPipeline::idle(double seconds) {
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  const std::lock_guard lock(mutex_);
+  if (failure_) std::rethrow_exception(failure_);
+  return stop_ ? Next::end : Next::none;
+}
+
+void VideoPipeline::take(Shown& shown) {
+  const FlightPtr flight = std::move(to_display_.front());
+  to_display_.pop_front();
+  shown.tracks = drop_ && !ended_ ? tracker_.at(flight->frame.time) : std::move(flight->tracks);
+  shown.flight = flight;
+  changed_.notify_all();
+}
+
+std::vector<vision::TrackEvent> VideoPipeline::take_events() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(events_, {});
+}
+
+void VideoPipeline::set_paused(bool paused) {
+  paused_ = paused;
+  const std::lock_guard lock(mutex_);
+  if (drop_ && !paused) to_display_.clear();
+}
+
+void VideoPipeline::observed(Stage stage, double seconds) {
+  const std::lock_guard lock(mutex_);
+  figures_.of(stage).add(seconds);
+}
+
+PipelineFigures VideoPipeline::figures() const {
+  const std::lock_guard lock(mutex_);
+  PipelineFigures out = figures_;
+  out.detect_every = schedule_.every();
+  return out;
+}
+
+std::string VideoPipeline::loss() const {
+  const std::lock_guard lock(mutex_);
+  return lost_ ? figures_.state : "";
+}
+
+}  // namespace apps

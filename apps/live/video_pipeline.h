@@ -1,0 +1,190 @@
+// From a video source to frames with tracked faces, in threads of their own:
+//
+//   capture  ->  detection  ->  classification  ->  the caller of next(), who displays
+//   (source)     (detector)     (classifier, tracker)
+//
+// Who owns what: the capture thread the source, the detection thread the detector, the
+// classification thread the classifier; the tracker, the queue to the display and the figures are
+// guarded by one mutex, held for microseconds. A frame (apps/live/video_flight.h) belongs to one thread
+// at a time, and is only read once it is displayed.
+//
+// Two ways to run. Where no frame may be lost (`drop` false) every frame passes through all threads
+// in order, and each of them waits for the next: the result depends on the frames alone. Otherwise
+// a frame goes to the display at once, and to detection too if that is idle. The display waits for
+// the boxes of the frame's own faces, but no longer than `patience`; then it gets the boxes that
+// the tracker expects. If it falls behind, old frames are dropped, so no delay builds up. So are
+// those that FFmpeg read while it found out what a new connection carries (the first 7 pictures or
+// more of H.264): they come all at once, and late. Where frames always come many at a time, in
+// segments (HLS), capture holds each back until its time (apps/live/play_clock.h), and FFmpeg the rest.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "apps/live/bounded_queue.h"
+#include "apps/live/detect_schedule.h"
+#include "apps/live/latency.h"
+#include "apps/live/play_clock.h"
+#include "apps/live/recycling_pool.h"
+#include "apps/live/video_flight.h"
+#include "vision/faces/face_detector.h"
+#include "vision/masks/mask_classifier.h"
+#include "vision/masks/tracker.h"
+#include "vision/video/video_source.h"
+
+namespace apps {
+
+struct PipelineOptions {
+  std::string source;
+  vision::VideoSourceOptions source_options;
+  bool drop = false;      // frames may be lost to keep up; live sources always may
+  bool paced = false;     // a file plays at its own speed rather than as fast as it can; a live
+                          // source that comes in bursts always does
+  bool loop = false;      // a file begins again at its end
+  int detect_every = 0;   // 0: as often as `fps_target` allows
+  double fps_target = 0;  // 0: the source's
+  std::vector<std::string> detectors;  // as make_face_detector takes them; the first is used first
+  float confidence = .5f;
+  float threshold = .5f;  // how probable a mask must be to count
+  std::string model;
+  std::atomic<bool>* stop = nullptr;  // set, by a signal handler too: everything ends soon
+};
+
+enum class Stage { read, detect, classify, draw, show, total, count };
+// "read", "detect", ...
+const char* stage_name(Stage stage);
+
+struct PipelineFigures {
+  std::array<Latency, static_cast<std::size_t>(Stage::count)> stages;
+  std::int64_t captured = 0, dropped = 0, detected = 0, reconnections = 0;
+  std::int64_t dropped_on_connecting = 0;  // of `dropped`
+  std::int64_t people = 0;
+  int detect_every = 0;
+  std::string detector;
+  std::string detector_fault;  // why the next detector could not be used
+  std::string state;           // of the source: "reconnecting in 1 s"; empty: all is well
+  Latency& of(Stage stage) { return stages[static_cast<std::size_t>(stage)]; }
+  const Latency& of(Stage stage) const { return stages[static_cast<std::size_t>(stage)]; }
+};
+
+// A frame for the display.
+struct Shown {
+  std::shared_ptr<const Flight> flight;
+  std::vector<vision::Track> tracks;
+};
+
+class VideoPipeline {
+ public:
+  // Opens the source and loads the model. std::runtime_error names what fails.
+  explicit VideoPipeline(const PipelineOptions& options);
+  ~VideoPipeline();
+  VideoPipeline(const VideoPipeline&) = delete;
+  VideoPipeline& operator=(const VideoPipeline&) = delete;
+
+  // Frames come from now on.
+  void start();
+
+  enum class Next { frame, none, end };
+  // The next frame, waited for for at most `seconds`. An error of any thread is thrown here.
+  Next next(Shown& shown, double seconds);
+
+  // Waits instead, while the frames are to stay where they are: `none`, or `end` when the program
+  // is told to stop.
+  Next idle(double seconds);
+
+  // What happened since the last call, in order.
+  std::vector<vision::TrackEvent> take_events();
+
+  void set_paused(bool paused);
+  void set_threshold(float threshold) { threshold_ = threshold; }
+  // Asks for it; the figures say what comes of it.
+  void next_detector();
+  std::string take_detector_fault();
+  // The display's own share of the figures.
+  void observed(Stage stage, double seconds);
+  PipelineFigures figures() const;
+  // Why a live source is lost, while it is.
+  std::string loss() const;
+
+  const std::vector<std::string>& labels() const { return labels_; }
+  std::string source_description() const { return description_; }
+  // Of the source: what is not as it was asked for.
+  std::string source_note() const { return note_; }
+  double fps() const { return fps_; }
+  // Of the source's first frame.
+  int width() const { return width_; }
+  int height() const { return height_; }
+  bool live() const { return live_; }
+  bool drops() const { return drop_; }
+
+  // Ends all threads; then everybody who is still there has left, and figures() are final.
+  void finish();
+
+ private:
+  using FlightPtr = std::shared_ptr<Flight>;
+
+  void capture();
+  void detect();
+  void classify();
+
+  bool read(vision::VideoFrame& frame);
+  bool rewind();
+  bool wait_for_its_time(double time);
+  void send(const FlightPtr& flight);
+  void send_or_drop(const FlightPtr& flight);
+  void change_detector();
+  std::vector<vision::Observation> look_at(const Flight& flight);
+  void hand_over(const FlightPtr& flight, std::unique_lock<std::mutex>& lock);
+  void take(Shown& shown);
+  void run(void (VideoPipeline::*body)());
+  void set_state(const std::string& state, bool lost = false);
+
+  const PipelineOptions options_;
+  std::atomic<bool>& stop_;
+  std::unique_ptr<vision::FaceDetector> detector_;      // detection
+  std::size_t detector_index_ = 0;                      // detection
+  std::unique_ptr<vision::MaskClassifier> classifier_;  // classification
+  std::int64_t looks_ = 0;                              // classification
+  const std::vector<std::string> labels_;
+  std::unique_ptr<vision::VideoSource> source_;  // capture
+  const std::string description_, note_;
+  const double fps_;
+  const int width_, height_;
+  const bool live_, drop_, paced_;
+  const double patience_;  // seconds from capture to display without boxes of the frame's own
+
+  RecyclingPool<Flight> pool_;
+  BoundedQueue<FlightPtr> to_detect_{2}, to_classify_{2};
+  DetectSchedule schedule_;             // capture, but for observed()
+  std::atomic<bool> detecting_{false};  // a frame is in detection or waits for it
+  std::atomic<bool> paused_{false};
+  std::atomic<int> detector_changes_{0};  // asked for and not yet made
+  std::atomic<float> threshold_;
+
+  // Of the capture thread.
+  double time_offset_ = 0, last_time_ = 0;
+  std::int64_t numbers_ = 0, rewound_at_ = 0;  // frames
+  bool connecting_ = true;                     // no frame had to be waited for yet
+  PlayClock play_clock_;                       // of what is paced_
+
+  mutable std::mutex mutex_;  // guards everything below
+  std::condition_variable changed_;
+  std::deque<FlightPtr> to_display_;
+  vision::Tracker tracker_;
+  std::vector<vision::TrackEvent> events_;
+  PipelineFigures figures_;
+  std::exception_ptr failure_;
+  bool lost_ = false;   // the source is, and is being connected again
+  bool ended_ = false;  // nothing more comes
+
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace apps

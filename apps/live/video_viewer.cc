@@ -1,0 +1,298 @@
+#include "apps/live/video_viewer.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "apps/common/program.h"
+
+namespace apps {
+namespace {
+
+constexpr double kRefresh = .2;      // seconds between looks at the pipeline's figures
+constexpr double kIdleRedraw = .25;  // seconds without a frame before the panel is drawn anew
+constexpr double kMessageTime = 3;   // seconds
+constexpr double kWait = .02;        // seconds for a frame before keys are looked at
+constexpr float kThresholdStep = .05f;
+constexpr int kLeastPanel = 240;  // rows of a picture that a panel would not fill
+
+double frame_rate(std::int64_t frames, double seconds) {
+  return seconds > 0 ? static_cast<double>(frames) / seconds : 0;
+}
+
+}  // namespace
+
+VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
+                         std::unique_ptr<vision::VideoWindow> window)
+    : options_(options),
+      pipeline_(pipeline),
+      recorder_(!pipeline.drops()),
+      window_(std::move(window)),
+      threshold_(options.threshold) {
+  if (!options.events.empty()) events_.emplace(options.events);
+  if (!options.alert.empty())
+    alert_.emplace(options.alert, options.alert_after, pipeline.labels(),
+                   pipeline.source_description());
+  if (window_) {
+    window_->set_up("Maskwatch: " + pipeline.source_description(), pipeline.width(),
+                    pipeline.height());
+    if (options.full_screen) window_->toggle_full_screen();
+  }
+  if (!options.record.empty())
+    recorder_.start(options.record, pipeline.width(), pipeline.height(), pipeline.fps());
+}
+
+void VideoViewer::run() {
+  try {
+    pipeline_.start();
+    loop();
+  } catch (const std::exception& fault) {
+    fault_ = std::current_exception();
+    ended_by_ = fault.what();
+  }
+  pipeline_.finish();
+  if (events_) {
+    events_->write(pipeline_.take_events(), pipeline_.labels());
+    events_->finish();
+  }
+  recorder_.finish();
+  look_after_outputs();
+  figures_ = pipeline_.figures();
+  if (!fault_) ended_by_ = figures_.state;
+}
+
+void VideoViewer::loop() {
+  while (!quit_) {
+    if (window_)
+      for (const vision::WindowKey key : window_->poll()) obey(key);
+    look_after_outputs();
+    if (fault_ && !window_) return;
+    Shown next;
+    // While the video stands still the pipeline is left alone, but told-of ends are noticed.
+    const auto state = paused_ ? pipeline_.idle(kWait) : pipeline_.next(next, kWait);
+    if (state == VideoPipeline::Next::end) return;
+    if (state == VideoPipeline::Next::frame) take(next);
+    tell_of_losses();
+    if (state == VideoPipeline::Next::none && window_ && shown_.flight &&
+        seconds_between(displayed_, Clock::now()) > kIdleRedraw)
+      display(false);
+  }
+}
+
+void VideoViewer::take(const Shown& shown) {
+  shown_ = shown;
+  const double time = shown.flight->frame.time;
+  const auto events = pipeline_.take_events();
+  if (events_) events_->write(events, pipeline_.labels());
+  if (alert_) {
+    if (const std::string fault = alert_->look(shown.tracks, time); !fault.empty())
+      say(fault, true);
+    if (alert_->runs() > std::exchange(alerts_, alert_->runs())) say("alert raised", true);
+  }
+  vision::count_people(shown_figures_, shown.tracks, pipeline_.labels());
+  panel_.sample(time, shown_figures_.masked, shown_figures_.unmasked);
+  if (window_ || recorder_.recording()) display(true);
+  last_frame_ = Clock::now();
+  if (frames_++ == 0) first_frame_ = last_frame_;
+  pipeline_.observed(Stage::total, seconds_between(shown.flight->captured, last_frame_));
+}
+
+// Draws the latest frame and shows it; a new one is recorded too.
+void VideoViewer::display(bool new_frame) {
+  const Clock::time_point start = Clock::now();
+  refresh_figures(start);
+  picture_ = annotated();
+  const Clock::time_point drawn = Clock::now();
+  if (new_frame) recorder_.add(picture_, shown_.flight->frame.time);
+  if (window_) window_->show(*picture_);
+  displayed_ = Clock::now();
+  if (!new_frame) return;
+  ++rate_frames_;
+  pipeline_.observed(Stage::draw, seconds_between(start, drawn));
+  if (window_) pipeline_.observed(Stage::show, seconds_between(drawn, displayed_));
+}
+
+std::shared_ptr<vision::Image> VideoViewer::annotated() const {
+  auto picture = pictures_.take();
+  *picture = shown_.flight->frame.image;
+  vision::draw_tracks(*picture, shown_.tracks, pipeline_.labels());
+  if (with_panel_ && picture->height >= kLeastPanel)
+    panel_.draw(*picture, shown_figures_, uptime());
+  vision::VideoPanel::draw_message(*picture, shown_figures_);
+  if (help_) vision::VideoPanel::draw_help(*picture);
+  return picture;
+}
+
+void VideoViewer::refresh_figures(Clock::time_point now) {
+  const bool fresh_message = now < message_until_ && !message_.empty();
+  if (seconds_between(refreshed_, now) >= kRefresh || refreshed_ == Clock::time_point()) {
+    figures_ = pipeline_.figures();
+    refreshed_ = now;
+    if (!detector_.empty() && figures_.detector != detector_) say("now: " + figures_.detector);
+    detector_ = figures_.detector;
+    if (const std::string fault = pipeline_.take_detector_fault(); !fault.empty()) say(fault, true);
+    const double passed = seconds_between(rate_from_, now);
+    if (passed > 1) {
+      shown_figures_.frames_a_second = passed < 10 ? frame_rate(rate_frames_, passed) : 0;
+      rate_from_ = now;
+      rate_frames_ = 0;
+    }
+  }
+  shown_figures_.latencies.clear();
+  for (const Stage stage :
+       {Stage::total, Stage::detect, Stage::classify, Stage::draw, Stage::show, Stage::read})
+    if (figures_.of(stage).count() > 0)
+      shown_figures_.latencies.emplace_back(stage == Stage::total ? "delay" : stage_name(stage),
+                                            figures_.of(stage).recent());
+  shown_figures_.dropped = figures_.dropped - figures_.dropped_on_connecting;
+  shown_figures_.detect_every = figures_.detect_every;
+  shown_figures_.detector = figures_.detector.substr(0, figures_.detector.find(' '));
+  shown_figures_.threshold = threshold_;
+  shown_figures_.recording = recorder_.recording();
+  shown_figures_.paused = paused_ && !help_;  // both lie in the middle
+  shown_figures_.message = !figures_.state.empty() ? figures_.state : fresh_message ? message_ : "";
+  shown_figures_.alarming = !figures_.state.empty() || message_alarms_;
+}
+
+void VideoViewer::say(const std::string& message, bool alarming) {
+  message_ = one_line(message);
+  message_alarms_ = alarming;
+  message_until_ = Clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * kMessageTime));
+  if (alarming && !window_) tell(message_);
+}
+
+void VideoViewer::obey(vision::WindowKey key) {
+  using enum vision::WindowKey;
+  if (key == quit) quit_ = true;
+  if (key == pause) pipeline_.set_paused(paused_ = !paused_);
+  if (key == screenshot) save_screenshot();
+  if (key == record) toggle_recording();
+  if (key == help) help_ = !help_;
+  if (key == panel) with_panel_ = !with_panel_;
+  if (key == detector) {
+    pipeline_.next_detector();
+    say("another detector ...");
+  }
+  if (key == more || key == less) {
+    const float step = key == more ? kThresholdStep : -kThresholdStep;
+    threshold_ = std::clamp(std::round((threshold_ + step) * 20) / 20, .05f, .95f);
+    pipeline_.set_threshold(threshold_);
+    say(fmt::format("mask from {:.0f}%", 100 * threshold_));
+  }
+  if (shown_.flight) display(false);
+}
+
+// A file that is not there yet, named after the time. One that was named before may not be there
+// yet either: the recorder makes it.
+std::string VideoViewer::new_file(const std::string& kind, const std::string& extension) {
+  const std::string stem =
+      fmt::format("{}-{:%Y%m%d-%H%M%S}", kind, fmt::localtime(std::time(nullptr)));
+  named_ = stem == named_stem_ ? named_ + 1 : 1;
+  named_stem_ = stem;
+  const std::filesystem::path folder(options_.screenshot_folder);
+  const auto path = [&] {
+    return folder /
+           (named_ == 1 ? stem + extension : fmt::format("{}-{}{}", stem, named_, extension));
+  };
+  while (std::filesystem::exists(path())) ++named_;
+  return path().string();
+}
+
+void VideoViewer::save_screenshot() {
+  if (!picture_) return;
+  const std::string path = new_file("screenshot", ".png");
+  if (recorder_.save_picture(picture_, path))
+    say("screenshot: " + path);
+  else
+    say("no screenshot: the disk is too slow", true);
+}
+
+void VideoViewer::toggle_recording() {
+  if (recorder_.recording()) {
+    recorder_.stop();
+    say("recording ended");
+    return;
+  }
+  if (!shown_.flight) return;
+  const vision::Image& image = shown_.flight->frame.image;
+  const std::string path = new_file("recording", ".mp4");
+  recorder_.start_soon(path, image.width, image.height, pipeline_.fps());
+  say("recording: " + path);
+}
+
+void VideoViewer::look_after_outputs() {
+  if (const std::string fault = recorder_.take_picture_fault(); !fault.empty()) say(fault, true);
+  note_fault(recorder_.take_fault());
+  if (events_) note_fault(events_->take_fault());
+}
+
+// It is told of at once in a window, and ends a program that has none.
+void VideoViewer::note_fault(const std::string& fault) {
+  if (fault.empty()) return;
+  if (window_) say(fault, true);
+  if (fault_) return;
+  fault_ = std::make_exception_ptr(UsageError(fault));
+  ended_by_ = fault;
+}
+
+// The log of a server that nobody looks at: one line when the source is lost, one when it is back.
+void VideoViewer::tell_of_losses() {
+  const std::string loss = pipeline_.loss();
+  if (loss.empty() == !lost_) return;
+  lost_ = !loss.empty();
+  if (lost_) {
+    lost_at_ = Clock::now();
+    tell(loss);
+  } else {
+    tell(fmt::format("connected again after {:.1f} s", seconds_between(lost_at_, Clock::now())));
+  }
+}
+
+std::string VideoViewer::stats() const {
+  nlohmann::ordered_json latencies;
+  for (int i = 0; i < static_cast<int>(Stage::count); ++i) {
+    const Latency& latency = figures_.of(static_cast<Stage>(i));
+    if (latency.count() == 0) continue;
+    const auto ms = [](double seconds) { return std::round(seconds * 1e6) / 1e3; };
+    latencies[stage_name(static_cast<Stage>(i))] = {{"count", latency.count()},
+                                                    {"median", ms(latency.median())},
+                                                    {"p99", ms(latency.quantile(.99))},
+                                                    {"max", ms(latency.longest())}};
+  }
+  const double seconds = seconds_between(first_frame_, last_frame_);
+  const nlohmann::ordered_json out{{"source", pipeline_.source_description()},
+                                   {"width", pipeline_.width()},
+                                   {"height", pipeline_.height()},
+                                   {"source_fps", pipeline_.fps()},
+                                   {"live", pipeline_.live()},
+                                   {"detector", figures_.detector},
+                                   {"detect_every", figures_.detect_every},
+                                   {"captured", figures_.captured},
+                                   {"frames", frames_},
+                                   {"dropped", figures_.dropped},
+                                   {"dropped_on_connecting", figures_.dropped_on_connecting},
+                                   {"detections", figures_.detected},
+                                   {"reconnections", figures_.reconnections},
+                                   {"seconds", seconds},
+                                   {"fps", frame_rate(frames_ - 1, seconds)},
+                                   {"people", figures_.people},
+                                   {"alerts", alerts_},
+                                   {"recorded", recorder_.frames()},
+                                   {"recording_lost", recorder_.lost()},
+                                   {"ended_by", ended_by_},
+                                   {"latency_ms", latencies}};
+  return out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+std::string VideoViewer::summary() const {
+  const double seconds = seconds_between(first_frame_, last_frame_);
+  return fmt::format("{} frames in {:.1f} s ({:.1f} a second), {} dropped; {} {}", frames_, seconds,
+                     frame_rate(frames_ - 1, seconds), figures_.dropped, figures_.people,
+                     figures_.people == 1 ? "person" : "people");
+}
+
+}  // namespace apps

@@ -1,0 +1,51 @@
+#include "apps/masking/face_finder.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "base/parallel.h"
+#include "vision/faces/face_detector.h"
+
+namespace apps {
+namespace {
+
+constexpr float least_share = 1.f / 3;  // of the largest face's width
+
+struct Tools {  // of one thread
+  std::unique_ptr<vision::FaceDetector> detector;
+  std::unique_ptr<vision::LandmarkFinder> landmarks;
+};
+
+FoundFaces look(Tools& tools, const vision::Image& photo) {
+  std::vector<vision::Detection> found = tools.detector->detect(photo);
+  std::stable_sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
+    return a.box.width * a.box.height > b.box.width * b.box.height;
+  });
+  FoundFaces out;
+  for (const vision::Detection& face : found) {
+    if (face.box.width < least_share * found.front().box.width) continue;
+    vision::LandmarkFit fit = tools.landmarks->find(photo, face.box);
+    if (!tools.landmarks->holds(fit)) {
+      ++out.without_landmarks;
+      continue;
+    }
+    for (vision::Point& point : fit.points) point = {point.x + .5f, point.y + .5f};
+    out.faces.push_back(fit.points);
+  }
+  return out;
+}
+
+}  // namespace
+
+FaceFinder detector_and_landmarks(const std::string& face,
+                                  const vision::LandmarkFinder& landmarks) {
+  const auto tools = std::make_shared<std::vector<Tools>>();
+  for (int i = 0; i < kernels::threads(); ++i)
+    tools->push_back({vision::make_face_detector(face), landmarks.copy()});
+  return [tools](const vision::Image& photo, const std::string&, float) {
+    return look((*tools)[static_cast<std::size_t>(kernels::thread_index())], photo);
+  };
+}
+
+}  // namespace apps

@@ -1,0 +1,82 @@
+// Augmented training batches, made on a thread of their own while the network works on the one
+// before.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "apps/training/dataset.h"
+#include "apps/training/face_crops.h"
+#include "nn/preprocessing.h"
+#include "nn/tensor.h"
+#include "vision/image/augment.h"
+
+namespace apps {
+
+struct Batch {
+  nn::Tensor inputs;   // [n, size, size, 3], preprocessed
+  nn::Tensor targets;  // [n, classes], one-hot
+  std::vector<int> labels;
+};
+
+// `indices` of the data set in the order of an epoch: a permutation drawn from (seed, epoch) alone.
+std::vector<int> shuffled(std::vector<int> indices, std::uint64_t seed, std::uint64_t epoch);
+
+struct BatchLoaderOptions {
+  int batch_size = 32;
+  std::uint64_t seed = 42;
+  nn::Preprocessing preprocessing = nn::Preprocessing::tf;
+  vision::AugmentOptions augment;
+  bool augmented = true;
+  // Or null. A picture with a crop is shown whole in one epoch and as its face in another, by
+  // chance.
+  const FaceCrops* faces = nullptr;
+};
+
+// Makes the batches of one epoch. What is in them depends on the options, the epoch and the
+// pictures alone.
+class BatchLoader {
+ public:
+  BatchLoader(const LoadedDataset& data, const std::vector<int>& indices,
+              const BatchLoaderOptions& options, std::uint64_t epoch);
+  ~BatchLoader();
+  BatchLoader(const BatchLoader&) = delete;
+  BatchLoader& operator=(const BatchLoader&) = delete;
+
+  int batches() const {
+    return static_cast<int>((order_.size() + options_.batch_size - 1) / options_.batch_size);
+  }
+  // The batches in order; call it batches() times. Rethrows what went wrong on the loader's thread.
+  Batch next();
+
+ private:
+  static constexpr std::size_t kAhead = 3;
+
+  void run();
+  Batch make(int batch);
+  const std::uint8_t* pixels_of(int index) const;
+
+  const LoadedDataset& data_;
+  BatchLoaderOptions options_;
+  std::uint64_t epoch_;
+  std::vector<int> order_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Batch> ready_;
+  std::exception_ptr failure_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+// Preprocessed inputs of the pictures `indices`, as they are.
+nn::Tensor inputs_of(const LoadedDataset& data, const std::vector<int>& indices,
+                     nn::Preprocessing preprocessing);
+// One-hot rows.
+nn::Tensor targets_of(const std::vector<int>& labels, std::int64_t classes);
+
+}  // namespace apps

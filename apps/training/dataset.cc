@@ -1,0 +1,399 @@
+// Lists the pictures of data-set folders and finds exact copies among them.
+#include "apps/training/dataset.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include "apps/common/program.h"
+#include "base/parallel.h"
+#include "vision/image/image.h"
+
+namespace apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* layout_hint =
+    "a data set is a folder that holds one folder of pictures for each class, such as with_mask "
+    "and without_mask";
+
+// Labels are printed, and stored in models as JSON: they must be UTF-8 without control characters.
+bool is_printable_utf8(std::string_view text) {
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    if (lead < 0x20 || lead == 0x7f || (lead >= 0x80 && lead < 0xc2) || lead > 0xf4) return false;
+    const std::size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    if (i + length > text.size()) return false;
+    for (std::size_t k = 1; k < length; ++k)
+      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
+    const auto second = length > 1 ? static_cast<unsigned char>(text[i + 1]) : 0;
+    const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
+    const bool outside = (lead == 0xed && second >= 0xa0) || (lead == 0xf4 && second >= 0x90);
+    if (overlong || outside) return false;
+    i += length;
+  }
+  return !text.empty();
+}
+
+struct FoundImage {
+  DatasetImage image;
+  std::string class_name;
+};
+
+// Walks data-set folders; gathers pictures in any order.
+class Scanner {
+ public:
+  std::vector<FoundImage> images;
+  std::vector<SkippedFile> skipped;
+
+  void add_root(const std::string& root);
+  // Whatever lies below belongs to one class without a name.
+  void add_flat_root(const std::string& root);
+
+ private:
+  using FolderId = std::pair<dev_t, ino_t>;
+
+  void enter_root(const std::string& root, const char* hint);
+  void list_class(const fs::path& folder, const std::string& class_name);
+  void walk(const fs::path& folder, const std::string& name, const std::string& class_name);
+  void add_file(const fs::path& path, const std::string& name, const std::string& class_name);
+  void skip(const fs::path& path, const std::string& reason) {
+    skipped.push_back({path.string(), reason});
+  }
+
+  std::vector<FolderId> open_folders_;  // from the root down to where the walk is
+};
+
+std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
+  std::vector<fs::directory_entry> entries;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    entries.push_back(*it);
+  if (error) throw UsageError(folder.string() + ": cannot list the folder: " + error.message());
+  return entries;
+}
+
+bool is_hidden(const fs::path& path) { return path.filename().string().front() == '.'; }
+
+void Scanner::enter_root(const std::string& root, const char* hint) {
+  struct stat status {};
+  if (stat(root.c_str(), &status) != 0) {
+    if (errno == ENOENT) throw UsageError(root + ": no such folder", hint);
+    throw UsageError(root + ": cannot open the folder: " + std::strerror(errno));
+  }
+  if (!S_ISDIR(status.st_mode)) throw UsageError(root + ": is not a folder", hint);
+  open_folders_ = {{status.st_dev, status.st_ino}};
+}
+
+void Scanner::add_flat_root(const std::string& root) {
+  enter_root(root, "");
+  open_folders_.clear();  // walk enters the root itself
+  const std::size_t before = images.size();
+  walk(root, "", "");
+  if (images.size() == before) throw UsageError(root + ": holds no jpg, jpeg, png or bmp pictures");
+}
+
+void Scanner::add_root(const std::string& root) {
+  enter_root(root, layout_hint);
+  const std::size_t before = images.size();
+  bool loose_pictures = false;
+  for (const fs::directory_entry& entry : entries_of(root)) {
+    std::error_code ignored;
+    if (entry.is_directory(ignored)) {
+      list_class(entry.path(), entry.path().filename().string());
+    } else {
+      const bool picture = vision::has_image_extension(entry.path().string());
+      loose_pictures |= picture;
+      skip(entry.path(), picture ? "not in a class folder" : "not a jpg, jpeg, png or bmp picture");
+    }
+  }
+  if (images.size() > before) return;
+  if (loose_pictures) throw UsageError(root + ": its pictures lie in no class folder", layout_hint);
+  throw UsageError(root + ": holds no jpg, jpeg, png or bmp pictures", layout_hint);
+}
+
+void Scanner::list_class(const fs::path& folder, const std::string& class_name) {
+  if (is_hidden(folder)) return skip(folder, "hidden folder");
+  const std::size_t before = images.size();
+  walk(folder, class_name, class_name);
+  if (images.size() == before) return skip(folder, "class folder without pictures");
+  if (!is_printable_utf8(class_name))
+    throw UsageError(folder.string() + ": the name of a class must be printable UTF-8",
+                     "rename the folder");
+}
+
+void Scanner::walk(const fs::path& folder, const std::string& name, const std::string& class_name) {
+  struct stat status {};
+  if (stat(folder.c_str(), &status) != 0)
+    throw UsageError(folder.string() + ": cannot open the folder: " + std::strerror(errno));
+  const FolderId id{status.st_dev, status.st_ino};
+  if (std::find(open_folders_.begin(), open_folders_.end(), id) != open_folders_.end())
+    return skip(folder, "a link to a folder that contains it");
+  open_folders_.push_back(id);
+  for (const fs::directory_entry& entry : entries_of(folder)) {
+    const fs::path& path = entry.path();
+    const std::string entry_name = (name.empty() ? "" : name + "/") + path.filename().string();
+    std::error_code ignored;
+    if (!entry.is_directory(ignored)) {
+      add_file(path, entry_name, class_name);
+    } else if (is_hidden(path)) {
+      skip(path, "hidden folder");
+    } else {
+      walk(path, entry_name, class_name);
+    }
+  }
+  open_folders_.pop_back();
+}
+
+void Scanner::add_file(const fs::path& path, const std::string& name,
+                       const std::string& class_name) {
+  if (!vision::has_image_extension(path.string()))
+    return skip(path, "not a jpg, jpeg, png or bmp picture");
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) return skip(path, "a link to nothing");
+  if (error) return skip(path, error.message());
+  if (status.type() != fs::file_type::regular) return skip(path, "not a regular file");
+  images.push_back({{path.string(), name}, class_name});
+}
+
+class Reader {
+ public:
+  explicit Reader(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "rbe")) {
+    if (!file_) fail("cannot open");
+  }
+  // The next bytes; empty at the end. std::runtime_error names the reason.
+  std::string_view next() {
+    const std::size_t count = std::fread(block_.data(), 1, block_.size(), file_.get());
+    if (count == 0 && std::ferror(file_.get()) != 0) fail("cannot read");
+    return {block_.data(), count};
+  }
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  [[noreturn]] void fail(const std::string& what) const {
+    throw UsageError(path_ + ": " + what + ": " + std::strerror(errno));
+  }
+
+  std::string path_;
+  std::unique_ptr<std::FILE, Close> file_;
+  std::array<char, 65536> block_;
+};
+
+constexpr std::uint64_t fnv_start = 0xcbf29ce484222325u;
+
+// FNV-1a of 64 bits (Fowler, Noll, Vo), continued from `hash`.
+std::uint64_t fnv1a(std::string_view bytes, std::uint64_t hash = fnv_start) {
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash;
+}
+
+struct Content {
+  std::uint64_t size = 0;
+  std::uint64_t digest = fnv_start;
+  std::optional<std::string> error;
+};
+
+Content read_content(const std::string& path) {
+  Content content;
+  try {
+    Reader reader(path);
+    for (std::string_view block; !(block = reader.next()).empty();) {
+      content.size += block.size();
+      content.digest = fnv1a(block, content.digest);
+    }
+  } catch (const std::exception& error) {
+    content.error = error.what();
+  }
+  return content;
+}
+
+bool same_bytes(const std::string& a, const std::string& b) {
+  Reader left(a);
+  Reader right(b);
+  while (true) {
+    const std::string_view block = left.next();
+    if (block != right.next()) return false;
+    if (block.empty()) return true;
+  }
+}
+
+// Numbers groups in the order of their first pictures and lists the conflicts.
+void number_groups(Dataset& dataset) {
+  std::map<int, int> numbers;
+  std::vector<std::vector<int>> members;
+  for (std::size_t i = 0; i < dataset.images.size(); ++i) {
+    int& group = dataset.images[i].group;
+    group = numbers.try_emplace(group, static_cast<int>(numbers.size())).first->second;
+    members.resize(numbers.size());
+    members[static_cast<std::size_t>(group)].push_back(static_cast<int>(i));
+  }
+  dataset.conflicts.clear();
+  for (const std::vector<int>& group : members) {
+    const auto label = [&](int i) { return dataset.images[static_cast<std::size_t>(i)].label; };
+    const bool one_class = std::all_of(group.begin(), group.end(),
+                                       [&](int i) { return label(i) == label(group.front()); });
+    if (!one_class) dataset.conflicts.push_back(group);
+  }
+}
+
+// Gives copies the same group. The digest only proposes: the bytes decide.
+void find_copies(std::vector<DatasetImage>& images, const std::vector<std::uint64_t>& sizes) {
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::vector<int>> originals;
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    std::vector<int>& alike = originals[{sizes[i], images[i].digest}];
+    const auto original = std::find_if(alike.begin(), alike.end(), [&](int other) {
+      return same_bytes(images[static_cast<std::size_t>(other)].path, images[i].path);
+    });
+    images[i].group = original != alike.end() ? *original : static_cast<int>(i);
+    if (original == alike.end()) alike.push_back(static_cast<int>(i));
+  }
+}
+
+// Reads every file once: digests and groups; those that cannot be read are skipped.
+Dataset digest_files(std::vector<FoundImage> found, std::vector<SkippedFile> skipped) {
+  std::vector<Content> contents(found.size());
+  kernels::parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t i) {
+    const auto index = static_cast<std::size_t>(i);
+    contents[index] = read_content(found[index].image.path);
+    found[index].image.digest = contents[index].digest;
+  });
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (contents[i].error) {
+      skipped.push_back({found[i].image.path, *contents[i].error});
+    } else {
+      order.push_back(i);
+    }
+  }
+  const auto key = [&](std::size_t i) {
+    return std::tie(found[i].image.name, found[i].image.digest, found[i].image.path);
+  };
+  std::sort(order.begin(), order.end(), [&](auto a, auto b) { return key(a) < key(b); });
+
+  Dataset dataset;
+  std::set<std::string> names;
+  for (const std::size_t i : order) names.insert(found[i].class_name);
+  dataset.classes.assign(names.begin(), names.end());
+  std::vector<std::uint64_t> sizes;
+  for (const std::size_t i : order) {
+    const auto place = std::distance(names.begin(), names.find(found[i].class_name));
+    found[i].image.label = static_cast<int>(place);
+    dataset.images.push_back(std::move(found[i].image));
+    sizes.push_back(contents[i].size);
+  }
+  find_copies(dataset.images, sizes);
+  dataset.skipped = std::move(skipped);
+  std::sort(dataset.skipped.begin(), dataset.skipped.end(),
+            [](const SkippedFile& a, const SkippedFile& b) { return a.path < b.path; });
+  number_groups(dataset);
+  return dataset;
+}
+
+std::string joined(const std::vector<std::string>& folders) {
+  std::string text;
+  for (const std::string& folder : folders) text += (text.empty() ? "" : ", ") + folder;
+  return text;
+}
+
+}  // namespace
+
+namespace {
+
+template <class AddRoot>
+Dataset scan(const std::vector<std::string>& folders, const AddRoot& add_root) {
+  Scanner scanner;
+  std::set<fs::path> roots;
+  for (const std::string& folder : folders) {
+    std::error_code ignored;
+    const fs::path root = fs::canonical(folder, ignored);
+    if (!ignored && !roots.insert(root).second)
+      throw UsageError(folder + ": the data set is given twice");
+    add_root(scanner, folder);
+  }
+  Dataset dataset = digest_files(std::move(scanner.images), std::move(scanner.skipped));
+  if (dataset.images.empty())
+    throw UsageError(joined(folders) +
+                     ": none of its pictures can be read: " + dataset.skipped.front().reason);
+  return dataset;
+}
+
+}  // namespace
+
+Dataset scan_pictures(const std::vector<std::string>& folders) {
+  if (folders.empty()) throw UsageError("no folder of pictures given");
+  return scan(folders,
+              [](Scanner& scanner, const std::string& folder) { scanner.add_flat_root(folder); });
+}
+
+Dataset scan_dataset(const std::vector<std::string>& folders, int least_classes) {
+  if (folders.empty()) throw UsageError("no data set given", layout_hint);
+  Dataset dataset =
+      scan(folders, [](Scanner& scanner, const std::string& folder) { scanner.add_root(folder); });
+  const auto classes = static_cast<int>(dataset.classes.size());
+  if (classes < least_classes)
+    throw UsageError(
+        fmt::format("{}: holds {} class{} ({}) where {} are needed", joined(folders), classes,
+                    classes == 1 ? "" : "es", joined(dataset.classes), least_classes),
+        layout_hint);
+  return dataset;
+}
+
+std::vector<std::int64_t> class_counts(const Dataset& dataset) {
+  std::vector<std::int64_t> counts(dataset.classes.size());
+  for (const DatasetImage& image : dataset.images) ++counts[static_cast<std::size_t>(image.label)];
+  return counts;
+}
+
+std::int64_t count_copies(const Dataset& dataset) {
+  std::set<int> groups;
+  for (const DatasetImage& image : dataset.images) groups.insert(image.group);
+  return static_cast<std::int64_t>(dataset.images.size() - groups.size());
+}
+
+std::uint64_t fingerprint(const Dataset& dataset) {
+  // The zero byte after each name keeps "ab","c" and "a","bc" apart.
+  std::uint64_t hash = fnv_start;
+  for (const std::string& name : dataset.classes)
+    hash = fnv1a({name.c_str(), name.size() + 1}, hash);
+  for (const DatasetImage& image : dataset.images) {
+    hash = fnv1a({image.name.c_str(), image.name.size() + 1}, hash);
+    for (int byte = 0; byte < 8; ++byte) {
+      const char c = static_cast<char>(image.digest >> (8 * byte));
+      hash = fnv1a({&c, 1}, hash);
+    }
+  }
+  return hash;
+}
+
+Dataset filter_dataset(const Dataset& dataset, const std::vector<bool>& keep) {
+  if (keep.size() != dataset.images.size())
+    throw std::invalid_argument(fmt::format("filter_dataset: {} flags for {} pictures", keep.size(),
+                                            dataset.images.size()));
+  Dataset kept;
+  kept.classes = dataset.classes;
+  kept.skipped = dataset.skipped;
+  for (std::size_t i = 0; i < keep.size(); ++i)
+    if (keep[i]) kept.images.push_back(dataset.images[i]);
+  number_groups(kept);
+  return kept;
+}
+
+}  // namespace apps

@@ -1,0 +1,55 @@
+#include "apps/training/face_crops.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "base/parallel.h"
+#include "vision/faces/face_detector.h"
+#include "vision/image/image.h"
+#include "vision/masks/mask_classifier.h"
+
+namespace apps {
+namespace {
+
+// The crop's pixels at `out`; false where no face was found or the picture can no longer be read.
+bool crop_face(const std::string& path, vision::FaceDetector& detector, int size,
+               std::uint8_t* out) try {
+  const vision::Image image = vision::load_image(path);
+  const std::vector<vision::Detection> faces = detector.detect(image);
+  if (faces.empty()) return false;
+  const vision::Box box = vision::grow_box(image, faces.front().box, detector.margin());
+  const vision::Image face = vision::crop_and_resize(image, box, size, size);
+  std::copy(face.pixels.begin(), face.pixels.end(), out);
+  return true;
+} catch (const std::runtime_error&) {
+  return false;
+}
+
+}  // namespace
+
+std::int64_t FaceCrops::count() const { return std::count(found.begin(), found.end(), true); }
+
+FaceCrops find_face_crops(const LoadedDataset& data, const std::string& face,
+                          const std::function<void(std::int64_t done)>& progress) {
+  FaceCrops crops;
+  crops.size = data.size;
+  crops.pixels.resize(data.pixels.size());
+  std::vector<std::unique_ptr<vision::FaceDetector>> detectors;
+  for (int i = 0; i < kernels::threads(); ++i)
+    detectors.push_back(vision::make_face_detector(face));
+  std::vector<char> found(data.dataset.images.size());  // vector<bool> is not for several threads
+  std::mutex mutex;
+  std::int64_t done = 0;
+  kernels::parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t i) {
+    const auto index = static_cast<std::size_t>(i);
+    found[index] = crop_face(data.dataset.images[index].path,
+                             *detectors[static_cast<std::size_t>(kernels::thread_index())],
+                             data.size, crops.pixels.data() + index * data.image_bytes());
+    const std::lock_guard lock(mutex);
+    if (progress) progress(++done);
+  });
+  crops.found.assign(found.begin(), found.end());
+  return crops;
+}
+
+}  // namespace apps

@@ -1,0 +1,184 @@
+#include "apps/training/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/scalar.h"
+#include "nn/ops.h"
+
+namespace apps {
+namespace {
+
+constexpr int kEvaluationBatch = 32;
+constexpr std::uint64_t kDropoutStream = 0x64726f70;
+
+std::vector<nn::Tensor> prepare(nn::Classifier& model, const TrainingOptions& options) {
+  nn::MobileNetV2& backbone = model.backbone();
+  backbone.freeze_before(options.first_trained_stage, options.keep_statistics);
+  if (options.memory_budget > 0)
+    backbone.fit_memory(options.batch_size, options.first_trained_stage, options.memory_budget);
+  return model.trainable_parameters();
+}
+
+int argmax(const float* row, std::int64_t classes) {
+  return static_cast<int>(std::max_element(row, row + classes) - row);
+}
+
+int correct(const nn::Tensor& logits, const std::vector<int>& labels) {
+  int count = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    count += argmax(logits.data() + static_cast<std::int64_t>(i) * logits.dim(1), logits.dim(1)) ==
+             labels[i];
+  return count;
+}
+
+nn::Tensor smoothed(const nn::Tensor& targets, double smoothing) {
+  if (smoothing <= 0) return targets;
+  nn::Tensor soft = targets.clone();
+  const auto share = smoothing / static_cast<double>(targets.dim(1));
+  for (std::int64_t i = 0; i < soft.count(); ++i)
+    soft.data()[i] = static_cast<float>((1 - smoothing) * soft.data()[i] + share);
+  return soft;
+}
+
+// Runs `plan` over inputs[n, ...] in pieces of its capacity into rows of a fresh tensor.
+nn::Tensor run_plan(nn::Plan& plan, const nn::Tensor& inputs) {
+  const nn::PictureShape& out = plan.output_shape();
+  const std::int64_t count = inputs.dim(0), in_size = plan.input_shape().count();
+  const bool is_vector = out.height == 1 && out.width == 1;
+  nn::Tensor results =
+      nn::Tensor::empty(is_vector ? nn::Shape{count, out.channels}
+                                  : nn::Shape{count, out.height, out.width, out.channels});
+  for (std::int64_t begin = 0; begin < count; begin += plan.capacity()) {
+    const std::int64_t batch = std::min(plan.capacity(), count - begin);
+    plan.run(inputs.data() + begin * in_size, batch);
+    std::copy_n(plan.output(), batch * out.count(), results.data() + begin * out.count());
+  }
+  return results;
+}
+
+std::vector<std::vector<int>> in_pieces(const std::vector<int>& indices, std::size_t size) {
+  std::vector<std::vector<int>> pieces;
+  for (std::size_t begin = 0; begin < indices.size(); begin += size)
+    pieces.emplace_back(
+        indices.begin() + static_cast<std::ptrdiff_t>(begin),
+        indices.begin() + static_cast<std::ptrdiff_t>(std::min(indices.size(), begin + size)));
+  return pieces;
+}
+
+// Rows of `piece` at `row` of `all`, which is made for `count` rows when the first comes.
+void store_rows(nn::Tensor& all, const nn::Tensor& piece, std::int64_t row, std::size_t count) {
+  if (!all.defined()) {
+    nn::Shape shape = piece.shape();
+    shape[0] = static_cast<std::int64_t>(count);
+    all = nn::Tensor::empty(shape);
+  }
+  std::copy_n(piece.data(), piece.count(), all.data() + row * (piece.count() / piece.dim(0)));
+}
+
+}  // namespace
+
+double Evaluation::accuracy() const {
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < labels.size(); ++i) right += labels[i] == predictions[i];
+  return labels.empty() ? 0 : static_cast<double>(right) / static_cast<double>(labels.size());
+}
+
+Trainer::Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& split,
+                 const TrainingOptions& options)
+    : model_(model),
+      data_(data),
+      split_(split),
+      options_(options),
+      optimizer_(prepare(model, options)) {
+  if (options_.first_trained_stage > 0) frozen_.emplace(plan_until(options_.first_trained_stage));
+}
+
+nn::Plan Trainer::plan_until(int end) const {
+  return nn::Plan(model_.input_shape(), kEvaluationBatch, [&](nn::PlanBuilder& builder) {
+    const nn::MobileNetV2& backbone = model_.backbone();
+    builder.output(end == nn::MobileNetV2::kStages
+                       ? backbone.lower_pooled(builder, builder.input())
+                       : backbone.lower(builder, builder.input(), 0, end));
+  });
+}
+
+nn::Tensor Trainer::run_frozen(const nn::Tensor& inputs) {
+  return frozen_ ? run_plan(*frozen_, inputs) : inputs;
+}
+
+nn::Tensor Trainer::forward_trained(const nn::Tensor& x) {
+  if (head_only()) return model_.mask_head()->forward(x);
+  return model_.forward_head(
+      model_.backbone().forward(x, options_.first_trained_stage, nn::MobileNetV2::kStages));
+}
+
+EpochResult Trainer::run_epoch(int epoch, const Progress& progress) {
+  model_.train();
+  BatchLoader loader(data_, split_.train,
+                     {options_.batch_size, options_.seed, model_.options().backbone.preprocessing,
+                      options_.augment, options_.augmented, options_.faces},
+                     static_cast<std::uint64_t>(epoch));
+  double loss_sum = 0;
+  std::int64_t seen = 0, right = 0;
+  for (int batch = 0; batch < loader.batches(); ++batch) {
+    const Batch data = loader.next();
+    const nn::Tensor x = run_frozen(data.inputs);
+    model_.mask_head()->set_dropout_seed(kernels::scalar::random_bits(
+        options_.seed ^ kDropoutStream, static_cast<std::uint64_t>(optimizer_.steps_taken())));
+    const nn::Tensor logits = forward_trained(x);
+    const nn::Tensor loss =
+        nn::softmax_cross_entropy(logits, smoothed(data.targets, options_.label_smoothing));
+    optimizer_.zero_grad();
+    loss.backward();
+    optimizer_.step(learning_rate());
+    const auto count = static_cast<std::int64_t>(data.labels.size());
+    loss_sum += loss.item() * static_cast<double>(count);
+    right += correct(logits, data.labels);
+    seen += count;
+    progress(batch + 1, loader.batches(), loss_sum / static_cast<double>(seen),
+             static_cast<double>(right) / static_cast<double>(seen));
+  }
+  optimizer_.zero_grad();
+  const Evaluation validation = evaluate();
+  return {loss_sum / static_cast<double>(seen),
+          static_cast<double>(right) / static_cast<double>(seen), validation.loss,
+          validation.accuracy()};
+}
+
+Evaluation Trainer::evaluate() {
+  const nn::Preprocessing preprocessing = model_.options().backbone.preprocessing;
+  // Behind a frozen backbone the features of a picture never change.
+  nn::Tensor features = validation_features_.value_or(nn::Tensor());
+  if (!features.defined()) {
+    nn::Plan plan = plan_until(nn::MobileNetV2::kStages);
+    std::int64_t row = 0;
+    for (const auto& piece : in_pieces(split_.validation, kEvaluationBatch)) {
+      store_rows(features, run_plan(plan, inputs_of(data_, piece, preprocessing)), row,
+                 split_.validation.size());
+      row += static_cast<std::int64_t>(piece.size());
+    }
+    if (head_only()) validation_features_ = features;
+  }
+  model_.eval();
+  return evaluation_of(model_.mask_head()->forward(features));
+}
+
+Evaluation Trainer::evaluation_of(const nn::Tensor& logits) const {
+  Evaluation evaluation;
+  for (const int index : split_.validation)
+    evaluation.labels.push_back(data_.dataset.images[static_cast<std::size_t>(index)].label);
+  const std::int64_t classes = logits.dim(1);
+  evaluation.loss =
+      nn::softmax_cross_entropy(logits.detach(), targets_of(evaluation.labels, classes)).item();
+  evaluation.probabilities = nn::softmax(logits.detach());
+  for (std::int64_t row = 0; row < logits.dim(0); ++row)
+    evaluation.predictions.push_back(argmax(logits.data() + row * classes, classes));
+  return evaluation;
+}
+
+void Trainer::restore(const nn::StateDict& optimizer_state, std::int64_t steps_taken) {
+  optimizer_.load_state(optimizer_state, steps_taken);
+}
+
+}  // namespace apps

@@ -1,0 +1,89 @@
+// Trains a classifier on a loaded data set, an epoch at a time, so that a checkpoint after any
+// epoch continues to the very same bytes. What the backbone does not learn runs as an inference
+// plan.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/training/batch_loader.h"
+#include "apps/training/dataset.h"
+#include "nn/classifier.h"
+#include "nn/optimizer.h"
+
+namespace apps {
+
+struct TrainingOptions {
+  int epochs = 20;
+  int batch_size = 32;
+  std::uint64_t seed = 42;
+  nn::Schedule schedule;
+  vision::AugmentOptions augment;
+  bool augmented = true;
+  const FaceCrops* faces = nullptr;  // or null: train on pictures as they are
+  double label_smoothing = 0;
+  // Stages of the backbone from this one on are trained (nn::MobileNetV2); kStages: the head alone.
+  int first_trained_stage = nn::MobileNetV2::kStages;
+  // Bytes that tensors may take in a step, or 0: no limit. See nn::MobileNetV2::fit_memory.
+  std::int64_t memory_budget = 0;
+  // Whether trained batch norms keep the running statistics they came with (fine-tuning).
+  bool keep_statistics = true;
+};
+
+struct EpochResult {
+  double loss = 0, accuracy = 0;  // of the training part, as it was trained on
+  double validation_loss = 0, validation_accuracy = 0;  // of all validation pictures
+};
+
+// Class probabilities [n, classes] as a model gives them, and their mean cross-entropy.
+struct Evaluation {
+  std::vector<int> labels, predictions;
+  nn::Tensor probabilities;
+  double loss = 0;
+  double accuracy() const;
+};
+
+class Trainer {
+ public:
+  // Called after each batch with the means so far.
+  using Progress = std::function<void(int batch, int batches, double loss, double accuracy)>;
+
+  // Keeps references to all but the options.
+  Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& split,
+          const TrainingOptions& options);
+
+  // Trains one epoch, counted from 0, and evaluates.
+  EpochResult run_epoch(int epoch, const Progress& progress);
+  // Over the validation pictures, without augmentation.
+  Evaluation evaluate();
+
+  // Optimiser moments and the step, to go on from after an epoch.
+  nn::StateDict optimizer_state() const { return optimizer_.state(); }
+  std::int64_t steps_taken() const { return optimizer_.steps_taken(); }
+  void restore(const nn::StateDict& optimizer_state, std::int64_t steps_taken);
+
+  double learning_rate() const { return options_.schedule.at(optimizer_.steps_taken()); }
+
+ private:
+  bool head_only() const { return options_.first_trained_stage >= nn::MobileNetV2::kStages; }
+  // A plan of the stages before `end`, then the pool if that is all of them.
+  nn::Plan plan_until(int end) const;
+  nn::Tensor run_frozen(const nn::Tensor& inputs);
+  nn::Tensor forward_trained(const nn::Tensor& x);
+  Evaluation evaluation_of(const nn::Tensor& logits) const;
+
+  nn::Classifier& model_;
+  const LoadedDataset& data_;
+  const Split& split_;
+  TrainingOptions options_;
+  nn::Adam optimizer_;
+  std::optional<nn::Plan> frozen_;  // none where all is trained
+  std::optional<nn::Tensor>
+      validation_features_;  // of the frozen part, where nothing behind it but the head
+};
+
+}  // namespace apps

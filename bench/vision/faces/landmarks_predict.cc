@@ -1,0 +1,102 @@
+// Driven by bench/peers/landmarks_dlib.py and tests/vision/faces/landmarks_peer_test.py: reads a JSON
+// list of raw pictures with boxes, prints the 68 points of each, the least time that a face took,
+// and how long the model took to load. MODEL is dlib's (.dat) or a converted network
+// (.safetensors), whose input and output for each face go to RAW as float32, one after the other.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/parallel.h"
+#include "base/file.h"
+#include "vision/faces/landmark_network.h"
+#include "vision/faces/landmarks.h"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+using Predict = std::function<vision::Landmarks(const vision::Image&, const vision::Box&)>;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+vision::Image read_raw(const json& job) {
+  vision::Image image(job.at("width"), job.at("height"), job.at("channels"));
+  const std::string bytes = nn::read_file(job.at("file").get<std::string>());
+  image.pixels.assign(bytes.begin(), bytes.end());
+  return image;
+}
+
+vision::Box box_of(const json& job) {
+  const auto box = job.at("box").get<std::array<float, 4>>();
+  return {box[0], box[1], box[2], box[3]};
+}
+
+void answer(const json& jobs, const Predict& predict, double load) {
+  double best = 1e9;
+  json faces = json::array();
+  for (const json& job : jobs) {
+    const vision::Image image = read_raw(job);
+    const auto begin = Clock::now();
+    const auto points = predict(image, box_of(job));
+    best = std::min(best, seconds_since(begin));
+    json& face = faces.emplace_back(json::array());
+    for (const vision::Point& p : points) face.push_back({p.x, p.y});
+  }
+  std::cout << json{{"points", faces}, {"ms", best * 1e3}, {"load_s", load}} << "\n";
+}
+
+void write_raw(const json& jobs, vision::LandmarkNetwork& network, const std::string& path) {
+  std::ofstream file(path, std::ios::binary);
+  const auto write = [&](std::span<const float> numbers) {
+    file.write(reinterpret_cast<const char*>(numbers.data()),
+               static_cast<std::streamsize>(numbers.size_bytes()));
+  };
+  for (const json& job : jobs) {
+    const std::vector<float> input = network.network_input(read_raw(job), box_of(job));
+    write(input);
+    write(network.run(input));
+  }
+  if (!file.flush()) throw std::runtime_error(path + ": cannot be written");
+}
+
+int run(const std::string& model, const std::string& raw) {
+  const json jobs = json::parse(std::cin);
+  kernels::set_threads(1);
+  const auto start = Clock::now();
+  if (model.ends_with(".safetensors")) {
+    vision::LandmarkNetwork network(model);
+    const double load = seconds_since(start);
+    if (!raw.empty()) write_raw(jobs, network, raw);
+    answer(
+        jobs, [&](const auto& image, const auto& box) { return network.predict(image, box); },
+        load);
+    return 0;
+  }
+  const auto predictor = vision::LandmarkPredictor::load(model);
+  const double load = seconds_since(start);
+  answer(
+      jobs, [&](const auto& image, const auto& box) { return predictor.predict(image, box); },
+      load);
+  return 0;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  try {
+    if (count == 2 || count == 3) return run(words[1], count == 3 ? words[2] : "");
+    fmt::print(stderr, "usage: landmarks_predict MODEL [RAW] < JOBS.json\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+  }
+  return 2;
+}

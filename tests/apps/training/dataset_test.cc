@@ -1,0 +1,238 @@
+// Which pictures a data set holds, what is a copy of what, and its pixels.
+#include "apps/training/dataset.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <stdexcept>
+
+#include "base/parallel.h"
+#include "tests/apps/temporary_folder.h"
+#include "vision/image/image.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> names_of(const apps::Dataset& dataset) {
+  std::vector<std::string> names;
+  for (const apps::DatasetImage& image : dataset.images) names.push_back(image.name);
+  return names;
+}
+
+// A plain picture of one colour, saved for load_images to find.
+void write_picture(const std::string& path, int edge, std::uint8_t red) {
+  fs::create_directories(fs::path(path).parent_path());
+  vision::Image image(edge, edge);
+  for (std::size_t i = 0; i < image.pixels.size(); i += 3) image.pixels[i] = red;
+  vision::save_image(path, image);
+}
+
+}  // namespace
+
+TEST_CASE("pictures are listed in byte order at any depth; the rest is named") {
+  const TemporaryFolder folder;
+  folder.write("without_mask/b.PNG", "1");
+  folder.write("without_mask/10.jpg", "2");
+  folder.write("without_mask/2.jpeg", "3");
+  folder.write("with_mask/deep/er/z.bmp", "4");
+  folder.write("with_mask/B.JpG", "5");
+  folder.write("with_mask/a.jpg", "6");
+  folder.write("with_mask/notes.txt", "7");
+  folder.write("with_mask/.hidden/a.jpg", "8");
+  folder.write("loose.jpg", "9");
+  folder.write("README", "10");
+  folder.write(".ipynb_checkpoints/a.jpg", "11");
+  fs::create_directories(folder / "empty");
+  fs::create_directories(folder / "with_mask/folder.jpg");
+  fs::create_symlink(folder / "with_mask", folder / "with_mask/loop");
+  fs::create_symlink(folder / "nowhere.jpg", folder / "with_mask/dangling.jpg");
+  fs::create_symlink("/dev/zero", folder / "with_mask/device.jpg");
+  fs::create_symlink("/proc/self/mem", folder / "with_mask/unreadable.jpg");
+
+  const apps::Dataset dataset = apps::scan_dataset({folder.path() + "/"});
+  CHECK(dataset.classes == std::vector<std::string>{"with_mask", "without_mask"});
+  CHECK(names_of(dataset) == std::vector<std::string>{"with_mask/B.JpG", "with_mask/a.jpg",
+                                                      "with_mask/deep/er/z.bmp",
+                                                      "without_mask/10.jpg", "without_mask/2.jpeg",
+                                                      "without_mask/b.PNG"});
+  CHECK(dataset.images[2].label == 0);
+  CHECK(dataset.images[3].label == 1);
+  CHECK(fs::equivalent(dataset.images[2].path, folder / "with_mask/deep/er/z.bmp"));
+  CHECK(apps::class_counts(dataset) == std::vector<std::int64_t>{3, 3});
+  CHECK(apps::count_copies(dataset) == 0);
+
+  std::vector<std::string> skipped;
+  for (const apps::SkippedFile& file : dataset.skipped)
+    skipped.push_back(file.path.substr(folder.path().size() + 1) + ": " + file.reason);
+  CHECK(skipped.size() == 10);
+  const auto names = [&](const std::string& line) {
+    return std::find(skipped.begin(), skipped.end(), line) != skipped.end();
+  };
+  CHECK(std::is_sorted(skipped.begin(), skipped.end()));
+  CHECK(names("README: not a jpg, jpeg, png or bmp picture"));
+  CHECK(names("loose.jpg: not in a class folder"));
+  CHECK(names("with_mask/notes.txt: not a jpg, jpeg, png or bmp picture"));
+  CHECK(names("with_mask/.hidden: hidden folder"));
+  CHECK(names(".ipynb_checkpoints: hidden folder"));
+  CHECK(names("empty: class folder without pictures"));
+  CHECK(names("with_mask/loop: a link to a folder that contains it"));
+  CHECK(names("with_mask/dangling.jpg: a link to nothing"));
+  CHECK(names("with_mask/device.jpg: not a regular file"));
+  CHECK(std::any_of(skipped.begin(), skipped.end(), [](const std::string& line) {
+    return line.find("unreadable.jpg: cannot read: Input/output error") != std::string::npos;
+  }));
+}
+
+TEST_CASE("copies share a group, over folders and classes too") {
+  const TemporaryFolder folder;
+  const std::string big(200000, 'x');
+  folder.write("a/with/1.jpg", "one");
+  folder.write("a/with/2.jpg", big + "1");
+  folder.write("a/with/3.jpg", "one");
+  folder.write("a/without/1.jpg", big + "2");
+  folder.write("a/without/2.jpg", "one");
+  folder.write("b/with/1.jpg", big + "2");
+  folder.write("b/with/0.jpg", "two");
+  folder.write("b/uncertain/0.jpg", "");
+  const apps::Dataset dataset = apps::scan_dataset({folder / "a", folder / "b"});
+  CHECK(dataset.classes == std::vector<std::string>{"uncertain", "with", "without"});
+  std::vector<int> groups;
+  for (const apps::DatasetImage& image : dataset.images) groups.push_back(image.group);
+  // uncertain/0, with/0, then with/1 of both folders in the order of their digests.
+  CHECK(names_of(dataset) == std::vector<std::string>{"uncertain/0.jpg", "with/0.jpg", "with/1.jpg",
+                                                      "with/1.jpg", "with/2.jpg", "with/3.jpg",
+                                                      "without/1.jpg", "without/2.jpg"});
+  const int one = groups[5];
+  const int big2 = groups[6];
+  CHECK(
+      std::is_permutation(groups.begin() + 2, groups.begin() + 4, std::vector{one, big2}.begin()));
+  CHECK(groups[7] == one);
+  CHECK(groups[4] != big2);
+  CHECK(*std::max_element(groups.begin(), groups.end()) == 4);
+  CHECK(apps::count_copies(dataset) == 3);
+  CHECK(dataset.conflicts.size() == 2);
+  for (const std::vector<int>& conflict : dataset.conflicts)
+    CHECK(conflict.size() == (groups[static_cast<std::size_t>(conflict[0])] == one ? 3 : 2));
+
+  const apps::Dataset swapped = apps::scan_dataset({folder / "b", folder / "a"});
+  CHECK(apps::fingerprint(swapped) == apps::fingerprint(dataset));
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    CHECK(swapped.images[i].group == groups[i]);
+    CHECK(swapped.images[i].path == dataset.images[i].path);
+  }
+  folder.write("b/with/0.jpg", "twO");
+  CHECK(apps::fingerprint(apps::scan_dataset({folder / "a", folder / "b"})) !=
+        apps::fingerprint(dataset));
+}
+
+TEST_CASE("what is wrong with a data set is said with its name") {
+  const TemporaryFolder folder;
+  folder.write("one/with_mask/a.jpg", "1");
+  folder.write("loose/a.jpg", "1");
+  folder.write("text/with_mask/a.txt", "1");
+  folder.write("control/a\x1b[2J/a.jpg", "1");
+  folder.write("latin/caf\xe9/a.jpg", "1");
+  folder.write("file", "1");
+  fs::create_directories(folder / "empty");
+  fs::create_directories(folder / "mem/with_mask");
+  fs::create_symlink("/proc/self/mem", folder / "mem/with_mask/a.jpg");
+  const auto message = [&](const std::vector<std::string>& names) {
+    std::vector<std::string> folders;
+    for (const std::string& name : names) folders.push_back(folder / name);
+    CHECK_THROWS_AS(apps::scan_dataset(folders), std::runtime_error);
+    return message_of([&] { apps::scan_dataset(folders); });
+  };
+  const auto starts = [&](const std::vector<std::string>& names, const std::string& start) {
+    const std::string text = message(names);
+    INFO(text);
+    CHECK(text.substr(0, start.size()) == start);
+  };
+  starts({"missing"}, folder / "missing: no such folder (a data set is a folder that");
+  starts({"file"}, folder / "file: is not a folder (");
+  starts({"file/x"}, folder / "file/x: cannot open the folder: Not a directory");
+  starts({"empty"}, folder / "empty: holds no jpg, jpeg, png or bmp pictures (");
+  starts({"text"}, folder / "text: holds no jpg, jpeg, png or bmp pictures (");
+  starts({"loose"}, folder / "loose: its pictures lie in no class folder (");
+  starts({"one"}, folder / "one: holds 1 class (with_mask) where 2 are needed (");
+  starts({"one", "empty"}, folder / "empty: holds no");
+  starts({"one", "one/"}, folder / "one/: the data set is given twice");
+  starts({"control"}, folder / "control/a\x1b[2J: the name of a class must be printable UTF-8");
+  starts({"latin"}, folder / "latin/caf\xe9: the name of a class must be printable UTF-8");
+  starts({"mem"}, folder / "mem: none of its pictures can be read: ");
+  starts({}, "no data set given");
+  CHECK(apps::scan_dataset({folder / "one"}, 1).classes.size() == 1);
+}
+
+TEST_CASE("loading decodes, scales, and drops what is broken by name") {
+  const TemporaryFolder folder;
+  write_picture(folder / "with/1.png", 20, 50);
+  folder.write("with/2.png", "not a picture");
+  write_picture(folder / "with/3.png", 31, 150);
+  write_picture(folder / "without/1.png", 8, 250);
+  folder.write("without/0.jpg", "");
+  const apps::Dataset dataset = apps::scan_dataset({folder.path()});
+  REQUIRE(dataset.images.size() == 5);
+
+  std::vector<std::int64_t> steps;
+  apps::LoadOptions options;
+  options.progress = [&](std::int64_t done, std::int64_t total) {
+    CHECK(total == 5);
+    steps.push_back(done);
+  };
+  const apps::LoadedDataset loaded = apps::load_images(dataset, 16, options);
+  CHECK(steps == std::vector<std::int64_t>{1, 2, 3, 4, 5});
+  CHECK(names_of(loaded.dataset) ==
+        std::vector<std::string>{"with/1.png", "with/3.png", "without/1.png"});
+  CHECK(loaded.dataset.images[2].group == 2);
+  CHECK(apps::class_counts(loaded.dataset) == std::vector<std::int64_t>{2, 1});
+  REQUIRE(loaded.pixels.size() == 3 * 16 * 16 * 3);
+  const int reds[] = {50, 150, 250};
+  for (int i = 0; i < 3; ++i) {
+    for (int k = 0; k < 16 * 16 * 3; ++k) CHECK(loaded.image(i)[k] == (k % 3 == 0 ? reds[i] : 0));
+  }
+  REQUIRE(loaded.broken.size() == 2);
+  CHECK(loaded.broken[0].path == folder / "with/2.png");
+  CHECK(loaded.broken[0].reason.find(folder / "with/2.png") != std::string::npos);
+  CHECK(loaded.broken[1].path == folder / "without/0.jpg");
+
+  options.progress = [](std::int64_t, std::int64_t) { throw std::runtime_error("stop"); };
+  CHECK(message_of([&] { apps::load_images(dataset, 16, options); }) == "stop");
+}
+
+TEST_CASE("loading keeps to its memory and needs every class") {
+  const TemporaryFolder folder;
+  write_picture(folder / "with/1.png", 4, 1);
+  folder.write("without/1.png", "broken");
+  const apps::Dataset dataset = apps::scan_dataset({folder.path()});
+  CHECK(message_of([&] {
+          apps::load_images(dataset, 16);
+        }).find("class 'without' has no readable picture: " + folder / "without/1.png") == 0);
+  write_picture(folder / "without/1.png", 4, 2);
+  apps::LoadOptions options;
+  options.memory_limit = 2 * 16 * 16 * 3;
+  CHECK(apps::load_images(dataset, 16, options).pixels.size() == options.memory_limit);
+  options.memory_limit -= 1;
+  CHECK_THROWS_AS(apps::load_images(dataset, 16, options), std::runtime_error);
+  CHECK(message_of([&] { apps::load_images(dataset, 2147483647); }).find("GB of memory") !=
+        std::string::npos);
+  CHECK_THROWS_AS(apps::load_images(dataset, 0), std::invalid_argument);
+}
+
+TEST_CASE("the original data set: its copies, the same on any number of threads") {
+  const std::string mask1376 = "../shared/datasets/mask1376";
+  if (!fs::exists(mask1376)) {
+    MESSAGE("SKIPPED: ../shared/datasets/mask1376 is missing");
+    return;
+  }
+  kernels::set_threads(1);
+  const apps::Dataset dataset = apps::scan_dataset({mask1376});
+  kernels::set_threads(3);
+  CHECK(apps::fingerprint(apps::scan_dataset({mask1376})) == apps::fingerprint(dataset));
+  kernels::set_threads(0);
+  CHECK(apps::class_counts(dataset) == std::vector<std::int64_t>{690, 686});
+  // md5sum */* | awk '{print $1}' | sort | uniq -c
+  CHECK(apps::count_copies(dataset) == 97);
+  CHECK(dataset.conflicts.empty());
+}

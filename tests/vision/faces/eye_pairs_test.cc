@@ -1,0 +1,109 @@
+#include "vision/faces/eye_pairs.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "base/data_files.h"
+#include "vision/image/draw.h"
+#include "vision/faces/face_detector.h"
+#include "vision/drawn/face_generator.h"
+#include "vision/faces/ssd.h"
+
+namespace {
+
+using vision::Detection;
+
+Detection eye(float x, float y, float size, float score) {
+  return {{x - size / 2, y - size / 2, size, size}, score};
+}
+
+}  // namespace
+
+TEST_CASE("two eyes make a face about them") {
+  const auto faces = vision::faces_of_eyes(std::vector{eye(140, 62, 22, 4), eye(100, 58, 20, 9)});
+  REQUIRE(faces.size() == 1);
+  CHECK(faces[0].score == 4);
+  CHECK(faces[0].box.width == doctest::Approx(88));
+  CHECK(faces[0].box.height == doctest::Approx(88));
+  CHECK(faces[0].box.x == doctest::Approx(120 - 44));
+  CHECK(faces[0].box.y == doctest::Approx(60 + 18 - 44));
+}
+
+TEST_CASE("eyes that do not belong together make no face") {
+  const Detection left = eye(100, 60, 20, 5);
+  for (const Detection& other : {eye(115, 60, 20, 5), eye(160, 60, 20, 5), eye(140, 80, 20, 5),
+                                 eye(140, 60, 36, 5), eye(140, 60, 11, 5), eye(100, 100, 20, 5)})
+    CHECK(vision::faces_of_eyes(std::vector{left, other}).empty());
+  CHECK(vision::faces_of_eyes({}).empty());
+  CHECK(vision::faces_of_eyes(std::vector{left}).empty());
+}
+
+TEST_CASE(
+    "an eye that both cascades found counts once, and the surest of faces over one another stays") {
+  const auto faces = vision::faces_of_eyes(std::vector{eye(100, 60, 20, 5), eye(101, 61, 21, 8),
+                                                       eye(140, 60, 20, 6), eye(141, 60, 20, 2),
+                                                       eye(330, 200, 20, 3), eye(366, 200, 20, 7)});
+  REQUIRE(faces.size() == 2);
+  CHECK(faces[0].score == 6);
+  CHECK(faces[1].score == 3);
+}
+
+TEST_CASE("the detector called haar finds drawn faces with masks too, each once") {
+  if (!vision::find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
+    MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
+    return;
+  }
+  const auto haar = vision::make_face_detector("haar");
+  CHECK(haar->name() == "haar (haarcascade_frontalface_alt2.xml) and pairs of eyes");
+  int bare = 0, masked = 0, twice = 0, wrong = 0;
+  for (std::uint64_t seed = 0; seed < 16; ++seed)
+    for (const bool with_mask : {false, true}) {
+      const auto drawn = vision::draw_face(vision::random_face(seed, with_mask), 240, 240);
+      int hits = 0;
+      for (const Detection& face : haar->detect(drawn.picture)) {
+        const bool hit = vision::intersection_over_union(face.box, drawn.box) > .3f;
+        hits += hit;
+        wrong += !hit;
+        CHECK(face.box.x >= 0);
+        CHECK(face.box.y + face.box.height <= 240);
+      }
+      (with_mask ? masked : bare) += hits > 0;
+      twice += hits > 1;
+    }
+  MESSAGE("of 16 faces each: bare " << bare << ", masked " << masked << ", wrong " << wrong);
+  CHECK(bare >= 12);
+  CHECK(masked >= 6);
+  CHECK(twice <= 1);
+  CHECK(wrong <= 2);
+}
+
+TEST_CASE("of a large picture the small may be left out, and only that") {
+  if (!vision::find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
+    MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
+    return;
+  }
+  const auto all = vision::make_face_detector("haar"),
+             large = vision::make_face_detector("haar", .5f, 240);
+  int found = 0;
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    vision::Image picture(1200, 960);
+    std::fill(picture.pixels.begin(), picture.pixels.end(), std::uint8_t{128});
+    vision::paste(picture, vision::draw_face(vision::random_face(seed, false), 900, 900).picture, 0,
+                  0);
+    vision::paste(picture, vision::draw_face(vision::random_face(seed, false), 130, 130).picture,
+                  1000, 0);
+    const auto small = [](const Detection& face) { return face.box.width < 120; };
+    const auto of_all = all->detect(picture), of_large = large->detect(picture);
+    found += std::any_of(of_all.begin(), of_all.end(), small);
+    CHECK(std::none_of(of_large.begin(), of_large.end(), small));
+    // What is large enough is found as before.
+    for (const Detection& face : of_all) {
+      if (face.box.width < 240) continue;
+      CHECK(std::any_of(of_large.begin(), of_large.end(), [&](const Detection& other) {
+        return vision::intersection_over_union(face.box, other.box) > .7f;
+      }));
+    }
+  }
+  CHECK(found >= 2);
+}

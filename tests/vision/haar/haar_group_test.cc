@@ -1,0 +1,56 @@
+#include "vision/haar/haar_group.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <vector>
+
+namespace {
+
+using Row = std::array<int, 5>;  // x, y, width, height, windows
+
+std::vector<Row> grouped(const std::vector<vision::HaarWindow>& windows, int threshold) {
+  std::vector<Row> rows;
+  for (const vision::HaarGroup& g : vision::group_windows(windows, threshold, 0.2)) {
+    rows.push_back({g.box.x, g.box.y, g.box.width, g.box.height, g.windows});
+  }
+  return rows;
+}
+
+const std::vector<vision::HaarWindow> kWindows = {
+    {297, 122, 79, 79}, {306, 117, 77, 77}, {304, 117, 84, 84}, {101, 104, 50, 50},
+    {104, 97, 52, 52},  {200, 296, 65, 65}, {316, 149, 31, 31}, {98, 97, 46, 46},
+    {309, 132, 38, 38}, {210, 302, 66, 66}, {200, 299, 59, 59}, {96, 99, 49, 49},
+    {195, 304, 64, 64}, {309, 132, 40, 40}, {100, 98, 52, 52},  {103, 99, 46, 46},
+    {294, 114, 76, 76}, {21, 19, 31, 31},   {199, 304, 60, 60}, {103, 99, 51, 51},
+    {320, 148, 31, 31}, {103, 98, 48, 48},  {317, 148, 32, 32}, {319, 148, 30, 30},
+    {310, 133, 39, 39}, {296, 118, 76, 76}, {305, 117, 76, 76}, {319, 150, 32, 32},
+    {98, 97, 52, 52},   {20, 18, 28, 28}};
+
+}  // namespace
+
+// Expectations printed by opencv-python-headless 4.14.0: cv2.groupRectangles(windows, threshold,
+// 0.2).
+TEST_CASE("windows are grouped as OpenCV groups them") {
+  const std::vector<Row> better = {
+      {300, 118, 78, 78, 6}, {101, 99, 50, 50, 9}, {201, 301, 63, 63, 5}};
+  std::vector<Row> all = better;
+  all.push_back({20, 18, 30, 30, 2});
+  CHECK(grouped(kWindows, 1) == all);
+  CHECK(grouped(kWindows, 2) == better);
+  CHECK(grouped(kWindows, 4) == better);
+}
+
+TEST_CASE("without a threshold every window stands for itself") {
+  const std::vector<Row> rows = grouped(kWindows, 0);
+  REQUIRE(rows.size() == kWindows.size());
+  CHECK(rows.front() == Row{297, 122, 79, 79, 1});
+  CHECK(grouped({}, 0).empty());
+  CHECK(grouped({}, 3).empty());
+}
+
+TEST_CASE("likeness spans: windows far apart join through those between them") {
+  std::vector<vision::HaarWindow> chain;
+  for (int i = 0; i < 50; ++i) chain.push_back({4 * i, 0, 40, 40});
+  CHECK(grouped(chain, 2) == std::vector<Row>{{98, 0, 40, 40, 50}});
+}

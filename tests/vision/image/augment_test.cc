@@ -1,0 +1,207 @@
+#include "vision/image/augment.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <stdexcept>
+#include <vector>
+
+#include "vision/image/warp.h"
+
+namespace {
+
+using vision::AugmentOptions;
+using vision::AugmentParameters;
+using vision::Image;
+
+Image pattern(int width, int height) {
+  Image image(width, height);
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      for (int c = 0; c < 3; ++c)
+        image.at(x, y)[c] = static_cast<std::uint8_t>((x * 37 + y * 91 + c * 53) % 256);
+  return image;
+}
+
+int largest_difference(const Image& a, const std::vector<int>& b) {
+  REQUIRE(a.pixels.size() == b.size());
+  int largest = 0;
+  for (std::size_t i = 0; i < b.size(); ++i)
+    largest = std::max(largest, std::abs(a.pixels[i] - b[i]));
+  return largest;
+}
+
+Image augmented(const Image& in, const AugmentParameters& parameters) {
+  Image out;
+  vision::augment(in, parameters, out);
+  return out;
+}
+
+AugmentOptions everything() {
+  AugmentOptions all;
+  all.brightness = .3f;
+  all.contrast = .5f;
+  all.saturation = 1;
+  all.hue = 180;
+  all.grey = .2f;
+  all.blur = 3;
+  all.low_resolution = 5;
+  all.noise = 30;
+  all.jpeg = .5f;
+  all.random_erasing = .5f;
+  return all;
+}
+
+}  // namespace
+
+// tests/vision/image/peer_test.py prints these: Keras's matrix, scipy.ndimage.affine_transform(order=1,
+// mode='nearest').
+TEST_CASE("the warp is Keras's") {
+  AugmentParameters p;
+  p.rotation = 17;
+  p.shift_y = .1f;
+  p.shift_x = -.2f;
+  p.shear = 12;
+  p.zoom_y = .9f;
+  p.zoom_x = 1.1f;
+  CHECK(largest_difference(
+            augmented(pattern(6, 5), p),
+            {109, 162, 72,  174, 227, 47,  143, 149, 153, 130, 183, 139, 117, 170, 145,
+             125, 178, 231, 44,  97,  150, 55,  108, 102, 171, 76,  81,  90,  92,  90,
+             162, 215, 55,  192, 141, 136, 108, 161, 214, 76,  129, 182, 63,  116, 169,
+             53,  103, 156, 37,  90,  143, 154, 90,  131, 108, 161, 214, 120, 173, 226,
+             151, 204, 189, 138, 165, 136, 126, 179, 185, 113, 166, 127, 108, 161, 214,
+             130, 183, 236, 165, 218, 132, 201, 124, 51,  124, 74,  98,  145, 198, 51}) <= 1);
+  p = {};
+  p.rotation = -9;
+  p.shift_y = -.15f;
+  p.shift_x = .05f;
+  p.shear = .1f;
+  p.zoom_y = 1.13f;
+  p.zoom_x = .87f;
+  p.flip = true;
+  CHECK(largest_difference(
+            augmented(pattern(6, 5), p),
+            {185, 238, 35,  169, 222, 132, 137, 190, 243, 105, 158, 211, 73,  126, 179,
+             41,  94,  147, 98,  151, 83,  160, 150, 144, 154, 172, 194, 110, 163, 184,
+             67,  120, 173, 35,  88,  141, 78,  131, 184, 137, 90,  143, 153, 151, 99,
+             143, 196, 55,  144, 187, 97,  117, 170, 223, 176, 229, 88,  132, 185, 78,
+             88,  141, 173, 44,  97,  150, 110, 53,  106, 190, 105, 62,  47,  100, 121,
+             66,  90,  87,  183, 82,  134, 139, 176, 124, 95,  148, 177, 51,  104, 157}) <= 1);
+}
+
+TEST_CASE("no parameters, no change; a flip alone is exact") {
+  for (const auto& [width, height] : {std::pair{1, 1}, {1, 9}, {9, 1}, {2, 2}, {65, 33}}) {
+    const Image image = pattern(width, height);
+    CHECK(augmented(image, {}).pixels == image.pixels);
+    AugmentParameters flip;
+    flip.flip = true;
+    CHECK(augmented(image, flip).pixels == vision::flip_horizontally(image).pixels);
+  }
+}
+
+TEST_CASE("a flat picture stays flat wherever it is warped to") {
+  AugmentOptions options;
+  options.rotation = 180;
+  options.width_shift = options.height_shift = 2;
+  for (int value : {0, 1, 127, 254, 255}) {
+    Image flat(31, 17);
+    flat.pixels.assign(flat.pixels.size(), static_cast<std::uint8_t>(value));
+    for (int i = 0; i < 20; ++i)
+      REQUIRE(augmented(flat, vision::draw_augmentation(options, 3, 0, i)).pixels == flat.pixels);
+  }
+}
+
+TEST_CASE("the warp follows its map and continues the border") {
+  const Image image = pattern(7, 5);
+  Image out;
+  vision::warp_affine(image, {.xx = 1, .x0 = 2, .y0 = -100}, 9, 3, out);
+  REQUIRE(out.width == 9);
+  for (int x = 0; x < 9; ++x) CHECK(out.at(x, 2)[1] == image.at(std::min(x + 2, 6), 0)[1]);
+  vision::warp_affine(image, {.xx = 1e30, .x0 = -1e30, .yy = -1e30, .y0 = 1e30}, 9, 3, out);
+  CHECK(out.at(0, 0)[0] == image.at(0, 4)[0]);
+  CHECK_THROWS_AS(vision::warp_affine(image, {.xx = NAN}, 9, 3, out), std::invalid_argument);
+}
+
+TEST_CASE("draws depend on seed, epoch and index, stay in range and fill it") {
+  const AugmentOptions options;
+  const auto first = vision::draw_augmentation(options, 42, 1, 7);
+  CHECK(first.rotation == vision::draw_augmentation(options, 42, 1, 7).rotation);
+  CHECK(first.rotation != vision::draw_augmentation(options, 43, 1, 7).rotation);
+  CHECK(first.rotation != vision::draw_augmentation(options, 42, 2, 7).rotation);
+  CHECK(first.rotation != vision::draw_augmentation(options, 42, 1, 8).rotation);
+  double low = 99, high = -99, mean_zoom = 0;
+  int flips = 0;
+  for (int i = 0; i < 4000; ++i) {
+    const AugmentParameters p = vision::draw_augmentation(options, 1, 2, i);
+    low = std::min<double>(low, p.rotation);
+    high = std::max<double>(high, p.rotation);
+    mean_zoom += p.zoom_x / 4000;
+    flips += p.flip;
+    REQUIRE(std::abs(p.zoom_y - 1) <= .15001);
+    REQUIRE(std::abs(p.shift_x) <= .20001);
+    REQUIRE(std::abs(p.shear) <= .15001);
+    REQUIRE(p.brightness == 0);
+    REQUIRE(p.contrast == 1);
+    REQUIRE(p.jpeg_quality == 0);
+    REQUIRE(p.erased.width == 0);
+  }
+  CHECK(low >= -20);
+  CHECK(high <= 20);
+  CHECK(high - low > 39.5);
+  CHECK(std::abs(mean_zoom - 1) < .005);
+  CHECK(std::abs(flips - 2000) < 150);
+}
+
+TEST_CASE("extras work on pictures of any size and repeat exactly") {
+  const AugmentOptions all = everything();
+  for (const auto& [width, height] : {std::pair{1, 1}, {1, 40}, {40, 1}, {33, 20}}) {
+    const Image image = pattern(width, height);
+    for (int i = 0; i < 40; ++i) {
+      const AugmentParameters p = vision::draw_augmentation(all, 5, 0, i);
+      REQUIRE(augmented(image, p).pixels == augmented(image, p).pixels);
+    }
+  }
+}
+
+TEST_CASE("saturation zero is grey, and hue turns red to green") {
+  AugmentParameters p;
+  p.saturation = 0;
+  const Image grey = augmented(pattern(9, 9), p);
+  for (std::size_t i = 0; i < grey.pixels.size(); i += 3)
+    REQUIRE(std::abs(grey.pixels[i] - grey.pixels[i + 2]) <= 1);
+  p = {};
+  p.hue = 120;
+  Image red(2, 2);
+  for (std::size_t i = 0; i < red.pixels.size(); i += 3) red.pixels[i] = 200;
+  const Image turned = augmented(red, p);
+  CHECK(turned.pixels[1] > turned.pixels[0] + 50);
+  CHECK(turned.pixels[1] > turned.pixels[2] + 50);
+}
+
+TEST_CASE("blur keeps the mean, noise has the deviation asked for") {
+  Image image(64, 64);
+  *image.at(32, 32) = 255;
+  vision::blur(image, 2);
+  int sum = 0;
+  for (std::size_t i = 0; i < image.pixels.size(); i += 3) sum += image.pixels[i];
+  CHECK(std::abs(sum - 255) < 25);
+  CHECK(image.at(32, 32)[0] < 20);
+  Image grey(100, 100);
+  grey.pixels.assign(grey.pixels.size(), 128);
+  vision::add_noise(grey, 12, 3);
+  double square = 0, mean = 0;
+  for (int value : grey.pixels) {
+    square += (value - 128.) * (value - 128.) / static_cast<double>(grey.pixels.size());
+    mean += (value - 128.) / static_cast<double>(grey.pixels.size());
+  }
+  CHECK(std::abs(std::sqrt(square) - 12) < .3);
+  CHECK(std::abs(mean) < .3);
+}
+
+TEST_CASE("augment refuses what it cannot take") {
+  Image image = pattern(4, 4), out;
+  CHECK_THROWS_AS(vision::augment(image, {}, image), std::invalid_argument);
+  CHECK_THROWS_AS(vision::augment(Image(), {}, out), std::invalid_argument);
+  CHECK_THROWS_AS(vision::augment(Image(3, 3, 1), {}, out), std::invalid_argument);
+}

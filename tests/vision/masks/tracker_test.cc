@@ -1,0 +1,392 @@
+// Tracks against drawn truth: walks with known positions, seen through a detector that errs.
+#include "vision/masks/tracker.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <set>
+
+#include "vision/masks/assignment.h"
+#include "base/random.h"
+#include "vision/faces/ssd.h"
+
+namespace {
+
+using vision::Box;
+using vision::Observation;
+using vision::TrackChange;
+using vision::Tracker;
+using vision::TrackEvent;
+
+constexpr double kFrame = 1 / 30.;
+
+Box centred(double x, double y, double height) {
+  const double width = .8 * height;
+  return {static_cast<float>(x - width / 2), static_cast<float>(y - height / 2),
+          static_cast<float>(width), static_cast<float>(height)};
+}
+
+// A box as detectors give it: off by a few percent.
+Box jitter(const Box& box, vision::Random& random, double share = .03) {
+  const auto off = [&] { return static_cast<float>(share * random.normal()) * box.height; };
+  return {box.x + off(), box.y + off(), box.width + off(), box.height + off()};
+}
+
+Observation masked(const Box& box, float probability = .9f) {
+  return {box, 1, {probability, 1 - probability}};
+}
+
+// Which track each person has in each frame; what happened.
+struct Watch {
+  Tracker tracker;
+  std::map<int, std::set<std::int64_t>> numbers;  // of each person
+  std::vector<TrackEvent> events;
+  int found = 0;
+
+  void look(double time, const std::vector<Observation>& seen) {
+    for (TrackEvent& event : tracker.update(time, seen)) events.push_back(event);
+  }
+  // `person` truly is at `box`.
+  void check(double time, int person, const Box& box) {
+    for (const vision::Track& track : tracker.at(time))
+      if (vision::intersection_over_union(track.box, box) > .5f) {
+        numbers[person].insert(track.number);
+        ++found;
+      }
+  }
+};
+
+double cost_of(const std::vector<double>& costs, int columns, const std::vector<int>& chosen) {
+  double sum = 0;
+  for (std::size_t row = 0; row < chosen.size(); ++row)
+    sum += costs[row * static_cast<std::size_t>(columns) + static_cast<std::size_t>(chosen[row])];
+  return sum;
+}
+
+double cheapest_by_trying(const std::vector<double>& costs, int rows, int columns) {
+  std::vector<int> order(static_cast<std::size_t>(columns));
+  std::iota(order.begin(), order.end(), 0);
+  double best = 1e300;
+  do {
+    best = std::min(best, cost_of(costs, columns, {order.begin(), order.begin() + rows}));
+  } while (std::next_permutation(order.begin(), order.end()));
+  return best;
+}
+
+}  // namespace
+
+TEST_CASE("cheapest_assignment finds what trying all pairings finds") {
+  vision::Random random({1});
+  for (int i = 0; i < 300; ++i) {
+    const int rows = random.below(5), columns = rows + random.below(3);
+    std::vector<double> costs(static_cast<std::size_t>(rows * columns));
+    for (double& cost : costs) cost = i % 2 ? random.below(4) : random.uniform(-5, 5);
+    const auto chosen = vision::cheapest_assignment(costs, rows, columns);
+    REQUIRE(std::set(chosen.begin(), chosen.end()).size() == chosen.size());
+    CHECK(cost_of(costs, columns, chosen) ==
+          doctest::Approx(columns ? cheapest_by_trying(costs, rows, columns) : 0));
+  }
+  CHECK_THROWS_AS(vision::cheapest_assignment(std::vector<double>(6), 3, 2), std::invalid_argument);
+  CHECK_THROWS_AS(vision::cheapest_assignment(std::vector<double>(5), 2, 3), std::invalid_argument);
+  CHECK_THROWS_AS(vision::cheapest_assignment(std::vector<double>{NAN}, 1, 1),
+                  std::invalid_argument);
+}
+
+TEST_CASE("a filter learns a speed, and foretells where the box will be") {
+  vision::BoxFilter filter(centred(100, 100, 50));
+  for (int i = 1; i <= 30; ++i) {
+    filter.predict(kFrame);
+    filter.correct(centred(100 + 90 * i * kFrame, 100 - 30 * i * kFrame, 50));
+  }
+  CHECK(filter.velocity_x() == doctest::Approx(90).epsilon(.03));
+  CHECK(filter.velocity_y() == doctest::Approx(-30).epsilon(.03));
+  filter.predict(1);
+  const Box box = filter.box();
+  CHECK(box.x + box.width / 2 == doctest::Approx(280).epsilon(.02));
+  CHECK(box.y + box.height / 2 == doctest::Approx(40).epsilon(.05));
+  CHECK(box.height == doctest::Approx(50).epsilon(.02));
+}
+
+TEST_CASE("a filter wavers less than what it is shown") {
+  vision::Random random({2});
+  vision::BoxFilter filter(centred(100, 100, 50));
+  double seen_error = 0, filter_error = 0;
+  for (int i = 1; i <= 300; ++i) {
+    const Box truth = centred(100 + 40 * i * kFrame, 100, 50), seen = jitter(truth, random, .05);
+    filter.predict(kFrame);
+    filter.correct(seen);
+    if (i <= 10) continue;
+    seen_error += std::abs(seen.y - truth.y);
+    filter_error += std::abs(filter.box().y - truth.y);
+  }
+  CHECK(filter_error < .7 * seen_error);
+}
+
+TEST_CASE("one wrong vote in a while changes no label, a mask put on does") {
+  vision::LabelVote vote;
+  CHECK(vote.label() == -1);
+  CHECK(vote.confidence() == 0);
+  const std::vector<float> bare{.1f, .9f}, mask{.95f, .05f};
+  for (int i = 0; i < 60; ++i) {
+    vote.add(i * kFrame, i % 7 == 3 ? mask : bare);
+    CHECK(vote.label() == 1);
+  }
+  CHECK(vote.since() == 0);
+  int needed = 0;
+  for (; vote.label() == 1 && needed < 30; ++needed) vote.add((60 + needed) * kFrame, mask);
+  CHECK(needed >= 3);
+  CHECK(needed <= 9);
+  CHECK(vote.since() == doctest::Approx((59 + needed) * kFrame));
+  for (int i = 0; i < 60; ++i) vote.add((70 + i) * kFrame, mask);
+  CHECK(vote.confidence() > .9f);
+  const std::vector<float> three{.1f, .1f, .8f};
+  CHECK_THROWS_AS(vote.add(9, three), std::invalid_argument);
+}
+
+TEST_CASE("votes that waver about even keep the label, and three labels can follow each other") {
+  vision::Random random({8});
+  vision::LabelVote vote;
+  for (int i = 0; i < 20; ++i) vote.add(i * kFrame, std::vector<float>{.2f, .8f});
+  for (int i = 20; i < 600; ++i) {
+    const auto mask = static_cast<float>(.42 + .15 * random.normal());
+    vote.add(i * kFrame, std::vector<float>{mask, 1 - mask});
+    REQUIRE(vote.label() == 1);
+  }
+  vision::LabelVote of_three;
+  for (int i = 0; i < 90; ++i) {
+    std::vector<float> votes(3, .1f);
+    votes[static_cast<std::size_t>(i / 30)] = .8f;
+    of_three.add(i * kFrame, votes);
+    if (i % 30 >= 10) CHECK(of_three.label() == i / 30);
+  }
+}
+
+TEST_CASE(
+    "the confidence is the label's own: a look that says something else does not go under even") {
+  const std::vector<float> bare{.04f, .96f}, mask{.97f, .03f};
+  for (const double step : {kFrame, .2, 1., 5.}) {
+    CAPTURE(step);
+    vision::LabelVote vote;
+    double time = 0;
+    for (int i = 0; i < 60; ++i) vote.add(time += step, bare);
+    CHECK(vote.confidence() == doctest::Approx(.96));
+    vote.add(time += step, mask);
+    CHECK(vote.label() == 1);
+    CHECK(vote.confidence() >= .5f);
+    CHECK(vote.confidence() < .95f);
+    while (vote.label() == 1) {
+      CHECK(vote.confidence() >= .5f);
+      vote.add(time += step, mask);
+    }
+    CHECK(vote.confidence() == doctest::Approx(.97));
+  }
+  vision::Random random({9});
+  vision::LabelVote wavering;
+  for (int i = 0; i < 500; ++i) {
+    const auto masked = static_cast<float>(random.uniform());
+    wavering.add(.5 * i, std::vector<float>{masked, 1 - masked});
+    REQUIRE(wavering.confidence() >= .5f);
+    REQUIRE(wavering.confidence() <= 1);
+  }
+}
+
+TEST_CASE("a face that is hidden by a nearer one keeps its label") {
+  Watch watch;
+  for (int frame = 0; frame < 90; ++frame) {
+    const Box back = centred(100 + frame, 200, 80), front = centred(230 - frame, 215, 90);
+    const bool overlap = vision::intersection_over_union(back, front) > .1f;
+    watch.look(frame * kFrame, {masked(back, overlap ? .95f : .05f), masked(front, .95f)});
+    for (const vision::Track& track : watch.tracker.at(frame * kFrame))
+      CHECK(track.label == (track.number == 1 ? 1 : 0));
+  }
+  CHECK(watch.tracker.people() == 2);
+}
+
+TEST_CASE("a face that the edge of the picture cuts off stays one person") {
+  Watch watch;
+  for (int frame = 0; frame < 60; ++frame) {
+    Box truth = centred(480 + 5 * frame, 200, 140);
+    truth.width = std::min(truth.width, 640 - truth.x);
+    if (truth.width > 20) watch.look(frame * kFrame, {masked(truth)});
+  }
+  CHECK(watch.tracker.people() == 1);
+}
+
+TEST_CASE("a face is believed after a fifth of a second, keeps its number, and leaves") {
+  Watch watch;
+  int frame = 0;
+  for (; frame < 6; ++frame) {
+    watch.look(frame * kFrame, {masked(centred(100 + frame, 100, 60))});
+    CHECK(watch.tracker.at(frame * kFrame).empty());
+  }
+  for (; frame < 60; ++frame) {
+    const Box truth = centred(100 + frame, 100, 60);
+    watch.look(frame * kFrame, {masked(truth)});
+    watch.check(frame * kFrame, 0, truth);
+  }
+  CHECK(watch.found == 54);
+  CHECK(watch.numbers[0] == std::set<std::int64_t>{1});
+  for (; frame < 150; ++frame) watch.look(frame * kFrame, {});
+  CHECK(watch.tracker.at(frame * kFrame).empty());
+  REQUIRE(watch.events.size() == 2);
+  CHECK(watch.events[0].change == TrackChange::appeared);
+  CHECK(watch.events[0].track.label == 0);
+  CHECK(watch.events[0].track.first_seen == 0);
+  CHECK(watch.events[1].change == TrackChange::left);
+  CHECK(watch.events[1].time == doctest::Approx(59 * kFrame));
+  CHECK(watch.events[1].track.box.x == doctest::Approx(centred(159, 100, 60).x).epsilon(.02));
+  CHECK(watch.tracker.finish().empty());
+}
+
+TEST_CASE("three sightings that lie apart are enough, and two never are") {
+  for (const int sightings : {2, 3}) {
+    Tracker tracker;
+    for (int i = 0; i < sightings; ++i)
+      tracker.update(.3 * i, std::vector<Observation>{masked(centred(100, 100, 60))});
+    CHECK(tracker.people() == (sightings == 3));
+  }
+}
+
+TEST_CASE("what is taken for a face in four frames that follow one another is nobody") {
+  Tracker tracker;
+  for (int frame = 0; frame < 60; ++frame) {
+    std::vector<Observation> seen;
+    if (frame < 4) seen.push_back(masked(centred(100, 100, 60)));
+    tracker.update(frame * kFrame, seen);
+  }
+  CHECK(tracker.people() == 0);
+}
+
+TEST_CASE("false detections that come and go are nobody") {
+  Watch watch;
+  vision::Random random({3});
+  for (int frame = 0; frame < 300; ++frame) {
+    const Box truth = centred(100 + frame, 200, 80);
+    std::vector<Observation> seen{masked(jitter(truth, random))};
+    if (random.chance(.15))
+      seen.push_back(masked(centred(random.uniform(0, 640), random.uniform(0, 480), 50)));
+    watch.look(frame * kFrame, seen);
+    watch.check(frame * kFrame, 0, truth);
+  }
+  CHECK(watch.tracker.people() == 1);
+  CHECK(watch.numbers[0].size() == 1);
+}
+
+TEST_CASE("one face found twice in a frame is one person") {
+  Watch watch;
+  for (int frame = 0; frame < 60; ++frame)
+    watch.look(frame * kFrame, {masked(centred(200, 200, 80)), masked(centred(204, 203, 88)),
+                                masked(centred(200, 200, 45))});
+  CHECK(watch.tracker.people() == 1);
+}
+
+TEST_CASE("somebody hidden for a second and a half keeps the number") {
+  Watch watch;
+  vision::Random random({4});
+  for (int frame = 0; frame < 150; ++frame) {
+    const Box truth = centred(50 + 3 * frame, 200, 80);
+    std::vector<Observation> seen;
+    if (frame < 50 || frame >= 95) seen.push_back(masked(jitter(truth, random)));
+    watch.look(frame * kFrame, seen);
+    watch.check(frame * kFrame, 0, truth);
+  }
+  CHECK(watch.tracker.people() == 1);
+  CHECK(watch.numbers[0].size() == 1);
+  CHECK(watch.found >= 150 - 6 - 30);  // expected for half a second, then not shown
+}
+
+TEST_CASE("nobody is expected to be where nobody has looked for long") {
+  Watch watch;
+  for (int frame = 0; frame < 30; ++frame)
+    watch.look(frame * kFrame, {masked(centred(200, 200, 100))});
+  const double last = 29 * kFrame;
+  CHECK(watch.tracker.at(last + 1.9).size() == 1);  // a slow detector
+  CHECK(watch.tracker.at(last + 2.1).empty());      // a source that was lost
+}
+
+TEST_CASE("two people who cross keep their numbers") {
+  int swaps = 0, extra = 0, runs = 0;
+  for (const int every : {1, 2, 3})
+    for (const double speed : {60., 120., 240.})
+      for (const double apart : {0., 8., 20.})  // in height; the nearer face hides the other one
+        for (std::uint64_t seed = 0; seed < 10; ++seed, ++runs) {
+          Watch watch;
+          vision::Random random({seed, 5});
+          const auto frames = static_cast<int>(560 / speed / kFrame);
+          for (int frame = 0; frame < frames; ++frame) {
+            const double time = frame * kFrame;
+            const Box front = centred(40 + speed * time, 200, 80);
+            const Box back = centred(600 - speed * time, 200 + apart, 70);
+            std::vector<Observation> seen;
+            if (!random.chance(.05)) seen.push_back(masked(jitter(front, random), .9f));
+            const bool hidden = vision::intersection_over_union(front, back) > .2f;
+            if (!hidden && !random.chance(.05)) seen.push_back(masked(jitter(back, random), .1f));
+            if (frame % every == 0) watch.look(time, seen);
+            if (hidden) continue;
+            watch.check(time, 0, front);
+            watch.check(time, 1, back);
+          }
+          CAPTURE(every);
+          CAPTURE(speed);
+          CAPTURE(apart);
+          CAPTURE(seed);
+          swaps += watch.numbers[0].size() != 1 || watch.numbers[1].size() != 1 ||
+                   watch.numbers[0] == watch.numbers[1];
+          extra += watch.tracker.people() != 2;
+          CHECK(watch.found > frames * 1.2);
+        }
+  CAPTURE(runs);
+  CHECK(swaps == 0);
+  CHECK(extra == 0);
+}
+
+TEST_CASE("two who meet and turn back keep their numbers") {
+  Watch watch;
+  vision::Random random({6});
+  for (int frame = 0; frame < 240; ++frame) {
+    const double way = 150 * (1 - std::cos(frame / 240. * 2 * 3.14159265));
+    const Box left = centred(60 + way * .75, 200, 80), right = centred(580 - way * .75, 210, 80);
+    watch.look(frame * kFrame, {masked(jitter(right, random)), masked(jitter(left, random))});
+    watch.check(frame * kFrame, 0, left);
+    watch.check(frame * kFrame, 1, right);
+  }
+  CHECK(watch.tracker.people() == 2);
+  CHECK(watch.numbers[0].size() == 1);
+  CHECK(watch.numbers[1].size() == 1);
+}
+
+TEST_CASE("six people walk about: one number each") {
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    Watch watch;
+    vision::Random random({seed, 7});
+    for (int frame = 0; frame < 400; ++frame) {
+      std::vector<Observation> seen;
+      std::vector<Box> truth;
+      for (int person = 0; person < 6; ++person) {
+        const double turn = frame * kFrame * (.3 + .07 * person) + person;
+        truth.push_back(centred(320 + 240 * std::sin(turn), 60 + 70 * person, 40 + 5 * person));
+        if (!random.chance(.1)) seen.push_back(masked(jitter(truth.back(), random)));
+      }
+      std::reverse(seen.begin() + frame % 2, seen.end());
+      watch.look(frame * kFrame, seen);
+      for (int person = 0; person < 6; ++person)
+        watch.check(frame * kFrame, person, truth[static_cast<std::size_t>(person)]);
+    }
+    CHECK(watch.tracker.people() == 6);
+    for (int person = 0; person < 6; ++person) CHECK(watch.numbers[person].size() == 1);
+  }
+}
+
+TEST_CASE("times that stand still or go back, absurd boxes and no faces do no harm") {
+  Tracker tracker;
+  CHECK(tracker.finish().empty());
+  CHECK(tracker.at(5).empty());
+  for (const double time : {1., 1., .5, 3., 2.9, 1e9})
+    tracker.update(time, std::vector<Observation>{masked(centred(10, 10, 20)), masked({0, 0, 0, 0}),
+                                                  masked({-1e6f, 3, 2e6f, 1e-3f})});
+  for (const vision::Track& track : tracker.at(1e9 + 1)) CHECK(std::isfinite(track.box.x));
+  CHECK(tracker.finish().size() <= 3);
+}

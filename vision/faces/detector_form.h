@@ -1,0 +1,62 @@
+// What a converted network says of itself in metadata "detector" (data/README.md): how a picture
+// becomes its input, and what its outputs mean. For vision/ssd and vision/landmark_network.
+#pragma once
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "nn/safetensors.h"
+#include "vision/image/image.h"
+
+namespace vision {
+
+// How a picture gets the input's size: stretched, or with its proportions kept and black added at
+// the right or below (corner), or around (centre).
+enum class Fit { stretch, corner, centre };
+
+struct InputForm {
+  int width = 0;
+  int height = 0;
+  std::array<float, 3> mean{};  // the input is (pixel - mean) * scale, red first
+  std::array<float, 3> scale{};
+  Fit fit = Fit::stretch;
+
+  std::size_t count() const { return static_cast<std::size_t>(width) * height * 3; }
+  // Where in the input a picture of this size lies.
+  PixelBox extent(int picture_width, int picture_height) const;
+};
+
+// Writes the input for a grey or RGB picture, [height, width, 3]. Throws std::invalid_argument for
+// an empty picture and a span of another size.
+void fill_input(const InputForm& form, const Image& image, std::span<float> input);
+
+// Reads the metadata of one file. std::runtime_error names the file and what is wrong with it.
+class FormReader {
+ public:
+  FormReader(const nn::Safetensors& contents, const std::string& path);
+
+  // Throws unless the file's kind is `kind` ("boxes", "landmarks").
+  void require_kind(const std::string& kind) const;
+  InputForm input() const;
+
+  const nlohmann::json& part(const std::string& key) const { return part(form_, key); }
+  const nlohmann::json& part(const nlohmann::json& object, const std::string& key) const;
+  std::string text(const std::string& key) const { return text(form_, key); }
+  std::string text(const nlohmann::json& object, const std::string& key) const;
+  std::vector<double> numbers(const std::string& key, std::size_t count) const;
+  // A whole number between -1 and 2^20; numbers beyond are cut off there.
+  int number(const std::string& key) const;
+
+  [[noreturn]] void fail(const std::string& what) const;
+
+ private:
+  Fit fit() const;
+
+  const std::string& path_;
+  nlohmann::json form_;
+};
+
+}  // namespace vision

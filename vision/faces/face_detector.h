@@ -1,0 +1,41 @@
+// One face for every way to find faces: what the programs' --face option chooses.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "vision/image/image.h"
+
+namespace vision {
+
+class FaceDetector {
+ public:
+  virtual ~FaceDetector() = default;
+
+  // The faces of an RGB or grey picture, surest first, each box with some pixel inside the picture.
+  // Not for two threads at once. Throws std::invalid_argument for an empty picture.
+  virtual std::vector<Detection> detect(const Image& image) = 0;
+
+  // For messages: "haar (haarcascade_frontalface_alt2.xml)".
+  virtual std::string name() const = 0;
+
+  // How much a box must grow on each side, as a share of its size, to hold a whole head with some
+  // room around it, as the pictures do that classifiers are trained on.
+  virtual float margin() const = 0;
+};
+
+// `face` is "haar" (frontal faces and pairs of eyes above masks, from opencv-data), "ssd"
+// (data/weights/rfb_320.safetensors), "none" (the whole picture is the face), or the path of a
+// cascade (.xml) or of a converted detector (.safetensors). `confidence` in [0, 1] is the least
+// probability of a face; a Haar cascade has no probabilities, there 10 * confidence windows must
+// agree on a face (0.5: OpenCV's usual min_neighbors of 5), and 6 * confidence on each eye.
+// Of a picture whose shorter side is longer than `detail` pixels, what would be too small to be
+// found if it were that short may be left out: looking for the small takes a cascade most of its
+// time. 0: nothing is left out. Where nothing is found, faces that fill the picture are looked for
+// (vision/faces/close_ups.h). Throws std::invalid_argument for another word or confidence, and
+// std::runtime_error that names a file that is missing or broken.
+std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence = 0.5f,
+                                                 int detail = 0);
+
+}  // namespace vision

@@ -1,0 +1,59 @@
+// The regression trees behind vision/faces/landmarks.h: a cascade of forests, each of which looks at
+// pixels that move with the shape found so far, and adds one leaf of each of its trees to it.
+// A shape is x0, y0, x1, y1, ... in shares of the face's box.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "vision/faces/landmarks.h"
+
+namespace vision {
+
+inline constexpr std::size_t kShapeSize = 136;
+using Shape = std::array<float, kShapeSize>;
+
+// Left child of node i is 2i + 1, right 2i + 2; left is taken when the difference exceeds the
+// threshold.
+struct LandmarkSplit {
+  std::uint32_t first = 0;  // of the forest's pixels
+  std::uint32_t second = 0;
+  float threshold = 0;
+};
+
+struct LandmarkTree {
+  std::uint32_t first_split = 0;
+  std::uint32_t splits = 0;  // 2^depth - 1
+  std::uint32_t first_leaf = 0;
+};
+
+struct LandmarkForest {
+  std::vector<std::uint32_t> anchors;  // for each pixel the point that it moves with ...
+  std::vector<Point> deltas;           // ... and its place beside that point in the mean shape
+  std::vector<LandmarkSplit> splits;
+  std::vector<LandmarkTree> trees;
+  std::vector<float> leaves;  // [leaf, kShapeSize]
+};
+
+struct LandmarkPredictor::Model {
+  Shape mean_shape{};
+  std::vector<LandmarkForest> forests;
+};
+
+// Puts up to `count` bytes at `bytes` and says how many: fewer only at the end.
+using ByteSource = std::function<std::size_t(char* bytes, std::size_t count)>;
+
+// dlib's serialised shape_predictor of `size` bytes. std::runtime_error names the file.
+LandmarkPredictor::Model read_landmark_trees(const ByteSource& source, std::uint64_t size,
+                                             const std::string& name);
+
+// `box` has its dlib meaning: the middle of its last pixel is 1. Arguments are checked by
+// LandmarkPredictor::predict.
+Landmarks run_landmark_trees(const LandmarkPredictor::Model& model, const Image& image,
+                             const Box& box);
+
+}  // namespace vision

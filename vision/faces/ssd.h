@@ -1,0 +1,94 @@
+// Faces found by a single-shot detector (Liu et al., "SSD: Single Shot MultiBox Detector", 2016):
+// a network that scores a fixed set of boxes, the priors, and says how to move each. Reads the
+// files that data/convert_weights.py makes: layers in metadata "graph", the form of the detector in
+// metadata "detector". Runs RFB-320 (Linzaer, Ultra-Light-Fast-Generic-Face-Detector-1MB) and the
+// SSD MobileNetV1 of face-api, and whatever else is written in that form.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vision/image/image.h"
+
+namespace vision {
+
+// A box by its centre and size, in shares of the picture's width and height.
+struct CenterBox {
+  float x = 0;
+  float y = 0;
+  float width = 0;
+  float height = 0;
+};
+
+// The priors of a detector for pictures of width x height: level by level, row by row, column by
+// column, and there one square of each size in pixels; a level of stride s has ceil(side / s) cells
+// a side. Clipped to [0, 1]. Throws std::invalid_argument for lists of different lengths and sizes
+// that are not positive.
+std::vector<CenterBox> make_priors(int width, int height, std::span<const int> strides,
+                                   const std::vector<std::vector<float>>& min_boxes);
+
+// How far a network's numbers move a prior.
+struct Variances {
+  float center = 0.1f;
+  float size = 0.2f;
+};
+
+// Boxes in shares of the picture from encoded[i] = (x, y, width, height), relative to priors[i].
+// Throws std::invalid_argument unless there are four numbers for each prior.
+std::vector<Box> decode_boxes(std::span<const float> encoded, std::span<const CenterBox> priors,
+                              const Variances& variances = {});
+
+// Shared area by joint area, 0 to 1; 0 where both boxes are empty.
+float intersection_over_union(const Box& a, const Box& b);
+
+// The part of the box inside the picture; without width or height where there is none.
+Box cut_off(const Box& box, const Image& image);
+
+// Keeps the surest box, drops those that overlap it by more than `max_overlap`, and goes on with
+// the next; surest first, of equal scores the earlier one. Boxes beyond the `candidates` surest are
+// not looked at.
+std::vector<Detection> non_maximum_suppression(std::vector<Detection> detections, float max_overlap,
+                                               std::size_t candidates = 200);
+
+struct SsdOptions {
+  float confidence = 0.5f;   // least score, above which a box is a face
+  float max_overlap = 0.3f;  // intersection over union of two faces
+};
+
+class SsdDetector {
+ public:
+  // std::runtime_error names the file and its fault.
+  explicit SsdDetector(const std::string& file);
+  ~SsdDetector();
+  SsdDetector(SsdDetector&&) noexcept;
+  SsdDetector& operator=(SsdDetector&&) noexcept;
+
+  // Faces of an RGB or grey picture, surest first, boxes in pixels and cut off at its edges. Not
+  // for two threads at once. Throws std::invalid_argument for an empty picture.
+  std::vector<Detection> detect(const Image& image, const SsdOptions& options = {});
+
+  int input_width() const;
+  int input_height() const;
+
+  // The network alone, for an input as it is after scaling, [height, width, 3]: `scores` [P,
+  // classes] and `boxes` [P, 4], encoded; valid until the next run.
+  struct Raw {
+    std::span<const float> scores;
+    std::span<const float> boxes;
+  };
+  Raw run(std::span<const float> input);
+
+  // What detect() gives the network for a picture.
+  std::vector<float> network_input(const Image& image) const;
+  // Raw::boxes by the detector's own priors, in shares of the input.
+  std::vector<Box> decode(std::span<const float> boxes) const;
+
+ private:
+  struct Network;
+  std::unique_ptr<Network> network_;
+};
+
+}  // namespace vision

@@ -1,0 +1,85 @@
+#include "vision/image/codec.h"
+
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+
+namespace {
+
+thread_local std::size_t allocation_limit = 0;
+
+// Zeroed: stb_image reads tables that a hostile JPEG uses without defining them.
+void* bounded_malloc(std::size_t size) {
+  return size <= allocation_limit ? std::calloc(1, size) : nullptr;
+}
+
+void* bounded_realloc(void* old, std::size_t size) {
+  return size <= allocation_limit ? std::realloc(old, size) : nullptr;
+}
+
+}  // namespace
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#define STBI_MALLOC(size) bounded_malloc(size)
+#define STBI_REALLOC(old, size) bounded_realloc(old, size)
+#define STBI_FREE(old) std::free(old)
+#define STBI_ASSERT(condition) (static_cast<void>(0))
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_PNG
+#define STBI_ONLY_BMP
+#define STBI_NO_STDIO
+#define STBI_NO_LINEAR
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#include <stb_image.h>
+#define STBI_WRITE_NO_STDIO
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb_image_write.h>
+#pragma GCC diagnostic pop
+
+namespace vision::codec {
+namespace {
+
+void append(void* context, void* data, int size) {
+  static_cast<std::string*>(context)->append(static_cast<const char*>(data), size);
+}
+
+}  // namespace
+
+Decoded decode(std::span<const std::uint8_t> bytes, std::size_t memory_limit) {
+  if (bytes.size() > INT_MAX) throw std::runtime_error("larger than 2 GiB");
+  allocation_limit = memory_limit;
+  Decoded out;
+  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+      stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &out.width, &out.height,
+                            &out.channels, 0),
+      stbi_image_free);
+  if (!pixels) throw std::runtime_error(std::string("corrupt (") + stbi_failure_reason() + ")");
+  const std::size_t size = static_cast<std::size_t>(out.width) * out.height * out.channels;
+  out.pixels.assign(pixels.get(), pixels.get() + size);
+  return out;
+}
+
+std::string encode_png(const Image& image) {
+  std::string out;
+  if (!stbi_write_png_to_func(append, &out, image.width, image.height, image.channels,
+                              image.pixels.data(), image.width * image.channels))
+    throw std::runtime_error("cannot be encoded as PNG");
+  return out;
+}
+
+std::string encode_jpeg(const Image& image, int quality) {
+  std::string out;
+  if (!stbi_write_jpg_to_func(append, &out, image.width, image.height, image.channels,
+                              image.pixels.data(), quality))
+    throw std::runtime_error("cannot be encoded as JPEG");
+  return out;
+}
+
+}  // namespace vision::codec

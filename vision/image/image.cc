@@ -1,0 +1,191 @@
+#include "vision/image/image.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "base/file.h"
+#include "vision/image/codec.h"
+#include "vision/image/picture_header.h"
+
+namespace vision {
+namespace {
+
+// The stored pixel that comes to (x, y) of the upright picture, for each EXIF orientation.
+struct Turn {
+  bool swap_axes, mirror_x, mirror_y;  // of the stored picture
+};
+
+Turn turn_of(int orientation) {
+  static constexpr Turn turns[9] = {{},
+                                    {false, false, false},
+                                    {false, true, false},
+                                    {false, true, true},
+                                    {false, false, true},
+                                    {true, false, false},
+                                    {true, false, true},
+                                    {true, true, true},
+                                    {true, true, false}};
+  return turns[orientation];
+}
+
+Image make_upright(Image stored, int orientation) {
+  if (orientation == 1) return stored;
+  const Turn turn = turn_of(orientation);
+  Image out(turn.swap_axes ? stored.height : stored.width,
+            turn.swap_axes ? stored.width : stored.height, stored.channels);
+  for (int y = 0; y < out.height; ++y) {
+    for (int x = 0; x < out.width; ++x) {
+      const int u = turn.swap_axes ? y : x, v = turn.swap_axes ? x : y;
+      const std::uint8_t* from = stored.at(turn.mirror_x ? stored.width - 1 - u : u,
+                                           turn.mirror_y ? stored.height - 1 - v : v);
+      std::copy_n(from, stored.channels, out.at(x, y));
+    }
+  }
+  return out;
+}
+
+std::uint8_t over_white(int value, int alpha) {
+  return static_cast<std::uint8_t>((value * alpha + 255 * (255 - alpha) + 127) / 255);
+}
+
+Image to_rgb(codec::Decoded&& in) {
+  Image out;
+  out.width = in.width;
+  out.height = in.height;
+  if (in.channels == 3) {
+    out.pixels = std::move(in.pixels);
+    return out;
+  }
+  out = Image(in.width, in.height);
+  const bool has_alpha = in.channels == 2 || in.channels == 4;
+  const int step = in.channels > 2 ? 1 : 0;
+  const std::size_t count = static_cast<std::size_t>(in.width) * in.height;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint8_t* from = &in.pixels[i * in.channels];
+    const int alpha = has_alpha ? from[in.channels - 1] : 255;
+    for (int c = 0; c < 3; ++c) out.pixels[3 * i + c] = over_white(from[c * step], alpha);
+  }
+  return out;
+}
+
+std::span<const std::uint8_t> as_bytes(const std::string& text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+std::string lower_case_extension(const std::string& path) {
+  const std::size_t slash = path.find_last_of('/');
+  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+  const std::size_t dot = name.find_last_of('.');
+  std::string extension = dot == std::string::npos ? "" : name.substr(dot);
+  std::transform(extension.begin(), extension.end(), extension.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return extension;
+}
+
+// Runs `body`, and puts `name` before whatever it complains about.
+template <class Body>
+auto naming(const std::string& name, Body body) {
+  try {
+    return body();
+  } catch (const std::runtime_error& error) {
+    throw std::runtime_error(fmt::format("{}: {}", name, error.what()));
+  }
+}
+
+// Room for progressive coefficients of whole 32x32 blocks (T.81), four channels of 16-bit samples
+// and the joined compressed bytes.
+std::size_t decoder_memory(const PictureHeader& header, std::size_t file_size) {
+  const std::size_t blocks =
+      (header.width / 32 + std::size_t{2}) * (header.height / 32 + std::size_t{2});
+  return blocks * 1024 * 8 + 4 * file_size + (1u << 20);
+}
+
+}  // namespace
+
+Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name) {
+  return naming(name, [&] {
+    const PictureHeader header = inspect_picture(bytes);
+    codec::Decoded decoded = codec::decode(bytes, decoder_memory(header, bytes.size()));
+    if (decoded.width != header.width || decoded.height != header.height)
+      throw std::runtime_error("corrupt: its headers contradict each other");
+    return make_upright(to_rgb(std::move(decoded)), header.orientation);
+  });
+}
+
+Image load_image(const std::string& path) {
+  return decode_image(as_bytes(nn::read_file(path)), path);
+}
+
+ImageSize image_file_size(const std::string& path) {
+  const std::string bytes = nn::read_file(path);
+  const PictureHeader header = naming(path, [&] { return inspect_picture(as_bytes(bytes)); });
+  if (turn_of(header.orientation).swap_axes) return {header.height, header.width};
+  return {header.width, header.height};
+}
+
+bool has_image_extension(const std::string& path) {
+  const std::string extension = lower_case_extension(path);
+  return extension == ".jpg" || extension == ".jpeg" || extension == ".png" || extension == ".bmp";
+}
+
+void save_image(const std::string& path, const Image& image) {
+  if (image.empty()) throw std::invalid_argument(fmt::format("save_image: {}: empty image", path));
+  const std::string extension = lower_case_extension(path);
+  const bool png = extension == ".png";
+  if (!png && extension != ".jpg" && extension != ".jpeg")
+    throw std::invalid_argument(
+        fmt::format("save_image: {}: pictures are written as .png, .jpg or .jpeg", path));
+  constexpr int jpeg_quality = 92;
+  const std::string bytes = naming(path, [&] {
+    return png ? codec::encode_png(image) : codec::encode_jpeg(image, jpeg_quality);
+  });
+  nn::write_file_atomically(path, bytes);
+}
+
+Image crop(const Image& image, const Box& box) {
+  const PixelBox inside = clamp_box(image, box);
+  Image out(inside.width, inside.height, image.channels);
+  const std::size_t row_size = static_cast<std::size_t>(inside.width) * image.channels;
+  for (int y = 0; y < inside.height; ++y)
+    std::copy_n(image.at(inside.x, inside.y + y), row_size, out.row(y));
+  return out;
+}
+
+PixelBox clamp_box(const Image& image, const Box& box) {
+  const auto edge = [](float at, int end) {
+    return at > 0 ? static_cast<int>(std::min<double>(std::lround(std::min(at, 1e9f)), end)) : 0;
+  };
+  const int left = edge(box.x, image.width), right = edge(box.x + box.width, image.width);
+  const int top = edge(box.y, image.height), bottom = edge(box.y + box.height, image.height);
+  if (left >= right || top >= bottom)
+    throw std::invalid_argument(
+        fmt::format("crop: the box {}x{} at ({}, {}) holds no pixel of a picture of {}x{}",
+                    box.width, box.height, box.x, box.y, image.width, image.height));
+  return {left, top, right - left, bottom - top};
+}
+
+Image to_grey(const Image& image) {
+  if (image.channels == 1) return image;
+  Image out(image.width, image.height, 1);
+  for (std::size_t i = 0; i < out.pixels.size(); ++i) {
+    const std::uint8_t* rgb = &image.pixels[3 * i];
+    out.pixels[i] = static_cast<std::uint8_t>(
+        (9798 * rgb[0] + 19235 * rgb[1] + 3735 * rgb[2] + (1 << 14)) >> 15);
+  }
+  return out;
+}
+
+Image to_rgb(const Image& image) {
+  if (image.channels == 3) return image;
+  Image rgb(image.width, image.height, 3);
+  for (std::size_t i = 0; i < rgb.pixels.size(); ++i) rgb.pixels[i] = image.pixels[i / 3];
+  return rgb;
+}
+
+Image flip_horizontally(const Image& image) { return make_upright(image, 2); }
+
+}  // namespace vision

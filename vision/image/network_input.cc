@@ -1,0 +1,42 @@
+#include "vision/image/network_input.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+namespace vision {
+
+void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>& scale,
+                   const std::array<float, 3>& offset, float* out) {
+  // A run of pixels that both a vector and a pixel divide; the compiler turns the inner loop into
+  // vectors.
+  constexpr std::size_t run = 48;
+  float scales[run], offsets[run];
+  for (std::size_t i = 0; i < run; ++i) {
+    scales[i] = scale[i % 3];
+    offsets[i] = offset[i % 3];
+  }
+  const std::uint8_t* from = in.data();
+  std::size_t left = in.size();
+  for (; left >= run; left -= run, from += run, out += run)
+    for (std::size_t i = 0; i < run; ++i)
+      out[i] = static_cast<float>(from[i]) * scales[i] + offsets[i];
+  for (std::size_t i = 0; i < left; ++i)
+    out[i] = static_cast<float>(from[i]) * scales[i] + offsets[i];
+}
+
+void to_network_input(const Image& image, float* out, nn::Preprocessing preprocessing) {
+  if (image.empty() || image.channels != 3)
+    throw std::invalid_argument(fmt::format("to_network_input: {}x{}x{}, but RGB is needed",
+                                            image.width, image.height, image.channels));
+  std::array<float, 3> scale, offset;
+  for (std::size_t c = 0; c < 3; ++c) {
+    const bool tf = preprocessing == nn::Preprocessing::tf;
+    const float deviation = nn::kImagenetStd[c], mean = nn::kImagenetMean[c];
+    scale[c] = tf ? 1 / 127.5f : 1 / (255 * deviation);
+    offset[c] = tf ? -1 : -mean / deviation;
+  }
+  scale_samples(image.pixels, scale, offset, out);
+}
+
+}  // namespace vision

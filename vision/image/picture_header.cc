@@ -1,0 +1,282 @@
+#include "vision/image/picture_header.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace vision {
+namespace {
+
+[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
+
+// Numbers of either byte order; reading past the end is the error "truncated".
+class Reader {
+ public:
+  Reader(std::span<const std::uint8_t> bytes, bool big_endian)
+      : bytes_(bytes), big_endian_(big_endian) {}
+
+  std::size_t size() const { return bytes_.size(); }
+  std::uint32_t u8(std::size_t at) const { return number(at, 1); }
+  std::uint32_t u16(std::size_t at) const { return number(at, 2); }
+  std::uint32_t u32(std::size_t at) const { return number(at, 4); }
+  bool holds(std::size_t at, std::size_t count) const {
+    return at <= bytes_.size() && count <= bytes_.size() - at;
+  }
+
+ private:
+  std::uint32_t number(std::size_t at, int count) const {
+    if (!holds(at, count)) fail("truncated");
+    std::uint32_t value = 0;
+    for (int i = 0; i < count; ++i)
+      value |= std::uint32_t{bytes_[at + i]} << 8 * (big_endian_ ? count - 1 - i : i);
+    return value;
+  }
+
+  std::span<const std::uint8_t> bytes_;
+  bool big_endian_;
+};
+
+void check_size(std::int64_t width, std::int64_t height) {
+  if (width <= 0 || height <= 0) fail(fmt::format("its size {}x{} makes no sense", width, height));
+  if (width > max_picture_pixels || height > max_picture_pixels / width)
+    fail(fmt::format("its size {}x{} is over the limit of {} pixels", width, height,
+                     max_picture_pixels));
+}
+
+// A hostile block of EXIF data means "not turned", never an error: the picture itself may be sound.
+int exif_orientation(std::span<const std::uint8_t> tiff) {
+  constexpr std::uint32_t orientation_tag = 0x0112, type_short = 3;
+  if (tiff.size() < 8) return 1;
+  const bool big = tiff[0] == 'M' && tiff[1] == 'M';
+  if (!big && !(tiff[0] == 'I' && tiff[1] == 'I')) return 1;
+  const Reader in(tiff, big);
+  const std::size_t directory = in.u32(4);
+  if (in.u16(2) != 42 || !in.holds(directory, 2)) return 1;
+  const std::size_t entries = in.u16(directory);
+  for (std::size_t i = 0; i < entries; ++i) {
+    const std::size_t entry = directory + 2 + 12 * i;
+    if (!in.holds(entry, 12)) return 1;
+    if (in.u16(entry) != orientation_tag) continue;
+    if (in.u16(entry + 2) != type_short) return 1;
+    const std::uint32_t value = in.u16(entry + 8);
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
+// From the first byte after a scan's header to the marker that ends its entropy-coded bytes.
+std::size_t end_of_scan(std::span<const std::uint8_t> bytes, std::size_t at) {
+  while (at + 1 < bytes.size()) {
+    const void* found = std::memchr(bytes.data() + at, 0xFF, bytes.size() - 1 - at);
+    if (found == nullptr) break;
+    at = static_cast<const std::uint8_t*>(found) - bytes.data();
+    const int next = bytes[at + 1];
+    const bool restart = next >= 0xD0 && next <= 0xD7;
+    if (next != 0 && next != 0xFF && !restart) return at;
+    at += next == 0xFF ? 1 : 2;
+  }
+  fail("truncated: the JPEG data ends in the middle of the picture");
+}
+
+void read_frame(const Reader& in, std::size_t at, int marker, PictureHeader& header) {
+  if (marker > 0xC2)
+    fail("a lossless, hierarchical or arithmetic-coded JPEG, which is not supported");
+  if (header.width != 0) fail("corrupt JPEG: two frame headers");
+  if (in.u8(at + 2) != 8) fail("only JPEGs of 8 bits a sample are supported");
+  header.height = static_cast<int>(in.u16(at + 3));
+  header.width = static_cast<int>(in.u16(at + 5));
+  check_size(header.width, header.height);
+}
+
+// stb_image 2.27 writes past its table when a Huffman code has more than 256 symbols.
+void check_huffman_codes(const Reader& in, std::size_t at, std::size_t length) {
+  for (std::size_t code = at + 2; code < at + length;) {
+    std::size_t symbols = 0;
+    for (std::size_t i = 1; i <= 16; ++i) symbols += in.u8(code + i);
+    if (symbols > 256) fail("corrupt JPEG: a Huffman code of more than 256 symbols");
+    code += 17 + symbols;
+  }
+}
+
+bool is_frame_marker(int marker) {
+  return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+}
+
+PictureHeader inspect_jpeg(std::span<const std::uint8_t> bytes) {
+  const Reader in(bytes, true);
+  PictureHeader header;
+  std::size_t scan_bytes = 0;
+  for (std::size_t at = 2;;) {
+    if (!in.holds(at, 2)) fail("truncated: the JPEG has no end mark");
+    if (bytes[at] != 0xFF) {  // decoders skip stray bytes between segments, so do we
+      ++at;
+      continue;
+    }
+    const int marker = bytes[at + 1];
+    if (marker == 0xFF || marker == 0) {
+      ++at;
+      continue;
+    }
+    at += 2;
+    if (marker == 0xD9) break;
+    if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;
+    const std::size_t length = in.u16(at);
+    if (length < 2) fail("corrupt JPEG: a segment of impossible length");
+    if (!in.holds(at, length)) fail("truncated: a JPEG segment runs past the end of the file");
+    if (is_frame_marker(marker)) read_frame(in, at, marker, header);
+    if (marker == 0xC4) check_huffman_codes(in, at, length);
+    if (marker == 0xE1 && length >= 8 && std::memcmp(&bytes[at + 2], "Exif\0", 6) == 0)
+      header.orientation = exif_orientation(bytes.subspan(at + 8, length - 8));
+    const std::size_t body = at;
+    at += length;
+    if (marker == 0xDA) {
+      if (header.width == 0) fail("corrupt JPEG: a scan before the frame header");
+      const std::size_t end = end_of_scan(bytes, at);
+      scan_bytes += end - body;
+      at = end;
+    }
+  }
+  if (scan_bytes == 0) fail("corrupt JPEG: it holds no picture");
+  // Every block of 8x8 pixels takes one bit at the least.
+  if (std::int64_t{header.width} * header.height > static_cast<std::int64_t>(scan_bytes + 64) * 512)
+    fail(fmt::format("truncated: {} bytes cannot hold {}x{} pixels", scan_bytes, header.width,
+                     header.height));
+  return header;
+}
+
+// CRC-32 of ISO 3309, eight table steps at a time.
+struct CrcTables {
+  std::array<std::array<std::uint32_t, 256>, 8> step{};
+  CrcTables() {
+    for (std::uint32_t i = 0; i < 256; ++i) {
+      std::uint32_t value = i;
+      for (int bit = 0; bit < 8; ++bit) value = value >> 1 ^ (value & 1 ? 0xEDB88320u : 0);
+      step[0][i] = value;
+    }
+    for (std::size_t i = 0; i < 256; ++i)
+      for (std::size_t s = 1; s < 8; ++s)
+        step[s][i] = step[s - 1][i] >> 8 ^ step[0][step[s - 1][i] & 255];
+  }
+};
+
+std::uint32_t crc32(std::span<const std::uint8_t> bytes) {
+  static const CrcTables tables;
+  const auto& t = tables.step;
+  std::uint32_t crc = 0xFFFFFFFFu;
+  std::size_t i = 0;
+  for (; i + 8 <= bytes.size(); i += 8) {
+    const std::uint8_t* p = &bytes[i];
+    crc ^= p[0] | p[1] << 8 | p[2] << 16 | std::uint32_t{p[3]} << 24;
+    crc = t[7][crc & 255] ^ t[6][crc >> 8 & 255] ^ t[5][crc >> 16 & 255] ^ t[4][crc >> 24] ^
+          t[3][p[4]] ^ t[2][p[5]] ^ t[1][p[6]] ^ t[0][p[7]];
+  }
+  for (; i < bytes.size(); ++i) crc = crc >> 8 ^ t[0][(crc ^ bytes[i]) & 255];
+  return ~crc;
+}
+
+int png_bits_per_pixel(int depth, int colour_type) {
+  switch (colour_type) {
+    case 0:
+    case 3:
+      return depth;
+    case 2:
+      return 3 * depth;
+    case 4:
+      return 2 * depth;
+    case 6:
+      return 4 * depth;
+    default:
+      fail("corrupt PNG: unknown colour type");
+  }
+}
+
+PictureHeader inspect_png(std::span<const std::uint8_t> bytes) {
+  constexpr std::uint32_t ihdr = 0x49484452, idat = 0x49444154, iend = 0x49454E44;
+  const Reader in(bytes, true);
+  PictureHeader header{.format = PictureFormat::png};
+  std::int64_t packed = 0, unpacked = 0;
+  for (std::size_t at = 8;;) {
+    if (!in.holds(at, 12)) fail("truncated: the PNG has no end chunk");
+    const std::size_t length = in.u32(at);
+    const std::uint32_t type = in.u32(at + 4);
+    if (length > bytes.size() || !in.holds(at, length + 12))
+      fail("truncated: a PNG chunk runs past the end of the file");
+    if (crc32(bytes.subspan(at + 4, length + 4)) != in.u32(at + 8 + length))
+      fail("corrupt PNG: the check sum of a chunk is wrong");
+    if ((at == 8) != (type == ihdr)) fail("corrupt PNG: its header chunk is out of place");
+    if (type == ihdr) {
+      if (length != 13) fail("corrupt PNG: its header has the wrong length");
+      const std::int64_t width = in.u32(at + 8), height = in.u32(at + 12);
+      check_size(width, height);
+      header.width = static_cast<int>(width);
+      header.height = static_cast<int>(height);
+      const int bits = png_bits_per_pixel(in.u8(at + 16) & 31, in.u8(at + 17));
+      unpacked = (width * bits + 7) / 8 * height;
+    }
+    if (type == idat) packed += static_cast<std::int64_t>(length);
+    if (type == iend) break;
+    at += length + 12;
+  }
+  constexpr std::int64_t deflate_limit = 1032;  // no deflate stream grows by more
+  if (packed == 0 || unpacked > packed * deflate_limit)
+    fail(fmt::format("truncated: {} bytes cannot hold {}x{} pixels", packed, header.width,
+                     header.height));
+  return header;
+}
+
+PictureHeader inspect_bmp(std::span<const std::uint8_t> bytes) {
+  const Reader in(bytes, false);
+  const std::size_t pixels_at = in.u32(10);
+  const std::uint32_t info_size = in.u32(14);
+  std::int64_t width, height, bits;
+  if (info_size == 12) {
+    width = in.u16(18);
+    height = in.u16(20);
+    bits = in.u16(24);
+  } else {
+    width = static_cast<std::int32_t>(in.u32(18));
+    height = std::abs(std::int64_t{static_cast<std::int32_t>(in.u32(22))});
+    bits = in.u16(28);
+    const std::uint32_t compression = in.u32(30);
+    if (compression != 0 && compression != 3) fail("a compressed BMP, which is not supported");
+  }
+  check_size(width, height);
+  if (bits != 1 && bits != 4 && bits != 8 && bits != 16 && bits != 24 && bits != 32)
+    fail(fmt::format("corrupt BMP: {} bits a pixel", bits));
+  const std::int64_t needed = (width * bits + 31) / 32 * 4 * height;
+  if (pixels_at > bytes.size() || needed > static_cast<std::int64_t>(bytes.size() - pixels_at))
+    fail("truncated: the BMP data ends in the middle of the picture");
+  return {.format = PictureFormat::bmp,
+          .width = static_cast<int>(width),
+          .height = static_cast<int>(height)};
+}
+
+bool starts_with(std::span<const std::uint8_t> bytes, std::string_view magic, std::size_t at = 0) {
+  return bytes.size() >= at + magic.size() &&
+         std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
+}
+
+[[noreturn]] void fail_unknown(std::span<const std::uint8_t> bytes) {
+  const char* kind = "not a picture";
+  if (bytes.empty()) kind = "an empty file";
+  if (starts_with(bytes, "GIF8")) kind = "a GIF";
+  if (starts_with(bytes, "WEBP", 8)) kind = "a WebP picture";
+  if (starts_with(bytes, std::string_view("II*\0", 4)) || starts_with(bytes, "MM")) kind = "a TIFF";
+  if (starts_with(bytes, "ftyp", 4)) kind = "a HEIC, AVIF or video file";
+  fail(fmt::format("{} (JPEG, PNG and BMP can be read)", kind));
+}
+
+}  // namespace
+
+PictureHeader inspect_picture(std::span<const std::uint8_t> bytes) {
+  if (starts_with(bytes, "\xFF\xD8")) return inspect_jpeg(bytes);
+  if (starts_with(bytes, "\x89PNG\r\n\x1A\n")) return inspect_png(bytes);
+  if (starts_with(bytes, "BM")) return inspect_bmp(bytes);
+  fail_unknown(bytes);
+}
+
+}  // namespace vision

@@ -1,0 +1,68 @@
+// What is drawn over a video with tracked people: boxes with labels, a panel with figures, and
+// messages. Everything scales with the picture, from 160 to 8,192 pixels wide.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vision/image/draw.h"
+#include "vision/image/image.h"
+#include "vision/masks/tracker.h"
+
+namespace vision {
+
+// A box for each track: "#3 Mask 97%", green or red; an expected one (lost) is drawn thin and
+// without a filled tab.
+void draw_tracks(Image& picture, const std::vector<Track>& tracks,
+                 const std::vector<std::string>& labels);
+
+struct PanelFigures {
+  int people = 0, masked = 0, unmasked = 0;
+  double frames_a_second = 0;
+  std::vector<std::pair<std::string, double>> latencies;  // stage, seconds
+  std::int64_t dropped = 0;
+  int detect_every = 1;
+  std::string detector;
+  float threshold = .5f;
+  bool recording = false, paused = false;
+  std::string message;    // at the lower edge: what ails the source, or what was just done
+  bool alarming = false;  // `message` is a fault
+};
+
+// Counts people by the meaning of their labels into people, masked and unmasked.
+void count_people(PanelFigures& figures, const std::vector<Track>& tracks,
+                  const std::vector<std::string>& labels);
+
+class VideoPanel {
+ public:
+  // For the graph: how many wear a mask and how many do not at `time`, in seconds that rise.
+  void sample(double time, int masked, int unmasked);
+
+  // The panel in the upper left corner. Its letters are drawn anew at most five times a second of
+  // `now`; between, it is only laid over the picture.
+  void draw(Image& picture, const PanelFigures& figures, double now);
+
+  // What does not go away with the panel: "REC", "paused", and the message at the lower edge.
+  static void draw_message(Image& picture, const PanelFigures& figures);
+
+  static void draw_help(Image& picture);
+
+ private:
+  Image draw_card(const Image& picture, const PanelFigures& figures) const;
+  void draw_graph(Image& card, const Box& area) const;
+
+  // One moment of the graph.
+  struct Sample {
+    double time;
+    float masked, unmasked;  // people, averaged over the moment
+    int count;
+  };
+  std::deque<Sample> samples_;  // of the last minute, half a second each
+  Image card_;
+  double drawn_at_ = -1e9;
+  int for_width_ = 0, for_height_ = 0;
+};
+
+}  // namespace vision
