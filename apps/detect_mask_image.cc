@@ -12,12 +12,12 @@
 #include "apps/common/face_options.h"
 #include "apps/common/program.h"
 #include "base/parallel.h"
-#include "vision/image/draw.h"
 #include "vision/faces/face_detector.h"
+#include "vision/image/draw.h"
 #include "vision/masks/mask_classifier.h"
 #include "vision/window/picture_window.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 namespace fs = std::filesystem;
@@ -185,7 +185,7 @@ int detect(int argc, char** argv) {
                "detect_mask_image");
   define_options(app, o);
   parse_arguments(app, argc, argv);
-  kernels::set_threads(o.threads);
+  set_threads(o.threads);
   const std::vector<std::string> outputs = output_files(o);
   keep_inputs(o, outputs);
   const auto detector = vision::make_face_detector(o.faces.face, o.faces.confidence);
@@ -217,6 +217,8 @@ int detect(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace apps
+}  // namespace maskwatch::apps
 
-int main(int argc, char** argv) { return apps::run_program(argc, argv, apps::detect); }
+int main(int argc, char** argv) {
+  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::detect);
+}

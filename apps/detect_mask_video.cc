@@ -8,11 +8,11 @@
 #include "apps/common/program.h"
 #include "apps/live/video_options.h"
 #include "apps/live/video_viewer.h"
-#include "base/parallel.h"
 #include "base/file.h"
+#include "base/parallel.h"
 #include "vision/video/camera_list.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 std::atomic<bool> stop{false};
@@ -87,7 +87,7 @@ int watch(int argc, char** argv) {
   const VideoOptions o = read_video_options(argc, argv);
   if (o.list_sources) return list_sources();
   check_files(o);
-  kernels::set_threads(o.threads);
+  set_threads(o.threads);
   stop_on_signals();
   const PipelineOptions options = pipeline_options(o, stop);
   auto window = open_window(o);
@@ -99,7 +99,7 @@ int watch(int argc, char** argv) {
   if (o.stats == "-")
     fmt::print("{}", viewer.stats());
   else if (!o.stats.empty())
-    nn::write_file_atomically(o.stats, viewer.stats());
+    write_file_atomically(o.stats, viewer.stats());
   if (viewer.fault()) std::rethrow_exception(viewer.fault());
   if (const std::string state = pipeline->figures().state; !state.empty()) tell(state);
   if (o.stats != "-" && o.events != "-") fmt::print("{}\n", viewer.summary());
@@ -107,6 +107,8 @@ int watch(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace apps
+}  // namespace maskwatch::apps
 
-int main(int argc, char** argv) { return apps::run_program(argc, argv, apps::watch); }
+int main(int argc, char** argv) {
+  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::watch);
+}

@@ -10,11 +10,13 @@
 #include <utility>
 
 #include "apps/common/program.h"
-#include "base/parallel.h"
 #include "base/file.h"
-#include "vision/image/draw.h"
+#include "base/parallel.h"
 #include "vision/drawn/face_generator.h"
+#include "vision/image/draw.h"
 #include "vision/image/image.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -86,7 +88,7 @@ vision::Image draw_one(const Options& options, const filesystem::path (&folders)
       vision::draw_face(vision::random_face(seed, with_mask), options.size, options.size);
   const filesystem::path stem = folders[with_mask] / fmt::format("{:06}", i);
   vision::save_image(stem.string() + (options.png ? ".png" : ".jpg"), face.picture);
-  if (options.landmarks) nn::write_file_atomically(stem.string() + ".txt", landmark_lines(face));
+  if (options.landmarks) write_file_atomically(stem.string() + ".txt", landmark_lines(face));
   return std::move(face.picture);
 }
 
@@ -98,7 +100,7 @@ int draw_faces(int argc, char** argv) {
   ContactSheet sheet(options.count, std::min(options.size, 160));
   std::exception_ptr failure;  // nothing may leave a parallel loop
   std::mutex mutex;
-  kernels::parallel_for(options.count, [&](std::int64_t i) {
+  parallel_for(options.count, [&](std::int64_t i) {
     try {
       const vision::Image picture = draw_one(options, folders, static_cast<int>(i));
       if (!options.preview.empty()) sheet.add(static_cast<int>(i), picture);
@@ -115,4 +117,4 @@ int draw_faces(int argc, char** argv) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return apps::run_program(argc, argv, draw_faces); }
+int main(int argc, char** argv) { return maskwatch::apps::run_program(argc, argv, draw_faces); }

@@ -11,7 +11,7 @@
 #include "vision/drawn/drawn_video.h"
 #include "vision/video/video_writer.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 struct Options {
@@ -64,12 +64,14 @@ int draw_video(int argc, char** argv) {
     bar.update(i + 1);
   }
   writer.close();
-  if (!o.truth.empty()) nn::write_file_atomically(o.truth, truth);
+  if (!o.truth.empty()) write_file_atomically(o.truth, truth);
   bar.finish(fmt::format("{} frames in {}", video.frames(), o.output));
   return 0;
 }
 
 }  // namespace
-}  // namespace apps
+}  // namespace maskwatch::apps
 
-int main(int argc, char** argv) { return apps::run_program(argc, argv, apps::draw_video); }
+int main(int argc, char** argv) {
+  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::draw_video);
+}

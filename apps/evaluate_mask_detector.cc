@@ -10,18 +10,18 @@
 #include <set>
 #include <sstream>
 
-#include "apps/training/dataset.h"
+#include "apps/common/dataset.h"
 #include "apps/common/face_options.h"
 #include "apps/common/files.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/training/report.h"
-#include "base/parallel.h"
 #include "base/file.h"
+#include "base/parallel.h"
 #include "vision/faces/face_detector.h"
 #include "vision/masks/mask_classifier.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 using nlohmann::json;
@@ -68,7 +68,7 @@ void define_options(CLI::App& app, Options& o) {
 }
 
 std::set<std::string> names_in_history(const std::string& path) {
-  const json history = json::parse(nn::read_file(path), nullptr, false);
+  const json history = json::parse(read_file(path), nullptr, false);
   const auto fault = [&] {
     return UsageError(path + ": no list validation_files in it",
                       "train_mask_detector --history writes one");
@@ -83,7 +83,7 @@ std::set<std::string> names_in_history(const std::string& path) {
 }
 
 std::set<std::string> names_in_list(const std::string& path) {
-  std::istringstream lines(nn::read_file(path));
+  std::istringstream lines(read_file(path));
   std::set<std::string> names;
   for (std::string line; std::getline(lines, line);) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
@@ -143,7 +143,7 @@ void crop_faces(std::vector<vision::Image>& pictures, vision::FaceDetector& dete
   std::vector<std::optional<vision::Box>> boxes(pictures.size());
   for (std::size_t i = 0; i < pictures.size(); ++i)
     if (!pictures[i].empty()) boxes[i] = largest_face(pictures[i], detector);
-  kernels::parallel_for(static_cast<std::int64_t>(pictures.size()), [&](std::int64_t task) {
+  parallel_for(static_cast<std::int64_t>(pictures.size()), [&](std::int64_t task) {
     const auto i = static_cast<std::size_t>(task);
     pictures[i] =
         boxes[i] ? classifier.crop(pictures[i], *boxes[i], detector.margin()) : vision::Image();
@@ -155,7 +155,7 @@ std::vector<vision::Image> load_pictures(const Dataset& dataset, std::size_t beg
                                          std::vector<std::string>& broken) {
   std::vector<vision::Image> pictures(end - begin);
   std::vector<std::string> faults(end - begin);
-  kernels::parallel_for(static_cast<std::int64_t>(end - begin), [&](std::int64_t task) {
+  parallel_for(static_cast<std::int64_t>(end - begin), [&](std::int64_t task) {
     const auto i = static_cast<std::size_t>(task);
     try {
       pictures[i] = vision::load_image(dataset.images[begin + i].path);
@@ -237,7 +237,7 @@ void write_scores(const std::string& path, const Findings& findings,
                  .dump(-1, ' ', false, json::error_handler_t::replace) +
              "\n";
   }
-  nn::write_file_atomically(path, lines);
+  write_file_atomically(path, lines);
 }
 
 Summary summarise(const Dataset& dataset, const Findings& findings,
@@ -295,7 +295,7 @@ int evaluate_model(int argc, char** argv) {
       "evaluate_mask_detector");
   define_options(app, o);
   parse_arguments(app, argc, argv);
-  kernels::set_threads(o.threads);
+  set_threads(o.threads);
   const std::string model = model_file(o.faces);
   check_outputs({{"--scores", o.scores}}, {{"the model", model},
                                            {"the detector", o.faces.face},
@@ -319,6 +319,8 @@ int evaluate_model(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace apps
+}  // namespace maskwatch::apps
 
-int main(int argc, char** argv) { return apps::run_program(argc, argv, apps::evaluate_model); }
+int main(int argc, char** argv) {
+  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::evaluate_model);
+}

@@ -4,15 +4,15 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "apps/masking/face_finder.h"
 #include "apps/common/face_options.h"
 #include "apps/common/files.h"
-#include "apps/masking/mask_dataset.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/masking/face_finder.h"
+#include "apps/masking/mask_dataset.h"
 #include "base/parallel.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 struct Options {
@@ -106,7 +106,7 @@ int run(int argc, char** argv) {
   define_options(app, o);
   parse_arguments(app, argc, argv);
   check_options(o);
-  kernels::set_threads(o.threads);
+  set_threads(o.threads);
   o.make.original_style = o.style == "original";
   if (app.count("--views") == 0) o.make.views = o.make.original_style ? 1 : 4;
   Dataset photographs = scan_pictures(o.folders);
@@ -126,6 +126,8 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace apps
+}  // namespace maskwatch::apps
 
-int main(int argc, char** argv) { return apps::run_program(argc, argv, apps::run); }
+int main(int argc, char** argv) {
+  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::run);
+}

@@ -9,20 +9,22 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "apps/training/checkpoint.h"
-#include "apps/training/dataset.h"
+#include "apps/common/dataset.h"
 #include "apps/common/files.h"
-#include "apps/training/history.h"
-#include "apps/training/plot.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/training/checkpoint.h"
+#include "apps/training/history.h"
+#include "apps/training/load_images.h"
+#include "apps/training/plot.h"
 #include "apps/training/report.h"
+#include "apps/training/split.h"
 #include "apps/training/trainer.h"
-#include "base/parallel.h"
 #include "base/file.h"
+#include "base/parallel.h"
 #include "nn/memory.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 using nn::MobileNetV2;
@@ -336,7 +338,7 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split) {
   nn::save_classifier(o.model, run.model,
                       {{"seed", std::to_string(o.seed)}, {"recipe", run.recipe}},
                       o.precision == "f16" ? nn::Precision::f16 : nn::Precision::f32);
-  nn::write_file_atomically(
+  write_file_atomically(
       o.history, history.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
   plot_history(o.plot, run.history);
   std::filesystem::remove(checkpoint_path(o.model));
@@ -355,7 +357,7 @@ int train(int argc, char** argv) {
   parse_arguments(app, argc, argv);
   check_options(app, o);
   const int first_trained = first_trained_stage(o);
-  kernels::set_threads(o.threads);
+  set_threads(o.threads);
 
   const Dataset dataset = scan_dataset(o.datasets);
   const auto model = make_model(o, app.count("--size") > 0, dataset.classes);
@@ -396,11 +398,11 @@ int train(int argc, char** argv) {
 }
 
 }  // namespace
-}  // namespace apps
+}  // namespace maskwatch::apps
 
 int main(int argc, char** argv) {
   // Lines come out as they are written, also into a pipe: who kills a long run has seen what it
   // said.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
-  return apps::run_program(argc, argv, apps::train);
+  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::train);
 }

@@ -5,7 +5,7 @@
 
 #include "base/data_folders.h"  // made by meson: the source tree's and the installed data folder
 
-namespace vision {
+namespace maskwatch {
 namespace {
 
 namespace fs = std::filesystem;
@@ -45,4 +45,4 @@ std::optional<std::string> find_haar_cascade(const std::string& name) {
   return find_in({"/usr/share/opencv4/haarcascades", "/usr/share/opencv/haarcascades"}, name);
 }
 
-}  // namespace vision
+}  // namespace maskwatch

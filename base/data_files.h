@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace vision {
+namespace maskwatch {
 
 // The folders that may hold the project's data/, in the order in which they are tried: the folder
 // named by the environment variable MASKWATCH_DATA, the source tree that the program was built
@@ -18,4 +18,4 @@ std::optional<std::string> find_data_file(const std::string& name);
 // The cascade of this file name as Debian's opencv-data installs it, or nothing.
 std::optional<std::string> find_haar_cascade(const std::string& name);
 
-}  // namespace vision
+}  // namespace maskwatch

@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <stdexcept>
 
-namespace nn {
+namespace maskwatch {
 namespace {
 
 [[noreturn]] void fail(const std::string& path, const std::string& what) {
@@ -127,4 +127,4 @@ void write_file_atomically(const std::string& given_path, std::string_view bytes
   }
 }
 
-}  // namespace nn
+}  // namespace maskwatch

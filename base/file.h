@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace nn {
+namespace maskwatch {
 
 // std::runtime_error names the file and what is wrong.
 std::string read_file(const std::string& path);
@@ -14,4 +14,4 @@ std::string read_file(const std::string& path);
 // of it is left behind. A device or pipe (/dev/null, /dev/stdout) is written as it is.
 void write_file_atomically(const std::string& path, std::string_view bytes);
 
-}  // namespace nn
+}  // namespace maskwatch

@@ -19,7 +19,7 @@
 #include <unistd.h>
 #endif
 
-namespace kernels {
+namespace maskwatch {
 namespace {
 
 // About 80 µs: more than the gap between two layers of a network, less than waking a sleeping
@@ -194,4 +194,4 @@ void parallel_for(std::int64_t tasks, void (*run)(const void* body, std::int64_t
   for (std::int64_t task = 0; task < tasks; ++task) run(body, task);
 }
 
-}  // namespace kernels
+}  // namespace maskwatch

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace kernels {
+namespace maskwatch {
 
 // Threads that parallel_for uses; at first all cores, or OMP_NUM_THREADS.
 int threads();
@@ -34,4 +34,4 @@ void parallel_for_range(std::int64_t count, std::int64_t grain, const Body& body
   });
 }
 
-}  // namespace kernels
+}  // namespace maskwatch

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 
-namespace vision {
+namespace maskwatch {
 
 constexpr std::uint64_t mix_bits(std::uint64_t z) {
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -37,4 +37,4 @@ class Random {
   std::uint64_t state_ = 0;
 };
 
-}  // namespace vision
+}  // namespace maskwatch

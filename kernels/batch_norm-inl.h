@@ -16,7 +16,7 @@
 #include "kernels/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 // Mean and sum of squared distances from it, of one task's rows, for each channel.
@@ -327,7 +327,7 @@ class PartialParameterGradients {
 };
 
 }  // namespace
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif  // KERNELS_BATCH_NORM_INL_H_

@@ -9,7 +9,7 @@
 #include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 template <Activation kActivation>
@@ -101,5 +101,5 @@ void batch_norm_frozen_backward(float* dx, float* dgamma, float* dbeta, const fl
   });
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

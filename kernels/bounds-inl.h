@@ -10,7 +10,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 // x86 gives its second operand where one is a NaN. Highway takes NEON's instructions that give the
 // number, where these give the NaN.
@@ -34,6 +34,6 @@ HWY_INLINE Floats at_most(Floats bound, Floats v) {
 }
 #endif
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

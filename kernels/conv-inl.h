@@ -13,7 +13,7 @@
 #include "kernels/scratch.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 struct Picture {
   const float* positions;  // [height, width, channels]
@@ -56,6 +56,6 @@ inline Strip padded_strip(const Picture& p, Range rows, Range columns,
   return {copy, width};
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

@@ -16,7 +16,7 @@
 #include "kernels/gemm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 void pack_gemm(float* packed, const float* b, GemmShape shape);
 void packed_conv2d(float* y, const float* x, const float* packed, const float* bias,
@@ -128,5 +128,5 @@ void packed_conv2d(float* y, const float* x, const float* packed, const float* b
   });
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

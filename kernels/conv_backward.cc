@@ -15,7 +15,7 @@
 #include "kernels/partials-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 // --- dx: the inputs fall into stride² classes by their position modulo the stride. Within a class
@@ -226,5 +226,5 @@ void conv2d_backward_weight(float* dw, const float* dy, const float* x, ConvShap
   add_partials(dw, partials, parts, p.size(), false);
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -12,7 +12,7 @@
 #include <hwy/highway.h>
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 using T = float;
 #define OP(name, parameters) void name parameters;
@@ -28,11 +28,11 @@ const Table<float>* target_table() {
   return &table;
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace kernels {
+namespace maskwatch::kernels {
 HWY_EXPORT(target_table);
 
 namespace {
@@ -106,5 +106,5 @@ std::vector<std::string> targets() {
 
 const std::string& target_name() { return default_target().name; }
 
-}  // namespace kernels
+}  // namespace maskwatch::kernels
 #endif  // HWY_ONCE

@@ -16,7 +16,7 @@
 #include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 // Outputs at once: as many sums as two multiply-add units of latency 4 need.
 constexpr int kDepthwiseOutputs = 8;
@@ -256,6 +256,6 @@ void depthwise_weight_row(float* dw, const float* dy, const RowTaps& x, const Co
 ConvShape reversed(const ConvShape& s);
 void reverse_taps(float* reversed, const float* w, std::int64_t channels);
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

@@ -14,7 +14,7 @@
 #include "kernels/depthwise-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 // Multiply-adds that are worth a task of their own.
@@ -83,5 +83,5 @@ void depthwise3x3(float* y, const float* x, const float* w, const float* bias,
       });
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -14,7 +14,7 @@
 #include "kernels/partials-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 void depthwise3x3(float* y, const float* x, const float* w, const float* bias,
                   Activation activation, ConvShape shape);
@@ -291,5 +291,5 @@ void depthwise3x3_backward_weight(float* dw, const float* dy, const float* x, Co
   add_partials(dw, partials, parts, size, false);
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -15,7 +15,7 @@
 #include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 // Pieces that a batch is cut into at least, where pictures have the rows for it.
@@ -213,5 +213,5 @@ void depthwise3x3_batch_norm_backward(float* dx, float* dw, float* dgamma, float
   if (sums) sums->store(dgamma, dbeta);
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

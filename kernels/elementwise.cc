@@ -10,7 +10,7 @@
 #include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 void relu(float* y, const float* x, std::int64_t count) {
   parallel_for_output(y, y == x, count, [=](const auto& part, std::int64_t i) HWY_ATTR {
@@ -120,5 +120,5 @@ void global_average_pool_backward(float* dx, const float* dy, PoolShape shape) {
   });
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -18,7 +18,7 @@
 #include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 // Accumulators, one row of b and one number of a fill the registers: 32 of them in AVX-512 and
 // NEON, else 16.
@@ -591,6 +591,6 @@ class Upcoming {
   int next_ = 0, end_ = 0;
 };
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

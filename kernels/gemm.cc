@@ -16,7 +16,7 @@
 #include "kernels/product-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 // Products (multiply-adds) that are worth a task of their own: some 3 µs.
@@ -380,5 +380,5 @@ void pointwise_average_pool(float* y, const float* x, const float* packed, const
   });
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -27,7 +27,7 @@
 #include "kernels/gemm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 // Panels of a block at most. More of them: y is read and written less often.
@@ -572,5 +572,5 @@ void inverted_residual(float* y, const float* x, const float* packed, InvertedRe
   if (b.plan.groups > 1) add_groups(b);
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -12,7 +12,7 @@
 #include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 // Exponentials and logarithms cost about ten times a copy.
@@ -199,5 +199,5 @@ void binary_cross_entropy_backward(float* dlogits, const float* dloss, const flo
   });
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

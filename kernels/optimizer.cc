@@ -9,7 +9,7 @@
 #include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 void adam(float* parameter, float* m, float* v, const float* gradient, AdamStep step,
           std::int64_t count) {
@@ -50,5 +50,5 @@ void sgd(float* parameter, float* velocity, const float* gradient, SgdStep step,
   });
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

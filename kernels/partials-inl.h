@@ -14,7 +14,7 @@
 #include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 // to[count] (+)= Σ over parts of partials[parts, count].
 inline void add_partials(float* to, const float* partials, std::int64_t parts, std::int64_t count,
@@ -32,6 +32,6 @@ inline void add_partials(float* to, const float* partials, std::int64_t parts, s
                      });
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

@@ -16,7 +16,7 @@
 #include "kernels/table.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 // How rows are cut into blocks: as many as a task holds in the cache, but fewer where there are
@@ -170,5 +170,5 @@ void pointwise_batch_norm_backward(float* dx, float* dw, float* dgamma, float* d
   if (sums) sums->store(dgamma, dbeta);
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

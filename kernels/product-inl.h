@@ -10,7 +10,7 @@
 #include "kernels/gemm-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 // Everything a product with a packed b needs.
 struct PackedProduct {
@@ -32,6 +32,6 @@ void pack_gemm(float* packed, const float* b, GemmShape shape);
 void pack_gemm_transposed(float* packed, const float* b, GemmShape shape);
 void gemm_tn(float* c, const float* a, const float* b, GemmShape shape);
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

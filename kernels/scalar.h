@@ -12,7 +12,7 @@
 #define KERNELS_HOST_DEVICE
 #endif
 
-namespace kernels::scalar {
+namespace maskwatch::kernels::scalar {
 
 // A NaN stays a NaN.
 template <typename T>
@@ -76,4 +76,4 @@ KERNELS_HOST_DEVICE inline bool dropout_keeps(std::uint64_t seed, std::int64_t i
   return bits >= static_cast<std::uint32_t>(rate * 4294967295.0);
 }
 
-}  // namespace kernels::scalar
+}  // namespace maskwatch::kernels::scalar

@@ -5,7 +5,7 @@
 
 #include <array>
 
-namespace kernels {
+namespace maskwatch::kernels {
 namespace {
 
 struct Buffer {
@@ -45,4 +45,4 @@ const CacheSizes& cache_sizes() {
   return sizes;
 }
 
-}  // namespace kernels
+}  // namespace maskwatch::kernels

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace kernels {
+namespace maskwatch::kernels {
 
 enum class Scratch { packed, task, partials, strip, activations, gradients };
 constexpr int kScratchSlots = 6;
@@ -20,4 +20,4 @@ struct CacheSizes {
 // This machine's, as the operating system tells; the values above where it does not.
 const CacheSizes& cache_sizes();
 
-}  // namespace kernels
+}  // namespace maskwatch::kernels

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace kernels {
+namespace maskwatch::kernels {
 
 enum class Activation { none, relu, relu6 };
 
@@ -107,4 +107,4 @@ struct SgdStep {
   double learning_rate = 1e-2, momentum = 0.9, weight_decay = 0;
 };
 
-}  // namespace kernels
+}  // namespace maskwatch::kernels

@@ -24,7 +24,7 @@
 #include "kernels/vectors-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 // A whole vector of an array.
@@ -302,7 +302,7 @@ void sum_rows(const LongRows& shape, double* sum, double* sum2, const Step& step
 }
 
 }  // namespace
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif  // KERNELS_SIMD_INL_H

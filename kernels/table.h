@@ -9,7 +9,7 @@
 
 #include "kernels/shapes.h"
 
-namespace kernels {
+namespace maskwatch::kernels {
 
 template <typename T>
 struct Table {
@@ -52,4 +52,4 @@ const std::string& target_name();
 #include "kernels/ops.def"
 #undef OP
 
-}  // namespace kernels
+}  // namespace maskwatch::kernels

@@ -17,7 +17,7 @@
 #include "kernels/shapes.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace kernels::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 using Lanes = hn::CappedTag<float, 16>;
@@ -96,6 +96,6 @@ HWY_INLINE Range part(std::int64_t count, std::int64_t parts, std::int64_t index
   return {count * index / parts, count * (index + 1) / parts};
 }
 
-}  // namespace kernels::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

@@ -5,7 +5,7 @@
 #include "nn/ops.h"
 #include "nn/shape_checks.h"
 
-namespace nn {
+namespace maskwatch::nn {
 namespace {
 
 using BatchNormBackward = decltype(kernels::Table<float>::batch_norm_backward);
@@ -230,4 +230,4 @@ Tensor conv_batch_norms(const Tensor& x, const std::vector<ConvBatchNormLayer>& 
   return y;
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

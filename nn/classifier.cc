@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-namespace nn {
+namespace maskwatch::nn {
 namespace {
 
 constexpr const char* kArchitecture = "mobilenet_v2";
@@ -285,4 +285,4 @@ std::unique_ptr<Classifier> load_classifier(const std::string& path) {
   return model;
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -10,7 +10,7 @@
 #include "nn/mobilenet_v2.h"
 #include "nn/safetensors.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 enum class HeadKind {
   none,        // features only
@@ -87,4 +87,4 @@ ClassifierOptions classifier_options(const Safetensors& contents, const std::str
 // std::runtime_error names the file and its fault.
 std::unique_ptr<Classifier> load_classifier(const std::string& path);
 
-}  // namespace nn
+}  // namespace maskwatch::nn

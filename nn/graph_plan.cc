@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-namespace nn {
+namespace maskwatch::nn {
 namespace {
 
 using kernels::Activation;
@@ -376,4 +376,4 @@ Plan compile_graph(const Safetensors& contents, const std::string& path, Picture
   });
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -8,7 +8,7 @@
 #include "nn/plan.h"
 #include "nn/safetensors.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 // The network of a converted file, for pictures of the given shape; Plan::output(i) gives
 // outputs[i]. A layer's rows [N, P, C] have the PictureShape {P, 1, C}.
@@ -18,4 +18,4 @@ namespace nn {
 Plan compile_graph(const Safetensors& contents, const std::string& path, PictureShape input,
                    const std::vector<std::string>& outputs, std::int64_t capacity = 1);
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -5,7 +5,7 @@
 
 #include "kernels/scalar.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 double Random::uniform() {
   return static_cast<double>(kernels::scalar::random_bits(seed_, index_++) >> 11) * 0x1p-53;
@@ -32,4 +32,4 @@ Tensor glorot_uniform(Shape shape, std::int64_t fan_in, std::int64_t fan_out, Ra
   return tensor;
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

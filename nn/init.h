@@ -6,7 +6,7 @@
 
 #include "nn/tensor.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 class Random {
  public:
@@ -27,4 +27,4 @@ Tensor he_normal(Shape shape, std::int64_t fan_out, Random& random);
 // Uniform in ±sqrt(6 / (fan_in + fan_out)): Glorot & Bengio 2010 (Keras' dense layers).
 Tensor glorot_uniform(Shape shape, std::int64_t fan_in, std::int64_t fan_out, Random& random);
 
-}  // namespace nn
+}  // namespace maskwatch::nn

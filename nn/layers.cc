@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-namespace nn {
+namespace maskwatch::nn {
 
 BatchNorm::BatchNorm(std::int64_t channels, const BatchNormOptions& options, Activation activation)
     : options_(options), activation_(activation) {
@@ -116,4 +116,4 @@ Value Dense::lower(PlanBuilder& builder, Value x, Activation activation) const {
   return builder.pointwise(x, {weight_, bias_}, activation);
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

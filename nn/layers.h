@@ -5,7 +5,7 @@
 #include "nn/module.h"
 #include "nn/ops.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 // How batch norm keeps and uses its statistics.
 struct BatchNormOptions {
@@ -103,4 +103,4 @@ class Dense : public Module {
   Tensor weight_, bias_;  // [in, out], [out]
 };
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -10,7 +10,7 @@
 #include <new>
 #include <vector>
 
-namespace nn {
+namespace maskwatch::nn {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
@@ -107,4 +107,4 @@ void reset_memory_peak() {
 
 void release_pool() { pool().release(); }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <memory>
 
-namespace nn {
+namespace maskwatch::nn {
 
 // A block of at least `count` floats, not cleared; it goes back to the pool with its last owner.
 std::shared_ptr<float> allocate(std::int64_t count);
@@ -23,4 +23,4 @@ void reset_memory_peak();
 // Gives what is kept for reuse back to the system.
 void release_pool();
 
-}  // namespace nn
+}  // namespace maskwatch::nn

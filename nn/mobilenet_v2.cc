@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-namespace nn {
+namespace maskwatch::nn {
 namespace {
 
 // Table 2 of the paper: expansion, channels, repeats, stride of the first repeat.
@@ -258,4 +258,4 @@ void MobileNetV2::freeze_before(int first_trained, bool keep_statistics) {
   }
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -12,7 +12,7 @@
 #include "nn/layers.h"
 #include "nn/preprocessing.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 // The nearest multiple of `divisor`, at least `divisor` and no more than 10 % below `value`.
 std::int64_t make_divisible(double value, std::int64_t divisor = 8);
@@ -103,4 +103,4 @@ class MobileNetV2 : public Module {
   std::vector<bool> recomputed_;                      // of each stage
 };
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-namespace nn {
+namespace maskwatch::nn {
 
 void Module::collect(const std::string& prefix, StateDict& state) const {
   for (const auto& [name, tensor] : parameters_) state[prefix + name] = *tensor;
@@ -71,4 +71,4 @@ Tensor& Module::add_buffer(const std::string& name, Tensor& slot, Tensor value) 
   return slot;
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -11,7 +11,7 @@
 #include "nn/plan.h"
 #include "nn/tensor.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 using StateDict = std::map<std::string, Tensor>;
 
@@ -65,4 +65,4 @@ class Module {
   std::vector<std::pair<std::string, Module*>> children_;
 };
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -2,7 +2,7 @@
 
 #include "nn/shape_checks.h"
 
-namespace nn {
+namespace maskwatch::nn {
 namespace {
 
 using Elementwise = void (*)(float*, const float*, std::int64_t);
@@ -212,4 +212,4 @@ Tensor recomputed(const Tensor& x, const std::vector<Tensor>& parameters,
   return y;
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -10,7 +10,7 @@
 #include "nn/padding.h"
 #include "nn/tensor.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 using kernels::Activation;
 
@@ -77,4 +77,4 @@ Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets);
 Tensor recomputed(const Tensor& x, const std::vector<Tensor>& parameters,
                   const std::function<Tensor(const Tensor&)>& forward);
 
-}  // namespace nn
+}  // namespace maskwatch::nn

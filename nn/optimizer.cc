@@ -7,7 +7,7 @@
 #include <numbers>
 #include <stdexcept>
 
-namespace nn {
+namespace maskwatch::nn {
 
 double Schedule::at(std::int64_t step) const {
   const auto now = static_cast<double>(step);
@@ -78,4 +78,4 @@ void Sgd::update(std::size_t index, const Tensor& gradient, double learning_rate
                 {learning_rate, options_.momentum, options_.weight_decay}, gradient.count());
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -6,7 +6,7 @@
 
 #include "nn/module.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 // Learning rate at a step, counted from 0.
 struct Schedule {
@@ -76,4 +76,4 @@ class Sgd : public Optimizer {
   Options options_;
 };
 
-}  // namespace nn
+}  // namespace maskwatch::nn

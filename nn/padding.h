@@ -7,7 +7,7 @@
 
 #include "kernels/shapes.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 enum class Padding {
   tf,         // SAME: stride 2 pads an even input only at the bottom and right (Keras, TFLite)
@@ -52,4 +52,4 @@ inline kernels::ConvShape conv_shape(std::int64_t batch, std::int64_t height, st
   return shape;
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -9,7 +9,7 @@
 
 #include "base/parallel.h"
 
-namespace nn {
+namespace maskwatch::nn {
 namespace {
 
 [[noreturn]] void reject(const char* operation, const std::string& what) {
@@ -345,7 +345,7 @@ Plan::Plan(PictureShape input, std::int64_t capacity,
   output_shapes_.resize(outputs_.size());
   store_values();
   place_values();
-  const int workers = capacity > 1 ? kernels::threads() : 1;
+  const int workers = capacity > 1 ? threads() : 1;
   for (int worker = 0; worker < workers; ++worker) {
     arenas_.push_back(Tensor::empty({arena_count_}));
     std::vector<float*> pointers(values_.size());
@@ -458,15 +458,14 @@ void Plan::run_pictures(const float* pixels, std::int64_t batch) {
   if (batch == 1) return run_picture(pixels, 0, 0);
   // The plan may have been compiled when fewer threads were allowed.
   const auto workers = static_cast<std::int64_t>(arenas_.size());
-  if (workers < kernels::threads()) {
-    kernels::parallel_for(workers, [&](std::int64_t worker) {
+  if (workers < threads()) {
+    parallel_for(workers, [&](std::int64_t worker) {
       for (std::int64_t picture = worker; picture < batch; picture += workers)
         run_picture(pixels, picture, static_cast<int>(worker));
     });
     return;
   }
-  kernels::parallel_for(
-      batch, [&](std::int64_t picture) { run_picture(pixels, picture, kernels::thread_index()); });
+  parallel_for(batch, [&](std::int64_t picture) { run_picture(pixels, picture, thread_index()); });
 }
 
 const float* Plan::output(int i) const { return outputs_.at(static_cast<std::size_t>(i)); }
@@ -491,4 +490,4 @@ FoldedWeights fold_batch_norm(const Tensor& weight, const Tensor& gamma, const T
   return folded;
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -12,7 +12,7 @@
 
 #include "nn/tensor.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 // What one picture holds at a point of the network; a vector has height = width = 1.
 struct PictureShape {
@@ -177,4 +177,4 @@ class Plan {
 FoldedWeights fold_batch_norm(const Tensor& weight, const Tensor& gamma, const Tensor& beta,
                               const Tensor& mean, const Tensor& variance, double epsilon);
 
-}  // namespace nn
+}  // namespace maskwatch::nn

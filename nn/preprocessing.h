@@ -1,7 +1,7 @@
 // How pixel values become network inputs.
 #pragma once
 
-namespace nn {
+namespace maskwatch::nn {
 
 enum class Preprocessing {
   tf,        // x / 127.5 - 1, as Keras and TFLite MobileNetV2
@@ -11,4 +11,4 @@ enum class Preprocessing {
 constexpr float kImagenetMean[3] = {0.485f, 0.456f, 0.406f};
 constexpr float kImagenetStd[3] = {0.229f, 0.224f, 0.225f};
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 
-namespace nn {
+namespace maskwatch::nn {
 namespace {
 
 using nlohmann::json;
@@ -293,4 +293,4 @@ void save_safetensors(const std::string& path, const Safetensors& contents, Prec
   write_file_atomically(path, bytes);
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

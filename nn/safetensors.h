@@ -8,7 +8,7 @@
 
 #include "nn/tensor.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 struct Safetensors {
   std::map<std::string, std::string> metadata;
@@ -26,4 +26,4 @@ Safetensors load_safetensors(const std::string& path);
 void save_safetensors(const std::string& path, const Safetensors& contents,
                       Precision precision = Precision::f32);
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -9,7 +9,7 @@
 
 #include "nn/tensor.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 [[noreturn]] inline void reject(const char* operation, const std::string& what) {
   throw std::invalid_argument(fmt::format("{}: {}", operation, what));
@@ -36,4 +36,4 @@ inline void require_stride(int stride, const char* operation) {
   if (stride < 1) reject(operation, fmt::format("stride {} is not positive", stride));
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

@@ -12,7 +12,7 @@
 
 #include "nn/memory.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 struct Tensor::Node {
   std::uint64_t sequence;  // grows with creation: results come after their inputs
@@ -223,4 +223,4 @@ void Tensor::backward(const Tensor& gradient) const {
   }
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

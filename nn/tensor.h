@@ -14,7 +14,7 @@
 
 #include "kernels/table.h"
 
-namespace nn {
+namespace maskwatch::nn {
 
 using Shape = std::vector<std::int64_t>;
 
@@ -109,4 +109,4 @@ class Tensor {
   std::shared_ptr<Body> body_;
 };
 
-}  // namespace nn
+}  // namespace maskwatch::nn

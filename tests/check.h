@@ -15,7 +15,7 @@
 #include <sstream>
 #include <string>
 
-namespace check {
+namespace maskwatch::check {
 
 // |actual - expected| <= absolute + relative · |expected|
 struct Tolerance {
@@ -65,4 +65,4 @@ std::string difference(const Actual& actual, const Expected& expected, Tolerance
   });
 }
 
-}  // namespace check
+}  // namespace maskwatch::check

@@ -8,6 +8,8 @@
 
 #include "tests/shared_data.h"
 
+using namespace maskwatch;
+
 namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();

@@ -5,7 +5,7 @@
 #include "apps/common/program.h"
 #include "base/data_files.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr const char* kShippedModel = "models/mask_detector.safetensors";
@@ -47,10 +47,10 @@ std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landm
 
 std::string model_file(const FaceOptions& options) {
   if (!options.model.empty()) return options.model;
-  if (const auto file = vision::find_data_file(kShippedModel)) return *file;
+  if (const auto file = find_data_file(kShippedModel)) return *file;
   throw UsageError(std::string("the model that ships, data/") + kShippedModel +
                        ", is not where this program looks for it",
                    "name one with --model, or its data folder with MASKWATCH_DATA");
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

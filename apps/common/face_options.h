@@ -10,7 +10,7 @@ namespace CLI {
 class App;
 }
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct FaceOptions {
   std::string model;  // empty: the one that ships
@@ -31,4 +31,4 @@ std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landm
 // The model file that was named, or the one that ships. UsageError if that is missing.
 std::string model_file(const FaceOptions& options);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

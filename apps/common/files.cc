@@ -6,7 +6,7 @@
 
 #include "apps/common/program.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 namespace fs = std::filesystem;
 
@@ -47,4 +47,4 @@ void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<Name
   }
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

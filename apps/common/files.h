@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace apps {
+namespace maskwatch::apps {
 
 // UsageError unless a file can be made at `path`: its folder exists and takes one, and `path` is no
 // folder.
@@ -19,4 +19,4 @@ struct NamedFile {
 // whatever name: what one holds would be lost. (Devices such as /dev/null may be shared.)
 void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<NamedFile>& inputs);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

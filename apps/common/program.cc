@@ -11,7 +11,7 @@
 #include <iostream>
 #include <new>
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 enum ExitCode { done = 0, failure = 1, bad_input = 2 };
@@ -121,4 +121,4 @@ void parse_arguments(CLI::App& app, int argc, char** argv) {
   }
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -10,7 +10,7 @@ namespace CLI {
 class App;
 }
 
-namespace apps {
+namespace maskwatch::apps {
 
 // The user can mend it: a wrong argument, a missing or broken file. what() is "message (hint)".
 class UsageError : public std::runtime_error {
@@ -44,4 +44,4 @@ void tell(const std::string& note);
 // break the line nor reach the terminal's control sequences.
 std::string one_line(const std::string& text);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr int longest_bar = 30;
@@ -128,4 +128,4 @@ void ProgressBar::wipe() {
   drawn_ = false;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

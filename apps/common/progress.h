@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-namespace apps {
+namespace maskwatch::apps {
 
 // Named figures beside the bar, as {"loss", 0.1234}.
 using Figures = std::vector<std::pair<std::string, double>>;
@@ -63,4 +63,4 @@ class ProgressBar {
   bool finished_ = false;
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -16,7 +16,7 @@
 
 extern char** environ;
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr std::size_t kMostRunning = 16;
@@ -169,4 +169,4 @@ void Alert::bury() {
   std::erase_if(running_, [](pid_t child) { return waitpid(child, nullptr, WNOHANG) != 0; });
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -10,7 +10,7 @@
 
 #include "vision/masks/tracker.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 // The words of a command line: parted by spaces, kept together by '...' or "...", any character
 // taken as it is after a backslash (but within '...'). Nothing else is special. Throws a UsageError
@@ -47,4 +47,4 @@ class Alert {
   int runs_ = 0;
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

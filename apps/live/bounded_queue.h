@@ -9,7 +9,7 @@
 #include <optional>
 #include <utility>
 
-namespace apps {
+namespace maskwatch::apps {
 
 template <class T>
 class BoundedQueue {
@@ -64,4 +64,4 @@ class BoundedQueue {
   bool closed_ = false;
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

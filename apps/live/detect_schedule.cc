@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace apps {
+namespace maskwatch::apps {
 
 int DetectSchedule::every() const {
   if (every_ > 0) return every_;
@@ -17,4 +17,4 @@ bool DetectSchedule::due() {
   return true;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <cstdint>
 
-namespace apps {
+namespace maskwatch::apps {
 
 class DetectSchedule {
  public:
@@ -28,4 +28,4 @@ class DetectSchedule {
   int since_ = kNever;  // frames since the last one that was due
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

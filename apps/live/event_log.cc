@@ -18,7 +18,7 @@
 
 #include "apps/common/program.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 using nlohmann::json;
@@ -157,4 +157,4 @@ void EventLog::fail(const std::string& reason) {
   if (fault_.empty()) fault_ = "--events " + path_ + ": " + reason;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -15,7 +15,7 @@
 #include "apps/live/bounded_queue.h"
 #include "vision/masks/tracker.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 class EventLog {
  public:
@@ -60,4 +60,4 @@ std::string event_line(const vision::TrackEvent& event, const std::vector<std::s
 // Now, in UTC, as ISO 8601 with milliseconds.
 std::string utc_now();
 
-}  // namespace apps
+}  // namespace maskwatch::apps

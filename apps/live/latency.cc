@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr double kShortest = 1e-6, kStep = .02;  // kStep: of the natural logarithm
@@ -30,4 +30,4 @@ double Latency::quantile(double q) const {
   return longest_;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-namespace apps {
+namespace maskwatch::apps {
 
 class Latency {
  public:
@@ -24,4 +24,4 @@ class Latency {
   double longest_ = 0, recent_ = 0;
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

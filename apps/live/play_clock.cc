@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr double kBehind = .25;          // later than this it plays on from here
@@ -68,4 +68,4 @@ std::optional<double> PlayClock::catch_up(double time, double now) {
   return std::max(0., -late(time, now));
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-namespace apps {
+namespace maskwatch::apps {
 
 class PlayClock {
  public:
@@ -34,4 +34,4 @@ class PlayClock {
   double catching_up_until_ = 0;  // wall clock; 0: not at it
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr std::size_t kAlways = std::numeric_limits<std::size_t>::max();
@@ -107,4 +107,4 @@ std::string Recorder::take_fault() { return take(fault_); }
 
 std::string Recorder::take_picture_fault() { return take(picture_fault_); }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -14,7 +14,7 @@
 #include "vision/image/image.h"
 #include "vision/video/video_writer.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 class Recorder {
  public:
@@ -68,4 +68,4 @@ class Recorder {
   std::thread thread_;
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace apps {
+namespace maskwatch::apps {
 
 template <class T>
 class RecyclingPool {
@@ -38,4 +38,4 @@ class RecyclingPool {
   std::shared_ptr<Store> store_ = std::make_shared<Store>();
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -8,7 +8,7 @@
 #include "vision/masks/tracker.h"
 #include "vision/video/video_source.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 using Clock = std::chrono::steady_clock;
 
@@ -38,4 +38,4 @@ struct Flight {
   }
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

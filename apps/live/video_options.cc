@@ -6,7 +6,7 @@
 
 #include "apps/common/program.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr const char* kAbout =
@@ -143,4 +143,4 @@ PipelineOptions pipeline_options(const VideoOptions& o, std::atomic<bool>& stop)
   return p;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -6,7 +6,7 @@
 #include "apps/common/face_options.h"
 #include "apps/live/video_pipeline.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct VideoOptions {
   std::string source = "0";
@@ -30,4 +30,4 @@ VideoOptions read_video_options(int argc, char** argv);
 // What of it concerns the pipeline. UsageError for a camera size that is none, or no model.
 PipelineOptions pipeline_options(const VideoOptions& options, std::atomic<bool>& stop);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr std::size_t kInFlight = 4;  // frames that may wait for the display
@@ -404,4 +404,4 @@ std::string VideoPipeline::loss() const {
   return lost_ ? figures_.state : "";
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -5,8 +5,8 @@
 //
 // Who owns what: the capture thread the source, the detection thread the detector, the
 // classification thread the classifier; the tracker, the queue to the display and the figures are
-// guarded by one mutex, held for microseconds. A frame (apps/live/video_flight.h) belongs to one thread
-// at a time, and is only read once it is displayed.
+// guarded by one mutex, held for microseconds. A frame (apps/live/video_flight.h) belongs to one
+// thread at a time, and is only read once it is displayed.
 //
 // Two ways to run. Where no frame may be lost (`drop` false) every frame passes through all threads
 // in order, and each of them waits for the next: the result depends on the frames alone. Otherwise
@@ -15,7 +15,8 @@
 // the tracker expects. If it falls behind, old frames are dropped, so no delay builds up. So are
 // those that FFmpeg read while it found out what a new connection carries (the first 7 pictures or
 // more of H.264): they come all at once, and late. Where frames always come many at a time, in
-// segments (HLS), capture holds each back until its time (apps/live/play_clock.h), and FFmpeg the rest.
+// segments (HLS), capture holds each back until its time (apps/live/play_clock.h), and FFmpeg the
+// rest.
 #pragma once
 
 #include <array>
@@ -39,7 +40,7 @@
 #include "vision/masks/tracker.h"
 #include "vision/video/video_source.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct PipelineOptions {
   std::string source;
@@ -187,4 +188,4 @@ class VideoPipeline {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -10,7 +10,7 @@
 
 #include "apps/common/program.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr double kRefresh = .2;      // seconds between looks at the pipeline's figures
@@ -295,4 +295,4 @@ std::string VideoViewer::summary() const {
                      figures_.people == 1 ? "person" : "people");
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -17,7 +17,7 @@
 #include "vision/masks/video_panel.h"
 #include "vision/window/video_window.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 class VideoViewer {
  public:
@@ -75,4 +75,4 @@ class VideoViewer {
   int alerts_ = 0;
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -7,7 +7,7 @@
 #include "base/parallel.h"
 #include "vision/faces/face_detector.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr float least_share = 1.f / 3;  // of the largest face's width
@@ -41,11 +41,11 @@ FoundFaces look(Tools& tools, const vision::Image& photo) {
 FaceFinder detector_and_landmarks(const std::string& face,
                                   const vision::LandmarkFinder& landmarks) {
   const auto tools = std::make_shared<std::vector<Tools>>();
-  for (int i = 0; i < kernels::threads(); ++i)
+  for (int i = 0; i < threads(); ++i)
     tools->push_back({vision::make_face_detector(face), landmarks.copy()});
   return [tools](const vision::Image& photo, const std::string&, float) {
-    return look((*tools)[static_cast<std::size_t>(kernels::thread_index())], photo);
+    return look((*tools)[static_cast<std::size_t>(thread_index())], photo);
   };
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

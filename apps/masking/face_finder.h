@@ -7,11 +7,11 @@
 #include "apps/masking/mask_dataset.h"
 #include "vision/faces/landmark_finder.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 // `face` as vision::make_face_detector takes it. A face has landmarks where the finder's answers
 // agree; smaller faces than a third of the largest one are left alone. Errors as
 // make_face_detector.
 FaceFinder detector_and_landmarks(const std::string& face, const vision::LandmarkFinder& landmarks);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -12,16 +12,16 @@
 #include <optional>
 #include <sstream>
 
-#include "apps/masking/picture_views.h"
 #include "apps/common/program.h"
-#include "base/parallel.h"
+#include "apps/masking/picture_views.h"
 #include "base/file.h"
-#include "vision/drawn/face_extras.h"
-#include "vision/image/image.h"
-#include "vision/drawn/mask_fit.h"
+#include "base/parallel.h"
 #include "base/random.h"
+#include "vision/drawn/face_extras.h"
+#include "vision/drawn/mask_fit.h"
+#include "vision/image/image.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 namespace fs = std::filesystem;
@@ -48,7 +48,7 @@ struct Photograph {
 template <class Body>
 void for_each_photograph(std::size_t count, const Body& body) {
   std::vector<std::exception_ptr> failures(count);
-  kernels::parallel_for(static_cast<std::int64_t>(count), [&](std::int64_t i) {
+  parallel_for(static_cast<std::int64_t>(count), [&](std::int64_t i) {
     try {
       body(static_cast<std::size_t>(i));
     } catch (...) {
@@ -97,7 +97,7 @@ std::vector<std::size_t> shuffled(const std::vector<Photograph>& photographs, st
   std::vector<std::size_t> order(photographs.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto rank = [&](std::size_t i) {
-    return std::pair(vision::Random{seed, 1, photographs[i].image->digest}.bits(), i);
+    return std::pair(Random{seed, 1, photographs[i].image->digest}.bits(), i);
   };
   std::sort(order.begin(), order.end(), [&](auto a, auto b) { return rank(a) < rank(b); });
   return order;
@@ -236,8 +236,7 @@ Image Maker::mask_faces(const Image& photo, const Photograph& photograph, int va
       faces.push_back({{"kind", "flat"}});
       continue;
     }
-    vision::Random random{o_.seed, 2, photograph.image->digest, static_cast<std::uint64_t>(variant),
-                          i};
+    Random random{o_.seed, 2, photograph.image->digest, static_cast<std::uint64_t>(variant), i};
     const std::uint64_t seed = random.bits() >> 11;  // a whole number in every JSON reader
     const MaskWear wear = photograph.side == Side::masked ? MaskWear::proper
                           : random.chance(.5)             ? MaskWear::under_nose
@@ -274,8 +273,7 @@ json Maker::write(const Photograph& photograph, std::size_t index,
   const int variants = masks * o_.views;
   for (int variant = 0; variant < variants; ++variant) {
     json entry = {{"class", folder}, {"from", photograph.image->path}};
-    vision::Random random{o_.seed, 3, photograph.image->digest,
-                          static_cast<std::uint64_t>(variant)};
+    Random random{o_.seed, 3, photograph.image->digest, static_cast<std::uint64_t>(variant)};
     const bool as_it_is = variant < masks;
     Extra extra;
     if (!as_it_is && random.chance(extra_share)) {
@@ -390,8 +388,8 @@ void Maker::write_manifest(const MaskDatasetResult& result) const {
                          {"pictures", pictures},
                          {"incomplete", listed(result.incomplete)},
                          {"left_out", listed(result.left_out)}};
-  nn::write_file_atomically((fs::path(o_.output) / "manifest.json").string(),
-                            manifest.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+  write_file_atomically((fs::path(o_.output) / "manifest.json").string(),
+                        manifest.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 MaskDatasetResult Maker::run() {
@@ -411,7 +409,7 @@ FoundFaces landmarks_beside(const std::string& path, float scale) {
   const std::string file = fs::path(path).replace_extension(".txt").string();
   std::error_code ignored;
   if (!fs::exists(file, ignored)) return {};
-  std::istringstream text(nn::read_file(file));
+  std::istringstream text(read_file(file));
   std::vector<float> numbers;
   for (float number; text >> number;) numbers.push_back(number);
   if (!text.eof() || numbers.empty() || numbers.size() % 136 != 0)
@@ -431,4 +429,4 @@ MaskDatasetResult make_mask_dataset(const Dataset& photographs, const FaceFinder
   return Maker(photographs, finder, options).run();
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/training/dataset.h"
+#include "apps/common/dataset.h"
 #include "vision/drawn/mask_overlay.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct FoundFaces {
   std::vector<std::array<vision::Point, 68>> faces;  // landmarks, the largest face first
@@ -67,4 +67,4 @@ struct MaskDatasetResult {
 MaskDatasetResult make_mask_dataset(const Dataset& photographs, const FaceFinder& finder,
                                     const MaskDatasetOptions& options);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

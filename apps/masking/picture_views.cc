@@ -6,17 +6,16 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "vision/image/augment.h"
 #include "base/random.h"
+#include "vision/image/augment.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr float kLargestSide = 1 << 13, kFarthest = 1 << 20;
 
 using vision::Box;
 using vision::Image;
-using vision::Random;
 
 // What face detectors call a face: from above the brows to the chin, ear to ear.
 Box face_of(const std::array<vision::Point, 68>& landmarks) {
@@ -144,4 +143,4 @@ Image show(const Image& photograph, const PictureView& view) {
   return out;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

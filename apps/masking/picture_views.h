@@ -9,7 +9,7 @@
 #include "vision/image/draw.h"
 #include "vision/image/image.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct PictureView {
   vision::Box box;        // of the photograph's pixels; may reach beyond it
@@ -32,4 +32,4 @@ PictureView random_view(std::uint64_t seed, const vision::ImageSize& photograph,
 // std::invalid_argument for an empty or grey photograph and a box of more than 2^13 pixels a side.
 vision::Image show(const vision::Image& photograph, const PictureView& view);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -5,7 +5,7 @@
 #include "kernels/scalar.h"
 #include "vision/image/network_input.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 // Streams of random numbers that one seed serves; a stream is a seed of its own.
@@ -132,4 +132,4 @@ Batch BatchLoader::next() {
   return batch;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -10,13 +10,14 @@
 #include <thread>
 #include <vector>
 
-#include "apps/training/dataset.h"
+#include "apps/common/dataset.h"
 #include "apps/training/face_crops.h"
+#include "apps/training/load_images.h"
 #include "nn/preprocessing.h"
 #include "nn/tensor.h"
 #include "vision/image/augment.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct Batch {
   nn::Tensor inputs;   // [n, size, size, 3], preprocessed
@@ -79,4 +80,4 @@ nn::Tensor inputs_of(const LoadedDataset& data, const std::vector<int>& indices,
 // One-hot rows.
 nn::Tensor targets_of(const std::vector<int>& labels, std::int64_t classes);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -6,7 +6,7 @@
 #include "apps/common/program.h"
 #include "nn/safetensors.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr const char* kModelPrefix = "model.";
@@ -65,4 +65,4 @@ std::optional<Checkpoint> load_checkpoint(const std::string& path, const std::st
   return checkpoint;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

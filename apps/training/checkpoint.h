@@ -9,7 +9,7 @@
 #include "apps/training/history.h"
 #include "nn/module.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct Checkpoint {
   std::string recipe;  // everything that the result depends on: options and data set
@@ -27,4 +27,4 @@ void save_checkpoint(const std::string& path, const Checkpoint& checkpoint);
 // another recipe.
 std::optional<Checkpoint> load_checkpoint(const std::string& path, const std::string& recipe);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -8,7 +8,7 @@
 #include "vision/image/image.h"
 #include "vision/masks/mask_classifier.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 // The crop's pixels at `out`; false where no face was found or the picture can no longer be read.
@@ -35,16 +35,15 @@ FaceCrops find_face_crops(const LoadedDataset& data, const std::string& face,
   crops.size = data.size;
   crops.pixels.resize(data.pixels.size());
   std::vector<std::unique_ptr<vision::FaceDetector>> detectors;
-  for (int i = 0; i < kernels::threads(); ++i)
-    detectors.push_back(vision::make_face_detector(face));
+  for (int i = 0; i < threads(); ++i) detectors.push_back(vision::make_face_detector(face));
   std::vector<char> found(data.dataset.images.size());  // vector<bool> is not for several threads
   std::mutex mutex;
   std::int64_t done = 0;
-  kernels::parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t i) {
+  parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t i) {
     const auto index = static_cast<std::size_t>(i);
     found[index] = crop_face(data.dataset.images[index].path,
-                             *detectors[static_cast<std::size_t>(kernels::thread_index())],
-                             data.size, crops.pixels.data() + index * data.image_bytes());
+                             *detectors[static_cast<std::size_t>(thread_index())], data.size,
+                             crops.pixels.data() + index * data.image_bytes());
     const std::lock_guard lock(mutex);
     if (progress) progress(++done);
   });
@@ -52,4 +51,4 @@ FaceCrops find_face_crops(const LoadedDataset& data, const std::string& face,
   return crops;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/training/dataset.h"
+#include "apps/common/dataset.h"
+#include "apps/training/load_images.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct FaceCrops {
   int size = 0;
@@ -28,4 +29,4 @@ struct FaceCrops {
 FaceCrops find_face_crops(const LoadedDataset& data, const std::string& face,
                           const std::function<void(std::int64_t done)>& progress = {});
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -11,7 +11,7 @@
 #include "apps/common/program.h"
 #include "base/file.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 using nlohmann::json;
@@ -88,9 +88,9 @@ History parse_history(std::string_view text, const std::string& name) {
 }
 
 void write_history(const std::string& path, const History& history) {
-  nn::write_file_atomically(path, history_text(history));
+  write_file_atomically(path, history_text(history));
 }
 
-History read_history(const std::string& path) { return parse_history(nn::read_file(path), path); }
+History read_history(const std::string& path) { return parse_history(read_file(path), path); }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

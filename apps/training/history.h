@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct EpochRecord {
   int epoch = 0;  // from 1
@@ -37,4 +37,4 @@ void write_history(const std::string& path, const History& history);
 // Throws std::runtime_error that names the file.
 History read_history(const std::string& path);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -1,4 +1,5 @@
-// Decodes a data set into memory, on all threads.
+#include "apps/training/load_images.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -8,12 +9,11 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "apps/training/dataset.h"
 #include "apps/common/program.h"
 #include "base/parallel.h"
 #include "vision/image/image.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 std::size_t half_of_memory() {
@@ -112,7 +112,7 @@ LoadedDataset load_images(const Dataset& dataset, int size, const LoadOptions& o
   const auto total = static_cast<std::int64_t>(dataset.images.size());
   std::vector<std::string> errors(dataset.images.size());
   Counter counter(total, options);
-  kernels::parallel_for(total, [&](std::int64_t i) {
+  parallel_for(total, [&](std::int64_t i) {
     if (counter.stopped()) return;
     const auto index = static_cast<std::size_t>(i);
     errors[index] = load_one(dataset.images[index].path, size,
@@ -129,4 +129,4 @@ LoadedDataset load_images(const Dataset& dataset, int size, const LoadOptions& o
   return loaded;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -25,7 +25,7 @@
 
 extern char** environ;
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr int seconds_to_wait = 60;
@@ -268,7 +268,7 @@ std::string plot_script(const History& history) {
 }
 
 void plot_history(const std::string& path, const History& history) {
-  nn::write_file_atomically(path, run_gnuplot(plot_script(history)));
+  write_file_atomically(path, run_gnuplot(plot_script(history)));
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

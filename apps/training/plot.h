@@ -5,7 +5,7 @@
 
 #include "apps/training/history.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 // The program that draws: "gnuplot" from PATH, or what the environment variable GNUPLOT names.
 // False where it cannot be run: to be asked before a long training, not after it.
@@ -20,4 +20,4 @@ void plot_history(const std::string& path, const History& history);
 // The commands that plot_history gives to gnuplot.
 std::string plot_script(const History& history);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

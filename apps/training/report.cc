@@ -8,7 +8,7 @@
 #include <numeric>
 #include <stdexcept>
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 double ratio(std::int64_t part, std::int64_t whole) {
@@ -210,4 +210,4 @@ nlohmann::json roc_json(const Roc& roc) {
   return {{"area", roc.area}, {"points", points}};
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct ConfusionMatrix {
   std::vector<std::string> labels;
@@ -71,4 +71,4 @@ nlohmann::json roc_json(const Roc& roc);
 // "f1-score", "support"}], "macro avg", "weighted avg", "confusion_matrix": [[...]]}
 nlohmann::json report_json(const ConfusionMatrix& matrix);
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -1,4 +1,5 @@
-// The stratified split of a data set into training and validation, in whole groups of copies.
+#include "apps/training/split.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,11 +10,10 @@
 #include <stdexcept>
 #include <utility>
 
-#include "apps/training/dataset.h"
 #include "apps/common/program.h"
 #include "kernels/scalar.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr std::uint64_t split_stream = 0x73706c6974u;  // keeps the seed apart from its other uses
@@ -187,4 +187,4 @@ Split split_dataset(const Dataset& dataset, double validation, std::uint64_t see
   return split;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

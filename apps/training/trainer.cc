@@ -6,7 +6,7 @@
 #include "kernels/scalar.h"
 #include "nn/ops.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 constexpr int kEvaluationBatch = 32;
@@ -181,4 +181,4 @@ void Trainer::restore(const nn::StateDict& optimizer_state, std::int64_t steps_t
   optimizer_.load_state(optimizer_state, steps_taken);
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -10,12 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/dataset.h"
 #include "apps/training/batch_loader.h"
-#include "apps/training/dataset.h"
+#include "apps/training/load_images.h"
+#include "apps/training/split.h"
 #include "nn/classifier.h"
 #include "nn/optimizer.h"
 
-namespace apps {
+namespace maskwatch::apps {
 
 struct TrainingOptions {
   int epochs = 20;
@@ -86,4 +88,4 @@ class Trainer {
       validation_features_;  // of the frozen part, where nothing behind it but the head
 };
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -20,9 +20,11 @@
 #include <string>
 #include <vector>
 
-#include "bench/kernels/machine.h"
 #include "base/parallel.h"
+#include "bench/kernels/machine.h"
 #include "tests/kernels/cases.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -144,7 +146,7 @@ void read_threads(int& argc, char** argv) {
   const std::string option = "--threads=";
   const auto is_option = [&](const char* argument) {
     if (std::string(argument).compare(0, option.size(), option) != 0) return false;
-    kernels::set_threads(std::stoi(argument + option.size()));
+    set_threads(std::stoi(argument + option.size()));
     return true;
   };
   argc = static_cast<int>(std::remove_if(argv + 1, argv + argc, is_option) - argv);
@@ -159,7 +161,7 @@ int main(int argc, char** argv) {
 
   const Peaks peaks = {bench::peak_gflops(), bench::peak_memory_gbs()};
   fmt::print("{} threads; measured peaks: {:.1f} GFLOP/s of multiply-adds, {:.1f} GB/s of memory\n",
-             kernels::threads(), peaks.gflops, peaks.memory_gbs);
+             threads(), peaks.gflops, peaks.memory_gbs);
   for (const kernel_cases::Operation& operation : kernel_cases::operations())
     for (const Case& c : operation.cases())
       if (c.is_benchmark) register_case(operation.name, std::make_shared<const Case>(c), peaks);

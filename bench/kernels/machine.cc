@@ -12,7 +12,7 @@
 #include "base/parallel.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace bench::HWY_NAMESPACE {
+namespace maskwatch::bench::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -38,7 +38,7 @@ double multiply_add(std::int64_t rounds, float* sink) {
   return 12.0 * 2.0 * static_cast<double>(rounds) * static_cast<double>(hn::Lanes(d));
 }
 
-}  // namespace bench::HWY_NAMESPACE
+}  // namespace maskwatch::bench::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -47,7 +47,7 @@ HWY_AFTER_NAMESPACE();
 
 #include "kernels/table.h"
 
-namespace bench {
+namespace maskwatch::bench {
 HWY_EXPORT(multiply_add);
 
 namespace {
@@ -68,13 +68,13 @@ double best_seconds(const Body& body) {
 
 double peak_gflops() {
   constexpr std::int64_t rounds = 1'000'000;
-  const int threads = kernels::threads();
+  const int threads = maskwatch::threads();
   constexpr int apart = 64;  // floats: no two threads in one cache line
   std::vector<float> sinks(threads * apart);
   std::iota(sinks.begin(), sinks.end(), 0.0f);
   std::vector<double> operations(threads);
   const double seconds = best_seconds([&] {
-    kernels::parallel_for(threads, [&](std::int64_t thread) {
+    parallel_for(threads, [&](std::int64_t thread) {
       operations[thread] = HWY_DYNAMIC_DISPATCH(multiply_add)(rounds, &sinks[thread * apart]);
     });
   });
@@ -88,5 +88,5 @@ double peak_memory_gbs() {
   return 3.0 * sizeof(float) * count / seconds / 1e9;
 }
 
-}  // namespace bench
+}  // namespace maskwatch::bench
 #endif  // HWY_ONCE

@@ -19,9 +19,11 @@
 #include <string>
 #include <vector>
 
-#include "bench/kernels/machine.h"
 #include "base/parallel.h"
+#include "bench/kernels/machine.h"
 #include "kernels/table.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -189,7 +191,7 @@ void print_row(const std::string& name, const std::vector<double>& seconds, doub
 }
 
 void run(const Options& options) {
-  kernels::set_threads(options.threads);
+  set_threads(options.threads);
   const auto& table = options.target.empty() ? kernels::cpu() : kernels::cpu(options.target);
   Network network(options, table);
   std::vector<Layer>& layers = network.layers();

@@ -16,10 +16,12 @@
 #include <string>
 #include <vector>
 
-#include "bench/kernels/machine.h"
 #include "base/parallel.h"
+#include "bench/kernels/machine.h"
 #include "kernels/table.h"
 #include "nn/classifier.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -130,7 +132,7 @@ void print(const nlohmann::json& result) {
 }
 
 void run(const Options& options) {
-  kernels::set_threads(options.threads);
+  set_threads(options.threads);
   const auto model = make_model(options);
   nn::Plan plan = model->compile(options.batch);
   const auto pixels = random_pixels(options.batch * plan.input_shape().count());

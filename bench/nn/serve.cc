@@ -24,6 +24,8 @@
 #include "nn/memory.h"
 #include "nn/optimizer.h"
 
+using namespace maskwatch;
+
 namespace {
 
 struct Options {
@@ -53,9 +55,9 @@ Work inference(nn::Classifier& model, const nn::Tensor& input) {
                             {plan->output(), plan->output() + input.dim(0) * classes});
   };
   return {run, logits, [plan] {
-            return plan->arena_bytes() * kernels::threads() +
-                   plan->capacity() * plan->output_shape().count() *
-                       static_cast<std::int64_t>(sizeof(float));
+            return plan->arena_bytes() * threads() + plan->capacity() *
+                                                         plan->output_shape().count() *
+                                                         static_cast<std::int64_t>(sizeof(float));
           }};
 }
 
@@ -118,7 +120,7 @@ std::string answer(const std::string& line, const nn::Tensor& input, const Work&
 }
 
 void serve(const Options& options) {
-  kernels::set_threads(options.threads);
+  set_threads(options.threads);
   const auto model = nn::load_classifier(options.model);
   const auto& shape = model->input_shape();
   const nn::Tensor input =

@@ -7,7 +7,7 @@
 #include "kernels/scalar.h"
 #include "kernels/table.h"
 
-namespace kernels::ref {
+namespace maskwatch::kernels::ref {
 
 template <typename T>
 void batch_norm_statistics(T* mean, T* variance, const T* x, RowShape s) {
@@ -90,4 +90,4 @@ void batch_norm_frozen_backward(T* dx, T* dgamma, T* dbeta, const T* dy, const T
           dz[r * s.channels + c] * gamma[c] / std::sqrt(variance[c] + T(epsilon));
 }
 
-}  // namespace kernels::ref
+}  // namespace maskwatch::kernels::ref

@@ -4,7 +4,7 @@
 #include "kernels/scalar.h"
 #include "kernels/table.h"
 
-namespace kernels::ref {
+namespace maskwatch::kernels::ref {
 
 // visit(out_row, in_row, tap) for every output position and every kernel tap that lies inside the
 // input; rows count positions of the whole batch.
@@ -106,4 +106,4 @@ void depthwise3x3_backward_weight(T* dw, const T* dy, const T* x, ConvShape s) {
   });
 }
 
-}  // namespace kernels::ref
+}  // namespace maskwatch::kernels::ref

@@ -7,7 +7,7 @@
 #include "kernels/ref/conv.h"
 #include "kernels/ref/gemm.h"
 
-namespace kernels::ref {
+namespace maskwatch::kernels::ref {
 
 template <typename T>
 void batch_norm_parameter_gradients(T* dgamma, T* dbeta, const T* dy, const T* x,
@@ -89,4 +89,4 @@ void depthwise3x3_batch_norm_backward(T* dx, T* dw, T* dgamma, T* dbeta,
   if (before) ref::batch_norm_parameter_gradients(dgamma, dbeta, dx, x, *before, in);
 }
 
-}  // namespace kernels::ref
+}  // namespace maskwatch::kernels::ref

@@ -4,7 +4,7 @@
 #include "kernels/scalar.h"
 #include "kernels/table.h"
 
-namespace kernels::ref {
+namespace maskwatch::kernels::ref {
 
 template <typename T>
 void relu(T* y, const T* x, std::int64_t count) {
@@ -79,4 +79,4 @@ void global_average_pool_backward(T* dx, const T* dy, PoolShape s) {
         dx[(b * s.positions + p) * s.channels + c] = dy[b * s.channels + c] / T(s.positions);
 }
 
-}  // namespace kernels::ref
+}  // namespace maskwatch::kernels::ref

@@ -4,7 +4,7 @@
 #include "kernels/scalar.h"
 #include "kernels/table.h"
 
-namespace kernels::ref {
+namespace maskwatch::kernels::ref {
 
 // a_row, a_col, b_row, b_col: strides that say which of the operands is transposed.
 template <typename T>
@@ -53,4 +53,4 @@ void packed_gemm(T* c, const T* a, const T* packed, const T* bias, const T* resi
   }
 }
 
-}  // namespace kernels::ref
+}  // namespace maskwatch::kernels::ref

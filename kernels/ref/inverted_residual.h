@@ -8,7 +8,7 @@
 #include "kernels/scalar.h"
 #include "kernels/table.h"
 
-namespace kernels::ref {
+namespace maskwatch::kernels::ref {
 
 template <typename T>
 void pack_inverted_residual(T* packed, const T* expand, const T* expand_bias, const T* depthwise,
@@ -75,4 +75,4 @@ void pointwise_average_pool(T* y, const T* x, const T* packed, const T* bias, Ac
   table<T>().global_average_pool(y, rows.data(), {s.m / positions, positions, s.n});
 }
 
-}  // namespace kernels::ref
+}  // namespace maskwatch::kernels::ref

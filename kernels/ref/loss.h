@@ -8,7 +8,7 @@
 
 #include "kernels/table.h"
 
-namespace kernels::ref {
+namespace maskwatch::kernels::ref {
 
 template <typename T>
 T row_maximum(const T* x, std::int64_t count) {
@@ -89,4 +89,4 @@ void binary_cross_entropy_backward(T* dlogits, const T* dloss, const T* logits, 
   }
 }
 
-}  // namespace kernels::ref
+}  // namespace maskwatch::kernels::ref

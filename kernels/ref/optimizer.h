@@ -5,7 +5,7 @@
 
 #include "kernels/table.h"
 
-namespace kernels::ref {
+namespace maskwatch::kernels::ref {
 
 template <typename T>
 void adam(T* parameter, T* m, T* v, const T* gradient, AdamStep step, std::int64_t count) {
@@ -29,4 +29,4 @@ void sgd(T* parameter, T* velocity, const T* gradient, SgdStep step, std::int64_
   }
 }
 
-}  // namespace kernels::ref
+}  // namespace maskwatch::kernels::ref

@@ -7,7 +7,7 @@
 #include "kernels/ref/loss.h"
 #include "kernels/ref/optimizer.h"
 
-namespace kernels::ref {
+namespace maskwatch::kernels::ref {
 
 template <typename T>
 const Table<T>& table() {
@@ -22,4 +22,4 @@ const Table<T>& table() {
 template const Table<float>& table<float>();
 template const Table<double>& table<double>();
 
-}  // namespace kernels::ref
+}  // namespace maskwatch::kernels::ref

@@ -10,12 +10,14 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "nn/classifier.h"
 #include "base/file.h"
+#include "nn/classifier.h"
 #include "tests/apps/temporary_folder.h"
 #include "tests/shared_data.h"
 #include "vision/image/image.h"
 #include "vision/masks/mask_classifier.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -48,7 +50,7 @@ Outcome run(const TemporaryFolder& folder, const std::string& program,
   command += " >.out 2>.err";
   const int status = std::system(command.c_str());
   REQUIRE(WIFEXITED(status));
-  return {WEXITSTATUS(status), nn::read_file(folder / ".out"), nn::read_file(folder / ".err")};
+  return {WEXITSTATUS(status), read_file(folder / ".out"), read_file(folder / ".err")};
 }
 
 void check_fault(const Outcome& outcome, const std::string& part) {
@@ -83,7 +85,7 @@ const TemporaryFolder& prepared() {
     vision::save_image(folder / "grey.png", flat_picture(90, 70, 128));
     vision::save_image(folder / "dark.png", flat_picture(70, 90, 10));
     folder.write("text.png", "this is no picture");
-    const std::string bytes = nn::read_file(folder / "grey.png");
+    const std::string bytes = read_file(folder / "grey.png");
     folder.write("truncated.png", bytes.substr(0, bytes.size() / 2));
     for (int i = 0; i < 5; ++i)
       for (const char* name : {"with_mask", "without_mask"}) {
@@ -190,7 +192,7 @@ TEST_CASE("detect_mask_image: bad input is one line and exit code 2") {
 
 TEST_CASE("detect_mask_image: a model that is none is one line and exit code 2") {
   const TemporaryFolder& folder = prepared();
-  const std::string good = nn::read_file(folder / "model.safetensors");
+  const std::string good = read_file(folder / "model.safetensors");
   folder.write("empty.safetensors", "");
   folder.write("cut.safetensors", good.substr(0, good.size() - 100));
   folder.write("huge.safetensors", std::string("\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10));
@@ -240,7 +242,7 @@ TEST_CASE("evaluate_mask_detector writes the probabilities that its figures are 
           with_model({"-d", "set", "--json", "--scores", "scores.jsonl", "--threads", "2"}));
   REQUIRE(done.code == 0);
   const json report = json::parse(done.output);
-  std::istringstream lines(nn::read_file(folder / "scores.jsonl"));
+  std::istringstream lines(read_file(folder / "scores.jsonl"));
   std::vector<double> with, without;
   for (std::string line; std::getline(lines, line);) {
     const json picture = json::parse(line);
@@ -291,8 +293,8 @@ TEST_CASE("evaluate_mask_detector: bad input is one line and exit code 2") {
   fault({"-d", "set", "--history", "broken.json"}, "broken.json");
   folder.write("none.txt", "no/such.png\n");
   fault({"-d", "set", "--only", "none.txt"}, "none.txt");
-  folder.write("other/cats/1.png", nn::read_file(folder / "grey.png"));
-  folder.write("other/dogs/1.png", nn::read_file(folder / "dark.png"));
+  folder.write("other/cats/1.png", read_file(folder / "grey.png"));
+  folder.write("other/dogs/1.png", read_file(folder / "dark.png"));
   fault({"-d", "other"}, "cats");
   folder.write("torn/with_mask/1.png", "torn");
   const Outcome torn = run(folder, "evaluate_mask_detector", with_model({"-d", "torn"}));
@@ -303,8 +305,8 @@ TEST_CASE("evaluate_mask_detector: bad input is one line and exit code 2") {
 
 TEST_CASE("evaluate_mask_detector skips a broken picture and names it") {
   const TemporaryFolder& folder = prepared();
-  folder.write("mixed/with_mask/1.png", nn::read_file(folder / "grey.png"));
-  folder.write("mixed/without_mask/2.png", nn::read_file(folder / "truncated.png"));
+  folder.write("mixed/with_mask/1.png", read_file(folder / "grey.png"));
+  folder.write("mixed/without_mask/2.png", read_file(folder / "truncated.png"));
   const Outcome done = run(folder, "evaluate_mask_detector", with_model({"-d", "mixed"}));
   CHECK(done.code == 0);
   CHECK(done.errors.find("mixed/without_mask/2.png") != std::string::npos);

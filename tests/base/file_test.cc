@@ -10,12 +10,14 @@
 
 #include "tests/nn/temporary.h"
 
+using namespace maskwatch;
+
 using namespace nn_test;
 
 namespace {
 
 std::string write_fault(const std::string& path, const std::string& bytes = "new") {
-  return message_of<std::runtime_error>([&] { nn::write_file_atomically(path, bytes); });
+  return message_of<std::runtime_error>([&] { write_file_atomically(path, bytes); });
 }
 
 // Files of this process end at `bytes`, as on a full disk, until the end of the scope.
@@ -41,17 +43,17 @@ class FileSizeLimit {
 TEST_CASE("a file is written, replaced and read whole") {
   const TemporaryFolder folder;
   const std::string path = folder.file("a"), bytes("zero \0 byte", 11);
-  nn::write_file_atomically(path, bytes);
-  CHECK(nn::read_file(path) == bytes);
-  nn::write_file_atomically(path, "");
-  CHECK(nn::read_file(path) == "");
+  write_file_atomically(path, bytes);
+  CHECK(read_file(path) == bytes);
+  write_file_atomically(path, "");
+  CHECK(read_file(path) == "");
   CHECK(folder.count() == 1);
 }
 
 TEST_CASE("a new file has the rights that the umask allows") {
   const TemporaryFolder folder;
   const mode_t before = umask(027);
-  nn::write_file_atomically(folder.file("a"), "x");
+  write_file_atomically(folder.file("a"), "x");
   umask(before);
   struct stat status {};
   REQUIRE(stat(folder.file("a").c_str(), &status) == 0);
@@ -61,7 +63,7 @@ TEST_CASE("a new file has the rights that the umask allows") {
 TEST_CASE("a full disk: the old file stays, nothing else is left, the message names the file") {
   const TemporaryFolder folder;
   const std::string path = folder.file("model.safetensors");
-  nn::write_file_atomically(path, "old");
+  write_file_atomically(path, "old");
   std::string message;
   {
     const FileSizeLimit limit(4096);
@@ -69,7 +71,7 @@ TEST_CASE("a full disk: the old file stays, nothing else is left, the message na
   }
   CHECK(contains(message, path + ": cannot write"));
   CHECK(contains(message, "File too large"));
-  CHECK(nn::read_file(path) == "old");
+  CHECK(read_file(path) == "old");
   CHECK(folder.count() == 1);
 }
 
@@ -77,14 +79,14 @@ TEST_CASE("a device is written as it is and never replaced") {
   const std::string message = write_fault("/dev/full");
   CHECK(contains(message, "/dev/full: cannot write"));
   CHECK(contains(message, "No space left"));
-  nn::write_file_atomically("/dev/null", "x");
+  write_file_atomically("/dev/null", "x");
   for (const char* device : {"/dev/full", "/dev/null"})
     CHECK(std::filesystem::is_character_file(device));
 }
 
 TEST_CASE("no folder to write in") {
   const TemporaryFolder folder;
-  nn::write_file_atomically(folder.file("file"), "old");
+  write_file_atomically(folder.file("file"), "old");
   const std::string under_file = folder.file("file") + "/model";
   CHECK(contains(write_fault(under_file), under_file + ": cannot write"));
   CHECK(contains(write_fault(under_file), "Not a directory"));
@@ -94,16 +96,16 @@ TEST_CASE("no folder to write in") {
   CHECK(contains(write_fault(folder.file("")), "is a folder"));
   CHECK(contains(write_fault(folder.file(std::string(300, 'n'))), "too long"));
   CHECK(folder.count() == 1);
-  CHECK(nn::read_file(folder.file("file")) == "old");
+  CHECK(read_file(folder.file("file")) == "old");
 }
 
 TEST_CASE("a link stays a link, and what it points to is replaced") {
   const TemporaryFolder folder;
-  nn::write_file_atomically(folder.file("target"), "old");
+  write_file_atomically(folder.file("target"), "old");
   std::filesystem::create_symlink("target", folder.file("link"));
-  nn::write_file_atomically(folder.file("link"), "new");
+  write_file_atomically(folder.file("link"), "new");
   CHECK(std::filesystem::is_symlink(folder.file("link")));
-  CHECK(nn::read_file(folder.file("target")) == "new");
+  CHECK(read_file(folder.file("target")) == "new");
   CHECK(folder.count() == 2);
 }
 
@@ -111,15 +113,15 @@ TEST_CASE("what a killed program left behind is no hindrance") {
   const TemporaryFolder folder;
   const std::string path = folder.file("a");
   write(path + "." + std::to_string(getpid()) + "-0.tmp", "half");
-  nn::write_file_atomically(path, "whole");
-  CHECK(nn::read_file(path) == "whole");
+  write_file_atomically(path, "whole");
+  CHECK(read_file(path) == "whole");
   CHECK(folder.count() == 2);
 }
 
 TEST_CASE("what cannot be read is named") {
   const TemporaryFolder folder;
   const auto fault = [](const std::string& path) {
-    return message_of<std::runtime_error>([&] { nn::read_file(path); });
+    return message_of<std::runtime_error>([&] { read_file(path); });
   };
   CHECK(contains(fault(folder.file("none")), folder.file("none") + ": cannot open: No such file"));
   CHECK(contains(fault(folder.file("")), "is not a regular file"));

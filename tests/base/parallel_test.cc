@@ -6,19 +6,20 @@
 #include <thread>
 #include <vector>
 
+using namespace maskwatch;
+
 namespace {
 
 struct Threads {
-  explicit Threads(int count) { kernels::set_threads(count); }
-  ~Threads() { kernels::set_threads(0); }
+  explicit Threads(int count) { set_threads(count); }
+  ~Threads() { set_threads(0); }
 };
 
 // How often each of `tasks` ran in `loops` loops, from one thread.
 bool every_task_runs_once(int loops, std::int64_t tasks) {
   for (int loop = 0; loop < loops; ++loop) {
     std::vector<std::atomic<int>> runs(static_cast<std::size_t>(tasks));
-    kernels::parallel_for(tasks,
-                          [&](std::int64_t task) { ++runs[static_cast<std::size_t>(task)]; });
+    parallel_for(tasks, [&](std::int64_t task) { ++runs[static_cast<std::size_t>(task)]; });
     for (const auto& count : runs)
       if (count != 1) return false;
   }
@@ -30,7 +31,7 @@ bool every_task_runs_once(int loops, std::int64_t tasks) {
 TEST_CASE("parallel_for runs every task once, for any number of threads") {
   for (const int threads : {1, 2, 3, 8}) {
     const Threads scope(threads);
-    CHECK(kernels::threads() == threads);
+    CHECK(maskwatch::threads() == threads);
     for (const std::int64_t tasks : {0, 1, 2, 3, 100}) CHECK(every_task_runs_once(300, tasks));
   }
 }
@@ -39,9 +40,9 @@ TEST_CASE("loops inside loops run on their own thread") {
   const Threads scope(4);
   std::atomic<int> runs{0};
   std::atomic<bool> moved{false};
-  kernels::parallel_for(16, [&](std::int64_t) {
+  parallel_for(16, [&](std::int64_t) {
     const auto outer = std::this_thread::get_id();
-    kernels::parallel_for(10, [&](std::int64_t) {
+    parallel_for(10, [&](std::int64_t) {
       ++runs;
       if (std::this_thread::get_id() != outer) moved = true;
     });
@@ -55,13 +56,13 @@ TEST_CASE("no two tasks at a time see one thread_index") {
   std::atomic<int> inside[4] = {};
   std::atomic<bool> clash{false};
   for (int loop = 0; loop < 200; ++loop)
-    kernels::parallel_for(32, [&](std::int64_t) {
-      const int index = kernels::thread_index();
+    parallel_for(32, [&](std::int64_t) {
+      const int index = thread_index();
       if (index < 0 || index >= 4 || inside[index]++ != 0) clash = true;
       --inside[index];
     });
   CHECK_FALSE(clash);
-  CHECK(kernels::thread_index() == 0);
+  CHECK(thread_index() == 0);
 }
 
 TEST_CASE("several threads may have loops at once") {

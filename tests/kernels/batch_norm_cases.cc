@@ -3,7 +3,7 @@
 
 #include "tests/kernels/cases.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 namespace {
 
 constexpr double epsilon = 1e-3;
@@ -229,4 +229,4 @@ std::vector<Case> cases_batch_norm_parameter_gradients() {
   return cases;
 }
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

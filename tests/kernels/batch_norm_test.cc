@@ -8,6 +8,8 @@
 #include "kernels/table.h"
 #include "tests/check.h"
 
+using namespace maskwatch;
+
 TEST_CASE("statistics of 200000 rows far from zero keep their digits") {
   constexpr kernels::RowShape shape = {200'000, 5};
   std::mt19937 random(1);

@@ -7,7 +7,7 @@
 #include <random>
 #include <span>
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 namespace {
 
 constexpr std::int64_t widest_vector = 16;     // floats, AVX-512
@@ -99,4 +99,4 @@ const std::vector<Operation>& operations() {
   return all;
 }
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

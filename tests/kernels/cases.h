@@ -21,7 +21,7 @@
 
 #include "kernels/table.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 
 using kernels::Activation;
 using kernels::ConvShape;
@@ -133,4 +133,4 @@ struct Operation {
 // All rows of ops.def.
 const std::vector<Operation>& operations();
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

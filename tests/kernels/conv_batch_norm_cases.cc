@@ -2,7 +2,7 @@
 #include "tests/kernels/cases.h"
 #include "tests/kernels/conv_shapes.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 namespace {
 
 using kernel_cases::label;
@@ -288,4 +288,4 @@ std::vector<Case> cases_depthwise3x3_batch_norm_backward() {
   return backward_cases(all_depthwise_shapes(), {wide, strided}, false);
 }
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

@@ -2,7 +2,7 @@
 #include "tests/kernels/cases.h"
 #include "tests/kernels/conv_shapes.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 namespace {
 
 std::vector<ConvShape> conv_shapes() {
@@ -191,4 +191,4 @@ std::vector<Case> cases_depthwise3x3_backward_weight() {
   return cases;
 }
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

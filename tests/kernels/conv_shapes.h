@@ -6,7 +6,7 @@
 
 #include "tests/kernels/cases.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 
 struct Geometry {
   std::int64_t batch, height, width, in_channels, out_channels;
@@ -75,4 +75,4 @@ inline std::vector<ConvShape> depthwise_shapes() {
           dilated(conv_shape({1, 8, 7, 18, 18, 3, 1, 2}), 2)};
 }
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

@@ -7,6 +7,8 @@
 
 #include "kernels/table.h"
 
+using namespace maskwatch;
+
 TEST_CASE("MASKWATCH_TARGET forces the target, and says so when it cannot") {
   const char* forced = std::getenv("MASKWATCH_TARGET");
   const std::vector<std::string> targets = kernels::targets();

@@ -1,7 +1,7 @@
 // Cases of kernels/elementwise.cc.
 #include "tests/kernels/cases.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 namespace {
 
 constexpr std::int64_t large = 32 * 112 * 112 * 96;  // MobileNetV2's largest activation at batch 32
@@ -196,4 +196,4 @@ std::vector<Case> cases_global_average_pool_backward() {
   return cases;
 }
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

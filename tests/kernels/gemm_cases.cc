@@ -1,7 +1,7 @@
 // Cases of kernels/gemm.cc.
 #include "tests/kernels/cases.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 namespace {
 
 std::string label(GemmShape s) {
@@ -106,4 +106,4 @@ std::vector<Case> cases_packed_gemm() {
   return cases;
 }
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

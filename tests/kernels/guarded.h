@@ -11,7 +11,7 @@
 #include <new>
 #include <span>
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 
 enum class Placement {
   page_start,  // aligned; the byte before cannot be touched
@@ -79,4 +79,4 @@ class Guarded {
   std::size_t size_ = 0;
 };
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

@@ -1,7 +1,7 @@
 // Cases of kernels/inverted_residual.cc and of the pointwise convolution that ends in a pool.
 #include "tests/kernels/cases.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 namespace {
 
 using Shape = kernels::InvertedResidualShape;
@@ -152,4 +152,4 @@ std::vector<Case> cases_pointwise_average_pool() {
   return cases;
 }
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

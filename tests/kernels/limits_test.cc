@@ -9,6 +9,8 @@
 
 #include "kernels/table.h"
 
+using namespace maskwatch;
+
 namespace {
 
 template <typename Body>

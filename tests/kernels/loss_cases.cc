@@ -1,7 +1,7 @@
 // Cases of kernels/loss.cc.
 #include "tests/kernels/cases.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 namespace {
 
 // Roundings in exp, log and the quotient, apart from the sums over classes.
@@ -145,4 +145,4 @@ std::vector<Case> cases_binary_cross_entropy_backward() {
       20);
 }
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

@@ -12,7 +12,7 @@
 #include "tests/kernels/cases.h"
 #include "tests/kernels/guarded.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 namespace {
 
 template <typename T>
@@ -198,7 +198,7 @@ void check_back_end(const Case& c, const Expectation& e, const Table<float>& tab
 
 // On one thread, for speed: check_threads shows that more give the same.
 void check_back_ends(const std::vector<Case>& cases) {
-  kernels::set_threads(1);
+  set_threads(1);
   int checked = 0;
   for (const Case& c : cases) {
     if (c.is_benchmark) continue;
@@ -210,7 +210,7 @@ void check_back_ends(const std::vector<Case>& cases) {
       check_back_end(c, e, *back_end.table);
     }
   }
-  kernels::set_threads(0);
+  set_threads(0);
   CHECK(checked > 0);
 }
 
@@ -218,9 +218,9 @@ void check_back_ends(const std::vector<Case>& cases) {
 
 Values<float> run_with_threads(const Case& c, const Table<float>& table, int threads) {
   Values<float> values = initial_values(c);
-  kernels::set_threads(threads);
+  set_threads(threads);
   c.run_float(table, pointers(values).data());
-  kernels::set_threads(0);
+  set_threads(0);
   return values;
 }
 
@@ -256,4 +256,4 @@ void check_threads(const std::vector<Case>& cases) {
 #include "kernels/ops.def"
 #undef OP
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

@@ -1,7 +1,7 @@
 // Cases of kernels/optimizer.cc.
 #include "tests/kernels/cases.h"
 
-namespace kernel_cases {
+namespace maskwatch::kernel_cases {
 namespace {
 
 constexpr std::int64_t parameters = 3'504'872;  // MobileNetV2 1.0
@@ -57,4 +57,4 @@ std::vector<Case> cases_sgd() {
   return cases;
 }
 
-}  // namespace kernel_cases
+}  // namespace maskwatch::kernel_cases

@@ -8,6 +8,8 @@
 
 #include "kernels/table.h"
 
+using namespace maskwatch;
+
 namespace {
 
 constexpr std::int64_t channels = 24, rows = 170'000, count = rows * channels;

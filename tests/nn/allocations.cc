@@ -19,11 +19,11 @@ void* count_and_allocate(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-namespace nn_test {
+namespace maskwatch::nn_test {
 
 Allocations allocations() { return {calls, bytes}; }
 
-}  // namespace nn_test
+}  // namespace maskwatch::nn_test
 
 void* operator new(std::size_t size) {
   return count_and_allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__);

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-namespace nn_test {
+namespace maskwatch::nn_test {
 
 struct Allocations {
   std::size_t calls = 0;
@@ -12,4 +12,4 @@ struct Allocations {
 // Since the program began; take the difference of two.
 Allocations allocations();
 
-}  // namespace nn_test
+}  // namespace maskwatch::nn_test

@@ -7,6 +7,8 @@
 
 #include "tests/nn/temporary.h"
 
+using namespace maskwatch;
+
 using namespace nn;
 using namespace nn_test;
 

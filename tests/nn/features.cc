@@ -10,6 +10,8 @@
 
 #include "nn/classifier.h"
 
+using namespace maskwatch;
+
 namespace {
 
 nn::Tensor rows_of(const float* numbers, std::int64_t rows, std::int64_t columns) {

@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+using namespace maskwatch;
+
 namespace {
 
 using nlohmann::json;

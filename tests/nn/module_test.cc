@@ -13,6 +13,8 @@
 #include "nn/optimizer.h"
 #include "tests/nn/temporary.h"
 
+using namespace maskwatch;
+
 using namespace nn;
 using namespace nn_test;
 

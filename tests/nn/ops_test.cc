@@ -11,6 +11,8 @@
 #include "tests/check.h"
 #include "tests/nn/temporary.h"
 
+using namespace maskwatch;
+
 using namespace nn;
 using namespace nn_test;
 

@@ -9,6 +9,8 @@
 #include "tests/check.h"
 #include "tests/nn/temporary.h"
 
+using namespace maskwatch;
+
 using namespace nn;
 using namespace nn_test;
 using Doubles = std::vector<double>;

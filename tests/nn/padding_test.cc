@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
-namespace nn {
+using namespace maskwatch;
+
+namespace maskwatch::nn {
 
 bool operator==(const Window& a, const Window& b) {
   return a.out == b.out && a.pad_before == b.pad_before;
@@ -53,4 +55,4 @@ TEST_CASE("conv_shape places both axes") {
   CHECK(shape.kernel_width == 3);
 }
 
-}  // namespace nn
+}  // namespace maskwatch::nn

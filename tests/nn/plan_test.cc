@@ -15,6 +15,8 @@
 #include "tests/nn/allocations.h"
 #include "tests/nn/temporary.h"
 
+using namespace maskwatch;
+
 using namespace nn;
 using namespace nn_test;
 
@@ -112,7 +114,7 @@ TEST_CASE("a batch gives the bytes of its pictures one by one, for 1, 2 and 3 th
     for (const int run_with : {1, 2, 3}) {
       CAPTURE(compiled_for);
       CAPTURE(run_with);
-      kernels::set_threads(compiled_for);
+      set_threads(compiled_for);
       Plan plan = model->compile(5), single = model->compile(1);
       const Threads threads(run_with);
       const auto found = run(plan, x);

@@ -15,6 +15,8 @@
 #include "tests/nn/allocations.h"
 #include "tests/nn/temporary.h"
 
+using namespace maskwatch;
+
 using namespace nn;
 using namespace nn_test;
 

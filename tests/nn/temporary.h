@@ -12,7 +12,7 @@
 #include "nn/init.h"
 #include "nn/tensor.h"
 
-namespace nn_test {
+namespace maskwatch::nn_test {
 
 // Gone, with all that is in it, at the end of the scope.
 class TemporaryFolder {
@@ -74,12 +74,12 @@ inline bool contains(const std::string& text, const std::string& part) {
 
 // Another number of threads, or another back end, until the end of the scope.
 struct Threads {
-  explicit Threads(int count) { kernels::set_threads(count); }
-  ~Threads() { kernels::set_threads(0); }
+  explicit Threads(int count) { set_threads(count); }
+  ~Threads() { set_threads(0); }
 };
 struct Backend {
   explicit Backend(const kernels::Table<float>& table) { nn::set_backend(table); }
   ~Backend() { nn::set_backend(kernels::cpu()); }
 };
 
-}  // namespace nn_test
+}  // namespace maskwatch::nn_test

@@ -6,6 +6,8 @@
 #include "nn/ops.h"
 #include "tests/nn/temporary.h"
 
+using namespace maskwatch;
+
 using namespace nn;
 using namespace nn_test;
 using Floats = std::vector<float>;

@@ -11,6 +11,8 @@
 #include "nn/classifier.h"
 #include "nn/ops.h"
 
+using namespace maskwatch;
+
 namespace {
 
 void run(const std::string& from, const std::string& to) {

@@ -14,17 +14,19 @@
 #include <string>
 #include <vector>
 
-#include "tests/vision/image/small_pictures.h"
 #include "base/data_files.h"
-#include "vision/faces/detector_form.h"
-#include "vision/faces/face_detector.h"
+#include "base/random.h"
+#include "tests/vision/image/small_pictures.h"
 #include "vision/drawn/face_extras.h"
 #include "vision/drawn/face_generator.h"
-#include "vision/haar/haar.h"
-#include "vision/faces/landmark_finder.h"
-#include "vision/masks/mask_classifier.h"
 #include "vision/drawn/mask_overlay.h"
-#include "base/random.h"
+#include "vision/faces/detector_form.h"
+#include "vision/faces/face_detector.h"
+#include "vision/faces/landmark_finder.h"
+#include "vision/haar/haar.h"
+#include "vision/masks/mask_classifier.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -37,7 +39,7 @@ struct Sample {
 
 Image noise(int width, int height, int channels) {
   Image image(width, height, channels);
-  vision::Random random{static_cast<std::uint64_t>(width), static_cast<std::uint64_t>(height)};
+  Random random{static_cast<std::uint64_t>(width), static_cast<std::uint64_t>(height)};
   for (auto& value : image.pixels) value = static_cast<std::uint8_t>(random.below(256));
   return image;
 }
@@ -85,7 +87,7 @@ TEST_CASE("odd pictures: cascades find boxes inside them, or nothing") {
     expect_boxes_inside(cascade.detect(sample.image, {.min_width = 0, .min_height = 0}),
                         sample.image);
   }
-  if (!vision::find_haar_cascade("haarcascade_frontalface_alt2.xml")) {
+  if (!find_haar_cascade("haarcascade_frontalface_alt2.xml")) {
     MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
     return;
   }

@@ -7,7 +7,7 @@
 #include <optional>
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 // How far hair and shoulders reach from the middle of a face, in face heights.
@@ -194,4 +194,4 @@ int DrawnVideo::frames() const {
   return static_cast<int>(std::lround(end * fps_));
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

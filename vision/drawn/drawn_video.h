@@ -1,8 +1,8 @@
 // Videos of drawn people with known truth: who is where in each frame, and who wears a mask. For
 // trying the viewer without a camera, and for its tests. People walk along given points, in front
 // of each other or behind, come, leave, put masks on and take them off. Each person is drawn once
-// with a mask and once without (vision/drawn/face_generator.h) and then only moved, so a frame costs
-// about a millisecond. The same arguments give the same bytes.
+// with a mask and once without (vision/drawn/face_generator.h) and then only moved, so a frame
+// costs about a millisecond. The same arguments give the same bytes.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 #include "vision/drawn/face_generator.h"
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // Where the middle of a face is at a time; straight on between two points.
 struct WalkPoint {
@@ -72,4 +72,4 @@ class DrawnVideo {
   Image backdrop_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -10,7 +10,7 @@
 
 #include "base/random.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr float kFarthest = 1 << 20;
@@ -326,4 +326,4 @@ void draw_extra(Image& photo, std::span<const Point, 68> landmarks, FaceExtra ex
   Painter(photo, landmarks, seed).draw(extra);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -11,7 +11,7 @@
 #include "vision/image/draw.h"
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 enum class FaceExtra {
   none,
@@ -40,4 +40,4 @@ bool lies_under_mask(FaceExtra extra);
 void draw_extra(Image& photo, std::span<const Point, 68> landmarks, FaceExtra extra,
                 std::uint64_t seed);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -8,13 +8,13 @@
 #include <numbers>
 #include <stdexcept>
 
-#include "vision/image/augment.h"
+#include "base/random.h"
 #include "vision/drawn/face_paint.h"
 #include "vision/drawn/face_shape.h"
 #include "vision/drawn/mesh.h"
-#include "base/random.h"
+#include "vision/image/augment.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr float pi = std::numbers::pi_v<float>;
@@ -429,4 +429,4 @@ FaceParameters random_face(std::uint64_t seed, bool with_mask) {
   return p;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -10,7 +10,7 @@
 #include "vision/image/draw.h"
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 enum class MaskKind { none, surgical, cloth, n95 };
 enum class MaskPattern { plain, stripes, dots, checks, flowers };
@@ -84,4 +84,4 @@ DrawnFace draw_face_into(Image& scene, const Box& box, const FaceParameters& par
 // The backdrop of `parameters` alone, for scenes with several faces.
 Image draw_backdrop(const FaceParameters& parameters, int width, int height);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 float angle_of(const Fragment& at) { return (at.u * 2 - 1) * std::numbers::pi_v<float>; }
@@ -291,4 +291,4 @@ bool FacePainter::scarf(const Fragment& at, Rgb& color) const {
   return true;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -5,7 +5,7 @@
 #include "vision/drawn/face_shape.h"
 #include "vision/drawn/mesh.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 Rgb to_rgb(Color color);
 Color to_color(const Rgb& color);
@@ -46,4 +46,4 @@ class FacePainter {
   Vec3 light_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

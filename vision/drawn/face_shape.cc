@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr float crown = -1.05f, chin = 1.05f;
@@ -188,4 +188,4 @@ std::array<Vec3, 68> FaceShape::landmarks() const {
   return out;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -9,7 +9,7 @@
 #include "vision/drawn/face_generator.h"
 #include "vision/drawn/mesh.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 inline constexpr float eye_x = .31f, eye_y = -.02f;
 inline constexpr float mouth_y = .66f;
@@ -58,4 +58,4 @@ class FaceShape {
   const FaceParameters& p_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <iterator>
 
-#include "vision/drawn/mask_overlay.h"
 #include "base/random.h"
+#include "vision/drawn/mask_overlay.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 template <std::size_t N>
@@ -125,4 +125,4 @@ std::string name_of(MaskWear wear) {
   return names[static_cast<int>(wear)];
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr float reach = .34f;  // of a knot, in model units
@@ -121,4 +121,4 @@ Vec3 FittedHead::place(const Vec3& model) const {
   return {moved.x(), moved.y(), scale_ * towards_viewer_.dot(model)};
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -1,16 +1,17 @@
-// A drawn head (vision/drawn/face_shape.h) brought into line with the 68 landmarks of a photographed one:
-// whatever is shaped on the model can be put into the picture, and turns with the head.
+// A drawn head (vision/drawn/face_shape.h) brought into line with the 68 landmarks of a
+// photographed one: whatever is shaped on the model can be put into the picture, and turns with the
+// head.
 #pragma once
 
 #include <Eigen/Core>
 #include <span>
 #include <vector>
 
-#include "vision/image/draw.h"
 #include "vision/drawn/face_shape.h"
 #include "vision/drawn/mesh.h"
+#include "vision/image/draw.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // The camera is affine, fitted to the landmarks by least squares; what it leaves is spread over the
 // face by Gaussian radial basis functions that fade out beyond it.
@@ -50,4 +51,4 @@ class FittedHead {
   std::vector<Knot> knots_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -9,7 +9,7 @@
 #include "vision/drawn/mask_fit.h"
 #include "vision/drawn/mask_overlay.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr int flat_width = 480, flat_height = 320;
@@ -114,4 +114,4 @@ MaskedFace paste_flat_mask(const Image& photo, std::span<const Point, 68> landma
   return out;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -6,7 +6,7 @@
 
 #include "base/random.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr float pi = std::numbers::pi_v<float>;
@@ -301,4 +301,4 @@ std::vector<MaskGarment::Band> MaskGarment::bands() const {
   return out;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -10,7 +10,7 @@
 #include "vision/drawn/mask_overlay.h"
 #include "vision/drawn/mesh.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class MaskGarment {
  public:
@@ -58,4 +58,4 @@ class MaskGarment {
   Cut cut_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

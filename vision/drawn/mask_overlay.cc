@@ -7,15 +7,15 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "vision/image/augment.h"
-#include "vision/image/codec.h"
+#include "base/random.h"
 #include "vision/drawn/mask_fit.h"
 #include "vision/drawn/mask_garment.h"
 #include "vision/drawn/mesh.h"
 #include "vision/drawn/photo_look.h"
-#include "base/random.h"
+#include "vision/image/augment.h"
+#include "vision/image/codec.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr int mesh_columns = 44, mesh_rows = 32;
@@ -271,4 +271,4 @@ MaskedFace lay_mask(const Image& photo, std::span<const Point, 68> landmarks,
   return out;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

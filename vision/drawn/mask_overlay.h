@@ -7,11 +7,11 @@
 #include <span>
 #include <string>
 
-#include "vision/image/draw.h"
 #include "vision/drawn/face_generator.h"
+#include "vision/image/draw.h"
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // surgical: a pleated rectangle with loops; cup: a stiff N95 with headbands; fold: a KN95, folded
 // in the middle; cloth: sewn to fit; bandana: tied behind, with a hanging tip; gaiter: a tube from
@@ -61,4 +61,4 @@ MaskedFace lay_mask(const Image& photo, std::span<const Point, 68> landmarks,
 // its picture is not ours, and our own is used. Errors as lay_mask.
 MaskedFace paste_flat_mask(const Image& photo, std::span<const Point, 68> landmarks);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace vision {
+namespace maskwatch::vision {
 
 Mesh::Mesh(int columns, int rows, const std::function<Vec3(float u, float v)>& surface)
     : columns_(columns),
@@ -183,4 +183,4 @@ std::vector<std::uint8_t> Canvas::layer_share(int layer, const Image& image) con
   return out;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -9,7 +9,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 using Vec3 = Eigen::Vector3f;
 using Rgb = Eigen::Array3f;  // 0..1, gamma-encoded
@@ -89,4 +89,4 @@ class Canvas {
   std::vector<Sample> buffer_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

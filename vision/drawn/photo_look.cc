@@ -7,7 +7,7 @@
 
 #include "vision/image/augment.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr float gamma_of_picture = 2.2f;
@@ -244,4 +244,4 @@ int jpeg_quality_of(const PhotoGrain& grain) {
   return std::clamp(static_cast<int>(std::lround(92 - 90 * grain.blocking)), 25, 92);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

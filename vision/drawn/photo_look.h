@@ -4,10 +4,10 @@
 
 #include <vector>
 
-#include "vision/image/image.h"
 #include "vision/drawn/mask_fit.h"
+#include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // The light on a face, from the brightness of its skin, taken as matt. Linear light, 1 is the light
 // under which white cloth is white in the picture.
@@ -56,4 +56,4 @@ PhotoGrain measure_grain(const Image& photo, const PixelBox& area);
 // The quality of libjpeg's scale at which such blocks are usual; 100 where there are none.
 int jpeg_quality_of(const PhotoGrain& grain);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -6,7 +6,7 @@
 
 #include "vision/faces/ssd.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 // Of the picture within its frame: a face that fills it needs no more detail.
@@ -68,4 +68,4 @@ std::unique_ptr<FaceDetector> with_close_ups(std::unique_ptr<FaceDetector> detec
   return std::make_unique<WithCloseUps>(std::move(detector));
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

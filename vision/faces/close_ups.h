@@ -6,7 +6,7 @@
 
 #include "vision/faces/face_detector.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // Where `detector` finds nothing, it looks again at the picture made smaller, in the middle of a
 // grey one of twice its size. On 652 photographs of one person each, RFB-320 so finds a face in 93
@@ -14,4 +14,4 @@ namespace vision {
 // faces are as often right as before.
 std::unique_ptr<FaceDetector> with_close_ups(std::unique_ptr<FaceDetector> detector);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -9,7 +9,7 @@
 #include "vision/image/bilinear.h"
 #include "vision/image/network_input.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 using nlohmann::json;
@@ -120,4 +120,4 @@ Fit FormReader::fit() const {
   fail("metadata detector: resize " + name + " is unknown");
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

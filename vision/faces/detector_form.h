@@ -11,7 +11,7 @@
 #include "nn/safetensors.h"
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // How a picture gets the input's size: stretched, or with its proportions kept and black added at
 // the right or below (corner), or around (centre).
@@ -59,4 +59,4 @@ class FormReader {
   nlohmann::json form_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -5,7 +5,7 @@
 
 #include "vision/faces/ssd.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr float kMaxOverlap = .3f;
@@ -63,4 +63,4 @@ std::vector<Detection> faces_of_eyes(std::span<const Detection> eyes) {
   return non_maximum_suppression(std::move(faces), kMaxOverlap, count);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

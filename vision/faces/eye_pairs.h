@@ -7,7 +7,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // A face for every two eyes that can belong together: beside one another, of like size, 1 to 2.4
 // eye boxes apart. The box is 2.2 times as wide as their distance, a square from the forehead to
@@ -17,4 +17,4 @@ namespace vision {
 // first. Beyond the 256 surest no eye is looked at.
 std::vector<Detection> faces_of_eyes(std::span<const Detection> eyes);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -8,13 +8,13 @@
 #include <stdexcept>
 #include <utility>
 
-#include "vision/faces/close_ups.h"
 #include "base/data_files.h"
+#include "vision/faces/close_ups.h"
 #include "vision/faces/eye_pairs.h"
-#include "vision/haar/haar.h"
 #include "vision/faces/ssd.h"
+#include "vision/haar/haar.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 // Of the frontal cascades the one that takes fewest patches for faces on pictures of masked people.
@@ -198,4 +198,4 @@ std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float 
   return face == "none" ? std::move(detector) : with_close_ups(std::move(detector));
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

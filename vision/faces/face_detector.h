@@ -7,7 +7,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class FaceDetector {
  public:
@@ -38,4 +38,4 @@ class FaceDetector {
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence = 0.5f,
                                                  int detail = 0);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -17,7 +17,7 @@
 
 #include "vision/faces/landmark_trees.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 static_assert(std::endian::native == std::endian::little);
@@ -216,4 +216,4 @@ LandmarkPredictor::Model read_landmark_trees(const ByteSource& source, std::uint
   return Reader(source, size, name).read();
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

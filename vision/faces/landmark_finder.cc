@@ -8,7 +8,7 @@
 
 #include "vision/faces/landmark_network.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr const char* kDlibName = "shape_predictor_68_face_landmarks.dat";
@@ -113,4 +113,4 @@ std::unique_ptr<LandmarkFinder> make_landmark_finder(const std::string& landmark
                               "of a converted network (.safetensors)");
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

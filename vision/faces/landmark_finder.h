@@ -6,7 +6,7 @@
 
 #include "vision/faces/landmarks.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class LandmarkFinder {
  public:
@@ -41,4 +41,4 @@ std::unique_ptr<LandmarkFinder> make_landmark_finder(const std::string& landmark
 // from their middle, and lies higher than it by `above` such distances.
 Box box_about(const Landmarks& points, float side, float above);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

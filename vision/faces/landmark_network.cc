@@ -7,7 +7,7 @@
 #include "nn/graph_plan.h"
 #include "vision/faces/detector_form.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr std::int64_t kNumbers = 136;
@@ -89,4 +89,4 @@ Landmarks LandmarkNetwork::predict(const Image& image, const Box& box) {
   return points;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

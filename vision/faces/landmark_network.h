@@ -11,7 +11,7 @@
 
 #include "vision/faces/landmarks.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class LandmarkNetwork {
  public:
@@ -41,4 +41,4 @@ class LandmarkNetwork {
   std::unique_ptr<Network> network_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

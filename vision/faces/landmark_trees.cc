@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 // Middle and squared size of a shape.
@@ -137,4 +137,4 @@ Landmarks run_landmark_trees(const LandmarkPredictor::Model& model, const Image&
   return points;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -1,6 +1,6 @@
-// The regression trees behind vision/faces/landmarks.h: a cascade of forests, each of which looks at
-// pixels that move with the shape found so far, and adds one leaf of each of its trees to it.
-// A shape is x0, y0, x1, y1, ... in shares of the face's box.
+// The regression trees behind vision/faces/landmarks.h: a cascade of forests, each of which looks
+// at pixels that move with the shape found so far, and adds one leaf of each of its trees to it. A
+// shape is x0, y0, x1, y1, ... in shares of the face's box.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@
 
 #include "vision/faces/landmarks.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 inline constexpr std::size_t kShapeSize = 136;
 using Shape = std::array<float, kShapeSize>;
@@ -56,4 +56,4 @@ LandmarkPredictor::Model read_landmark_trees(const ByteSource& source, std::uint
 Landmarks run_landmark_trees(const LandmarkPredictor::Model& model, const Image& image,
                              const Box& box);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -9,7 +9,7 @@
 
 #include "vision/faces/landmark_trees.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr float kFarthest = 1 << 24;
@@ -126,4 +126,4 @@ LandmarkFit fit_landmarks(const std::function<Landmarks(const Box&)>& predict, c
   return fit;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -18,7 +18,7 @@
 #include "vision/image/draw.h"
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // In pixels as dlib counts them: (0, 0) is the middle of the first pixel. Add 0.5 for draw.h.
 using Landmarks = std::array<Point, 68>;
@@ -123,4 +123,4 @@ inline constexpr float kFaceSpread = 0.03f;
 LandmarkFit fit_landmarks(const LandmarkPredictor& predictor, const Image& image, const Box& box);
 LandmarkFit fit_landmarks(const std::function<Landmarks(const Box&)>& predict, const Box& box);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -9,7 +9,7 @@
 #include "nn/graph_plan.h"
 #include "vision/faces/detector_form.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 // Metadata "detector" of a detector of boxes.
@@ -209,4 +209,4 @@ std::vector<Detection> SsdDetector::detect(const Image& image, const SsdOptions&
   return faces;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -13,7 +13,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // A box by its centre and size, in shares of the picture's width and height.
 struct CenterBox {
@@ -91,4 +91,4 @@ class SsdDetector {
   std::unique_ptr<Network> network_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -15,7 +15,7 @@
 #include "vision/haar/haar_plan.h"
 #include "vision/haar/haar_strip.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr double kGroupEps = 0.2;
@@ -145,7 +145,7 @@ class Search {
 
   std::vector<HaarWindow> run() {
     Workspaces spaces(stride_, image_rows(), width_, plan_.tilted, plan_.max_tree_nodes);
-    kernels::parallel_for(static_cast<std::int64_t>(tasks_.size()), [&](std::int64_t t) {
+    parallel_for(static_cast<std::int64_t>(tasks_.size()), [&](std::int64_t t) {
       spaces.with_one([&](HaarWorkspace& space) {
         Task& task = tasks_[t];
         search_strip(levels_[task.level], task.strip, plan_.height, space, task.hits);
@@ -274,4 +274,4 @@ std::vector<Detection> HaarCascade::detect(const Image& image, const HaarOptions
   return found;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -13,7 +13,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct HaarPlan;
 
@@ -52,4 +52,4 @@ class HaarCascade {
   std::shared_ptr<const HaarPlan> plan_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -17,7 +17,7 @@
 #include "vision/haar/haar_strip.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace vision {
+namespace maskwatch::vision {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -274,7 +274,7 @@ HWY_INLINE void search_row(const HaarLevel& level, const std::int32_t* sums,
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace vision
+}  // namespace maskwatch::vision
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

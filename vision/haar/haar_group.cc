@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <numeric>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 bool alike(const HaarWindow& a, const HaarWindow& b, double eps) {
@@ -114,4 +114,4 @@ std::vector<HaarGroup> group_windows(const std::vector<HaarWindow>& windows, int
   return kept;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

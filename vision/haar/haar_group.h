@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct HaarWindow {
   int x = 0;
@@ -25,4 +25,4 @@ struct HaarGroup {
 std::vector<HaarGroup> group_windows(const std::vector<HaarWindow>& windows, int threshold,
                                      double eps);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -15,7 +15,7 @@
 #include "vision/haar/haar_strip.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace vision {
+namespace maskwatch::vision {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -220,7 +220,7 @@ HWY_INLINE void integrate(const HaarLevel& level, int first, int rows, HaarWorks
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace vision
+}  // namespace maskwatch::vision
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

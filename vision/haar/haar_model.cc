@@ -12,7 +12,7 @@
 
 #include "base/file.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr int kMinWindow = 3;
@@ -271,7 +271,7 @@ HaarModel parse_haar_model(std::string_view xml, const std::string& name) {
 }
 
 HaarModel read_haar_model(const std::string& file) {
-  return parse_haar_model(nn::read_file(file), file);
+  return parse_haar_model(read_file(file), file);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct HaarRect {
   int x = 0;
@@ -55,4 +55,4 @@ struct HaarModel {
 HaarModel read_haar_model(const std::string& file);
 HaarModel parse_haar_model(std::string_view xml, const std::string& name);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -7,7 +7,7 @@
 #include <map>
 #include <numeric>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 // Floats hold every whole number up to here.
@@ -279,4 +279,4 @@ double haar_stage_sum(const HaarStagePlan& stage, const std::int32_t* window,
   return std::accumulate(leaves.begin(), leaves.end(), 0.0);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

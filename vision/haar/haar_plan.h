@@ -15,7 +15,7 @@
 
 #include "vision/haar/haar_model.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // How a feature is summed from the corners c of its rectangles. Published features have small whole
 // weights, so that rectangles share corners and the sum is exact in integers; three patterns of
@@ -96,4 +96,4 @@ float haar_feature_value(const HaarProbe& probe, const std::int32_t* window);
 double haar_stage_sum(const HaarStagePlan& stage, const std::int32_t* window,
                       float inverse_deviation);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -12,7 +12,7 @@
 #include "vision/haar/haar_evaluate-inl.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace vision {
+namespace maskwatch::vision {
 namespace HWY_NAMESPACE {
 
 void SearchStrip(const HaarLevel& level, const HaarStrip& strip, int window_height,
@@ -52,11 +52,11 @@ void RgbToGrey(const std::uint8_t* HWY_RESTRICT rgb, std::size_t count,
 }
 
 }  // namespace HWY_NAMESPACE
-}  // namespace vision
+}  // namespace maskwatch::vision
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace vision {
+namespace maskwatch::vision {
 
 HWY_EXPORT(SearchStrip);
 HWY_EXPORT(Padding);
@@ -94,5 +94,5 @@ HaarWorkspace::HaarWorkspace(int stride, int rows, int source_width, bool with_t
   node_values = hwy::AllocateAligned<float>(max_tree_nodes * margin);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision
 #endif

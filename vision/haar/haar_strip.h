@@ -12,7 +12,7 @@
 
 #include "vision/haar/haar_plan.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // Where the pixels of a scaled row (or column) come from: between source pixels `index` and `index
 // + 1`, `fraction` / 256 of the way. Sampling and rounding as OpenCV's INTER_LINEAR_EXACT.
@@ -73,4 +73,4 @@ void search_strip(const HaarLevel& level, const HaarStrip& strip, int window_hei
 // Grey from `count` RGB pixels, rounded as OpenCV's COLOR_RGB2GRAY.
 void rgb_to_grey(const std::uint8_t* rgb, std::size_t count, std::uint8_t* grey);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

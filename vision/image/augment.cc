@@ -8,11 +8,11 @@
 #include <numbers>
 #include <stdexcept>
 
-#include "vision/image/codec.h"
 #include "base/random.h"
+#include "vision/image/codec.h"
 #include "vision/image/warp.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr double radians = std::numbers::pi / 180;
@@ -226,4 +226,4 @@ void augment(const Image& in, const AugmentParameters& p, Image& out) {
   erase(p, out);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

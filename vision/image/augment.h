@@ -6,7 +6,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // The first group are ImageDataGenerator's arguments of the same names.
 struct AugmentOptions {
@@ -66,4 +66,4 @@ void blur(Image& image, float sigma);
 // alone.
 void add_noise(Image& image, float sigma, std::uint64_t key);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

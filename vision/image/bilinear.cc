@@ -11,17 +11,17 @@
 // the way.
 #ifndef VISION_BILINEAR_SAMPLE
 #define VISION_BILINEAR_SAMPLE
-namespace vision {
+namespace maskwatch::vision {
 constexpr int kFractionBits = 11;
 constexpr int kOne = 1 << kFractionBits;
 struct Sample {
   int first, second, weight;
 };
-}  // namespace vision
+}  // namespace maskwatch::vision
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace vision::HWY_NAMESPACE {
+namespace maskwatch::vision::HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -83,7 +83,7 @@ void MixNeighbours3(const std::int32_t* HWY_RESTRICT in, const Sample* columns, 
 #endif
 
 }  // namespace
-}  // namespace vision::HWY_NAMESPACE
+}  // namespace maskwatch::vision::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -95,7 +95,7 @@ HWY_AFTER_NAMESPACE();
 
 #include "vision/image/bilinear.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 HWY_EXPORT(MixTwoRows);
@@ -138,6 +138,6 @@ Image resize_bilinear(const Image& image, int width, int height) {
   return out;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision
 
 #endif

@@ -6,10 +6,10 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // To within one grey level of cv2.resize(..., INTER_LINEAR). Throws std::invalid_argument for empty
 // pictures.
 Image resize_bilinear(const Image& image, int width, int height);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -43,7 +43,7 @@ void* bounded_realloc(void* old, std::size_t size) {
 #include <stb_image_write.h>
 #pragma GCC diagnostic pop
 
-namespace vision::codec {
+namespace maskwatch::vision::codec {
 namespace {
 
 void append(void* context, void* data, int size) {
@@ -82,4 +82,4 @@ std::string encode_jpeg(const Image& image, int quality) {
   return out;
 }
 
-}  // namespace vision::codec
+}  // namespace maskwatch::vision::codec

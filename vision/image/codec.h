@@ -11,7 +11,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision::codec {
+namespace maskwatch::vision::codec {
 
 // 8-bit pixels with the channels that the file has: grey, grey+alpha, RGB or RGBA.
 struct Decoded {
@@ -28,4 +28,4 @@ Decoded decode(std::span<const std::uint8_t> bytes, std::size_t memory_limit);
 std::string encode_png(const Image& image);
 std::string encode_jpeg(const Image& image, int quality);
 
-}  // namespace vision::codec
+}  // namespace maskwatch::vision::codec

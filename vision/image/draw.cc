@@ -7,7 +7,7 @@
 #include <numbers>
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 void require_rgb(const Image& image, const char* operation) {
@@ -287,4 +287,4 @@ void paste(Image& image, const Image& part, int x, int y) {
                 image.at(static_cast<int>(left), static_cast<int>(row)));
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

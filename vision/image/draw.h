@@ -11,7 +11,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct Color {
   std::uint8_t r = 0;
@@ -86,4 +86,4 @@ void draw_tab(Image& image, const Box& box, std::string_view text, Color color);
 // Copies `part` onto `image` with its top left corner at (x, y), cut off at the borders.
 void paste(Image& image, const Image& part, int x, int y);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

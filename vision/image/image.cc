@@ -10,7 +10,7 @@
 #include "vision/image/codec.h"
 #include "vision/image/picture_header.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 // The stored pixel that comes to (x, y) of the upright picture, for each EXIF orientation.
@@ -116,12 +116,10 @@ Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name)
   });
 }
 
-Image load_image(const std::string& path) {
-  return decode_image(as_bytes(nn::read_file(path)), path);
-}
+Image load_image(const std::string& path) { return decode_image(as_bytes(read_file(path)), path); }
 
 ImageSize image_file_size(const std::string& path) {
-  const std::string bytes = nn::read_file(path);
+  const std::string bytes = read_file(path);
   const PictureHeader header = naming(path, [&] { return inspect_picture(as_bytes(bytes)); });
   if (turn_of(header.orientation).swap_axes) return {header.height, header.width};
   return {header.width, header.height};
@@ -143,7 +141,7 @@ void save_image(const std::string& path, const Image& image) {
   const std::string bytes = naming(path, [&] {
     return png ? codec::encode_png(image) : codec::encode_jpeg(image, jpeg_quality);
   });
-  nn::write_file_atomically(path, bytes);
+  write_file_atomically(path, bytes);
 }
 
 Image crop(const Image& image, const Box& box) {
@@ -188,4 +186,4 @@ Image to_rgb(const Image& image) {
 
 Image flip_horizontally(const Image& image) { return make_upright(image, 2); }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct Image {
   int width = 0;
@@ -106,4 +106,4 @@ Image to_rgb(const Image& image);
 
 Image flip_horizontally(const Image& image);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

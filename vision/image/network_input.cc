@@ -4,7 +4,7 @@
 
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 
 void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>& scale,
                    const std::array<float, 3>& offset, float* out) {
@@ -39,4 +39,4 @@ void to_network_input(const Image& image, float* out, nn::Preprocessing preproce
   scale_samples(image.pixels, scale, offset, out);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

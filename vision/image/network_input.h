@@ -8,7 +8,7 @@
 #include "nn/preprocessing.h"
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // out[i] = in[i] * scale[i % 3] + offset[i % 3]; `out` is as long as `in`.
 void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>& scale,
@@ -18,4 +18,4 @@ void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>&
 // std::invalid_argument unless RGB.
 void to_network_input(const Image& image, float* out, nn::Preprocessing preprocessing);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

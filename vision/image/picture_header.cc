@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
@@ -279,4 +279,4 @@ PictureHeader inspect_picture(std::span<const std::uint8_t> bytes) {
   fail_unknown(bytes);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

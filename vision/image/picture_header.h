@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <span>
 
-namespace vision {
+namespace maskwatch::vision {
 
 enum class PictureFormat { jpeg, png, bmp };
 
@@ -26,4 +26,4 @@ inline constexpr std::int64_t max_picture_pixels = std::int64_t{1} << 26;
 // std::runtime_error that says what is wrong (without the file's name, which it does not know).
 PictureHeader inspect_picture(std::span<const std::uint8_t> bytes);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -10,7 +10,7 @@
 #include "vision/image/resize.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace vision::HWY_NAMESPACE {
+namespace maskwatch::vision::HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -87,7 +87,7 @@ void MixPixels3(const std::int16_t* HWY_RESTRICT in, const ResizeAxis& axis,
 #endif
 
 }  // namespace
-}  // namespace vision::HWY_NAMESPACE
+}  // namespace maskwatch::vision::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -98,7 +98,7 @@ HWY_AFTER_NAMESPACE();
 #include <cmath>
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 HWY_EXPORT(MixRows);
@@ -191,6 +191,6 @@ Image crop_and_resize(const Image& image, const Box& box, int width, int height)
   return out;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct ResizeAxis {
   int taps = 0;                       // of every output position; those not needed have weight 0
@@ -16,4 +16,4 @@ struct ResizeAxis {
 
 ResizeAxis make_resize_axis(int in_size, int out_size);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

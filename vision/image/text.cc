@@ -20,7 +20,7 @@
 #include <stb_truetype.h>
 #pragma GCC diagnostic pop
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr std::size_t longest_text = 4096;  // bytes; what is longer is cut
@@ -169,7 +169,7 @@ std::unique_ptr<const Typeface> find_outlines() {
     std::error_code none;
     if (!std::filesystem::is_regular_file(path, none)) continue;
     try {
-      return std::make_unique<OutlineTypeface>(nn::read_file(path));
+      return std::make_unique<OutlineTypeface>(read_file(path));
     } catch (const std::runtime_error&) {
       continue;  // a font that cannot be used must not take the labels away
     }
@@ -201,4 +201,4 @@ void draw_text(Image& image, Point top_left, std::string_view text, float height
                          std::clamp(height, 1.f, tallest_text), color, opacity);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -5,7 +5,7 @@
 
 #include "vision/image/draw.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class Typeface {
  public:
@@ -21,4 +21,4 @@ const Typeface& system_typeface();
 // Printable ASCII, made of rectangles; every other character is shown as a question mark.
 const Typeface& builtin_typeface();
 
-}  // namespace vision
+}  // namespace maskwatch::vision

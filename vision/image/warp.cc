@@ -12,7 +12,7 @@
 #ifndef VISION_WARP_ROW
 #define VISION_WARP_ROW
 #include <cstdint>
-namespace vision {
+namespace maskwatch::vision {
 
 // [4][size] neighbours (top left, top right, bottom left, bottom right), then positions: the low
 // half of a word is the share of the right, the high half that of the bottom, in 1/65536. `size` is
@@ -24,11 +24,11 @@ struct WarpRow {
   int size;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision
 #endif
 
 HWY_BEFORE_NAMESPACE();
-namespace vision::HWY_NAMESPACE {
+namespace maskwatch::vision::HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
@@ -88,7 +88,7 @@ void MixCorners(const WarpRow& row) {
 #endif
 
 }  // namespace
-}  // namespace vision::HWY_NAMESPACE
+}  // namespace maskwatch::vision::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -102,7 +102,7 @@ HWY_AFTER_NAMESPACE();
 
 #include "vision/image/warp.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 HWY_EXPORT(MixCorners);
@@ -221,6 +221,6 @@ void warp_affine(const Image& in, const Affine& map, int width, int height, Imag
   }
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision
 
 #endif

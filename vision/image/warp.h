@@ -3,7 +3,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // Where output pixel (x, y) comes from: (xx * x + xy * y + x0, yx * x + yy * y + y0).
 struct Affine {
@@ -14,4 +14,4 @@ struct Affine {
 // RGB only; `out` gets width x height pixels and is not `in`.
 void warp_affine(const Image& in, const Affine& map, int width, int height, Image& out);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

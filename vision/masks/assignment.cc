@@ -6,7 +6,7 @@
 #include <limits>
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr int kNone = -1;
@@ -121,4 +121,4 @@ std::vector<int> cheapest_assignment(std::span<const double> costs, int rows, in
   return assignment.columns_of_rows();
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

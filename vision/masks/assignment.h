@@ -5,11 +5,11 @@
 #include <span>
 #include <vector>
 
-namespace vision {
+namespace maskwatch::vision {
 
 // `costs` is [rows, columns], row-major, rows <= columns. The column of each row, all different, so
 // that the sum of costs is least; of equal sums always the same one. Throws std::invalid_argument
 // for another shape or a cost that is not finite.
 std::vector<int> cheapest_assignment(std::span<const double> costs, int rows, int columns);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 // In box heights and seconds, for centre and size. Detectors' boxes of a face at rest vary by 2 to
@@ -90,4 +90,4 @@ BoxFilter::Surprise BoxFilter::surprise(const Box& seen) const {
   return out;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -9,7 +9,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class BoxFilter {
  public:
@@ -43,4 +43,4 @@ class BoxFilter {
   std::array<Axis, 4> axes_;  // centre x, centre y, width, height
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

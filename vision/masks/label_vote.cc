@@ -6,7 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 // One vote, however sure, is worth no more than odds of about 50 to 1.
@@ -40,4 +40,4 @@ void LabelVote::add(double time, std::span<const float> probabilities) {
   confidence_ = taken_over ? now : confidence_ + fresh * (now - confidence_);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

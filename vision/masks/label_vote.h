@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct VoteOptions {
   double memory = .06;  // seconds between frames that say something new: nearer ones count less
@@ -37,4 +37,4 @@ class LabelVote {
   int label_ = -1;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

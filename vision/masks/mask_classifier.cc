@@ -8,7 +8,7 @@
 #include "base/parallel.h"
 #include "vision/image/network_input.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr Color kOtherOrange{245, 150, 30};
@@ -90,7 +90,7 @@ void MaskClassifier::classify_batch(std::span<const Image> crops,
   const auto batch = static_cast<std::int64_t>(crops.size());
   const std::int64_t pixels = plan_.input_shape().count();
   const auto preprocessing = model_->options().backbone.preprocessing;
-  kernels::parallel_for(batch, [&](std::int64_t i) {
+  parallel_for(batch, [&](std::int64_t i) {
     to_network_input(crops[static_cast<std::size_t>(i)], inputs_.data() + i * pixels,
                      preprocessing);
   });
@@ -129,4 +129,4 @@ std::string result_text(const MaskClassifier& classifier, const Classification& 
   return fmt::format("{}: {:.2f}%", display_name(label), 100 * result.probability());
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

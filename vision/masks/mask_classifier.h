@@ -11,7 +11,7 @@
 #include "vision/image/draw.h"
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // What a class name means for a reader.
 enum class MaskState { mask, no_mask, other };
@@ -70,4 +70,4 @@ class MaskClassifier {
 // "Mask: 99.12%"
 std::string result_text(const MaskClassifier& classifier, const Classification& result);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "vision/masks/assignment.h"
 #include "vision/faces/ssd.h"
+#include "vision/masks/assignment.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 // 99.9 % of a face's sightings lie nearer (chi-squared of four numbers).
@@ -226,4 +226,4 @@ std::vector<TrackEvent> Tracker::finish() {
   return events;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

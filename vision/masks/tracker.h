@@ -1,20 +1,20 @@
 // People in a video: the faces that a detector finds in single frames, tied together over time.
-// Each face has a Kalman filter (vision/masks/box_filter.h); a frame's detections are given to the faces
-// by the assignment that is most likely as a whole (Bewley et al., "Simple online and realtime
-// tracking", 2016, with likelihoods in place of overlaps), so that two people who cross keep their
-// numbers. The labels of a face are voted over time (vision/masks/label_vote.h).
-// Depends on what it is given alone: the same detections at the same times give the same tracks.
+// Each face has a Kalman filter (vision/masks/box_filter.h); a frame's detections are given to the
+// faces by the assignment that is most likely as a whole (Bewley et al., "Simple online and
+// realtime tracking", 2016, with likelihoods in place of overlaps), so that two people who cross
+// keep their numbers. The labels of a face are voted over time (vision/masks/label_vote.h). Depends
+// on what it is given alone: the same detections at the same times give the same tracks.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "vision/masks/box_filter.h"
 #include "vision/image/image.h"
+#include "vision/masks/box_filter.h"
 #include "vision/masks/label_vote.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // What was found of one face in one frame.
 struct Observation {
@@ -103,4 +103,4 @@ class Tracker {
   std::int64_t people_ = 0;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

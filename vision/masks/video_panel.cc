@@ -7,7 +7,7 @@
 
 #include "vision/masks/mask_classifier.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr double kGraphSeconds = 60, kMoment = .5;
@@ -221,4 +221,4 @@ void VideoPanel::draw_help(Image& picture) {
   draw_notice(picture, help_lines(), letters_for(picture) * 1.3f, kWhite, false);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

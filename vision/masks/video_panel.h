@@ -11,7 +11,7 @@
 #include "vision/image/image.h"
 #include "vision/masks/tracker.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // A box for each track: "#3 Mask 97%", green or red; an expected one (lost) is drawn thin and
 // without a filled tab.
@@ -65,4 +65,4 @@ class VideoPanel {
   int for_width_ = 0, for_height_ = 0;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

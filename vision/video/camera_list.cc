@@ -9,7 +9,7 @@
 #include <cstring>
 #include <fstream>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr int kMostDevices = 64;  // of VIDEO_NUM_DEVICES = 256; nobody has more cameras
@@ -63,4 +63,4 @@ std::vector<Camera> list_cameras() {
   return cameras;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

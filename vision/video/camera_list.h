@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct Camera {
   std::string name;     // as the driver calls it
@@ -16,4 +16,4 @@ struct Camera {
 // is taken. A device that this user may not open is listed with its problem.
 std::vector<Camera> list_cameras();
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -15,7 +15,7 @@ extern "C" {
 #include <new>
 #include <thread>
 
-namespace vision::ffmpeg {
+namespace maskwatch::vision::ffmpeg {
 namespace {
 
 thread_local LogCapture* capture = nullptr;
@@ -116,4 +116,4 @@ void Watch::pause(double seconds) const {
 
 AVIOInterruptCB Watch::callback() { return {asks_to_end, this}; }
 
-}  // namespace vision::ffmpeg
+}  // namespace maskwatch::vision::ffmpeg

@@ -14,7 +14,7 @@ extern "C" {
 #include <memory>
 #include <string>
 
-namespace vision::ffmpeg {
+namespace maskwatch::vision::ffmpeg {
 
 struct Free {
   void operator()(AVFormatContext* input) const { avformat_close_input(&input); }
@@ -122,4 +122,4 @@ class Watch {
   std::atomic<std::int64_t> deadline_ = 0;  // ns of the steady clock; 0: none
 };
 
-}  // namespace vision::ffmpeg
+}  // namespace maskwatch::vision::ffmpeg

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr double kDisorder = 0.25;   // s: less than this backwards is a frame out of order
@@ -51,4 +51,4 @@ double FrameClock::next(std::optional<double> timestamp, double now, double step
   return time;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

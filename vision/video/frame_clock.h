@@ -4,7 +4,7 @@
 
 #include <optional>
 
-namespace vision {
+namespace maskwatch::vision {
 
 class FrameClock {
  public:
@@ -35,4 +35,4 @@ class FrameClock {
   double begun_ = 0, connected_ = 0;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -10,7 +10,7 @@ extern "C" {
 #include <cstddef>
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr std::size_t kRowAlignment = 64;  // pixels: what any of swscale's loops writes at a time
@@ -113,4 +113,4 @@ void FrameConverter::convert(const AVFrame& frame, const Orientation& orientatio
   for (int y = 0; y < out.height; ++y) std::copy_n(to + y * stride, 3 * width, out.row(y));
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

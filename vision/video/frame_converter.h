@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "vision/video/ffmpeg.h"
 #include "vision/image/image.h"
+#include "vision/video/ffmpeg.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // Where pixel (x, y) of the upright picture lies in the decoded one.
 struct Orientation {
@@ -33,4 +33,4 @@ class FrameConverter {
   std::vector<std::uint8_t> scratch_;  // rows with room behind them, which swscale writes to
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -13,7 +13,7 @@ extern "C" {
 #include <new>
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr int kBuffer = 1 << 16;
@@ -93,4 +93,4 @@ void OutputFile::close() {
   descriptor_ = -1;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -7,7 +7,7 @@
 
 #include "vision/video/ffmpeg.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class OutputFile {
  public:
@@ -39,4 +39,4 @@ class OutputFile {
   std::int64_t whole_ = 0;  // bytes
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr double kUsualFps = 25;
@@ -124,4 +124,4 @@ std::unique_ptr<VideoSource> open_picture_folder(const std::string& folder,
   return std::make_unique<PictureFolder>(folder, options);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

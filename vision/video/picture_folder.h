@@ -7,7 +7,7 @@
 
 #include "vision/video/video_source.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 // Whether `a` comes before `b` when runs of digits count as numbers.
 bool natural_less(const std::string& a, const std::string& b);
@@ -16,4 +16,4 @@ bool natural_less(const std::string& a, const std::string& b);
 std::unique_ptr<VideoSource> open_picture_folder(const std::string& folder,
                                                  const VideoSourceOptions& options);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

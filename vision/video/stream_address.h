@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-namespace vision {
+namespace maskwatch::vision {
 
 class VideoSource;
 struct VideoSourceOptions;
@@ -25,4 +25,4 @@ std::string hide_passwords(const std::string& text);
 std::unique_ptr<VideoSource> open_stream(const StreamAddress& address,
                                          const VideoSourceOptions& options);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -16,7 +16,7 @@ extern "C" {
 #include <utility>
 #include <vector>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 using ffmpeg::steady_seconds;
@@ -405,4 +405,4 @@ std::string StreamDecoder::description() const {
   return fmt::format("{}, {}", codec_->codec->long_name, input_->iformat->long_name);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

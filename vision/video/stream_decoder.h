@@ -15,7 +15,7 @@
 #include "vision/video/stream_pipe.h"
 #include "vision/video/video_source.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class StreamDecoder {
  public:
@@ -80,4 +80,4 @@ class StreamDecoder {
   std::int64_t last_end_ = 0;  // where the latest packet ends, in the time base of the stream
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

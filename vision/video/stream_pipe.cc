@@ -12,7 +12,7 @@ extern "C" {
 #include <new>
 #include <utility>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr int kBuffer = 1 << 15;  // bytes
@@ -60,4 +60,4 @@ int StreamPipe::read(std::uint8_t* bytes, int size) {
   return AVERROR_EXIT;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

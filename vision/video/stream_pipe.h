@@ -10,7 +10,7 @@ extern "C" {
 
 #include "vision/video/ffmpeg.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class StreamPipe {
  public:
@@ -34,4 +34,4 @@ class StreamPipe {
   AVIOContext* io_ = nullptr;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

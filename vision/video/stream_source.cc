@@ -17,7 +17,7 @@
 #include "vision/video/stream_decoder.h"
 #include "vision/video/video_source.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 using ffmpeg::steady_seconds;
@@ -260,4 +260,4 @@ std::unique_ptr<VideoSource> open_stream(const StreamAddress& address,
   return std::make_unique<StreamSource>(address, options);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -5,7 +5,7 @@
 #include "vision/video/video_source.h"
 #include "vision/video/video_writer.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 std::unique_ptr<VideoSource> open_stream(const StreamAddress& address, const VideoSourceOptions&) {
   throw std::runtime_error(
@@ -27,4 +27,4 @@ void VideoWriter::close() {}
 bool VideoWriter::failed() const { return true; }
 const std::string& VideoWriter::codec() const { return state_->codec; }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

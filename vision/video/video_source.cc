@@ -12,7 +12,7 @@
 #include "vision/video/picture_folder.h"
 #include "vision/video/stream_address.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 using Kind = StreamAddress::Kind;
@@ -126,4 +126,4 @@ std::unique_ptr<VideoSource> VideoSource::open(const std::string& address,
   return open_stream(address_of(source, options), options);
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

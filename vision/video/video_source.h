@@ -10,10 +10,10 @@
 #include <optional>
 #include <string>
 
-#include "vision/video/camera_list.h"
 #include "vision/image/image.h"
+#include "vision/video/camera_list.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct VideoFrame {
   Image image;
@@ -88,4 +88,4 @@ class VideoSource {
   virtual std::string note() const { return ""; }
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -16,7 +16,7 @@ extern "C" {
 #include "vision/video/ffmpeg.h"
 #include "vision/video/output_file.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr int kLargestSide = 16384;
@@ -348,4 +348,4 @@ void VideoWriter::close() {
 bool VideoWriter::failed() const { return state_->failed; }
 const std::string& VideoWriter::codec() const { return state_->codec_name; }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

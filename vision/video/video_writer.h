@@ -9,7 +9,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct VideoWriterOptions {
   double fps = 25;      // nominal; the times given to write count (an .avi rounds them to 1/fps)
@@ -48,4 +48,4 @@ class VideoWriter {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -5,7 +5,7 @@
 
 #include "vision/window/sdl_window.h"
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 constexpr int kLargestWidth = 1280, kLargestHeight = 960;
@@ -49,4 +49,4 @@ bool PictureWindow::show(const Image& image) {
   throw std::runtime_error(std::string("the window failed: ") + SDL_GetError());
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -6,7 +6,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class SdlWindow;
 
@@ -26,4 +26,4 @@ class PictureWindow {
   std::unique_ptr<SdlWindow> window_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -3,7 +3,7 @@
 
 #include "vision/window/picture_window.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class SdlWindow {};
 
@@ -13,4 +13,4 @@ PictureWindow::PictureWindow(const std::string&) {
 PictureWindow::~PictureWindow() = default;
 bool PictureWindow::show(const Image&) { return false; }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 namespace {
 
 bool is_set(const char* variable) {
@@ -68,4 +68,4 @@ SDL_Rect fit_into(int width, int height, int frame_width, int frame_height) {
   return {(frame_width - w) / 2, (frame_height - h) / 2, w, h};
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

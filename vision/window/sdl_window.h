@@ -6,7 +6,7 @@
 
 #include <string>
 
-namespace vision {
+namespace maskwatch::vision {
 
 class SdlWindow {
  public:
@@ -30,4 +30,4 @@ class SdlWindow {
 // The largest rectangle of the proportions of width x height inside a frame.
 SDL_Rect fit_into(int width, int height, int frame_width, int frame_height);
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -7,7 +7,7 @@
 
 #include "vision/window/sdl_window.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 struct VideoWindow::Texture {
   SDL_Texture* handle = nullptr;
@@ -117,4 +117,4 @@ std::vector<WindowKey> VideoWindow::poll() {
   return keys;
 }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -8,7 +8,7 @@
 
 #include "vision/image/image.h"
 
-namespace vision {
+namespace maskwatch::vision {
 
 class SdlWindow;
 
@@ -49,4 +49,4 @@ class VideoWindow {
   std::unique_ptr<Texture> texture_;
 };
 
-}  // namespace vision
+}  // namespace maskwatch::vision

@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-namespace vision {
+namespace maskwatch::vision {
 
 class SdlWindow {};
 struct VideoWindow::Texture {};
@@ -17,4 +17,4 @@ void VideoWindow::show(const Image&) {}
 void VideoWindow::toggle_full_screen() {}
 std::vector<WindowKey> VideoWindow::poll() { return {}; }
 
-}  // namespace vision
+}  // namespace maskwatch::vision

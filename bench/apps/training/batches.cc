@@ -12,9 +12,12 @@
 #include <exception>
 #include <numeric>
 
+#include "apps/common/dataset.h"
 #include "apps/training/batch_loader.h"
-#include "apps/training/dataset.h"
+#include "apps/training/load_images.h"
 #include "base/parallel.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -31,7 +34,7 @@ double seconds_of(const Work& work) {
 }
 
 void measure(const Options& options) {
-  kernels::set_threads(options.threads);
+  set_threads(options.threads);
   const apps::Dataset dataset = apps::scan_dataset(options.folders);
   apps::LoadedDataset data;
   const double loading = seconds_of([&] { data = apps::load_images(dataset, options.size); });

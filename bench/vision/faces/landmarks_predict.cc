@@ -1,6 +1,6 @@
-// Driven by bench/peers/landmarks_dlib.py and tests/vision/faces/landmarks_peer_test.py: reads a JSON
-// list of raw pictures with boxes, prints the 68 points of each, the least time that a face took,
-// and how long the model took to load. MODEL is dlib's (.dat) or a converted network
+// Driven by bench/peers/landmarks_dlib.py and tests/vision/faces/landmarks_peer_test.py: reads a
+// JSON list of raw pictures with boxes, prints the 68 points of each, the least time that a face
+// took, and how long the model took to load. MODEL is dlib's (.dat) or a converted network
 // (.safetensors), whose input and output for each face go to RAW as float32, one after the other.
 #include <fmt/format.h>
 
@@ -13,10 +13,12 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "base/parallel.h"
 #include "base/file.h"
+#include "base/parallel.h"
 #include "vision/faces/landmark_network.h"
 #include "vision/faces/landmarks.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -30,7 +32,7 @@ double seconds_since(Clock::time_point start) {
 
 vision::Image read_raw(const json& job) {
   vision::Image image(job.at("width"), job.at("height"), job.at("channels"));
-  const std::string bytes = nn::read_file(job.at("file").get<std::string>());
+  const std::string bytes = read_file(job.at("file").get<std::string>());
   image.pixels.assign(bytes.begin(), bytes.end());
   return image;
 }
@@ -70,7 +72,7 @@ void write_raw(const json& jobs, vision::LandmarkNetwork& network, const std::st
 
 int run(const std::string& model, const std::string& raw) {
   const json jobs = json::parse(std::cin);
-  kernels::set_threads(1);
+  set_threads(1);
   const auto start = Clock::now();
   if (model.ends_with(".safetensors")) {
     vision::LandmarkNetwork network(model);

@@ -13,8 +13,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/parallel.h"
-#include "vision/image/image.h"
 #include "vision/faces/ssd.h"
+#include "vision/image/image.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -61,7 +63,7 @@ int main(int argc, char** argv) {
   app.add_option("--raw", raw);
   CLI11_PARSE(app, argc, argv);
   try {
-    kernels::set_threads(threads);
+    set_threads(threads);
     vision::SsdDetector detector(model);
     for (std::string line; std::getline(std::cin, line);) {
       const vision::Image image = vision::load_image(line);

@@ -13,6 +13,8 @@
 #include "vision/haar/haar.h"
 #include "vision/image/image.h"
 
+using namespace maskwatch;
+
 namespace {
 
 nlohmann::json answer(const vision::HaarCascade& cascade, const std::string& file,
@@ -51,7 +53,7 @@ int main(int argc, char** argv) {
   options.min_width = options.min_height = min_size;
   options.max_width = options.max_height = max_size;
   try {
-    kernels::set_threads(threads);
+    set_threads(threads);
     const vision::HaarCascade cascade = vision::HaarCascade::load(file);
     for (std::string line; std::getline(std::cin, line);) {
       std::cout << answer(cascade, line, options, repeat) << std::endl;

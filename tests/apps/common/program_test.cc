@@ -11,6 +11,8 @@
 #include <new>
 #include <stdexcept>
 
+using namespace maskwatch;
+
 namespace {
 
 // Points a standard stream at an open file while it lives.

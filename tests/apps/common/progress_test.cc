@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+using namespace maskwatch;
+
 namespace {
 
 // A terminal of 80 columns whose clock the test sets.

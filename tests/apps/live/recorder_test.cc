@@ -6,6 +6,8 @@
 
 #include "tests/apps/temporary_folder.h"
 
+using namespace maskwatch;
+
 TEST_CASE("a recording that cannot be made is told of, and the next one runs") {
   const TemporaryFolder folder;
   const auto picture = std::make_shared<vision::Image>(64, 48, 3);

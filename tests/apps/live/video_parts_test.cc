@@ -10,16 +10,18 @@
 #include <set>
 #include <thread>
 
+#include "apps/common/files.h"
+#include "apps/common/program.h"
 #include "apps/live/alert.h"
 #include "apps/live/bounded_queue.h"
 #include "apps/live/detect_schedule.h"
 #include "apps/live/event_log.h"
-#include "apps/common/files.h"
 #include "apps/live/latency.h"
-#include "apps/common/program.h"
 #include "apps/live/recycling_pool.h"
 #include "base/file.h"
 #include "tests/apps/temporary_folder.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -124,7 +126,7 @@ TEST_CASE("events are JSON lines") {
     event.track.label = -1;
     log.write({event, event}, kLabels);
     log.finish();
-    const std::string text = nn::read_file(folder / "events.jsonl");
+    const std::string text = read_file(folder / "events.jsonl");
     CHECK(std::count(text.begin(), text.end(), '\n') == 2);
     const auto line = nlohmann::json::parse(text.substr(0, text.find('\n')));
     CHECK(line["event"] == "leave");
@@ -173,7 +175,7 @@ TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
 TEST_CASE("what a program writes is kept apart from what it reads") {
   const TemporaryFolder folder;
   const auto path = [&](const char* name) { return folder / name; };
-  nn::write_file_atomically(path("film.mp4"), "film");
+  write_file_atomically(path("film.mp4"), "film");
   std::filesystem::create_hard_link(path("film.mp4"), path("link.mp4"));
   std::filesystem::create_symlink(folder.path(), path("here"));
   const auto clash = [&](const std::string& output, const std::string& other) {
@@ -225,7 +227,7 @@ TEST_CASE("an alert runs once for each person, beside us, and knows what happene
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::milliseconds(900));
   wait_for(folder / "1");
   wait_for(folder / "2");
-  CHECK(nn::read_file(folder / "1") ==
+  CHECK(read_file(folder / "1") ==
         "MASKWATCH_BOX=10 20 30 40\nMASKWATCH_CONFIDENCE=0.875\nMASKWATCH_LABEL=without_mask\n"
         "MASKWATCH_SECONDS=3.1\nMASKWATCH_SOURCE=a 'source' $(id)\nMASKWATCH_TIME=3.100\n"
         "MASKWATCH_TRACK=1\n");

@@ -10,6 +10,8 @@
 #include "vision/drawn/face_generator.h"
 #include "vision/faces/landmarks.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::Box;
@@ -66,7 +68,7 @@ TEST_CASE("faces without landmarks are counted, those with them moved to drawing
 
 TEST_CASE("drawn faces and their landmarks are found, largest first, small ones left alone") {
   if (!std::filesystem::exists(vision::kDlibLandmarkFile) ||
-      !vision::find_haar_cascade("haarcascade_frontalface_alt2.xml")) {
+      !find_haar_cascade("haarcascade_frontalface_alt2.xml")) {
     MESSAGE("SKIPPED, NOT TESTED: libdlib-data or opencv-data is not installed");
     return;
   }

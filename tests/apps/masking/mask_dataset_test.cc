@@ -9,10 +9,12 @@
 #include <set>
 
 #include "apps/common/program.h"
-#include "base/parallel.h"
 #include "base/file.h"
+#include "base/parallel.h"
 #include "tests/apps/temporary_folder.h"
 #include "vision/drawn/face_generator.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -53,12 +55,12 @@ std::map<std::string, std::string> contents(const std::string& folder) {
   std::map<std::string, std::string> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder))
     if (entry.is_regular_file())
-      files[fs::relative(entry.path(), folder).string()] = nn::read_file(entry.path().string());
+      files[fs::relative(entry.path(), folder).string()] = read_file(entry.path().string());
   return files;
 }
 
 nlohmann::json manifest_of(const TemporaryFolder& folder, const std::string& output) {
-  return nlohmann::json::parse(nn::read_file(folder / (output + "/manifest.json")));
+  return nlohmann::json::parse(read_file(folder / (output + "/manifest.json")));
 }
 
 }  // namespace
@@ -125,15 +127,15 @@ TEST_CASE("make_mask_dataset: every photograph in one class, the manifest tells 
 TEST_CASE("make_mask_dataset: the same bytes on any number of threads, others with another seed") {
   TemporaryFolder folder;
   draw_input(folder, 6);
-  const int threads = kernels::threads();
-  kernels::set_threads(1);
+  const int threads = maskwatch::threads();
+  set_threads(1);
   make(folder, "one");
-  kernels::set_threads(3);
+  set_threads(3);
   make(folder, "three");
   apps::MaskDatasetOptions other;
   other.seed = 7;
   make(folder, "other", other);
-  kernels::set_threads(threads);
+  set_threads(threads);
   CHECK(contents(folder / "one") == contents(folder / "three"));
   CHECK(contents(folder / "one") != contents(folder / "other"));
 }
@@ -186,7 +188,7 @@ TEST_CASE("make_mask_dataset: count, size and the original's style") {
 TEST_CASE("make_mask_dataset: a face without landmarks is named and counted") {
   TemporaryFolder folder;
   draw_input(folder, 2);
-  std::string points = nn::read_file(folder / "in/0.txt");
+  std::string points = read_file(folder / "in/0.txt");
   for (int i = 0; i < 68; ++i) points += "5 5\n";
   folder.write("in/0.txt", points);
   const auto result = make(folder, "out");
@@ -215,5 +217,5 @@ TEST_CASE("make_mask_dataset: what is wrong is named") {
   draw_input(folder, 2);
   folder.write("out/old.jpg", "old");
   CHECK(message_of([&] { make(folder, "out"); }).find("not an empty folder") != std::string::npos);
-  CHECK(nn::read_file(folder / "out/old.jpg") == "old");
+  CHECK(read_file(folder / "out/old.jpg") == "old");
 }

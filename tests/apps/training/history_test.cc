@@ -10,6 +10,8 @@
 
 #include "tests/apps/temporary_folder.h"
 
+using namespace maskwatch;
+
 namespace {
 
 const apps::History two_epochs{{1, 0.1, 0.9, 1.0 / 3, 5e-324, 1e-4, 9.25},

@@ -14,6 +14,8 @@
 #include "tests/apps/temporary_folder.h"
 #include "vision/image/image.h"
 
+using namespace maskwatch;
+
 namespace {
 
 namespace fs = std::filesystem;

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <stdexcept>
 
+using namespace maskwatch;
+
 namespace {
 
 using Rows = std::vector<std::vector<int>>;

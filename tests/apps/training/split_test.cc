@@ -8,8 +8,11 @@
 #include <set>
 #include <stdexcept>
 
-#include "apps/training/dataset.h"
+#include "apps/common/dataset.h"
+#include "apps/training/split.h"
 #include "tests/apps/temporary_folder.h"
+
+using namespace maskwatch;
 
 namespace {
 

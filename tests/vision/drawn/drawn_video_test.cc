@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <stdexcept>
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::DrawnPerson;

@@ -9,6 +9,8 @@
 
 #include "vision/drawn/face_generator.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::FaceExtra;

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <stdexcept>
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::DrawnFace;

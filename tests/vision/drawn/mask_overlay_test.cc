@@ -12,6 +12,8 @@
 #include "vision/drawn/face_generator.h"
 #include "vision/drawn/photo_look.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::Image;

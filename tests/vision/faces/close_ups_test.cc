@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <vector>
 
+using namespace maskwatch;
+
 using vision::Box;
 using vision::Image;
 

@@ -5,10 +5,12 @@
 #include <algorithm>
 
 #include "base/data_files.h"
-#include "vision/image/draw.h"
-#include "vision/faces/face_detector.h"
 #include "vision/drawn/face_generator.h"
+#include "vision/faces/face_detector.h"
 #include "vision/faces/ssd.h"
+#include "vision/image/draw.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -50,7 +52,7 @@ TEST_CASE(
 }
 
 TEST_CASE("the detector called haar finds drawn faces with masks too, each once") {
-  if (!vision::find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
+  if (!find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
     MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
     return;
   }
@@ -79,7 +81,7 @@ TEST_CASE("the detector called haar finds drawn faces with masks too, each once"
 }
 
 TEST_CASE("of a large picture the small may be left out, and only that") {
-  if (!vision::find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
+  if (!find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
     MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
     return;
   }

@@ -12,6 +12,8 @@
 #include "tests/vision/faces/saved_model.h"
 #include "vision/faces/landmark_finder.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using nlohmann::json;

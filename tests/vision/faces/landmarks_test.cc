@@ -15,6 +15,8 @@
 
 #include "vision/image/image.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::Box;

@@ -10,6 +10,8 @@
 
 #include "nn/safetensors.h"
 
+namespace maskwatch {
+
 class SavedModel {
  public:
   explicit SavedModel(const nn::Safetensors& contents) {
@@ -42,3 +44,5 @@ std::string fault_of(const nn::Safetensors& contents) {
   }
   return "nothing was thrown";
 }
+
+}  // namespace maskwatch

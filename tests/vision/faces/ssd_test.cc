@@ -11,6 +11,8 @@
 #include "tests/vision/faces/saved_model.h"
 #include "vision/image/bilinear.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using nlohmann::json;

@@ -5,6 +5,8 @@
 #include <array>
 #include <vector>
 
+using namespace maskwatch;
+
 namespace {
 
 using Row = std::array<int, 5>;  // x, y, width, height, windows

@@ -14,6 +14,8 @@
 #include "vision/haar/haar_model.h"
 #include "vision/image/image.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::HaarModel;

@@ -17,6 +17,8 @@
 
 #include "vision/image/image.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using Row = std::array<int, 5>;  // x, y, width, height, windows
@@ -343,12 +345,12 @@ TEST_CASE("the result does not depend on the number of threads") {
   const auto cascade = vision::HaarCascade::load((kCorpus / "good_tree.xml").string());
   const vision::Image image = noise(400, 300, 3);
   const vision::HaarOptions all{.min_neighbors = 0, .min_width = 0, .min_height = 0};
-  kernels::set_threads(1);
+  set_threads(1);
   const auto wanted = rows(cascade.detect(image, all));
   CHECK(wanted.size() > 100);
   for (const int threads : {2, 3, 5}) {
-    kernels::set_threads(threads);
+    set_threads(threads);
     CHECK(rows(cascade.detect(image, all)) == wanted);
   }
-  kernels::set_threads(0);
+  set_threads(0);
 }

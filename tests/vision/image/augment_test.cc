@@ -8,6 +8,8 @@
 
 #include "vision/image/warp.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::AugmentOptions;
@@ -54,8 +56,8 @@ AugmentOptions everything() {
 
 }  // namespace
 
-// tests/vision/image/peer_test.py prints these: Keras's matrix, scipy.ndimage.affine_transform(order=1,
-// mode='nearest').
+// tests/vision/image/peer_test.py prints these: Keras's matrix,
+// scipy.ndimage.affine_transform(order=1, mode='nearest').
 TEST_CASE("the warp is Keras's") {
   AugmentParameters p;
   p.rotation = 17;

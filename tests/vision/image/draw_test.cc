@@ -10,6 +10,8 @@
 
 #include "vision/image/text.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::Box;

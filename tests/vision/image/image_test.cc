@@ -13,6 +13,8 @@
 
 #include "tests/vision/image/small_pictures.h"
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::Box;

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <vector>
 
+using namespace maskwatch;
+
 using vision::Image;
 
 TEST_CASE("network inputs are scaled as each preprocessing says") {

@@ -11,6 +11,8 @@
 #include "vision/image/augment.h"
 #include "vision/image/image.h"
 
+using namespace maskwatch;
+
 namespace {
 
 vision::Image make(const std::vector<std::string>& words) {

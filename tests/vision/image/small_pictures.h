@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace small_pictures {
+namespace maskwatch::small_pictures {
 
 inline const char* const grey16_png =
     "89504e470d0a1a0a0000000d494844520000000200000001100000000081d9fc150000000d4944415478da63"
@@ -66,4 +66,4 @@ inline std::vector<std::uint8_t> bytes(const std::string& digits) {
   return out;
 }
 
-}  // namespace small_pictures
+}  // namespace maskwatch::small_pictures

@@ -9,6 +9,8 @@
 
 #include "vision/faces/face_detector.h"
 
+using namespace maskwatch;
+
 namespace {
 
 class SavedModel {

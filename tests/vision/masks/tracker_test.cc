@@ -9,9 +9,11 @@
 #include <numeric>
 #include <set>
 
-#include "vision/masks/assignment.h"
 #include "base/random.h"
 #include "vision/faces/ssd.h"
+#include "vision/masks/assignment.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -30,7 +32,7 @@ Box centred(double x, double y, double height) {
 }
 
 // A box as detectors give it: off by a few percent.
-Box jitter(const Box& box, vision::Random& random, double share = .03) {
+Box jitter(const Box& box, Random& random, double share = .03) {
   const auto off = [&] { return static_cast<float>(share * random.normal()) * box.height; };
   return {box.x + off(), box.y + off(), box.width + off(), box.height + off()};
 }
@@ -79,7 +81,7 @@ double cheapest_by_trying(const std::vector<double>& costs, int rows, int column
 }  // namespace
 
 TEST_CASE("cheapest_assignment finds what trying all pairings finds") {
-  vision::Random random({1});
+  Random random({1});
   for (int i = 0; i < 300; ++i) {
     const int rows = random.below(5), columns = rows + random.below(3);
     std::vector<double> costs(static_cast<std::size_t>(rows * columns));
@@ -111,7 +113,7 @@ TEST_CASE("a filter learns a speed, and foretells where the box will be") {
 }
 
 TEST_CASE("a filter wavers less than what it is shown") {
-  vision::Random random({2});
+  Random random({2});
   vision::BoxFilter filter(centred(100, 100, 50));
   double seen_error = 0, filter_error = 0;
   for (int i = 1; i <= 300; ++i) {
@@ -147,7 +149,7 @@ TEST_CASE("one wrong vote in a while changes no label, a mask put on does") {
 }
 
 TEST_CASE("votes that waver about even keep the label, and three labels can follow each other") {
-  vision::Random random({8});
+  Random random({8});
   vision::LabelVote vote;
   for (int i = 0; i < 20; ++i) vote.add(i * kFrame, std::vector<float>{.2f, .8f});
   for (int i = 20; i < 600; ++i) {
@@ -183,7 +185,7 @@ TEST_CASE(
     }
     CHECK(vote.confidence() == doctest::Approx(.97));
   }
-  vision::Random random({9});
+  Random random({9});
   vision::LabelVote wavering;
   for (int i = 0; i < 500; ++i) {
     const auto masked = static_cast<float>(random.uniform());
@@ -262,7 +264,7 @@ TEST_CASE("what is taken for a face in four frames that follow one another is no
 
 TEST_CASE("false detections that come and go are nobody") {
   Watch watch;
-  vision::Random random({3});
+  Random random({3});
   for (int frame = 0; frame < 300; ++frame) {
     const Box truth = centred(100 + frame, 200, 80);
     std::vector<Observation> seen{masked(jitter(truth, random))};
@@ -285,7 +287,7 @@ TEST_CASE("one face found twice in a frame is one person") {
 
 TEST_CASE("somebody hidden for a second and a half keeps the number") {
   Watch watch;
-  vision::Random random({4});
+  Random random({4});
   for (int frame = 0; frame < 150; ++frame) {
     const Box truth = centred(50 + 3 * frame, 200, 80);
     std::vector<Observation> seen;
@@ -314,7 +316,7 @@ TEST_CASE("two people who cross keep their numbers") {
       for (const double apart : {0., 8., 20.})  // in height; the nearer face hides the other one
         for (std::uint64_t seed = 0; seed < 10; ++seed, ++runs) {
           Watch watch;
-          vision::Random random({seed, 5});
+          Random random({seed, 5});
           const auto frames = static_cast<int>(560 / speed / kFrame);
           for (int frame = 0; frame < frames; ++frame) {
             const double time = frame * kFrame;
@@ -345,7 +347,7 @@ TEST_CASE("two people who cross keep their numbers") {
 
 TEST_CASE("two who meet and turn back keep their numbers") {
   Watch watch;
-  vision::Random random({6});
+  Random random({6});
   for (int frame = 0; frame < 240; ++frame) {
     const double way = 150 * (1 - std::cos(frame / 240. * 2 * 3.14159265));
     const Box left = centred(60 + way * .75, 200, 80), right = centred(580 - way * .75, 210, 80);
@@ -361,7 +363,7 @@ TEST_CASE("two who meet and turn back keep their numbers") {
 TEST_CASE("six people walk about: one number each") {
   for (std::uint64_t seed = 0; seed < 5; ++seed) {
     Watch watch;
-    vision::Random random({seed, 7});
+    Random random({seed, 7});
     for (int frame = 0; frame < 400; ++frame) {
       std::vector<Observation> seen;
       std::vector<Box> truth;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+using namespace maskwatch;
+
 namespace {
 
 using vision::Color;

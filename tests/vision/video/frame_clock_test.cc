@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 
+using namespace maskwatch;
+
 using vision::FrameClock;
 
 namespace {

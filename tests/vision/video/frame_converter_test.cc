@@ -8,6 +8,8 @@
 
 #include "vision/video/ffmpeg.h"
 
+using namespace maskwatch;
+
 using vision::FrameConverter;
 using vision::Image;
 using vision::Orientation;

@@ -11,7 +11,7 @@
 
 #include "tests/vision/video/video_support.h"
 
-namespace video_support {
+namespace maskwatch::video_support {
 
 struct HlsOptions {
   int frames = 150;
@@ -95,4 +95,4 @@ class HlsServer {
   Server server_{[this](int connection, int, const std::atomic<bool>&) { serve(connection); }};
 };
 
-}  // namespace video_support
+}  // namespace maskwatch::video_support

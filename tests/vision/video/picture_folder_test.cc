@@ -9,6 +9,8 @@
 
 #include "tests/vision/video/video_support.h"
 
+using namespace maskwatch;
+
 using namespace video_support;
 
 TEST_CASE("picture_folder: runs of digits are ordered as numbers") {

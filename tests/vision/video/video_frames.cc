@@ -20,6 +20,8 @@
 #include "vision/video/video_source.h"
 #include "vision/video/video_writer.h"
 
+using namespace maskwatch;
+
 namespace {
 
 std::atomic<bool> stop = false;

@@ -14,6 +14,8 @@
 #include "tests/vision/video/video_support.h"
 #include "vision/video/stream_address.h"
 
+using namespace maskwatch;
+
 using namespace video_support;
 
 namespace {

@@ -22,7 +22,7 @@
 #include "vision/video/video_source.h"
 #include "vision/video/video_writer.h"
 
-namespace video_support {
+namespace maskwatch::video_support {
 
 using vision::Image;
 using vision::VideoFrame;
@@ -178,4 +178,4 @@ inline void wait_for(const std::atomic<bool>& stop) {
   while (!stop) std::this_thread::sleep_for(std::chrono::milliseconds(5));
 }
 
-}  // namespace video_support
+}  // namespace maskwatch::video_support

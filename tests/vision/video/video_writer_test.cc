@@ -11,6 +11,8 @@
 
 #include "tests/vision/video/video_support.h"
 
+using namespace maskwatch;
+
 using namespace video_support;
 using vision::VideoWriter;
 using vision::VideoWriterOptions;

@@ -1,5 +1,5 @@
 // Lists the pictures of data-set folders and finds exact copies among them.
-#include "apps/training/dataset.h"
+#include "apps/common/dataset.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -22,7 +22,7 @@
 #include "base/parallel.h"
 #include "vision/image/image.h"
 
-namespace apps {
+namespace maskwatch::apps {
 namespace {
 
 namespace fs = std::filesystem;
@@ -270,7 +270,7 @@ void find_copies(std::vector<DatasetImage>& images, const std::vector<std::uint6
 // Reads every file once: digests and groups; those that cannot be read are skipped.
 Dataset digest_files(std::vector<FoundImage> found, std::vector<SkippedFile> skipped) {
   std::vector<Content> contents(found.size());
-  kernels::parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t i) {
+  parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t i) {
     const auto index = static_cast<std::size_t>(i);
     contents[index] = read_content(found[index].image.path);
     found[index].image.digest = contents[index].digest;
@@ -396,4 +396,4 @@ Dataset filter_dataset(const Dataset& dataset, const std::vector<bool>& keep) {
   return kept;
 }
 
-}  // namespace apps
+}  // namespace maskwatch::apps

@@ -1,5 +1,6 @@
 // Which pictures a data set holds, what is a copy of what, and its pixels.
-#include "apps/training/dataset.h"
+#include "apps/common/dataset.h"
+#include "apps/training/load_images.h"
 
 #include <doctest/doctest.h>
 
@@ -10,6 +11,8 @@
 #include "base/parallel.h"
 #include "tests/apps/temporary_folder.h"
 #include "vision/image/image.h"
+
+using namespace maskwatch;
 
 namespace {
 
@@ -226,11 +229,11 @@ TEST_CASE("the original data set: its copies, the same on any number of threads"
     MESSAGE("SKIPPED: ../shared/datasets/mask1376 is missing");
     return;
   }
-  kernels::set_threads(1);
+  set_threads(1);
   const apps::Dataset dataset = apps::scan_dataset({mask1376});
-  kernels::set_threads(3);
+  set_threads(3);
   CHECK(apps::fingerprint(apps::scan_dataset({mask1376})) == apps::fingerprint(dataset));
-  kernels::set_threads(0);
+  set_threads(0);
   CHECK(apps::class_counts(dataset) == std::vector<std::int64_t>{690, 686});
   // md5sum */* | awk '{print $1}' | sort | uniq -c
   CHECK(apps::count_copies(dataset) == 97);
