@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "base/parallel.h"
+#include "base/per_thread.h"
 #include "vision/faces/face_detector.h"
 
 namespace maskwatch::apps {
@@ -40,11 +40,13 @@ FoundFaces look(Tools& tools, const vision::Image& photo) {
 
 FaceFinder detector_and_landmarks(const std::string& face,
                                   const vision::LandmarkFinder& landmarks) {
-  const auto tools = std::make_shared<std::vector<Tools>>();
-  for (int i = 0; i < threads(); ++i)
-    tools->push_back({vision::make_face_detector(face), landmarks.copy()});
+  const auto make = [face, landmarks = std::shared_ptr(landmarks.copy())] {
+    return Tools{vision::make_face_detector(face), landmarks->copy()};
+  };
+  const auto tools = std::make_shared<PerThread<Tools>>(make);
   return [tools](const vision::Image& photo, const std::string&, float) {
-    return look((*tools)[static_cast<std::size_t>(thread_index())], photo);
+    const auto own = tools->take();
+    return look(*own, photo);
   };
 }
 

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "base/parallel.h"
+#include "base/per_thread.h"
 #include "vision/faces/face_detector.h"
 #include "vision/image/image.h"
 #include "vision/masks/mask_classifier.h"
@@ -34,15 +35,15 @@ FaceCrops find_face_crops(const LoadedDataset& data, const std::string& face,
   FaceCrops crops;
   crops.size = data.size;
   crops.pixels.resize(data.pixels.size());
-  std::vector<std::unique_ptr<vision::FaceDetector>> detectors;
-  for (int i = 0; i < threads(); ++i) detectors.push_back(vision::make_face_detector(face));
+  PerThread<std::unique_ptr<vision::FaceDetector>> detectors(
+      [&] { return vision::make_face_detector(face); });
   std::vector<char> found(data.dataset.images.size());  // vector<bool> is not for several threads
   std::mutex mutex;
   std::int64_t done = 0;
   parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t i) {
     const auto index = static_cast<std::size_t>(i);
-    found[index] = crop_face(data.dataset.images[index].path,
-                             *detectors[static_cast<std::size_t>(thread_index())], data.size,
+    const auto detector = detectors.take();
+    found[index] = crop_face(data.dataset.images[index].path, **detector, data.size,
                              crops.pixels.data() + index * data.image_bytes());
     const std::lock_guard lock(mutex);
     if (progress) progress(++done);
