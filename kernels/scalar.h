@@ -4,13 +4,9 @@
 #include <cmath>
 #include <cstdint>
 
+#include "base/host_device.h"
+#include "base/random.h"
 #include "kernels/shapes.h"
-
-#ifdef __CUDACC__
-#define KERNELS_HOST_DEVICE __host__ __device__
-#else
-#define KERNELS_HOST_DEVICE
-#endif
 
 namespace maskwatch::kernels::scalar {
 
@@ -58,15 +54,6 @@ template <typename T>
 KERNELS_HOST_DEVICE bool activation_passes(T x, Activation activation) {
   return activation == Activation::none ||
          (x > T(0) && (activation == Activation::relu || x < T(6)));
-}
-
-// splitmix64's finaliser (Steele, Lea, Flood 2014) over a counter: random bits for element `index`
-// of stream `seed`.
-KERNELS_HOST_DEVICE inline std::uint64_t random_bits(std::uint64_t seed, std::uint64_t index) {
-  std::uint64_t z = seed + (index + 1) * 0x9E3779B97F4A7C15u;
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return z ^ (z >> 31);
 }
 
 // Whether dropout keeps element `index`: 32 random bits against a threshold.

@@ -166,7 +166,7 @@ Value Head::lower(PlanBuilder& builder, Value x) const {
 }
 
 Classifier::Classifier(const ClassifierOptions& options, std::uint64_t seed)
-    : random_(seed), options_(options), backbone_(options.backbone, random_) {
+    : random_(Random::of_seed(seed)), options_(options), backbone_(options.backbone, random_) {
   const auto classes = static_cast<std::int64_t>(options.labels.size());
   if (options.head != HeadKind::none && classes < 2)
     throw std::invalid_argument(

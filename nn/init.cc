@@ -1,26 +1,14 @@
 #include "nn/init.h"
 
 #include <cmath>
-#include <numbers>
-
-#include "kernels/scalar.h"
 
 namespace maskwatch::nn {
-
-double Random::uniform() {
-  return static_cast<double>(kernels::scalar::random_bits(seed_, index_++) >> 11) * 0x1p-53;
-}
-
-double Random::normal() {
-  const double radius = std::sqrt(-2 * std::log(1 - uniform()));
-  return radius * std::cos(2 * std::numbers::pi * uniform());
-}
 
 Tensor he_normal(Shape shape, std::int64_t fan_out, Random& random) {
   Tensor tensor = Tensor::empty(std::move(shape));
   const double deviation = std::sqrt(2.0 / static_cast<double>(fan_out));
   for (std::int64_t i = 0; i < tensor.count(); ++i)
-    tensor.data()[i] = static_cast<float>(deviation * random.normal());
+    tensor.data()[i] = static_cast<float>(deviation * random.gaussian());
   return tensor;
 }
 

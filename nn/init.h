@@ -1,25 +1,12 @@
-// Initial values of parameters, drawn from a seed. Each call of a Random takes the next numbers of
-// one stream.
+// Initial values of parameters, drawn from a stream of random numbers.
 #pragma once
 
 #include <cstdint>
 
+#include "base/random.h"
 #include "nn/tensor.h"
 
 namespace maskwatch::nn {
-
-class Random {
- public:
-  explicit Random(std::uint64_t seed) : seed_(seed) {}
-  // In [0, 1), 53 bits.
-  double uniform();
-  // Mean 0, deviation 1 (Box & Muller 1958).
-  double normal();
-
- private:
-  std::uint64_t seed_;
-  std::uint64_t index_ = 0;
-};
 
 // Normal with deviation sqrt(2 / fan_out): He et al. 2015, for layers before a ReLU (torchvision's
 // MobileNetV2).

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "apps/common/program.h"
+#include "base/hash.h"
 #include "base/parallel.h"
 #include "vision/image/image.h"
 
@@ -197,17 +198,9 @@ class Reader {
   std::array<char, 65536> block_;
 };
 
-constexpr std::uint64_t fnv_start = 0xcbf29ce484222325u;
-
-// FNV-1a of 64 bits (Fowler, Noll, Vo), continued from `hash`.
-std::uint64_t fnv1a(std::string_view bytes, std::uint64_t hash = fnv_start) {
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
-}
-
 struct Content {
   std::uint64_t size = 0;
-  std::uint64_t digest = fnv_start;
+  Fnv1a digest;
   std::optional<std::string> error;
 };
 
@@ -217,7 +210,7 @@ Content read_content(const std::string& path) {
     Reader reader(path);
     for (std::string_view block; !(block = reader.next()).empty();) {
       content.size += block.size();
-      content.digest = fnv1a(block, content.digest);
+      content.digest.add(block);
     }
   } catch (const std::exception& error) {
     content.error = error.what();
@@ -273,7 +266,7 @@ Dataset digest_files(std::vector<FoundImage> found, std::vector<SkippedFile> ski
   parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t i) {
     const auto index = static_cast<std::size_t>(i);
     contents[index] = read_content(found[index].image.path);
-    found[index].image.digest = contents[index].digest;
+    found[index].image.digest = contents[index].digest.value();
   });
   std::vector<std::size_t> order;
   for (std::size_t i = 0; i < found.size(); ++i) {
@@ -370,17 +363,12 @@ std::int64_t count_copies(const Dataset& dataset) {
 
 std::uint64_t fingerprint(const Dataset& dataset) {
   // The zero byte after each name keeps "ab","c" and "a","bc" apart.
-  std::uint64_t hash = fnv_start;
-  for (const std::string& name : dataset.classes)
-    hash = fnv1a({name.c_str(), name.size() + 1}, hash);
+  Fnv1a hash;
+  for (const std::string& name : dataset.classes) hash.add({name.c_str(), name.size() + 1});
   for (const DatasetImage& image : dataset.images) {
-    hash = fnv1a({image.name.c_str(), image.name.size() + 1}, hash);
-    for (int byte = 0; byte < 8; ++byte) {
-      const char c = static_cast<char>(image.digest >> (8 * byte));
-      hash = fnv1a({&c, 1}, hash);
-    }
+    hash.add({image.name.c_str(), image.name.size() + 1}).add(image.digest);
   }
-  return hash;
+  return hash.value();
 }
 
 Dataset filter_dataset(const Dataset& dataset, const std::vector<bool>& keep) {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/scalar.h"
+#include "base/random.h"
 #include "vision/image/network_input.h"
 
 namespace maskwatch::apps {
@@ -28,9 +28,9 @@ std::vector<int> labels_of(const LoadedDataset& data, const std::vector<int>& in
 }  // namespace
 
 std::vector<int> shuffled(std::vector<int> indices, std::uint64_t seed, std::uint64_t epoch) {
-  const std::uint64_t stream = kernels::scalar::random_bits(seed ^ kShuffleStream, epoch);
+  const std::uint64_t stream = random_bits(seed ^ kShuffleStream, epoch);
   for (std::size_t i = indices.size(); i > 1; --i)
-    std::swap(indices[i - 1], indices[kernels::scalar::random_bits(stream, i) % i]);
+    std::swap(indices[i - 1], indices[random_bits(stream, i) % i]);
   return indices;
 }
 
@@ -73,10 +73,8 @@ BatchLoader::~BatchLoader() {
 const std::uint8_t* BatchLoader::pixels_of(int index) const {
   const FaceCrops* faces = options_.faces;
   if (!faces || !faces->found[static_cast<std::size_t>(index)]) return data_.image(index);
-  const std::uint64_t epoch_stream =
-      kernels::scalar::random_bits(options_.seed ^ kFaceStream, epoch_);
-  const bool as_face =
-      kernels::scalar::random_bits(epoch_stream, static_cast<std::uint64_t>(index)) & 1;
+  const std::uint64_t epoch_stream = random_bits(options_.seed ^ kFaceStream, epoch_);
+  const bool as_face = random_bits(epoch_stream, static_cast<std::uint64_t>(index)) & 1;
   return as_face ? faces->image(index) : data_.image(index);
 }
 

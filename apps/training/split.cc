@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "apps/common/program.h"
-#include "kernels/scalar.h"
+#include "base/random.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -45,7 +45,7 @@ std::vector<Unit> units_of(const Dataset& dataset, bool allow_leakage) {
 // Fisher and Yates, with random bits that depend on seed and place alone.
 void shuffle(std::vector<Unit>& units, std::uint64_t seed) {
   for (std::size_t i = units.size(); i > 1; --i) {
-    const std::uint64_t bits = kernels::scalar::random_bits(seed ^ split_stream, i);
+    const std::uint64_t bits = random_bits(seed ^ split_stream, i);
     std::swap(units[i - 1], units[bits % i]);
   }
 }

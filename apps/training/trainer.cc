@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/scalar.h"
+#include "base/random.h"
 #include "nn/ops.h"
 
 namespace maskwatch::apps {
@@ -124,7 +124,7 @@ EpochResult Trainer::run_epoch(int epoch, const Progress& progress) {
   for (int batch = 0; batch < loader.batches(); ++batch) {
     const Batch data = loader.next();
     const nn::Tensor x = run_frozen(data.inputs);
-    model_.mask_head()->set_dropout_seed(kernels::scalar::random_bits(
+    model_.mask_head()->set_dropout_seed(random_bits(
         options_.seed ^ kDropoutStream, static_cast<std::uint64_t>(optimizer_.steps_taken())));
     const nn::Tensor logits = forward_trained(x);
     const nn::Tensor loss =

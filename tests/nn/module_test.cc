@@ -122,13 +122,13 @@ TEST_CASE("make_divisible: the channels of Keras' published widths") {
 
 TEST_CASE("parameters as published: 1.0 has 2,223,872 trained numbers, 0.35 has 396,128") {
   // keras.applications.MobileNetV2(alpha=…, include_top=False): trainable parameters of summary().
-  Random random(1);
+  Random random = Random::of_seed(1);
   CHECK(MobileNetV2(small(224, 1.0), random).parameter_count() == 2223872);
   CHECK(MobileNetV2(small(224, 0.35), random).parameter_count() == 396128);
 }
 
 TEST_CASE("widths and sizes that are none") {
-  Random random(1);
+  Random random = Random::of_seed(1);
   for (const double width : {0.0, -1.0, 9.0, std::nan("")})
     CHECK_THROWS_AS(MobileNetV2(small(224, width), random), std::invalid_argument);
   for (const int size : {0, 31, 4097, -1})
@@ -136,7 +136,7 @@ TEST_CASE("widths and sizes that are none") {
 }
 
 TEST_CASE("state goes from one module to another; a wrong one changes nothing") {
-  Random first(1), second(2);
+  Random first = Random::of_seed(1), second = Random::of_seed(2);
   MobileNetV2 a(small(32), first), b(small(32), second);
   a.eval();
   b.eval();
@@ -163,7 +163,7 @@ TEST_CASE("state goes from one module to another; a wrong one changes nothing") 
 }
 
 TEST_CASE("freeze_before: what is frozen takes no gradient and keeps its statistics") {
-  Random random(1);
+  Random random = Random::of_seed(1);
   MobileNetV2 net(small(64), random);
   const Tensor x = drawn({2, 64, 64, 3}, 3);
   const auto statistics = [&](const std::string& name) {
@@ -198,7 +198,7 @@ TEST_CASE("freeze_before: what is frozen takes no gradient and keeps its statist
 }
 
 TEST_CASE("a frozen network saves nothing for backward") {
-  Random random(1);
+  Random random = Random::of_seed(1);
   MobileNetV2 net(small(64), random);
   const Tensor x = drawn({2, 64, 64, 3}, 3);
   net.freeze();
@@ -231,7 +231,7 @@ TEST_CASE("gradients through an inverted residual block, with and without residu
     for (const Padding padding : {Padding::tf, Padding::symmetric}) {
       MobileNetV2Options options = small(32);
       options.padding = padding;
-      Random random(4);
+      Random random = Random::of_seed(4);
       InvertedResidual block(8, residual ? 8 : 16, residual ? 1 : 2, 6, options, random);
       check_gradients(block, drawn({3, 9, 8, 8}, 6), 0.02, 0.01);
     }
@@ -239,7 +239,7 @@ TEST_CASE("gradients through an inverted residual block, with and without residu
 
 TEST_CASE("gradients through the whole network") {
   // Evaluation mode: through the batch statistics of 53 layers the slope bends too fast for float.
-  Random random(4);
+  Random random = Random::of_seed(4);
   MobileNetV2 net(small(32), random);
   net.eval();
   avoid_bends(net);

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "base/parallel.h"
-#include "nn/init.h"
+#include "base/random.h"
 #include "nn/tensor.h"
 
 namespace maskwatch::nn_test {
@@ -49,10 +49,10 @@ inline std::string read(const std::string& path) {
 
 // Normal numbers.
 inline nn::Tensor drawn(nn::Shape shape, std::uint64_t seed, double deviation = 1) {
-  nn::Random random(seed);
+  Random random = Random::of_seed(seed);
   nn::Tensor tensor = nn::Tensor::empty(std::move(shape));
   for (std::int64_t i = 0; i < tensor.count(); ++i)
-    tensor.data()[i] = static_cast<float>(deviation * random.normal());
+    tensor.data()[i] = static_cast<float>(deviation * random.gaussian());
   return tensor;
 }
 

@@ -373,14 +373,14 @@ void pick_person(Random& random, FaceParameters& p) {
 }
 
 void pick_moment(Random& random, FaceParameters& p) {
-  p.yaw = static_cast<float>(11 * random.normal());
-  p.pitch = static_cast<float>(5 * random.normal());
-  p.roll = static_cast<float>(5 * random.normal());
+  p.yaw = static_cast<float>(11 * random.bounded_normal());
+  p.pitch = static_cast<float>(5 * random.bounded_normal());
+  p.roll = static_cast<float>(5 * random.bounded_normal());
   p.eye_open = static_cast<float>(random.uniform(.7, 1.15));
   p.brow_lift = static_cast<float>(random.uniform(-.5, .9));
   p.smile = static_cast<float>(random.uniform(-.4, 1));
   p.mouth_open = random.chance(.3) ? static_cast<float>(random.uniform(.2, 1)) : 0;
-  p.gaze = static_cast<float>(.5 * random.normal());
+  p.gaze = static_cast<float>(.5 * random.bounded_normal());
   p.light_x = static_cast<float>(random.uniform(-1, 1));
   p.light_y = static_cast<float>(random.uniform(-1, .15));
   p.light_strength = static_cast<float>(random.uniform(.25, .8));

@@ -12,7 +12,7 @@ namespace {
 float angle_of(const Fragment& at) { return (at.u * 2 - 1) * std::numbers::pi_v<float>; }
 
 float lattice(std::int64_t x, std::int64_t y, std::uint64_t seed) {
-  const std::uint64_t bits = mix_bits(seed + static_cast<std::uint64_t>(x) * 0x9E3779B97F4A7C15u +
+  const std::uint64_t bits = mix_bits(seed + static_cast<std::uint64_t>(x) * kRandomStep +
                                       static_cast<std::uint64_t>(y) * 0xD1B54A32D192ED03u);
   return static_cast<float>(bits >> 40) / 8388608.f - 1;
 }

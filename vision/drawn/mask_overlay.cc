@@ -190,9 +190,9 @@ void compose(Image& part, const Layer& layer, float noise, std::uint64_t seed) {
   for (int y = 0; y < part.height; ++y) {
     for (int x = 0; x < part.width; ++x) {
       const float share = static_cast<float>(*layer.share.at(x, y)) / 255;
-      const float common = .8f * noise * static_cast<float>(random.normal());
+      const float common = .8f * noise * static_cast<float>(random.bounded_normal());
       for (int c = 0; c < 3; ++c) {
-        const float grain = common + .6f * noise * static_cast<float>(random.normal());
+        const float grain = common + .6f * noise * static_cast<float>(random.bounded_normal());
         part.at(x, y)[c] = to_byte(static_cast<float>(part.at(x, y)[c]) * (1 - share) +
                                    static_cast<float>(layer.color.at(x, y)[c]) + share * grain);
       }

@@ -33,7 +33,7 @@ Box centred(double x, double y, double height) {
 
 // A box as detectors give it: off by a few percent.
 Box jitter(const Box& box, Random& random, double share = .03) {
-  const auto off = [&] { return static_cast<float>(share * random.normal()) * box.height; };
+  const auto off = [&] { return static_cast<float>(share * random.bounded_normal()) * box.height; };
   return {box.x + off(), box.y + off(), box.width + off(), box.height + off()};
 }
 
@@ -153,7 +153,7 @@ TEST_CASE("votes that waver about even keep the label, and three labels can foll
   vision::LabelVote vote;
   for (int i = 0; i < 20; ++i) vote.add(i * kFrame, std::vector<float>{.2f, .8f});
   for (int i = 20; i < 600; ++i) {
-    const auto mask = static_cast<float>(.42 + .15 * random.normal());
+    const auto mask = static_cast<float>(.42 + .15 * random.bounded_normal());
     vote.add(i * kFrame, std::vector<float>{mask, 1 - mask});
     REQUIRE(vote.label() == 1);
   }
