@@ -26,6 +26,14 @@ bool every_task_runs_once(int loops, std::int64_t tasks) {
   return true;
 }
 
+// Two tasks of which each waits for the other: on one thread this would never end.
+void wait_for_each_other(std::atomic<int>& waiting) {
+  parallel_for(2, [&](std::int64_t) {
+    ++waiting;
+    while (waiting < 2) std::this_thread::yield();
+  });
+}
+
 }  // namespace
 
 TEST_CASE("parallel_for runs every task once, for any number of threads") {
@@ -63,6 +71,43 @@ TEST_CASE("no two tasks at a time see one thread_index") {
     });
   CHECK_FALSE(clash);
   CHECK(thread_index() == 0);
+}
+
+TEST_CASE("a loop inside a loop of one task has threads of its own") {
+  const Threads scope(3);
+  CHECK(every_task_runs_once(1, 1));
+  std::atomic<int> waiting{0};
+  parallel_for(1, [&](std::int64_t) { wait_for_each_other(waiting); });
+  CHECK(waiting == 2);
+}
+
+TEST_CASE("the number of threads may change between loops") {
+  for (const int count : {1, 8, 2, 5, 300, 1, 3}) {
+    const Threads scope(count);
+    CHECK(maskwatch::threads() == (count == 300 ? 256 : count));
+    std::atomic<bool> beyond{false};
+    parallel_for(64, [&](std::int64_t) {
+      if (thread_index() >= count) beyond = true;
+    });
+    CHECK_FALSE(beyond);
+    CHECK(every_task_runs_once(20, 64));
+  }
+}
+
+TEST_CASE("several threads take part") {
+  const Threads scope(2);
+  std::atomic<int> waiting{0};
+  wait_for_each_other(waiting);
+  CHECK(waiting == 2);
+}
+
+TEST_CASE("pieces of a range cover it once, the last one shorter") {
+  const Threads scope(3);
+  std::vector<std::atomic<int>> seen(100);
+  parallel_for_range(100, 30, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) ++seen[static_cast<std::size_t>(i)];
+  });
+  for (const auto& count : seen) CHECK(count == 1);
 }
 
 TEST_CASE("several threads may have loops at once") {
