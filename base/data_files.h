@@ -1,4 +1,5 @@
-// Where the files that come with the project lie: models, converted weights, cascades.
+// Where the files that come with the project lie: models, converted weights, cascades. Nothing here
+// depends on the current folder.
 #pragma once
 
 #include <optional>
@@ -7,12 +8,19 @@
 
 namespace maskwatch {
 
-// The folders that may hold the project's data/, in the order in which they are tried: the folder
-// named by the environment variable MASKWATCH_DATA, the source tree that the program was built
-// from, `share/maskwatch` beside the program's `bin`, and the installed one.
+// The folders that may hold the project's data/, in the order in which they are tried:
+//   the folder that the environment variable MASKWATCH_DATA names;
+//   share/maskwatch beside the folder that the running program lies in (bin);
+//   share/maskwatch beside the folder of the shared library that holds this code (lib, lib/TRIPLE);
+//   the installed folder or, for a program or library in the build tree, data/ of the source tree:
+//   an older installation must not serve a newer build.
 std::vector<std::string> data_folders();
 
-// The first of those that has `name` ("models/mask_detector.safetensors"), or nothing.
+// Those for a program and a library at these absolute paths; an empty path counts for none.
+std::vector<std::string> data_folders_of(const std::string& program, const std::string& library);
+
+// The first of data_folders() that has `name` ("models/mask_detector.safetensors"), with it; or
+// nothing.
 std::optional<std::string> find_data_file(const std::string& name);
 
 // The cascade of this file name as Debian's opencv-data installs it, or nothing.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
@@ -16,13 +17,20 @@ namespace {
   throw std::runtime_error(path + ": " + what + ": " + std::strerror(errno));
 }
 
-// Closes on every way out; the temporary file goes with it unless it was renamed.
+struct Descriptor {
+  explicit Descriptor(int number) : number(number) {}
+  Descriptor(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number >= 0) close(number);
+  }
+  const int number;
+};
+
+// Goes at the end of the scope unless it was renamed.
 struct TemporaryFile {
   std::string path;
-  int descriptor = -1;
   bool renamed = false;
   ~TemporaryFile() {
-    if (descriptor >= 0) close(descriptor);
     if (!renamed && !path.empty()) unlink(path.c_str());
   }
 };
@@ -36,26 +44,29 @@ std::string folder_of(const std::string& path) {
 }  // namespace
 
 std::string read_file(const std::string& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail(path, "cannot open");
-  TemporaryFile closer;
-  closer.descriptor = descriptor;
+  // Without O_NONBLOCK, opening a pipe waits for its writer.
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.number < 0) fail(path, "cannot open");
   struct stat status {};
-  if (fstat(descriptor, &status) != 0) fail(path, "cannot read");
+  if (fstat(file.number, &status) != 0) fail(path, "cannot read");
   if (!S_ISREG(status.st_mode)) throw std::runtime_error(path + ": is not a regular file");
   std::string bytes;
-  try {
-    bytes.resize(static_cast<std::size_t>(status.st_size));
-  } catch (const std::exception&) {  // length_error or bad_alloc
-    throw std::runtime_error(path + ": does not fit in memory");
-  }
   std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t count = read(descriptor, bytes.data() + done, bytes.size() - done);
+  // The size is a hint alone: files of /proc say 0, and another program may be writing. With room
+  // for one byte more, the end of the file shows without growing.
+  std::size_t room = static_cast<std::size_t>(status.st_size) + 1;
+  while (true) {
+    try {
+      bytes.resize(room);
+    } catch (const std::exception&) {  // length_error or bad_alloc
+      throw std::runtime_error(path + ": does not fit in memory");
+    }
+    const ssize_t count = read(file.number, bytes.data() + done, room - done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail(path, "cannot read");
     if (count == 0) break;
     done += static_cast<std::size_t>(count);
+    if (done == room) room += room / 2 + 4096;
   }
   bytes.resize(done);
   return bytes;
@@ -75,33 +86,67 @@ void write_all(int descriptor, const std::string& path, std::string_view bytes) 
 
 // A device or a pipe cannot be replaced (and must not be: /dev/null would be gone).
 void write_into_device(const std::string& path, std::string_view bytes) {
-  TemporaryFile file;
-  file.descriptor = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (file.descriptor < 0) fail(path, "cannot write");
-  write_all(file.descriptor, path, bytes);
+  const Descriptor file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (file.number < 0) fail(path, "cannot write");
+  write_all(file.number, path, bytes);
 }
 
-// A fresh file beside `path`, with the rights that the user's umask allows.
-void open_beside(TemporaryFile& file, const std::string& path) {
+// Opens a fresh file beside `path`, with those of the rights `mode` that the user's umask allows.
+int open_beside(TemporaryFile& temporary, const std::string& path, mode_t mode) {
   constexpr int attempts = 100;  // what killed programs left behind may bear our number
-  for (int i = 0; i < attempts && file.descriptor < 0; ++i) {
-    const std::string name =
-        path + "." + std::to_string(getpid()) + "-" + std::to_string(i) + ".tmp";
-    file.descriptor = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (file.descriptor >= 0)
-      file.path = name;
-    else if (errno != EEXIST)
-      break;
+  constexpr std::size_t most = NAME_MAX - 32;
+  const std::size_t folder_length = path.rfind('/') + 1;  // 0 without a slash
+  const std::string stem = path.substr(0, folder_length + most);
+  if (path.size() - folder_length > NAME_MAX) {
+    errno = ENAMETOOLONG;
+    fail(path, "cannot write");
   }
-  if (file.descriptor < 0) fail(path, "cannot write in " + folder_of(path));
+  for (int i = 0; i < attempts; ++i) {
+    const std::string name =
+        stem + "." + std::to_string(getpid()) + "-" + std::to_string(i) + ".tmp";
+    const int descriptor = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (descriptor >= 0) {
+      temporary.path = name;
+      return descriptor;
+    }
+    if (errno != EEXIST) break;
+  }
+  fail(path, "cannot write in " + folder_of(path));
 }
 
-// A link stays a link: what it points to is replaced.
-std::string target_of(const std::string& path) {
-  std::error_code none;
-  if (!std::filesystem::is_symlink(path, none)) return path;
-  const std::filesystem::path target = std::filesystem::canonical(path, none);
-  return none ? path : target.string();
+// A link stays a link: what it points to is replaced, or made if it is missing.
+std::string target_of(const std::string& given_path) {
+  constexpr int most_links = 40;  // as Linux
+  std::filesystem::path path = given_path;
+  std::error_code fault;
+  for (int i = 0; std::filesystem::is_symlink(path, fault); ++i) {
+    if (i == most_links) {
+      errno = ELOOP;
+      fail(given_path, "cannot write");
+    }
+    const std::filesystem::path target = std::filesystem::read_symlink(path, fault);
+    if (fault) break;
+    path = path.parent_path() / target;  // target alone if it is absolute
+  }
+  return path.string();
+}
+
+// Makes the renaming last when the machine stops.
+void sync_folder(const std::string& path) {
+  const Descriptor folder(open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.number < 0) return;  // a folder that may be written in but not read
+  if (fsync(folder.number) != 0 && errno != EINVAL) fail(path, "cannot write");  // EINVAL: cannot
+}
+
+void write_beside_and_rename(const std::string& path, std::string_view bytes, mode_t mode,
+                             bool exact_mode) {
+  TemporaryFile temporary;
+  const Descriptor file(open_beside(temporary, path, mode));
+  if (exact_mode && fchmod(file.number, mode) != 0) fail(path, "cannot write");
+  write_all(file.number, path, bytes);
+  if (fsync(file.number) != 0) fail(path, "cannot write");
+  if (rename(temporary.path.c_str(), path.c_str()) != 0) fail(path, "cannot write");
+  temporary.renamed = true;
 }
 
 }  // namespace
@@ -109,22 +154,15 @@ std::string target_of(const std::string& path) {
 void write_file_atomically(const std::string& given_path, std::string_view bytes) {
   const std::string path = target_of(given_path);
   struct stat status {};
-  if (stat(path.c_str(), &status) == 0) {
-    if (S_ISDIR(status.st_mode)) throw std::runtime_error(path + ": cannot write: is a folder");
-    if (!S_ISREG(status.st_mode)) return write_into_device(path, bytes);
-  }
-  TemporaryFile file;
-  open_beside(file, path);
-  write_all(file.descriptor, path, bytes);
-  if (fsync(file.descriptor) != 0) fail(path, "cannot write");
-  if (rename(file.path.c_str(), path.c_str()) != 0) fail(path, "cannot write");
-  file.renamed = true;
-  // The rename itself lasts only once the folder is synced.
-  const int folder = open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    fsync(folder);
-    close(folder);
-  }
+  const bool replaces = stat(path.c_str(), &status) == 0;
+  if (replaces && S_ISDIR(status.st_mode))
+    throw std::runtime_error(path + ": cannot write: is a folder");
+  if (replaces && !S_ISREG(status.st_mode)) return write_into_device(path, bytes);
+  // Renaming would replace a file that is write-protected without a word.
+  if (replaces && faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0)
+    fail(path, "cannot write");
+  write_beside_and_rename(path, bytes, replaces ? status.st_mode & 0777 : 0666, replaces);
+  sync_folder(path);
 }
 
 }  // namespace maskwatch

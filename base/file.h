@@ -6,12 +6,14 @@
 
 namespace maskwatch {
 
-// std::runtime_error names the file and what is wrong.
+// A regular file's bytes. std::runtime_error names the file and what is wrong.
 std::string read_file(const std::string& path);
 
 // Writes a temporary file in the same folder, syncs it and renames it over `path`: whoever kills
-// the program leaves the old file or the new one. std::runtime_error names the file; then nothing
-// of it is left behind. A device or pipe (/dev/null, /dev/stdout) is written as it is.
+// the program leaves the old file or the new one. A file that is replaced passes its permissions
+// on, and one that may not be written is not replaced; a new file has those that the umask allows.
+// A link stays a link to what is written. A device or pipe (/dev/null, /dev/stdout) is written as
+// it is. std::runtime_error names the file; then nothing of the temporary one is left behind.
 void write_file_atomically(const std::string& path, std::string_view bytes);
 
 }  // namespace maskwatch

@@ -1,4 +1,4 @@
-// Atomic writing where the disk is full, the folder is none, or the target is a device.
+// Files are read whole and written atomically, whatever the disk, the folder and the target are.
 #include "base/file.h"
 
 #include <doctest/doctest.h>
@@ -18,6 +18,12 @@ namespace {
 
 std::string write_fault(const std::string& path, const std::string& bytes = "new") {
   return message_of<std::runtime_error>([&] { write_file_atomically(path, bytes); });
+}
+
+mode_t permissions_of(const std::string& path) {
+  struct stat status {};
+  REQUIRE(stat(path.c_str(), &status) == 0);
+  return status.st_mode & 07777;
 }
 
 // Files of this process end at `bytes`, as on a full disk, until the end of the scope.
@@ -55,9 +61,7 @@ TEST_CASE("a new file has the rights that the umask allows") {
   const mode_t before = umask(027);
   write_file_atomically(folder.file("a"), "x");
   umask(before);
-  struct stat status {};
-  REQUIRE(stat(folder.file("a").c_str(), &status) == 0);
-  CHECK((status.st_mode & 0777) == 0640);
+  CHECK(permissions_of(folder.file("a")) == 0640);
 }
 
 TEST_CASE("a full disk: the old file stays, nothing else is left, the message names the file") {
@@ -109,6 +113,62 @@ TEST_CASE("a link stays a link, and what it points to is replaced") {
   CHECK(folder.count() == 2);
 }
 
+TEST_CASE("a link to nothing yet stays a link, and its target is made") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder.file("store"));
+  std::filesystem::create_symlink("store/target", folder.file("first"));
+  std::filesystem::create_symlink(folder.file("first"), folder.file("second"));
+  write_file_atomically(folder.file("second"), "new");
+  CHECK(std::filesystem::is_symlink(folder.file("first")));
+  CHECK(std::filesystem::is_symlink(folder.file("second")));
+  CHECK(read_file(folder.file("store/target")) == "new");
+}
+
+TEST_CASE("links in a circle are named") {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("b", folder.file("a"));
+  std::filesystem::create_symlink("a", folder.file("b"));
+  CHECK(contains(write_fault(folder.file("a")), folder.file("a") + ": cannot write: Too many"));
+  CHECK(folder.count() == 2);
+}
+
+TEST_CASE("a file that is replaced passes its permissions on, whatever the umask") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file("a");
+  for (const mode_t mode : {0600u, 0640u, 0666u, 0755u}) {
+    write_file_atomically(path, "old");
+    REQUIRE(chmod(path.c_str(), mode) == 0);
+    const mode_t before = umask(077);
+    write_file_atomically(path, "new");
+    umask(before);
+    CHECK(permissions_of(path) == mode);
+  }
+}
+
+TEST_CASE("a write-protected file is not replaced") {
+  if (geteuid() == 0) {
+    MESSAGE("root may write everything");
+    return;
+  }
+  const TemporaryFolder folder;
+  write_file_atomically(folder.file("a"), "old");
+  REQUIRE(chmod(folder.file("a").c_str(), 0444) == 0);
+  CHECK(contains(write_fault(folder.file("a")), folder.file("a") + ": cannot write: Permission"));
+  CHECK(read_file(folder.file("a")) == "old");
+}
+
+TEST_CASE("the longest name that the system allows") {
+  const TemporaryFolder folder;
+  const std::string path = folder.file(std::string(255, 'n'));
+  write_file_atomically(path, "bytes");
+  CHECK(read_file(path) == "bytes");
+  CHECK(folder.count() == 1);
+}
+
+TEST_CASE("a file that does not know its size is read to its end") {
+  CHECK(contains(read_file("/proc/self/status"), "Threads:"));
+}
+
 TEST_CASE("what a killed program left behind is no hindrance") {
   const TemporaryFolder folder;
   const std::string path = folder.file("a");
@@ -126,4 +186,6 @@ TEST_CASE("what cannot be read is named") {
   CHECK(contains(fault(folder.file("none")), folder.file("none") + ": cannot open: No such file"));
   CHECK(contains(fault(folder.file("")), "is not a regular file"));
   CHECK(contains(fault("/dev/zero"), "/dev/zero: is not a regular file"));
+  REQUIRE(mkfifo(folder.file("pipe").c_str(), 0600) == 0);  // nobody writes into it
+  CHECK(contains(fault(folder.file("pipe")), "is not a regular file"));
 }

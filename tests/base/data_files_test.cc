@@ -1,0 +1,126 @@
+#include "base/data_files.h"
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/data_folders.h"
+#include "tests/nn/temporary.h"
+
+using namespace maskwatch;
+using namespace nn_test;
+
+namespace {
+
+namespace fs = std::filesystem;
+using Folders = std::vector<std::string>;
+
+// MASKWATCH_DATA with this value, unset if it is null, until the end of the scope.
+class DataVariable {
+ public:
+  explicit DataVariable(const char* value) {
+    if (const char* before = std::getenv("MASKWATCH_DATA")) before_ = before;
+    set(value);
+  }
+  ~DataVariable() { set(before_ ? before_->c_str() : nullptr); }
+
+ private:
+  static void set(const char* value) {
+    if (value)
+      setenv("MASKWATCH_DATA", value, 1);
+    else
+      unsetenv("MASKWATCH_DATA");
+  }
+  std::optional<std::string> before_;
+};
+
+}  // namespace
+
+TEST_CASE("an installed program: beside it, then the configured prefix, never the source tree") {
+  const DataVariable none(nullptr);
+  CHECK(data_folders_of("/opt/mw/bin/detect", "") ==
+        Folders{"/opt/mw/share/maskwatch", kInstalledData});
+  CHECK(data_folders_of("/opt/mw/bin/detect", "/opt/mw/bin/detect") ==
+        Folders{"/opt/mw/share/maskwatch", kInstalledData});
+}
+
+TEST_CASE("a library in another program: beside the program, beside the library, the prefix") {
+  const DataVariable none(nullptr);
+  CHECK(data_folders_of("/usr/bin/python3", "/opt/mw/lib/x86_64-linux-gnu/libmaskwatch.so") ==
+        Folders{"/usr/share/maskwatch", "/opt/mw/lib/share/maskwatch", "/opt/mw/share/maskwatch",
+                kInstalledData});
+  CHECK(data_folders_of("", "/opt/mw/lib/libmaskwatch.so") ==
+        Folders{"/opt/mw/share/maskwatch", "/opt/share/maskwatch", kInstalledData});
+  CHECK(data_folders_of("", "") == Folders{kInstalledData});
+}
+
+TEST_CASE("what runs from the build tree takes the source tree's data, last, and no installed") {
+  const DataVariable none(nullptr);
+  const std::string tree = kBuildTree;
+  CHECK(data_folders_of(tree + "/apps/detect", "") ==
+        Folders{tree + "/share/maskwatch", kSourceData});
+  CHECK(data_folders_of("/usr/bin/python3", tree + "/python/maskwatch.so").back() == kSourceData);
+  CHECK(data_folders_of(tree + "2/apps/detect", "").back() == kInstalledData);
+  CHECK(data_folders_of(tree + "/../elsewhere/detect", "").back() == kInstalledData);
+}
+
+TEST_CASE("MASKWATCH_DATA comes first; empty, it counts for unset") {
+  const DataVariable given("/given");
+  CHECK(data_folders_of("/opt/mw/bin/detect", "").front() == "/given");
+  const DataVariable empty("");
+  CHECK(data_folders_of("/opt/mw/bin/detect", "").front() == "/opt/mw/share/maskwatch");
+}
+
+TEST_CASE("a file is found in the first folder that has it; a folder of its name is no file") {
+  const TemporaryFolder folder;
+  const DataVariable given(folder.file("").c_str());
+  CHECK(find_data_file("models/no_such_model") == std::nullopt);
+  fs::create_directories(folder.file("models/mask_detector.safetensors"));
+  CHECK(find_data_file("models/mask_detector.safetensors") ==
+        std::string(kSourceData) + "/models/mask_detector.safetensors");
+  fs::remove(folder.file("models/mask_detector.safetensors"));
+  write(folder.file("models/mask_detector.safetensors"), "model");
+  CHECK(find_data_file("models/mask_detector.safetensors") ==
+        folder.file("models/mask_detector.safetensors"));
+}
+
+// Run by the next test in a copy of this program that lies elsewhere.
+TEST_CASE("the probe of an installed copy" * doctest::skip()) {
+  const char* expected = std::getenv("EXPECTED_PROBE");
+  REQUIRE(expected != nullptr);
+  CHECK(find_data_file("probe") == std::string(expected));
+  CHECK(find_data_file("models/mask_detector.safetensors") == std::nullopt);
+}
+
+TEST_CASE("a program that was moved finds what lies beside it, from any current folder") {
+  const DataVariable none(nullptr);
+  const TemporaryFolder folder;
+  fs::create_directories(folder.file("bin"));
+  fs::create_directories(folder.file("share/maskwatch"));
+  fs::copy_file("/proc/self/exe", folder.file("bin/program"));
+  write(folder.file("share/maskwatch/probe"), "here");
+  const std::string probe = fs::canonical(folder.file("share/maskwatch/probe")).string();
+  const auto run = [&](const std::string& expected) {
+    const std::string command = "cd / && EXPECTED_PROBE='" + expected + "' '" +
+                                folder.file("bin/program") +
+                                "' --no-skip --test-case='the probe of*' > /dev/null";
+    return std::system(command.c_str());
+  };
+  CHECK(run(probe) == 0);
+  CHECK(run("/elsewhere") != 0);
+}
+
+TEST_CASE("Haar cascades are found where Debian installs them, by their file name alone") {
+  CHECK(find_haar_cascade("no_such_cascade.xml") == std::nullopt);
+  CHECK(find_haar_cascade("") == std::nullopt);
+  const auto frontal = find_haar_cascade("haarcascade_frontalface_alt2.xml");
+  if (!frontal) {
+    MESSAGE("opencv-data is not installed");
+    return;
+  }
+  CHECK(fs::path(*frontal).is_absolute());
+  CHECK(fs::is_regular_file(*frontal));
+}
