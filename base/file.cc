@@ -114,8 +114,8 @@ int open_beside(TemporaryFile& temporary, const std::string& path, mode_t mode) 
   fail(path, "cannot write in " + folder_of(path));
 }
 
-// A link stays a link: what it points to is replaced, or made if it is missing.
-std::string target_of(const std::string& given_path) {
+// Where a file that is missing is made: at the end of the links, so that they stay links.
+std::string target_of_missing(const std::string& given_path) {
   constexpr int most_links = 40;  // as Linux
   std::filesystem::path path = given_path;
   std::error_code fault;
@@ -152,15 +152,16 @@ void write_beside_and_rename(const std::string& path, std::string_view bytes, mo
 }  // namespace
 
 void write_file_atomically(const std::string& given_path, std::string_view bytes) {
-  const std::string path = target_of(given_path);
   struct stat status {};
-  const bool replaces = stat(path.c_str(), &status) == 0;
+  const bool replaces = stat(given_path.c_str(), &status) == 0;
   if (replaces && S_ISDIR(status.st_mode))
-    throw std::runtime_error(path + ": cannot write: is a folder");
-  if (replaces && !S_ISREG(status.st_mode)) return write_into_device(path, bytes);
+    throw std::runtime_error(given_path + ": cannot write: is a folder");
+  if (replaces && !S_ISREG(status.st_mode)) return write_into_device(given_path, bytes);
   // Renaming would replace a file that is write-protected without a word.
-  if (replaces && faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0)
-    fail(path, "cannot write");
+  if (replaces && faccessat(AT_FDCWD, given_path.c_str(), W_OK, AT_EACCESS) != 0)
+    fail(given_path, "cannot write");
+  const std::string path =
+      replaces ? std::filesystem::canonical(given_path).string() : target_of_missing(given_path);
   write_beside_and_rename(path, bytes, replaces ? status.st_mode & 0777 : 0666, replaces);
   sync_folder(path);
 }

@@ -88,6 +88,19 @@ TEST_CASE("a device is written as it is and never replaced") {
     CHECK(std::filesystem::is_character_file(device));
 }
 
+TEST_CASE("a pipe behind a link that names no file, as /dev/stdout is, is written") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("/proc/self/fd/" + std::to_string(ends[1]), folder.file("out"));
+  write_file_atomically(folder.file("out"), "bytes");
+  char read_back[6] = {};
+  CHECK(::read(ends[0], read_back, 5) == 5);
+  CHECK(std::string(read_back) == "bytes");
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST_CASE("no folder to write in") {
   const TemporaryFolder folder;
   write_file_atomically(folder.file("file"), "old");
