@@ -1,9 +1,8 @@
-// Tensor: float32 numbers with a shape, and the thread that autograd follows back through them.
+// Tensor: float32 values with a shape, and the history that autograd follows back through them.
 //
-// A Tensor is a handle: copies share numbers, gradient and history. Activations are NHWC, row-major
-// (DESIGN's layout). Each operation in nn/ops.h that has an input which requires a gradient hangs a
-// Node on its result; backward() walks the nodes from the newest to the oldest. Gradients
-// accumulate until zero_grad().
+// A Tensor is a handle: copies share values, gradient and history. Activations are NHWC, row-major.
+// An operation in nn/ops/ with an input that requires a gradient hangs a Node on its result;
+// backward() walks the nodes from the newest to the oldest. Gradients accumulate until zero_grad().
 #pragma once
 
 #include <cstdint>
@@ -86,7 +85,7 @@ class Tensor {
   // The same from a given gradient of this tensor.
   void backward(const Tensor& gradient) const;
 
-  // --- For operations (nn/ops.h) ---
+  // --- For operations (nn/ops/) ---
 
   // `backward` is given the gradient of this result, mostly as its sole owner, and calls
   // add_gradient on its inputs. Does

@@ -1,7 +1,7 @@
 // Pictures out of the ordinary, through everything that looks at faces: a right answer or a
-// std::invalid_argument, never harm. Broken files of each kind stand in haar_test, landmarks_test,
-// landmark_network_test, ssd_test and image_test; run all of them under ASan and UBSan (see
-// CONTRIBUTING.md).
+// std::invalid_argument, never harm. Broken files of each kind are in the tests of their readers
+// (haar_model, landmark_file, landmark_network, ssd, codec, picture_header); run all of them under
+// ASan and UBSan (see CONTRIBUTING.md).
 #include <doctest/doctest.h>
 #include <unistd.h>
 

@@ -6,13 +6,13 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <set>
 #include <stdexcept>
 
-#include "vision/drawn/face_generator.h"
-#include "vision/drawn/photo_look.h"
+#include "tests/vision/drawn/masked_faces.h"
 
 using namespace maskwatch;
+
+using namespace masked_faces;
 
 namespace {
 
@@ -21,23 +21,6 @@ using vision::MaskCut;
 using vision::MaskDesign;
 using vision::MaskWear;
 using vision::Point;
-
-vision::DrawnFace bare_face(std::uint64_t seed, int size = 160) {
-  return vision::draw_face(vision::random_face(seed, false), size, size);
-}
-
-int covered_at(const Image& covered, Point p) {
-  const int x = static_cast<int>(p.x), y = static_cast<int>(p.y);
-  if (x < 0 || y < 0 || x >= covered.width || y >= covered.height) return -1;
-  return *covered.at(x, y);
-}
-
-// Share of the landmarks from `first` to before `last` that the mask hides.
-double hidden(const Image& covered, const std::array<Point, 68>& points, int first, int last) {
-  int count = 0;
-  for (int i = first; i < last; ++i) count += covered_at(covered, points[i]) > 127;
-  return static_cast<double>(count) / (last - first);
-}
 
 double mean_grey(const Image& image, const Image& covered, int from_x, int to_x) {
   double sum = 0;
@@ -68,27 +51,6 @@ TEST_CASE("every cut covers mouth and nose tip and leaves the eyes free") {
       CHECK(hidden(masked.covered, face.landmarks, 17, 27) == 0);
     }
   }
-}
-
-TEST_CASE("random masks are of every cut and print, and only well-worn ones slide") {
-  std::set<MaskCut> cuts;
-  std::set<vision::MaskPrint> prints;
-  std::set<std::string> names;
-  int slid = 0;
-  for (std::uint64_t seed = 0; seed < 600; ++seed) {
-    const MaskDesign design = vision::random_mask(seed);
-    cuts.insert(design.cut);
-    prints.insert(design.print);
-    names.insert(name_of(design.print));
-    slid += design.lift < -1;
-    CHECK(design.lift >= -3);
-    CHECK(vision::random_mask(seed, MaskWear::under_nose).lift >= -1);
-  }
-  CHECK(cuts.size() == 6);
-  CHECK(prints.size() == 9);
-  CHECK(names.size() == 9);
-  CHECK(slid > 50);
-  CHECK(slid < 140);
 }
 
 TEST_CASE("a mask that has slid leaves the bridge of the nose bare") {
@@ -185,24 +147,6 @@ TEST_CASE("a grey photograph gets a grey mask") {
   CHECK(std::abs(at[0] - at[2]) < 24);
 }
 
-TEST_CASE("blur and noise of a picture are measured, roughly") {
-  vision::FaceParameters p = vision::random_face(2, false);
-  p.blur = p.noise = 0;
-  const vision::PixelBox all{0, 0, 200, 200};
-  const Image sharp = vision::draw_face(p, 200, 200).picture;
-  p.blur = 2;
-  const Image soft = vision::draw_face(p, 200, 200).picture;
-  CHECK(vision::measure_grain(sharp, all).blur < 1.2);
-  CHECK(vision::measure_grain(soft, all).blur > 1.4);
-  p.blur = 0;
-  p.noise = 12;
-  const Image noisy = vision::draw_face(p, 200, 200).picture;
-  CHECK(vision::measure_grain(sharp, all).noise < 3);
-  CHECK(vision::measure_grain(noisy, all).noise > 8);
-  CHECK(vision::measure_grain(noisy, all).noise < 16);
-  CHECK(vision::measure_grain(sharp, {0, 0, 4, 4}).noise == 0);
-}
-
 TEST_CASE("tiny, huge and cut faces") {
   for (const int size : {16, 24, 900}) {
     const vision::DrawnFace face = bare_face(4, size);
@@ -242,17 +186,4 @@ TEST_CASE("what is no face or no picture is refused") {
   CHECK_THROWS_AS(vision::lay_mask({}, face.landmarks, design), std::invalid_argument);
   CHECK_THROWS_AS(vision::lay_mask(vision::to_grey(face.picture), face.landmarks, design),
                   std::invalid_argument);
-}
-
-TEST_CASE("the flat mask lies between nose bridge and chin, its halves by the jaw") {
-  const vision::DrawnFace face = bare_face(11, 200);
-  const auto masked = vision::paste_flat_mask(face.picture, face.landmarks);
-  CHECK(hidden(masked.covered, face.landmarks, 60, 68) == 1);
-  CHECK(hidden(masked.covered, face.landmarks, 36, 48) == 0);
-  int low = 200, high = -1;
-  for (int y = 0; y < 200; ++y)
-    for (int x = 0; x < 200; ++x)
-      if (*masked.covered.at(x, y) > 127) low = std::min(low, y), high = std::max(high, y);
-  CHECK(std::abs(static_cast<float>(low) - face.landmarks[28].y) < 8);
-  CHECK(std::abs(static_cast<float>(high) - face.landmarks[8].y) < 8);
 }

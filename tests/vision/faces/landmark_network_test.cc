@@ -3,60 +3,21 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <filesystem>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "nn/safetensors.h"
 #include "tests/vision/faces/saved_model.h"
-#include "vision/faces/landmark_finder.h"
+#include "tests/vision/faces/tiny_landmark_network.h"
 
 using namespace maskwatch;
+
+using namespace tiny_landmark_network;
 
 namespace {
 
 using nlohmann::json;
 using vision::Box;
 using vision::Image;
-
-float share(int i) { return static_cast<float>(i + 1) / 256; }
-
-// Its 68 points are always in the same places of its input, plus the mean of what it sees, red, for
-// the first number.
-nn::Safetensors tiny_network() {
-  nn::Safetensors contents;
-  contents.metadata["graph"] =
-      json::array({{{"op", "average_pool"}, {"inputs", {"input"}}, {"output", "mean"}},
-                   {{"op", "dense"},
-                    {"inputs", {"mean"}},
-                    {"output", "points"},
-                    {"weight", "w"},
-                    {"bias", "b"}}})
-          .dump();
-  contents.metadata["detector"] = json{
-      {"kind", "landmarks"},
-      {"input_size", {32, 16}},
-      {"order", "rgb"},
-      {"mean", {10.0, 20.0, 30.0}},
-      {"scale", {0.5, 0.25, 0.125}},
-      {"resize", "letterbox_center"},
-      {"outputs", {{"points", "points"}}},
-      {"coding", "xy_share"},
-      {"points", 68}}.dump();
-  const nn::Tensor weight = nn::Tensor::zeros({3, 136}), bias = nn::Tensor::zeros({136});
-  weight.data()[0] = 1;
-  for (int i = 0; i < 136; ++i) bias.data()[i] = share(i);
-  contents.tensors = {{"w", weight}, {"b", bias}};
-  return contents;
-}
-
-Image picture_of(int width, int height, int channels = 3) {
-  Image image(width, height, channels);
-  for (std::size_t i = 0; i < image.pixels.size(); ++i)
-    image.pixels[i] = static_cast<std::uint8_t>(40 + i % static_cast<std::size_t>(channels) * 60);
-  return image;
-}
 
 std::string fault_with(const std::string& key, const json& value) {
   nn::Safetensors contents = tiny_network();
@@ -154,43 +115,4 @@ TEST_CASE("landmark network: a file that says what is not so is refused") {
   contents.metadata.erase("graph");
   CHECK(fault_of<vision::LandmarkNetwork>(contents).find("metadata graph is missing") !=
         std::string::npos);
-}
-
-TEST_CASE("landmark finder: by name, by file, and what it refuses") {
-  const SavedModel saved(tiny_network());
-  const auto finder = vision::make_landmark_finder(saved.path());
-  CHECK(finder->name().starts_with("network ("));
-  CHECK(finder->licence().empty());
-  // Wherever it looks, the points lie alike in the box: they move with it, and hold nothing.
-  const Image image = picture_of(200, 150);
-  const auto fit = finder->find(image, {60, 40, 50, 50});
-  CHECK(fit.spread > 0);
-  CHECK(finder->copy()->find(image, {60, 40, 50, 50}).spread == fit.spread);
-  for (const Box face : {Box{-30, -30, 60, 60}, Box{190, 140, 60, 60}, Box{0, 0, 1, 1}})
-    CHECK_NOTHROW(finder->find(image, face));
-
-  CHECK_THROWS_AS(vision::make_landmark_finder("eyes"), std::invalid_argument);
-  CHECK_THROWS_AS(vision::make_landmark_finder("missing.dat"), std::runtime_error);
-  CHECK_THROWS_AS(vision::make_landmark_finder("missing.safetensors"), std::runtime_error);
-}
-
-TEST_CASE("landmark finder: weights that are no numbers hold no face") {
-  nn::Safetensors contents = tiny_network();
-  contents.tensors["b"].data()[4] = std::numeric_limits<float>::quiet_NaN();
-  contents.tensors["b"].data()[7] = std::numeric_limits<float>::infinity();
-  const SavedModel saved(contents);
-  const auto finder = vision::make_landmark_finder(saved.path());
-  CHECK_FALSE(finder->holds(finder->find(picture_of(200, 150), {60, 40, 50, 50})));
-}
-
-TEST_CASE("box_about: a square about the points, by their spread") {
-  vision::Landmarks points;
-  for (std::size_t i = 0; i < points.size(); ++i)
-    points[i] = {i % 2 ? 40.f : 60.f, i / 2 % 2 ? 90.f : 110.f};
-  const Box box = vision::box_about(points, 2, .5f);
-  const float spread = std::sqrt(200.f);
-  CHECK(box.width == doctest::Approx(2 * spread));
-  CHECK(box.height == doctest::Approx(2 * spread));
-  CHECK(box.x == doctest::Approx(50 - spread));
-  CHECK(box.y == doctest::Approx(100 - 1.5f * spread));
 }

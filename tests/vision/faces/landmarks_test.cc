@@ -6,118 +6,23 @@
 #include <cmath>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
-#include <functional>
-#include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "tests/vision/faces/small_predictor.h"
 #include "vision/image/image.h"
 
 using namespace maskwatch;
 
-namespace {
-
+using namespace small_predictor;
 using vision::Box;
 using vision::Image;
 using vision::LandmarkPredictor;
 using vision::Landmarks;
 
-// --- A predictor small enough to follow by hand, in dlib's serialisation ------------------------
-
-class Writer {
- public:
-  std::string bytes;
-
-  void integer(long long value) {
-    unsigned long long magnitude = value < 0 ? -static_cast<unsigned long long>(value) : value;
-    std::string digits;
-    do {
-      digits += static_cast<char>(magnitude & 255);
-      magnitude >>= 8;
-    } while (magnitude != 0);
-    bytes += static_cast<char>(digits.size() | (value < 0 ? 0x80 : 0));
-    bytes += digits;
-  }
-
-  void number(float value) {
-    int exponent = 0;
-    const float fraction = std::frexp(value, &exponent);
-    integer(static_cast<long long>(std::ldexp(fraction, 24)));
-    integer(exponent - 24);
-  }
-
-  void shape(const std::function<float(int)>& value, int rows = 136) {
-    integer(-rows);
-    integer(-1);
-    for (int i = 0; i < rows; ++i) number(value(i));
-  }
-};
-
-float mean_shape(int i) { return i % 2 == 0 ? (i / 2 % 10) / 9.f : (i / 20) / 6.f; }
-
-struct Odd {
-  int version = 1;
-  int points = 68;
-  int pixel = 1;
-  int anchor = 60;
-  int anchor_lists = 1;
-  int deltas = 2;
-  int leaves = 2;
-  long long trees = 2;
-  float delta = .125f;
-};
-
-// Two trees that compare the pixel at point 0 with the one beside point 60: where the first is
-// brighter by 10, x grows by 1/4; where by 100, y shrinks by 1/2. Otherwise nothing moves.
-std::string small_predictor(const Odd& odd = {}) {
-  Writer w;
-  w.integer(odd.version);
-  w.shape(mean_shape, 2 * odd.points);
-  w.integer(1);
-  w.integer(odd.trees);
-  for (int tree = 0; tree < 2; ++tree) {
-    w.integer(1);
-    w.integer(0);
-    w.integer(odd.pixel);
-    w.number(tree == 0 ? 10 : 100);
-    w.integer(odd.leaves);
-    w.shape([&](int i) { return tree == 0 ? (i % 2 == 0 ? .25f : 0) : (i % 2 == 0 ? 0 : -.5f); });
-    for (int leaf = 1; leaf < odd.leaves; ++leaf) w.shape([](int) { return 0.f; });
-  }
-  w.integer(odd.anchor_lists);
-  w.integer(2);
-  w.integer(0);
-  w.integer(odd.anchor);
-  w.integer(1);
-  w.integer(odd.deltas);
-  for (int i = 0; i < odd.deltas; ++i) {
-    w.number(i == 0 ? 0.f : odd.delta);
-    w.number(0);
-  }
-  return w.bytes;
-}
-
-std::string fault_of(const std::string& bytes) {
-  try {
-    LandmarkPredictor::parse(bytes, "small.dat");
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "";
-}
-
-bool finite(const Landmarks& points) {
-  return std::all_of(points.begin(), points.end(),
-                     [](auto p) { return std::isfinite(p.x) && std::isfinite(p.y); });
-}
-
-Image flat(int width, int height, int channels, int value) {
-  Image image(width, height, channels);
-  std::fill(image.pixels.begin(), image.pixels.end(), static_cast<std::uint8_t>(value));
-  return image;
-}
+namespace {
 
 // Of whole pixels, as dlib gives them.
 using WholePoints = std::vector<std::pair<int, int>>;
@@ -131,64 +36,10 @@ double mean_distance(const Landmarks& points, const WholePoints& dlib) {
   return sum / points.size();
 }
 
-// The box spans pixels 20..110 and 30..90, so point 0 is (20, 30) and the pixel beside point 60 is
-// (20 + 90 / 8, 90).
-const Box kBox{20, 30, 91, 61};
-
 }  // namespace
 
-TEST_CASE("landmarks: trees move the points as their leaves say") {
-  const auto predictor = LandmarkPredictor::parse(small_predictor(), "small.dat");
-  struct Case {
-    int bright;
-    float x, y;
-  };
-  for (const Case c : {Case{0, 20, 30}, Case{10, 20, 30}, Case{11, 42.5f, 30}, Case{101, 42.5f, 0}})
-    for (const int channels : {1, 3}) {
-      CAPTURE(c.bright);
-      Image image = flat(200, 150, channels, 0);
-      std::fill_n(image.at(20, 30), channels, static_cast<std::uint8_t>(c.bright));
-      const Landmarks points = predictor.predict(image, kBox);
-      CHECK(points[0].x == doctest::Approx(c.x));
-      CHECK(points[0].y == doctest::Approx(c.y));
-      CHECK(points[67].x == doctest::Approx(c.x + 70));
-      CHECK(points[67].y == doctest::Approx(c.y + 60));
-    }
-}
-
-TEST_CASE("landmarks: the other pixel lies beside its anchor, and grey is the mean of r, g and b") {
-  const auto predictor = LandmarkPredictor::parse(small_predictor(), "small.dat");
-  Image image = flat(200, 150, 3, 200);
-  CHECK(predictor.predict(image, kBox)[0].x == doctest::Approx(20));
-  std::uint8_t* beside = image.at(31, 90);            // 20 + 11.25, 90
-  beside[0] = 255, beside[1] = 189, beside[2] = 127;  // 571 / 3 = 190.3: not darker by more than 10
-  CHECK(predictor.predict(image, kBox)[0].x == doctest::Approx(20));
-  beside[2] = 125;  // 189.7, cut to 189
-  CHECK(predictor.predict(image, kBox)[0].x == doctest::Approx(42.5));
-}
-
-TEST_CASE("landmarks: what lies outside the picture is black") {
-  const auto predictor = LandmarkPredictor::parse(small_predictor(), "small.dat");
-  // Point 0 inside, the other pixel below the picture.
-  CHECK(predictor.predict(flat(100, 90, 3, 50), kBox)[0].x == doctest::Approx(42.5));
-  CHECK(predictor.predict(flat(100, 91, 3, 50), kBox)[0].x == doctest::Approx(20));
-  // Wholly outside.
-  CHECK(predictor.predict(flat(10, 10, 3, 255), kBox)[0].x == doctest::Approx(20));
-  CHECK(predictor.predict(flat(10, 10, 3, 255), {-500, -400, 91, 61})[0].x ==
-        doctest::Approx(-500));
-}
-
-TEST_CASE("landmarks: tiny pictures and boxes, far and thin ones") {
-  const auto predictor = LandmarkPredictor::parse(small_predictor(), "small.dat");
-  for (const auto& [width, height] : {std::pair{1, 1}, {1, 5000}, {5000, 1}, {3, 2}})
-    for (const Box box : {Box{0, 0, 1, 1}, Box{-3, 0, .25f, 9000}, Box{0, 0, 5000, 5000},
-                          Box{1e7f, -1e7f, 1e7f, 1e7f}})
-      for (const int channels : {1, 3})
-        CHECK(finite(predictor.predict(flat(width, height, channels, 99), box)));
-}
-
 TEST_CASE("landmarks: wrong arguments are named") {
-  const auto predictor = LandmarkPredictor::parse(small_predictor(), "small.dat");
+  const auto predictor = LandmarkPredictor::parse(predictor_bytes(), "small.dat");
   const Image image = flat(20, 20, 3, 0);
   const float nan = std::nanf(""), inf = INFINITY;
   for (const Box box : {Box{0, 0, 0, 5}, Box{0, 0, 5, -1}, Box{nan, 0, 5, 5}, Box{0, 0, inf, 5},
@@ -219,7 +70,7 @@ TEST_CASE("landmarks: boxes of other detectors become dlib's") {
 }
 
 TEST_CASE("landmarks: spread is a share of the box, and points are those of the box itself") {
-  const auto predictor = LandmarkPredictor::parse(small_predictor(), "small.dat");
+  const auto predictor = LandmarkPredictor::parse(predictor_bytes(), "small.dat");
   const Image image = flat(900, 900, 1, 0);  // nothing moves: only the boxes differ
   const auto small = vision::fit_landmarks(predictor, image, {100, 100, 100, 100});
   const auto large = vision::fit_landmarks(predictor, image, {50, 100, 400, 400});
@@ -229,73 +80,6 @@ TEST_CASE("landmarks: spread is a share of the box, and points are those of the 
   const Landmarks points = predictor.predict(image, {50, 100, 400, 400});
   CHECK(large.points[67].x == points[67].x);
   CHECK(large.points[67].y == points[67].y);
-}
-
-TEST_CASE("landmarks: a file cut off anywhere is refused") {
-  const std::string whole = small_predictor();
-  for (std::size_t size = 0; size < whole.size(); ++size) {
-    CAPTURE(size);
-    const std::string fault = fault_of(whole.substr(0, size));
-    REQUIRE(fault.starts_with("small.dat: "));
-  }
-  CHECK(fault_of(whole) == "");
-  CHECK(fault_of(whole + "x") == "small.dat: goes on for 1 bytes after its end");
-}
-
-TEST_CASE("landmarks: counts, indices and numbers that cannot be are named") {
-  const auto with = [](auto Odd::*field, auto value) {
-    Odd odd;
-    odd.*field = value;
-    return fault_of(small_predictor(odd));
-  };
-  CHECK(with(&Odd::version, 2) == "small.dat: is no dlib shape predictor (version 1)");
-  CHECK(with(&Odd::points, 5) == "small.dat: has shapes of 10x1 numbers; 68 points are 136x1");
-  CHECK(with(&Odd::pixel, 2) == "small.dat: pixel 2 of 2");
-  CHECK(with(&Odd::pixel, -1).starts_with("small.dat: pixel -1 of "));
-  CHECK(with(&Odd::anchor, 68) == "small.dat: anchor 68 of 68");
-  CHECK(with(&Odd::anchor, -1) == "small.dat: anchor -1 of 68");
-  CHECK(with(&Odd::anchor_lists, 2) == "small.dat: 2 lists of anchors where 1 are due");
-  CHECK(with(&Odd::deltas, 1) == "small.dat: 1 deltas where 2 are due");
-  CHECK(with(&Odd::leaves, 3) == "small.dat: has a tree of 1 splits and 3 leaves");
-  CHECK(with(&Odd::delta, 0x1p127f) == "");
-  for (const long long trees : {-1LL, 1LL << 20, 1LL << 32, 1LL << 62}) {
-    CAPTURE(trees);
-    CHECK(with(&Odd::trees, trees).find(std::to_string(trees) + " trees do not fit into the ") !=
-          std::string::npos);
-  }
-}
-
-TEST_CASE("landmarks: random damage is refused or harmless") {
-  const std::string whole = small_predictor();
-  const Image image = flat(64, 64, 3, 77);
-  std::mt19937 random(7);
-  int refused = 0;
-  for (int round = 0; round < 3000; ++round) {
-    std::string bytes = whole;
-    for (unsigned i = 0; i <= round % 4u; ++i)
-      bytes[random() % bytes.size()] = static_cast<char>(random());
-    try {
-      LandmarkPredictor::parse(bytes, "small.dat").predict(image, {8, 8, 40, 40});
-    } catch (const std::runtime_error& error) {
-      REQUIRE(std::string(error.what()).starts_with("small.dat: "));
-      ++refused;
-    }
-  }
-  CHECK(refused > 500);
-}
-
-TEST_CASE("landmarks: numbers at the edge of float move points far away without harm") {
-  Odd odd;
-  odd.delta = 0x1.fffffep127f;
-  const auto predictor = LandmarkPredictor::parse(small_predictor(odd), "small.dat");
-  CHECK(finite(predictor.predict(flat(64, 64, 3, 77), {8, 8, 40, 40})));
-}
-
-TEST_CASE("landmarks: files that are not there or not files") {
-  CHECK_THROWS_WITH_AS(LandmarkPredictor::load("no/such.dat"), "no/such.dat: no such file",
-                       std::runtime_error);
-  CHECK_THROWS_AS(LandmarkPredictor::load("/"), std::runtime_error);
-  CHECK_THROWS_AS(LandmarkPredictor::load("meson.build"), std::runtime_error);
 }
 
 TEST_CASE("landmarks: names") {
@@ -383,24 +167,4 @@ TEST_CASE("landmarks: dlib's points, to the pixel, on a computed picture") {
       {31, 171}, {20, 170}, {15, 171},  {10, 170}};
   CHECK(mean_distance(predictor.predict(image, {40, 20, 100, 90}), inside) == 0);
   CHECK(mean_distance(predictor.predict(image, {-60, 50, 150, 160}), partly_outside) == 0);
-}
-
-TEST_CASE("landmarks: dlib's file cut off is refused") {
-  const std::string file(vision::kDlibLandmarkFile);
-  if (!std::filesystem::exists(file)) {
-    MESSAGE("SKIPPED, NOT TESTED: " << file << " is not there (libdlib-data)");
-    return;
-  }
-  std::ifstream stream(file, std::ios::binary);
-  std::string bytes(std::filesystem::file_size(file), '\0');
-  stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  const std::string_view whole(bytes);
-  // Everything before the first forest, chunk borders of the reader, the last bytes.
-  std::vector<std::size_t> sizes{820, 827, 991, 4096, 1 << 20, (1 << 20) + 1, 3000001};
-  for (std::size_t i = 0; i < 190; ++i) sizes.push_back(i * i * 61 + i % 7);  // to 2 MB
-  sizes.insert(sizes.end(), {whole.size() - 20000, whole.size() - 1});
-  for (const std::size_t size : sizes) {
-    CAPTURE(size);
-    CHECK_THROWS_AS(LandmarkPredictor::parse(whole.substr(0, size), file), std::runtime_error);
-  }
 }

@@ -6,32 +6,17 @@
 #include <stdexcept>
 #include <vector>
 
-#include "vision/image/warp.h"
+#include "tests/vision/image/image_support.h"
 
 using namespace maskwatch;
+
+using namespace image_support;
 
 namespace {
 
 using vision::AugmentOptions;
 using vision::AugmentParameters;
 using vision::Image;
-
-Image pattern(int width, int height) {
-  Image image(width, height);
-  for (int y = 0; y < height; ++y)
-    for (int x = 0; x < width; ++x)
-      for (int c = 0; c < 3; ++c)
-        image.at(x, y)[c] = static_cast<std::uint8_t>((x * 37 + y * 91 + c * 53) % 256);
-  return image;
-}
-
-int largest_difference(const Image& a, const std::vector<int>& b) {
-  REQUIRE(a.pixels.size() == b.size());
-  int largest = 0;
-  for (std::size_t i = 0; i < b.size(); ++i)
-    largest = std::max(largest, std::abs(a.pixels[i] - b[i]));
-  return largest;
-}
 
 Image augmented(const Image& in, const AugmentParameters& parameters) {
   Image out;
@@ -112,17 +97,6 @@ TEST_CASE("a flat picture stays flat wherever it is warped to") {
     for (int i = 0; i < 20; ++i)
       REQUIRE(augmented(flat, vision::draw_augmentation(options, 3, 0, i)).pixels == flat.pixels);
   }
-}
-
-TEST_CASE("the warp follows its map and continues the border") {
-  const Image image = pattern(7, 5);
-  Image out;
-  vision::warp_affine(image, {.xx = 1, .x0 = 2, .y0 = -100}, 9, 3, out);
-  REQUIRE(out.width == 9);
-  for (int x = 0; x < 9; ++x) CHECK(out.at(x, 2)[1] == image.at(std::min(x + 2, 6), 0)[1]);
-  vision::warp_affine(image, {.xx = 1e30, .x0 = -1e30, .yy = -1e30, .y0 = 1e30}, 9, 3, out);
-  CHECK(out.at(0, 0)[0] == image.at(0, 4)[0]);
-  CHECK_THROWS_AS(vision::warp_affine(image, {.xx = NAN}, 9, 3, out), std::invalid_argument);
 }
 
 TEST_CASE("draws depend on seed, epoch and index, stay in range and fill it") {

@@ -8,9 +8,11 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "vision/image/text.h"
+#include "tests/vision/image/image_support.h"
 
 using namespace maskwatch;
+
+using namespace image_support;
 
 namespace {
 
@@ -23,21 +25,6 @@ constexpr Color white{255, 255, 255};
 
 double covered_area(const vision::Coverage& coverage) {
   return std::accumulate(coverage.share.begin(), coverage.share.end(), 0.0);
-}
-
-// The smallest box around the pixels that are not black.
-Box painted_box(const Image& image) {
-  int left = image.width, right = 0, top = image.height, bottom = 0;
-  for (int y = 0; y < image.height; ++y) {
-    for (int x = 0; x < image.width; ++x) {
-      if (image.at(x, y)[0] + image.at(x, y)[1] + image.at(x, y)[2] == 0) continue;
-      left = std::min(left, x);
-      right = std::max(right, x + 1);
-      top = std::min(top, y);
-      bottom = std::max(bottom, y + 1);
-    }
-  }
-  return {float(left), float(top), float(right - left), float(bottom - top)};
 }
 
 }  // namespace
@@ -109,26 +96,6 @@ TEST_CASE("a rectangle's line lies inside it") {
   CHECK(painted.height == 9);
   CHECK(image.at(4, 5)[0] == 255);
   CHECK(image.at(5, 6)[0] == 0);
-}
-
-TEST_CASE("text fills the size that it announces, in both typefaces") {
-  for (const vision::Typeface* face : {&vision::system_typeface(), &vision::builtin_typeface()}) {
-    for (float height : {12.f, 40.f}) {
-      const vision::TextSize size = face->size("Mask: 99.12%", height);
-      Image image(static_cast<int>(size.width) + 60, static_cast<int>(height) + 60);
-      face->draw(image, {30, 30}, "Mask: 99.12%", height, white, 1);
-      const Box painted = painted_box(image);
-      CHECK(painted.width > .9 * size.width - 4);
-      CHECK(painted.x >= 28);
-      CHECK(painted.x + painted.width <= 30 + size.width + 2);
-      CHECK(painted.y >= 30);
-      CHECK(painted.y + painted.height <= 31 + height);
-      CHECK(painted.height > height / 2);
-    }
-    CHECK(face->size("", 12).width == 0);
-    Image image(50, 20);
-    face->draw(image, {0, 0}, "\xff\xc3\xe2\x82 \xf0\x9f\x98\x80", 12, white, 1);  // broken UTF-8
-  }
 }
 
 TEST_CASE("a label stays inside the picture and covers no neighbour") {

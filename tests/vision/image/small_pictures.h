@@ -66,4 +66,21 @@ inline std::vector<std::uint8_t> bytes(const std::string& digits) {
   return out;
 }
 
+// The header of a BMP, without its pixels.
+inline std::vector<std::uint8_t> bmp(int width, int height, int bits) {
+  std::vector<std::uint8_t> out(54, 0);
+  const auto put = [&](std::size_t at, std::uint32_t value, int count) {
+    for (int i = 0; i < count; ++i) out[at + i] = static_cast<std::uint8_t>(value >> 8 * i);
+  };
+  out[0] = 'B';
+  out[1] = 'M';
+  put(10, 54, 4);
+  put(14, 40, 4);
+  put(18, width, 4);
+  put(22, height, 4);
+  put(26, 1, 2);
+  put(28, bits, 2);
+  return out;
+}
+
 }  // namespace maskwatch::small_pictures

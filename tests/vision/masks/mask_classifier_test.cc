@@ -7,8 +7,6 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "vision/faces/face_detector.h"
-
 using namespace maskwatch;
 
 namespace {
@@ -119,21 +117,4 @@ TEST_CASE("a model without classes classifies no faces") {
   const SavedModel saved(nn::HeadKind::none);
   CHECK_THROWS_WITH_AS(vision::MaskClassifier(saved.path()), doctest::Contains("names no classes"),
                        std::runtime_error);
-}
-
-TEST_CASE("face detectors by name") {
-  const vision::Image image = gradient(60, 40);
-  const auto whole = vision::make_face_detector("none");
-  const auto faces = whole->detect(image);
-  REQUIRE(faces.size() == 1);
-  CHECK(faces[0].box.width == 60);
-  CHECK(faces[0].box.height == 40);
-  CHECK(whole->margin() == 0);
-  CHECK_THROWS_AS(whole->detect(vision::Image()), std::invalid_argument);
-  CHECK_THROWS_AS(vision::make_face_detector("magic"), std::invalid_argument);
-  CHECK_THROWS_AS(vision::make_face_detector("none", -0.1f), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(vision::make_face_detector("lost.xml"), doctest::Contains("lost.xml"),
-                       std::runtime_error);
-  CHECK_THROWS_WITH_AS(vision::make_face_detector("lost.safetensors"),
-                       doctest::Contains("lost.safetensors"), std::runtime_error);
 }

@@ -6,14 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <set>
 
-#include "base/random.h"
+#include "tests/vision/masks/moving_boxes.h"
 #include "vision/faces/ssd.h"
-#include "vision/masks/assignment.h"
 
 using namespace maskwatch;
+
+using namespace moving_boxes;
 
 namespace {
 
@@ -22,20 +22,6 @@ using vision::Observation;
 using vision::TrackChange;
 using vision::Tracker;
 using vision::TrackEvent;
-
-constexpr double kFrame = 1 / 30.;
-
-Box centred(double x, double y, double height) {
-  const double width = .8 * height;
-  return {static_cast<float>(x - width / 2), static_cast<float>(y - height / 2),
-          static_cast<float>(width), static_cast<float>(height)};
-}
-
-// A box as detectors give it: off by a few percent.
-Box jitter(const Box& box, Random& random, double share = .03) {
-  const auto off = [&] { return static_cast<float>(share * random.bounded_normal()) * box.height; };
-  return {box.x + off(), box.y + off(), box.width + off(), box.height + off()};
-}
 
 Observation masked(const Box& box, float probability = .9f) {
   return {box, 1, {probability, 1 - probability}};
@@ -61,139 +47,7 @@ struct Watch {
   }
 };
 
-double cost_of(const std::vector<double>& costs, int columns, const std::vector<int>& chosen) {
-  double sum = 0;
-  for (std::size_t row = 0; row < chosen.size(); ++row)
-    sum += costs[row * static_cast<std::size_t>(columns) + static_cast<std::size_t>(chosen[row])];
-  return sum;
-}
-
-double cheapest_by_trying(const std::vector<double>& costs, int rows, int columns) {
-  std::vector<int> order(static_cast<std::size_t>(columns));
-  std::iota(order.begin(), order.end(), 0);
-  double best = 1e300;
-  do {
-    best = std::min(best, cost_of(costs, columns, {order.begin(), order.begin() + rows}));
-  } while (std::next_permutation(order.begin(), order.end()));
-  return best;
-}
-
 }  // namespace
-
-TEST_CASE("cheapest_assignment finds what trying all pairings finds") {
-  Random random({1});
-  for (int i = 0; i < 300; ++i) {
-    const int rows = random.below(5), columns = rows + random.below(3);
-    std::vector<double> costs(static_cast<std::size_t>(rows * columns));
-    for (double& cost : costs) cost = i % 2 ? random.below(4) : random.uniform(-5, 5);
-    const auto chosen = vision::cheapest_assignment(costs, rows, columns);
-    REQUIRE(std::set(chosen.begin(), chosen.end()).size() == chosen.size());
-    CHECK(cost_of(costs, columns, chosen) ==
-          doctest::Approx(columns ? cheapest_by_trying(costs, rows, columns) : 0));
-  }
-  CHECK_THROWS_AS(vision::cheapest_assignment(std::vector<double>(6), 3, 2), std::invalid_argument);
-  CHECK_THROWS_AS(vision::cheapest_assignment(std::vector<double>(5), 2, 3), std::invalid_argument);
-  CHECK_THROWS_AS(vision::cheapest_assignment(std::vector<double>{NAN}, 1, 1),
-                  std::invalid_argument);
-}
-
-TEST_CASE("a filter learns a speed, and foretells where the box will be") {
-  vision::BoxFilter filter(centred(100, 100, 50));
-  for (int i = 1; i <= 30; ++i) {
-    filter.predict(kFrame);
-    filter.correct(centred(100 + 90 * i * kFrame, 100 - 30 * i * kFrame, 50));
-  }
-  CHECK(filter.velocity_x() == doctest::Approx(90).epsilon(.03));
-  CHECK(filter.velocity_y() == doctest::Approx(-30).epsilon(.03));
-  filter.predict(1);
-  const Box box = filter.box();
-  CHECK(box.x + box.width / 2 == doctest::Approx(280).epsilon(.02));
-  CHECK(box.y + box.height / 2 == doctest::Approx(40).epsilon(.05));
-  CHECK(box.height == doctest::Approx(50).epsilon(.02));
-}
-
-TEST_CASE("a filter wavers less than what it is shown") {
-  Random random({2});
-  vision::BoxFilter filter(centred(100, 100, 50));
-  double seen_error = 0, filter_error = 0;
-  for (int i = 1; i <= 300; ++i) {
-    const Box truth = centred(100 + 40 * i * kFrame, 100, 50), seen = jitter(truth, random, .05);
-    filter.predict(kFrame);
-    filter.correct(seen);
-    if (i <= 10) continue;
-    seen_error += std::abs(seen.y - truth.y);
-    filter_error += std::abs(filter.box().y - truth.y);
-  }
-  CHECK(filter_error < .7 * seen_error);
-}
-
-TEST_CASE("one wrong vote in a while changes no label, a mask put on does") {
-  vision::LabelVote vote;
-  CHECK(vote.label() == -1);
-  CHECK(vote.confidence() == 0);
-  const std::vector<float> bare{.1f, .9f}, mask{.95f, .05f};
-  for (int i = 0; i < 60; ++i) {
-    vote.add(i * kFrame, i % 7 == 3 ? mask : bare);
-    CHECK(vote.label() == 1);
-  }
-  CHECK(vote.since() == 0);
-  int needed = 0;
-  for (; vote.label() == 1 && needed < 30; ++needed) vote.add((60 + needed) * kFrame, mask);
-  CHECK(needed >= 3);
-  CHECK(needed <= 9);
-  CHECK(vote.since() == doctest::Approx((59 + needed) * kFrame));
-  for (int i = 0; i < 60; ++i) vote.add((70 + i) * kFrame, mask);
-  CHECK(vote.confidence() > .9f);
-  const std::vector<float> three{.1f, .1f, .8f};
-  CHECK_THROWS_AS(vote.add(9, three), std::invalid_argument);
-}
-
-TEST_CASE("votes that waver about even keep the label, and three labels can follow each other") {
-  Random random({8});
-  vision::LabelVote vote;
-  for (int i = 0; i < 20; ++i) vote.add(i * kFrame, std::vector<float>{.2f, .8f});
-  for (int i = 20; i < 600; ++i) {
-    const auto mask = static_cast<float>(.42 + .15 * random.bounded_normal());
-    vote.add(i * kFrame, std::vector<float>{mask, 1 - mask});
-    REQUIRE(vote.label() == 1);
-  }
-  vision::LabelVote of_three;
-  for (int i = 0; i < 90; ++i) {
-    std::vector<float> votes(3, .1f);
-    votes[static_cast<std::size_t>(i / 30)] = .8f;
-    of_three.add(i * kFrame, votes);
-    if (i % 30 >= 10) CHECK(of_three.label() == i / 30);
-  }
-}
-
-TEST_CASE(
-    "the confidence is the label's own: a look that says something else does not go under even") {
-  const std::vector<float> bare{.04f, .96f}, mask{.97f, .03f};
-  for (const double step : {kFrame, .2, 1., 5.}) {
-    CAPTURE(step);
-    vision::LabelVote vote;
-    double time = 0;
-    for (int i = 0; i < 60; ++i) vote.add(time += step, bare);
-    CHECK(vote.confidence() == doctest::Approx(.96));
-    vote.add(time += step, mask);
-    CHECK(vote.label() == 1);
-    CHECK(vote.confidence() >= .5f);
-    CHECK(vote.confidence() < .95f);
-    while (vote.label() == 1) {
-      CHECK(vote.confidence() >= .5f);
-      vote.add(time += step, mask);
-    }
-    CHECK(vote.confidence() == doctest::Approx(.97));
-  }
-  Random random({9});
-  vision::LabelVote wavering;
-  for (int i = 0; i < 500; ++i) {
-    const auto masked = static_cast<float>(random.uniform());
-    wavering.add(.5 * i, std::vector<float>{masked, 1 - masked});
-    REQUIRE(wavering.confidence() >= .5f);
-    REQUIRE(wavering.confidence() <= 1);
-  }
-}
 
 TEST_CASE("a face that is hidden by a nearer one keeps its label") {
   Watch watch;

@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/vision/support.h"
 #include "vision/image/codec.h"
 #include "vision/video/video_source.h"
 #include "vision/video/video_writer.h"
@@ -28,33 +29,14 @@ using vision::Image;
 using vision::VideoFrame;
 using vision::VideoSource;
 using vision::VideoSourceOptions;
+using vision_test::error_of;
+using vision_test::Folder;
+using vision_test::says;
 using Status = VideoSource::Status;
 
 inline double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
-
-inline std::string error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "";
-}
-
-inline bool says(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-// A folder that goes away with the test.
-struct Folder {
-  std::filesystem::path path =
-      std::filesystem::temp_directory_path() / ("maskwatch_video_" + std::to_string(::getpid()));
-  Folder() { std::filesystem::create_directories(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string file(const std::string& name) const { return (path / name).string(); }
-};
 
 inline std::string read_bytes(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -108,6 +90,14 @@ inline Played play(const std::string& path, const VideoSourceOptions& options = 
     result.message = source->message();
   });
   return result;
+}
+
+// Numbers count from 0, and times rise.
+inline void check_rising(const std::vector<VideoFrame>& frames) {
+  for (std::size_t i = 0; i < frames.size(); ++i) {
+    CHECK(frames[i].number == static_cast<std::int64_t>(i));
+    if (i > 0) CHECK(frames[i].time > frames[i - 1].time);
+  }
 }
 
 inline std::string jpegs(int first, int count, int width, int height) {

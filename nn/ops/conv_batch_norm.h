@@ -1,82 +1,31 @@
-// Batch norm by itself, and convolutions with the batch norms between them.
-#include <algorithm>
-#include <optional>
+// Convolutions with the batch norms between them, as one operation.
+#pragma once
 
-#include "nn/ops.h"
-#include "nn/shape_checks.h"
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "nn/ops/batch_norm.h"
+#include "nn/ops/check.h"
+#include "nn/padding.h"
+#include "nn/tensor.h"
 
 namespace maskwatch::nn {
-namespace {
 
-using BatchNormBackward = decltype(kernels::Table<float>::batch_norm_backward);
+// One layer of conv_batch_norms(): a convolution without bias, batch norm, activation.
+struct ConvBatchNormLayer {
+  Tensor weight;  // [in, out] (1×1) or [3, 3, channels] (depthwise)
+  BatchNormState state;
+  double epsilon, momentum;
+  bool unbiased;
+  Activation activation;
+  bool fixed_statistics;  // normalise by the running ones, and leave them be
+  int stride = 1;         // of a depthwise layer, as its padding
+  Padding padding = Padding::tf;
+};
 
-void record_batch_norm(const Tensor& y, const Tensor& x, const BatchNormState& state,
-                       const Tensor& mean, const Tensor& variance, double epsilon,
-                       Activation activation, BatchNormBackward backward) {
-  y.record({x, state.gamma, state.beta},
-           [=, gamma = state.gamma, beta = state.beta](const Tensor& dy) {
-             Tensor dx = dy.sole_owner() ? dy : Tensor::empty(x.shape());
-             Tensor dgamma = Tensor::empty(gamma.shape()), dbeta = Tensor::empty(gamma.shape());
-             backward(dx.data(), dgamma.data(), dbeta.data(), dy.data(), x.data(), mean.data(),
-                      variance.data(), gamma.data(), beta.data(), epsilon, activation,
-                      rows_of(x, "batch_norm"));
-             x.add_gradient(dx);
-             gamma.add_gradient(dgamma);
-             beta.add_gradient(dbeta);
-           });
-}
-
-// running = momentum · running + (1 - momentum) · now
-void move_statistics(const BatchNormState& state, const Tensor& mean, const Tensor& variance,
-                     double momentum, bool unbiased, std::int64_t rows) {
-  const double correction =
-      unbiased && rows > 1 ? static_cast<double>(rows) / static_cast<double>(rows - 1) : 1;
-  for (std::int64_t c = 0; c < mean.count(); ++c) {
-    float& running_mean = state.mean.data()[c];
-    float& running_variance = state.variance.data()[c];
-    running_mean = static_cast<float>(momentum * running_mean + (1 - momentum) * mean.data()[c]);
-    running_variance = static_cast<float>(momentum * running_variance +
-                                          (1 - momentum) * correction * variance.data()[c]);
-  }
-}
-
-void require_batch_norm(const Tensor& x, const BatchNormState& state, const char* operation) {
-  for (const Tensor* parameter : {&state.gamma, &state.beta, &state.mean, &state.variance})
-    require_channels(x, *parameter, operation);
-}
-
-}  // namespace
-
-Tensor batch_norm_training(const Tensor& x, const BatchNormState& state, double epsilon,
-                           double momentum, bool unbiased, Activation activation) {
-  require_batch_norm(x, state, "batch_norm_training");
-  const kernels::RowShape shape = rows_of(x, "batch_norm_training");
-  if (shape.rows < 1) reject("batch_norm_training", "no rows in " + to_string(x.shape()));
-  Tensor mean = Tensor::empty(state.mean.shape()), variance = Tensor::empty(state.mean.shape());
-  backend().batch_norm_statistics(mean.data(), variance.data(), x.data(), shape);
-  if (recording() != Recording::again)
-    move_statistics(state, mean, variance, momentum, unbiased, shape.rows);
-  Tensor y = Tensor::empty(x.shape());
-  backend().batch_norm(y.data(), x.data(), mean.data(), variance.data(), state.gamma.data(),
-                       state.beta.data(), epsilon, activation, shape);
-  record_batch_norm(y, x, state, mean, variance, epsilon, activation,
-                    backend().batch_norm_backward);
-  return y;
-}
-
-Tensor batch_norm_frozen(const Tensor& x, const BatchNormState& state, double epsilon,
-                         Activation activation) {
-  require_batch_norm(x, state, "batch_norm_frozen");
-  Tensor y = Tensor::empty(x.shape());
-  backend().batch_norm(y.data(), x.data(), state.mean.data(), state.variance.data(),
-                       state.gamma.data(), state.beta.data(), epsilon, activation,
-                       rows_of(x, "batch_norm_frozen"));
-  record_batch_norm(y, x, state, state.mean, state.variance, epsilon, activation,
-                    backend().batch_norm_frozen_backward);
-  return y;
-}
-
-namespace {
+namespace detail {
 
 // What one layer of conv_batch_norms() leaves for its gradient.
 struct LayerRun {
@@ -101,15 +50,13 @@ struct LayerRun {
   }
 };
 
-LayerRun start(const ConvBatchNormLayer& layer, const Shape& in) {
+inline LayerRun start(const ConvBatchNormLayer& layer, const Shape& in) {
   constexpr const char* operation = "conv_batch_norms";
   const Tensor& w = layer.weight;
   const std::int64_t channels = in.empty() ? 0 : in.back();
   const bool pointwise = w.shape().size() == 2 && channels > 0 && w.dim(0) == channels;
   const bool depthwise = w.shape() == Shape{3, 3, channels} && in.size() == 4;
-  if (!(pointwise || depthwise) || count_of(in) == 0)
-    reject(operation,
-           fmt::format("shapes {} and {} do not fit", to_string(in), to_string(w.shape())));
+  if (!(pointwise || depthwise) || count_of(in) == 0) reject_shapes(operation, in, w.shape());
   require_stride(layer.stride, operation);
   LayerRun run = {.layer = layer, .shape = {}, .mean = {}, .variance = {}, .z = {}};
   Shape out = in;
@@ -121,9 +68,7 @@ LayerRun start(const ConvBatchNormLayer& layer, const Shape& in) {
   } else {
     run.shape = conv_shape(in[0], in[1], in[2], channels, channels, 3, layer.stride, layer.padding);
     out = {in[0], run.shape.out_height, run.shape.out_width, channels};
-    if (count_of(out) == 0)
-      reject(operation,
-             fmt::format("shapes {} and {} do not fit", to_string(in), to_string(w.shape())));
+    if (count_of(out) == 0) reject_shapes(operation, in, w.shape());
   }
   run.z = Tensor::empty(out);
   require_batch_norm(run.z, layer.state, operation);
@@ -134,7 +79,8 @@ LayerRun start(const ConvBatchNormLayer& layer, const Shape& in) {
 }
 
 // The layer on x, which `before` made, if anything did.
-void run_forward(const LayerRun& run, const Tensor& x, const kernels::BatchNorm<float>* before) {
+inline void run_forward(const LayerRun& run, const Tensor& x,
+                        const kernels::BatchNorm<float>* before) {
   const ConvBatchNormLayer& layer = run.layer;
   float* mean = layer.fixed_statistics ? nullptr : run.mean.data();
   float* variance = layer.fixed_statistics ? nullptr : run.variance.data();
@@ -157,8 +103,8 @@ struct StateGradient {
 };
 
 // Lets go of what each convolution made as soon as its gradient is taken.
-void backward_through(std::vector<LayerRun>& runs, const Tensor& x, bool residual,
-                      const Tensor& dy) {
+inline void backward_through(std::vector<LayerRun>& runs, const Tensor& x, bool residual,
+                             const Tensor& dy) {
   const LayerRun& last = runs.back();
   StateGradient state(last.shape.out_channels);
   backend().batch_norm_parameter_gradients(state.gamma.data(), state.beta.data(), dy.data(),
@@ -198,10 +144,13 @@ void backward_through(std::vector<LayerRun>& runs, const Tensor& x, bool residua
   if (x.requires_grad()) x.add_gradient(behind);
 }
 
-}  // namespace
+}  // namespace detail
 
-Tensor conv_batch_norms(const Tensor& x, const std::vector<ConvBatchNormLayer>& layers,
-                        bool residual) {
+// [x +] layers one after the other, as batch_norm_training() or batch_norm_frozen() behind matmul()
+// or depthwise3x3(). What lies between two convolutions is never written down: each reads the one
+// before through its batch norm. So a layer keeps one result for backward() instead of two.
+inline Tensor conv_batch_norms(const Tensor& x, const std::vector<ConvBatchNormLayer>& layers,
+                               bool residual = false) {
   if (layers.empty()) reject("conv_batch_norms", "no layers");
   std::vector<Tensor> inputs = {x};
   for (const ConvBatchNormLayer& layer : layers)
@@ -209,16 +158,16 @@ Tensor conv_batch_norms(const Tensor& x, const std::vector<ConvBatchNormLayer>& 
   const bool keep =
       recording() != Recording::off &&
       std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.requires_grad(); });
-  std::vector<LayerRun> runs;
+  std::vector<detail::LayerRun> runs;
   for (const ConvBatchNormLayer& layer : layers) {
     const Tensor in = runs.empty() ? x : runs.back().z;
     const std::optional<kernels::BatchNorm<float>> before =
         runs.empty() ? std::nullopt : std::optional(runs.back().batch_norm());
-    runs.push_back(start(layer, in.shape()));
-    run_forward(runs.back(), in, before ? &*before : nullptr);
+    runs.push_back(detail::start(layer, in.shape()));
+    detail::run_forward(runs.back(), in, before ? &*before : nullptr);
     if (!keep && runs.size() > 1) runs.end()[-2].z = Tensor();
   }
-  const LayerRun& last = runs.back();
+  const detail::LayerRun& last = runs.back();
   if (residual) require(last.z.shape() == x.shape(), "conv_batch_norms", x, last.z);
   Tensor y = keep ? Tensor::empty(last.z.shape()) : last.z;
   const kernels::BatchNorm<float> layer = last.batch_norm();
@@ -226,7 +175,8 @@ Tensor conv_batch_norms(const Tensor& x, const std::vector<ConvBatchNormLayer>& 
                        layer.epsilon, layer.activation, {last.rows(), last.shape.out_channels});
   if (residual) backend().add(y.data(), y.data(), x.data(), y.count());
   if (keep)
-    y.record(inputs, [=](const Tensor& dy) mutable { backward_through(runs, x, residual, dy); });
+    y.record(inputs,
+             [=](const Tensor& dy) mutable { detail::backward_through(runs, x, residual, dy); });
   return y;
 }
 

@@ -1,0 +1,48 @@
+// Operations on each value by itself: activations and sums.
+#pragma once
+
+#include <cstdint>
+
+#include "nn/ops/check.h"
+#include "nn/tensor.h"
+
+namespace maskwatch::nn {
+
+// A kernel y = f(x), and its gradient dx from dy and x.
+using Elementwise = void (*)(float* y, const float* x, std::int64_t count);
+using ElementwiseBackward = void (*)(float* dx, const float* dy, const float* x,
+                                     std::int64_t count);
+
+// Saves x.
+inline Tensor elementwise(const Tensor& x, Elementwise forward, ElementwiseBackward backward) {
+  Tensor y = Tensor::empty(x.shape());
+  forward(y.data(), x.data(), x.count());
+  y.record({x}, [x, backward](const Tensor& dy) {
+    Tensor dx = Tensor::empty(x.shape());
+    backward(dx.data(), dy.data(), x.data(), x.count());
+    x.add_gradient(dx);
+  });
+  return y;
+}
+
+inline Tensor relu(const Tensor& x) {
+  return elementwise(x, backend().relu, backend().relu_backward);
+}
+
+inline Tensor relu6(const Tensor& x) {
+  return elementwise(x, backend().relu6, backend().relu6_backward);
+}
+
+// a + b, of one shape.
+inline Tensor add(const Tensor& a, const Tensor& b) {
+  require(a.shape() == b.shape(), "add", a, b);
+  Tensor y = Tensor::empty(a.shape());
+  backend().add(y.data(), a.data(), b.data(), a.count());
+  y.record({a, b}, [a, b](const Tensor& dy) {
+    a.add_gradient(dy);
+    b.add_gradient(dy);
+  });
+  return y;
+}
+
+}  // namespace maskwatch::nn

@@ -1,0 +1,91 @@
+#include "vision/faces/face_detector.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "base/data_files.h"
+#include "vision/drawn/face_generator.h"
+#include "vision/faces/ssd.h"
+#include "vision/image/draw.h"
+
+using namespace maskwatch;
+
+using vision::Detection;
+
+TEST_CASE("face detectors by name") {
+  const vision::Image image(60, 40);
+  const auto whole = vision::make_face_detector("none");
+  const auto faces = whole->detect(image);
+  REQUIRE(faces.size() == 1);
+  CHECK(faces[0].box.width == 60);
+  CHECK(faces[0].box.height == 40);
+  CHECK(whole->margin() == 0);
+  CHECK_THROWS_AS(whole->detect(vision::Image()), std::invalid_argument);
+  CHECK_THROWS_AS(vision::make_face_detector("magic"), std::invalid_argument);
+  CHECK_THROWS_AS(vision::make_face_detector("none", -0.1f), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(vision::make_face_detector("lost.xml"), doctest::Contains("lost.xml"),
+                       std::runtime_error);
+  CHECK_THROWS_WITH_AS(vision::make_face_detector("lost.safetensors"),
+                       doctest::Contains("lost.safetensors"), std::runtime_error);
+}
+
+TEST_CASE("the detector called haar finds drawn faces with masks too, each once") {
+  if (!find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
+    MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
+    return;
+  }
+  const auto haar = vision::make_face_detector("haar");
+  CHECK(haar->name() == "haar (haarcascade_frontalface_alt2.xml) and pairs of eyes");
+  int bare = 0, masked = 0, twice = 0, wrong = 0;
+  for (std::uint64_t seed = 0; seed < 16; ++seed)
+    for (const bool with_mask : {false, true}) {
+      const auto drawn = vision::draw_face(vision::random_face(seed, with_mask), 240, 240);
+      int hits = 0;
+      for (const Detection& face : haar->detect(drawn.picture)) {
+        const bool hit = vision::intersection_over_union(face.box, drawn.box) > .3f;
+        hits += hit;
+        wrong += !hit;
+        CHECK(face.box.x >= 0);
+        CHECK(face.box.y + face.box.height <= 240);
+      }
+      (with_mask ? masked : bare) += hits > 0;
+      twice += hits > 1;
+    }
+  MESSAGE("of 16 faces each: bare " << bare << ", masked " << masked << ", wrong " << wrong);
+  CHECK(bare >= 12);
+  CHECK(masked >= 6);
+  CHECK(twice <= 1);
+  CHECK(wrong <= 2);
+}
+
+TEST_CASE("of a large picture the small may be left out, and only that") {
+  if (!find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
+    MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
+    return;
+  }
+  const auto all = vision::make_face_detector("haar"),
+             large = vision::make_face_detector("haar", .5f, 240);
+  int found = 0;
+  for (std::uint64_t seed = 0; seed < 4; ++seed) {
+    vision::Image picture(1200, 960);
+    std::fill(picture.pixels.begin(), picture.pixels.end(), std::uint8_t{128});
+    vision::paste(picture, vision::draw_face(vision::random_face(seed, false), 900, 900).picture, 0,
+                  0);
+    vision::paste(picture, vision::draw_face(vision::random_face(seed, false), 130, 130).picture,
+                  1000, 0);
+    const auto small = [](const Detection& face) { return face.box.width < 120; };
+    const auto of_all = all->detect(picture), of_large = large->detect(picture);
+    found += std::any_of(of_all.begin(), of_all.end(), small);
+    CHECK(std::none_of(of_large.begin(), of_large.end(), small));
+    // What is large enough is found as before.
+    for (const Detection& face : of_all) {
+      if (face.box.width < 240) continue;
+      CHECK(std::any_of(of_large.begin(), of_large.end(), [&](const Detection& other) {
+        return vision::intersection_over_union(face.box, other.box) > .7f;
+      }));
+    }
+  }
+  CHECK(found >= 2);
+}

@@ -1,0 +1,85 @@
+#include "vision/image/codec.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "tests/vision/image/image_support.h"
+#include "tests/vision/image/small_pictures.h"
+#include "tests/vision/support.h"
+
+using namespace maskwatch;
+
+using namespace image_support;
+using namespace vision_test;
+using vision::Image;
+namespace small = small_pictures;
+
+namespace {
+
+// Makes every check sum of a PNG right again, so that damage reaches the decoder.
+void mend_check_sums(std::vector<std::uint8_t>& png) {
+  const auto u32 = [&](std::size_t at) {
+    return std::size_t{png[at]} << 24 | png[at + 1] << 16 | png[at + 2] << 8 | png[at + 3];
+  };
+  for (std::size_t at = 8; at + 12 <= png.size() && u32(at) <= png.size() - at - 12;) {
+    const std::size_t end = at + 8 + u32(at);
+    std::uint32_t crc = 0xFFFFFFFF;
+    for (std::size_t i = at + 4; i < end; ++i) {
+      crc ^= png[i];
+      for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xEDB88320u : 0);
+    }
+    for (std::size_t i = 0; i < 4; ++i)
+      png[end + i] = static_cast<std::uint8_t>(~crc >> (24 - 8 * i));
+    at = end + 4;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a progressive JPEG is read") {
+  const Image image = vision::decode_image(small::bytes(small::progressive_jpeg), "p");
+  CHECK(image.width == 16);
+  CHECK(std::abs(image.at(0, 0)[0] - 200) < 12);
+  CHECK(std::abs(image.at(15, 7)[2] - 220) < 12);
+}
+
+TEST_CASE("damaged pictures never crash the decoder") {
+  std::mt19937 random(7);
+  std::vector<std::vector<std::uint8_t>> pictures = {small::bmp(5, 4, 24), small::bmp(9, 4, 4),
+                                                     small::bmp(3, 3, 16)};
+  for (auto& picture : pictures) picture.resize(picture.size() + 200);
+  for (const char* digits : {small::grey16_png, small::rgba_png, small::palette_png,
+                             small::jpeg_orientation_6, small::progressive_jpeg})
+    pictures.push_back(small::bytes(digits));
+  for (const auto& whole : pictures) {
+    for (int round = 0; round < 3000; ++round) {
+      std::vector<std::uint8_t> damaged = whole;
+      for (int i = 0; i <= round % 4; ++i) damaged[random() % whole.size()] = random() & 255;
+      if (whole[1] == 'P' && round % 2 == 0) mend_check_sums(damaged);
+      try {
+        const Image image = vision::decode_image(damaged, "p");
+        REQUIRE(image.pixels.size() == std::size_t(image.width) * image.height * 3);
+      } catch (const std::runtime_error& error) {
+        REQUIRE(says(error.what(), "p: "));
+      }
+    }
+  }
+}
+
+TEST_CASE("a Huffman code of too many symbols is refused") {
+  std::vector<std::uint8_t> jpeg = small::bytes(small::jpeg_orientation_1);
+  for (std::size_t i = 0; i + 8 < jpeg.size(); ++i)
+    if (jpeg[i] == 0xFF && jpeg[i + 1] == 0xC4) jpeg[i + 18] = jpeg[i + 19] = 255;
+  CHECK(says(error_of([&] { vision::decode_image(jpeg, "p"); }), "256 symbols"));
+}
+
+TEST_CASE("a BMP is read from bottom to top") {
+  std::vector<std::uint8_t> bytes = small::bmp(1, 2, 24);
+  for (int value : {3, 2, 1, 0, 6, 5, 4, 0}) bytes.push_back(static_cast<std::uint8_t>(value));
+  CHECK(values(vision::decode_image(bytes, "p")) == std::vector<int>{4, 5, 6, 1, 2, 3});
+}
