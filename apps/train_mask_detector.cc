@@ -140,8 +140,6 @@ void check_options(const CLI::App& app, const Options& o) {
                  {"--history", o.history},
                  {"the checkpoint", checkpoint_path(o.model)}},
                 {{"--weights", o.weights}});
-  if (!plot_available())
-    throw UsageError("gnuplot is missing, which draws " + o.plot, "apt-get install gnuplot-nox");
 }
 
 // The first stage of the backbone that is trained.
