@@ -1,14 +1,16 @@
-# make demo    install, build, train on drawn faces, detect in photographs
-# make test    install, build, run all tests
+# make         install, build the programs
+# make demo    install, build what it needs, train on drawn faces, detect in photographs
+# make test    install, build what the tests need, run them all
 # make bench   measure every operation and the engines people use instead (QUICK=1: in two minutes)
 # make format  clang-format over all sources
 BUILD ?= build
 PACKAGES := $(shell sed 's/[[:space:]]*\#.*//' packages.txt)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all deps build demo test bench format clean
+.PHONY: all deps setup demo test bench format clean
 
-all: build
+all: setup
+	@ninja -C $(BUILD) programs
 
 deps:
 	@missing=; for package in $(PACKAGES); do \
@@ -20,17 +22,18 @@ deps:
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 
-build: deps
+setup: deps
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)
-	@ninja -C $(BUILD)
 
-demo: build
+demo: setup
+	@ninja -C $(BUILD) demo
 	@apps/demo.sh $(BUILD)
 
-test: build
+# meson builds what the tests run, and no more.
+test: setup
 	@meson test -C $(BUILD) --print-errorlogs --timeout-multiplier 3
 
-bench: build
+bench: setup
 	@bench/run.sh $(BUILD) $(if $(QUICK),--quick)
 
 format:

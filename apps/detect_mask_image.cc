@@ -2,7 +2,6 @@
 // it into a copy of the picture.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <set>
 
 #include "apps/common/face_options.h"
+#include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "base/parallel.h"
 #include "vision/faces/face_detector.h"
@@ -41,19 +41,18 @@ struct Result {
   std::vector<vision::Landmarks> landmarks;  // of each face, if asked for
 };
 
-void define_options(CLI::App& app, Options& o) {
-  app.add_option("-i,--image", o.images, "Picture to look at: JPEG, PNG or BMP; one or more")
-      ->required();
-  add_face_options(app, o.faces, "haar");
-  app.add_option("-o,--output", o.output,
-                 "Where to write the picture with the boxes: a .png or .jpg file for one picture, "
-                 "a folder for several (default: NAME_detected.png in the current folder)");
-  add_landmark_option(app, o.landmarks, "Also find and draw the 68 landmarks of each face");
-  app.add_flag("--json", o.json, "Print what was found as JSON");
-  app.add_flag("--show", o.show,
-               "Show each picture in a window; any key goes on, q or Escape shows no more");
-  app.add_option("--threads", o.threads, "Threads (default: all cores)")
-      ->check(CLI::Range(0, 1024));
+void define_options(OptionParser& parser, Options& o) {
+  parser.add("-i,--image", &o.images, "Picture to look at: JPEG, PNG or BMP; one or more")
+      .required();
+  add_face_options(parser, o.faces, "haar");
+  parser.add("-o,--output", &o.output,
+             "Where to write the picture with the boxes: a .png or .jpg file for one picture, "
+             "a folder for several (default: NAME_detected.png in the current folder)");
+  add_landmark_option(parser, o.landmarks, "Also find and draw the 68 landmarks of each face");
+  parser.add("--json", &o.json, "Print what was found as JSON");
+  parser.add("--show", &o.show,
+             "Show each picture in a window; any key goes on, q or Escape shows no more");
+  parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }
 
 // Whether -o names a file to write rather than a folder: by its ending, unless there is such a
@@ -181,10 +180,10 @@ void report_fault(const std::string& what) {
 
 int detect(int argc, char** argv) {
   Options o;
-  CLI::App app("Finds the faces in pictures and says for each whether it wears a mask.",
-               "detect_mask_image");
-  define_options(app, o);
-  parse_arguments(app, argc, argv);
+  OptionParser parser("detect_mask_image",
+                      "Finds the faces in pictures and says for each whether it wears a mask.");
+  define_options(parser, o);
+  parser.parse(argc, argv);
   set_threads(o.threads);
   const std::vector<std::string> outputs = output_files(o);
   keep_inputs(o, outputs);

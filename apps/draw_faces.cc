@@ -2,25 +2,26 @@
 
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
-#include <exception>
+#include <algorithm>
 #include <filesystem>
-#include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "apps/common/contact_sheet.h"
+#include "apps/common/options.h"
+#include "apps/common/parallel_try.h"
 #include "apps/common/program.h"
 #include "base/file.h"
-#include "base/parallel.h"
 #include "vision/drawn/face_generator.h"
-#include "vision/image/draw.h"
 #include "vision/image/image.h"
 
-using namespace maskwatch;
-
+namespace maskwatch::apps {
 namespace {
 
 namespace filesystem = std::filesystem;
+
+constexpr int kThumbnailSize = 160;
 
 struct Options {
   std::string output, preview;
@@ -31,20 +32,18 @@ struct Options {
 
 Options read_options(int argc, char** argv) {
   Options options;
-  CLI::App app("Draws faces with and without masks, for demonstrations and tests.", "draw_faces");
-  app.add_option("-o,--output", options.output, "folder for with_mask/ and without_mask/")
-      ->required();
-  app.add_option("-n,--count", options.count, "pictures in all, half of them with a mask")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1'000'000));
-  app.add_option("--size", options.size, "width and height in pixels")
-      ->capture_default_str()
-      ->check(CLI::Range(32, 4096));
-  app.add_option("--seed", options.seed, "the pictures depend on it alone")->capture_default_str();
-  app.add_flag("--landmarks", options.landmarks, "a .txt with 68 lines `x y` beside each picture");
-  app.add_flag("--png", options.png, "PNG instead of JPEG");
-  app.add_option("--preview", options.preview, "write a contact sheet to this .png or .jpg");
-  apps::parse_arguments(app, argc, argv);
+  OptionParser parser("draw_faces",
+                      "Draws faces with and without masks, for demonstrations and tests.");
+  parser.add("-o,--output", &options.output, "folder for with_mask/ and without_mask/").required();
+  parser.add("-n,--count", &options.count, "pictures in all, half of them with a mask")
+      .show_default()
+      .range(1, 1'000'000);
+  parser.add("--size", &options.size, "width and height in pixels").show_default().range(32, 4096);
+  parser.add("--seed", &options.seed, "the pictures depend on it alone").show_default();
+  parser.add("--landmarks", &options.landmarks, "a .txt with 68 lines `x y` beside each picture");
+  parser.add("--png", &options.png, "PNG instead of JPEG");
+  parser.add("--preview", &options.preview, "write a contact sheet to this .png or .jpg");
+  parser.parse(argc, argv);
   return options;
 }
 
@@ -59,27 +58,8 @@ void make_folder(const filesystem::path& folder) {
   std::error_code error;
   filesystem::create_directories(folder, error);
   if (error)
-    throw apps::UsageError(fmt::format("{}: cannot be made: {}", folder.string(), error.message()));
+    throw UsageError(fmt::format("{}: cannot be made: {}", folder.string(), error.message()));
 }
-
-// Rows of ten pictures, at most sixty.
-class ContactSheet {
- public:
-  ContactSheet(int count, int tile) : tile_(tile), count_(std::min(count, 60)) {
-    const int columns = std::min(count_, 10), rows = (count_ + 9) / 10;
-    sheet_ = vision::Image(columns * tile, rows * tile);
-  }
-  void add(int index, const vision::Image& picture) {
-    if (index < count_)
-      vision::paste(sheet_, vision::resize(picture, tile_, tile_), index % 10 * tile_,
-                    index / 10 * tile_);
-  }
-  const vision::Image& sheet() const { return sheet_; }
-
- private:
-  int tile_, count_;
-  vision::Image sheet_;
-};
 
 vision::Image draw_one(const Options& options, const filesystem::path (&folders)[2], int i) {
   const std::uint64_t seed = options.seed * 1'000'003 + static_cast<std::uint64_t>(i);
@@ -97,24 +77,21 @@ int draw_faces(int argc, char** argv) {
   const filesystem::path folders[2] = {filesystem::path(options.output) / "without_mask",
                                        filesystem::path(options.output) / "with_mask"};
   for (const auto& folder : folders) make_folder(folder);
-  ContactSheet sheet(options.count, std::min(options.size, 160));
-  std::exception_ptr failure;  // nothing may leave a parallel loop
-  std::mutex mutex;
-  parallel_for(options.count, [&](std::int64_t i) {
-    try {
-      const vision::Image picture = draw_one(options, folders, static_cast<int>(i));
-      if (!options.preview.empty()) sheet.add(static_cast<int>(i), picture);
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      failure = std::current_exception();
-    }
+  const int size = std::min(options.size, kThumbnailSize);
+  std::vector<vision::Image> thumbnails(
+      options.preview.empty() ? 0 : std::min(options.count, kSheetImages));
+  parallel_try(static_cast<std::size_t>(options.count), [&](std::size_t i) {
+    const vision::Image image = draw_one(options, folders, static_cast<int>(i));
+    if (i < thumbnails.size()) thumbnails[i] = thumbnail(image, size);
   });
-  if (failure) std::rethrow_exception(failure);
-  if (!options.preview.empty()) vision::save_image(options.preview, sheet.sheet());
+  if (!thumbnails.empty()) vision::save_image(options.preview, contact_sheet(thumbnails, size));
   fmt::print("{} faces in {}, half of them with a mask\n", options.count, options.output);
   return 0;
 }
 
 }  // namespace
+}  // namespace maskwatch::apps
 
-int main(int argc, char** argv) { return maskwatch::apps::run_program(argc, argv, draw_faces); }
+int main(int argc, char** argv) {
+  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::draw_faces);
+}

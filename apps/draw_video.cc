@@ -2,9 +2,9 @@
 // lines.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "base/file.h"
@@ -22,19 +22,18 @@ struct Options {
 
 Options read_options(int argc, char** argv) {
   Options o;
-  CLI::App app("Draws a video of people with and without masks, to try detect_mask_video with.",
-               "draw_video");
-  app.add_option("-o,--output", o.output, "video file to write (.mp4, .mkv, .mov, .avi)")
-      ->required();
-  app.add_option("--truth", o.truth,
-                 "write a JSON line for each frame: who is where, masked or not");
-  app.add_option("--scene", o.scene, "one, mask, cross, leave or crowd")
-      ->check(CLI::IsMember(vision::drawn_scenes()))
-      ->capture_default_str();
-  app.add_option("--width", o.width)->check(CLI::Range(64, 7680))->capture_default_str();
-  app.add_option("--height", o.height)->check(CLI::Range(64, 4320))->capture_default_str();
-  app.add_option("--fps", o.fps)->check(CLI::Range(1., 240.))->capture_default_str();
-  parse_arguments(app, argc, argv);
+  OptionParser parser(
+      "draw_video",
+      "Draws a video of people with and without masks, to try detect_mask_video with.");
+  parser.add("-o,--output", &o.output, "video file to write (.mp4, .mkv, .mov, .avi)").required();
+  parser.add("--truth", &o.truth, "write a JSON line for each frame: who is where, masked or not");
+  parser.add("--scene", &o.scene, "one, mask, cross, leave or crowd")
+      .choices(vision::drawn_scenes())
+      .show_default();
+  parser.add("--width", &o.width, "pixels").range(64, 7680).show_default();
+  parser.add("--height", &o.height, "pixels").range(64, 4320).show_default();
+  parser.add("--fps", &o.fps, "frames a second").range(1., 240.).show_default();
+  parser.parse(argc, argv);
   return o;
 }
 

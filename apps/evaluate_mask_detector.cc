@@ -1,7 +1,6 @@
 // evaluate_mask_detector: how well a model tells the classes of labelled folders of pictures apart.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -13,6 +12,7 @@
 #include "apps/common/dataset.h"
 #include "apps/common/face_options.h"
 #include "apps/common/files.h"
+#include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/training/report.h"
@@ -47,24 +47,25 @@ struct Findings {
   double seconds = 0;
 };
 
-void define_options(CLI::App& app, Options& o) {
-  app.add_option("-d,--dataset", o.datasets,
-                 "Folder with one folder of pictures for each class; several are merged")
-      ->required();
-  add_face_options(app, o.faces, "none");
-  auto* history = app.add_option(
-      "--history", o.history,
+void define_options(OptionParser& parser, Options& o) {
+  parser
+      .add("-d,--dataset", &o.datasets,
+           "Folder with one folder of pictures for each class; several are merged")
+      .required();
+  add_face_options(parser, o.faces, "none");
+  const OptionParser::Option& history = parser.add(
+      "--history", &o.history,
       "history.json of a training run: evaluate only the pictures that it was validated on");
-  app.add_option("--only", o.only,
-                 "Text file with the names of the pictures to evaluate, below the data set, one a "
-                 "line")
-      ->excludes(history);
-  app.add_option("--scores", o.scores,
-                 "File to write with a line of JSON for each picture with a face: name, label and "
-                 "the probabilities of all classes");
-  app.add_flag("--json", o.json, "Print the figures as JSON");
-  app.add_option("--threads", o.threads, "Threads (default: all cores)")
-      ->check(CLI::Range(0, 1024));
+  parser
+      .add("--only", &o.only,
+           "Text file with the names of the pictures to evaluate, below the data set, one a "
+           "line")
+      .excludes(history);
+  parser.add("--scores", &o.scores,
+             "File to write with a line of JSON for each picture with a face: name, label and "
+             "the probabilities of all classes");
+  parser.add("--json", &o.json, "Print the figures as JSON");
+  parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }
 
 std::set<std::string> names_in_history(const std::string& path) {
@@ -289,12 +290,12 @@ json to_json(const Summary& summary, const Options& o, const std::string& model)
 
 int evaluate_model(int argc, char** argv) {
   Options o;
-  CLI::App app(
+  OptionParser parser(
+      "evaluate_mask_detector",
       "Evaluates a face-mask model on labelled folders of pictures: report, confusion matrix and "
-      "balanced accuracy.",
-      "evaluate_mask_detector");
-  define_options(app, o);
-  parse_arguments(app, argc, argv);
+      "balanced accuracy.");
+  define_options(parser, o);
+  parser.parse(argc, argv);
   set_threads(o.threads);
   const std::string model = model_file(o.faces);
   check_outputs({{"--scores", o.scores}}, {{"the model", model},

@@ -1,11 +1,11 @@
 // make_mask_dataset: from a folder of bare faces to a training set with masks laid on.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "apps/common/face_options.h"
 #include "apps/common/files.h"
+#include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/masking/face_finder.h"
@@ -22,47 +22,51 @@ struct Options {
   int threads = 0;
 };
 
-void define_options(CLI::App& app, Options& o) {
-  app.add_option("-d,--dataset", o.folders, "Folders of photographs of bare faces")->required();
-  app.add_option("-o,--output", o.make.output,
-                 "New folder for with_mask/, without_mask/ and manifest.json")
-      ->required();
-  app.add_option("-n,--count", o.make.count, "Use this many photographs with a face (0: all)")
-      ->check(CLI::Range(0, 100'000'000))
-      ->capture_default_str();
-  app.add_option("--per-face", o.make.per_face, "Different masks for each photograph that gets one")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  app.add_option("--views", o.make.views,
-                 "Pictures made of each photograph, masked or not: as it is, then cut out closely "
-                 "or loosely, smaller, in other light, with other things on the face than masks "
-                 "(default: 4; 1 with --style original)")
-      ->check(CLI::Range(1, 1000));
-  app.add_option("--share", o.make.masked, "Share of the photographs that get a mask")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  app.add_option("--wrong-share", o.make.wrongly,
-                 "Share that get one worn wrongly, under the nose or on the chin "
-                 "(mask_worn_wrongly/)")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  app.add_option("--style", o.style,
-                 "ours, or original: one flat blue mask, pasted as the original's generator does")
-      ->check(CLI::IsMember({"ours", "original"}))
-      ->capture_default_str();
-  app.add_option("--face", o.face,
-                 "How faces are found: haar, ssd, none (the picture is the face), or a file")
-      ->capture_default_str();
-  add_landmark_option(app, o.landmarks, "How landmarks are found",
+void define_options(OptionParser& parser, Options& o) {
+  parser.add("-d,--dataset", &o.folders, "Folders of photographs of bare faces").required();
+  parser
+      .add("-o,--output", &o.make.output,
+           "New folder for with_mask/, without_mask/ and manifest.json")
+      .required();
+  parser.add("-n,--count", &o.make.count, "Use this many photographs with a face (0: all)")
+      .range(0, 100'000'000)
+      .show_default();
+  parser.add("--per-face", &o.make.per_face, "Different masks for each photograph that gets one")
+      .range(1, 1000)
+      .show_default();
+  parser
+      .add("--views", &o.make.views,
+           "Pictures made of each photograph, masked or not: as it is, then cut out closely "
+           "or loosely, smaller, in other light, with other things on the face than masks "
+           "(default: 4; 1 with --style original)")
+      .range(1, 1000);
+  parser.add("--share", &o.make.masked, "Share of the photographs that get a mask")
+      .range(0.0, 1.0)
+      .show_default();
+  parser
+      .add("--wrong-share", &o.make.wrongly,
+           "Share that get one worn wrongly, under the nose or on the chin "
+           "(mask_worn_wrongly/)")
+      .range(0.0, 1.0)
+      .show_default();
+  parser
+      .add("--style", &o.style,
+           "ours, or original: one flat blue mask, pasted as the original's generator does")
+      .choices({"ours", "original"})
+      .show_default();
+  parser
+      .add("--face", &o.face,
+           "How faces are found: haar, ssd, none (the picture is the face), or a file")
+      .show_default();
+  add_landmark_option(parser, o.landmarks, "How landmarks are found",
                       "; or beside: NAME.txt beside each picture, 68 lines 'x y' a face");
-  app.add_option("--size", o.make.size, "Longest side of the pictures written; larger ones shrink")
-      ->check(CLI::Range(16, 8192))
-      ->capture_default_str();
-  app.add_option("--preview", o.make.preview,
-                 "Contact sheet of the masked pictures to write (.png)");
-  app.add_option("--seed", o.make.seed, "Seed of everything random")->capture_default_str();
-  app.add_option("--threads", o.threads, "Threads (default: all cores); they change no byte")
-      ->check(CLI::Range(0, 1024));
+  parser.add("--size", &o.make.size, "Longest side of the pictures written; larger ones shrink")
+      .range(16, 8192)
+      .show_default();
+  parser.add("--preview", &o.make.preview, "Contact sheet of the masked pictures to write (.png)");
+  parser.add("--seed", &o.make.seed, "Seed of everything random").show_default();
+  parser.add("--threads", &o.threads, "Threads (default: all cores); they change no byte")
+      .range(0, 1024);
 }
 
 void check_options(const Options& o) {
@@ -96,20 +100,29 @@ FaceFinder make_finder(const Options& o) {
       return landmarks_beside(path, scale);
     };
   }
-  return detector_and_landmarks(o.face, *landmark_finder(o.landmarks));
+  return make_face_finder(o.face, *landmark_finder(o.landmarks));
+}
+
+MaskDatasetResult make(const Dataset& photographs, const FaceFinder& finder,
+                       const MaskDatasetOptions& options) {
+  try {
+    return make_mask_dataset(photographs, finder, options);
+  } catch (const NoFaces& fault) {
+    throw UsageError(fault.what(), "try another --face or --landmarks");
+  }
 }
 
 int run(int argc, char** argv) {
   Options o;
-  CLI::App app("Lays artificial masks over photographs of bare faces: a training set.",
-               "make_mask_dataset");
-  define_options(app, o);
-  parse_arguments(app, argc, argv);
+  OptionParser parser("make_mask_dataset",
+                      "Lays artificial masks over photographs of bare faces: a training set.");
+  define_options(parser, o);
+  parser.parse(argc, argv);
   check_options(o);
   set_threads(o.threads);
   o.make.original_style = o.style == "original";
-  if (app.count("--views") == 0) o.make.views = o.make.original_style ? 1 : 4;
-  Dataset photographs = scan_pictures(o.folders);
+  if (!parser.given("--views")) o.make.views = o.make.original_style ? 1 : 4;
+  Dataset photographs = scan_images(o.folders);
   if (o.landmarks == "beside")
     std::erase_if(photographs.skipped,
                   [](const SkippedFile& file) { return file.path.ends_with(".txt"); });
@@ -119,7 +132,7 @@ int run(int argc, char** argv) {
     if (!bar) bar = std::make_unique<ProgressBar>(total);
     bar->update(done);
   };
-  const MaskDatasetResult result = make_mask_dataset(photographs, finder, o.make);
+  const MaskDatasetResult result = make(photographs, finder, o.make);
   if (bar) bar->finish();
   report(result, o);
   return 0;

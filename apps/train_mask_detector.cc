@@ -1,7 +1,6 @@
 // train_mask_detector: from folders of pictures to a model file, as the original's training script,
 // and more.
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 
 #include <bit>
 #include <charconv>
@@ -11,6 +10,7 @@
 
 #include "apps/common/dataset.h"
 #include "apps/common/files.h"
+#include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/training/checkpoint.h"
@@ -34,6 +34,8 @@ constexpr double kScratchRate = 2e-3;  // a whole network needs larger steps
 // Running statistics must follow the few thousand steps of a small data set; the published 0.999 is
 // for ImageNet.
 constexpr double kScratchMomentum = 0.99;
+
+constexpr const char* kStartAgain = "start again without --resume";
 
 struct Options {
   std::vector<std::string> datasets;
@@ -61,87 +63,83 @@ struct Options {
   std::int64_t memory_budget = 0;  // MiB
 };
 
-void define_options(CLI::App& app, Options& o) {
-  app.add_option(
-         "-d,--dataset", o.datasets,
-         "Data set: a folder with one folder of pictures for each class; several are merged")
-      ->required();
-  app.add_option("-p,--plot", o.plot, "Picture of the loss and accuracy curves to write (PNG)")
-      ->capture_default_str();
-  app.add_option("-m,--model", o.model, "Model file to write")->capture_default_str();
-  app.add_option("--history", o.history, "Figures of every epoch to write (JSON)")
-      ->capture_default_str();
-  app.add_option("--weights", o.weights,
-                 "Pretrained backbone (safetensors; see data/README.md). Its width and input size "
-                 "are taken over");
-  app.add_flag("--scratch", o.scratch, "Train the whole network from random weights");
-  app.add_option("--width", o.width, "With --scratch: width multiplier")
-      ->check(CLI::Range(0.05, 4.0))
-      ->capture_default_str();
-  app.add_option("--size", o.size, "Side of the input in pixels (default 224, or the weights')")
-      ->check(CLI::Range(33, 1024));
-  app.add_option("--epochs", o.epochs, "Passes over the training part")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  app.add_option("--lr", o.rate, "Learning rate (default 1e-4; 2e-3 with --scratch)")
-      ->check(CLI::Range(1e-9, 10.0));
-  app.add_option("--batch-size", o.batch_size, "Pictures a step")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
-  app.add_option(
-      "--fine-tune", o.fine_tune,
+void define_options(OptionParser& parser, Options& o) {
+  parser
+      .add("-d,--dataset", &o.datasets,
+           "Data set: a folder with one folder of pictures for each class; several are merged")
+      .required();
+  parser.add("-p,--plot", &o.plot, "Picture of the loss and accuracy curves to write (PNG)")
+      .show_default();
+  parser.add("-m,--model", &o.model, "Model file to write").show_default();
+  parser.add("--history", &o.history, "Figures of every epoch to write (JSON)").show_default();
+  parser.add("--weights", &o.weights,
+             "Pretrained backbone (safetensors; see data/README.md). Its width and input size "
+             "are taken over");
+  parser.add("--scratch", &o.scratch, "Train the whole network from random weights");
+  parser.add("--width", &o.width, "With --scratch: width multiplier")
+      .range(0.05, 4.0)
+      .show_default();
+  parser.add("--size", &o.size, "Side of the input in pixels (default 224, or the weights')")
+      .range(33, 1024);
+  parser.add("--epochs", &o.epochs, "Passes over the training part")
+      .range(1, 100000)
+      .show_default();
+  parser.add("--lr", &o.rate, "Learning rate (default 1e-4; 2e-3 with --scratch)")
+      .range(1e-9, 10.0);
+  parser.add("--batch-size", &o.batch_size, "Pictures a step").range(1, 4096).show_default();
+  parser.add(
+      "--fine-tune", &o.fine_tune,
       "Also train the last convolution and the last N of the 17 blocks of the backbone, or 'all'");
-  app.add_option(
-         "--schedule", o.schedule,
-         "Learning rate over time: original (lr / (1 + lr/epochs * step)), cosine or constant "
-         "(default original; cosine with --scratch)")
-      ->check(CLI::IsMember({"original", "cosine", "constant"}));
-  app.add_option("--augment", o.augment,
-                 "Variation of the pictures: original, strong (also colour, blur, noise) or none")
-      ->check(CLI::IsMember({"original", "strong", "none"}))
-      ->capture_default_str();
-  app.add_option("--label-smoothing", o.label_smoothing,
-                 "Share of the target spread over all classes")
-      ->check(CLI::Range(0.0, 0.9))
-      ->capture_default_str();
-  app.add_option("--validation", o.validation, "Share of the pictures kept for validation")
-      ->check(CLI::Range(0.01, 0.9))
-      ->capture_default_str();
-  app.add_option("--face", o.face,
-                 "Also train on the face in each picture, found and cut out as detect_mask_image "
-                 "does: haar, ssd or a file");
-  app.add_flag("--allow-leakage", o.allow_leakage,
-               "Split as the original: copies of a picture may stand on both sides");
-  app.add_option("--precision", o.precision,
-                 "Numbers of the model file: f32 or f16 (half the size)")
-      ->check(CLI::IsMember({"f32", "f16"}))
-      ->capture_default_str();
-  app.add_option("--seed", o.seed, "Seed of everything random")->capture_default_str();
-  app.add_option("--threads", o.threads,
-                 "Threads (default: all cores); the model is the same for any number")
-      ->check(CLI::Range(0, 1024));
-  app.add_option("--memory-budget", o.memory_budget,
-                 "MiB that a training step may hold: what does not fit is computed twice (default: "
-                 "everything is kept); the model is the same for any")
-      ->check(CLI::Range(1, 1 << 24));
-  app.add_flag("--resume", o.resume,
-               "Go on from the checkpoint of a run with the same options that was cut off");
+  parser
+      .add("--schedule", &o.schedule,
+           "Learning rate over time: original (lr / (1 + lr/epochs * step)), cosine or constant "
+           "(default original; cosine with --scratch)")
+      .choices({"original", "cosine", "constant"});
+  parser
+      .add("--augment", &o.augment,
+           "Variation of the pictures: original, strong (also colour, blur, noise) or none")
+      .choices({"original", "strong", "none"})
+      .show_default();
+  parser.add("--label-smoothing", &o.label_smoothing, "Share of the target spread over all classes")
+      .range(0.0, 0.9)
+      .show_default();
+  parser.add("--validation", &o.validation, "Share of the pictures kept for validation")
+      .range(0.01, 0.9)
+      .show_default();
+  parser.add("--face", &o.face,
+             "Also train on the face in each picture, found and cut out as detect_mask_image "
+             "does: haar, ssd or a file");
+  parser.add("--allow-leakage", &o.allow_leakage,
+             "Split as the original: copies of a picture may stand on both sides");
+  parser.add("--precision", &o.precision, "Numbers of the model file: f32 or f16 (half the size)")
+      .choices({"f32", "f16"})
+      .show_default();
+  parser.add("--seed", &o.seed, "Seed of everything random").show_default();
+  parser
+      .add("--threads", &o.threads,
+           "Threads (default: all cores); the model is the same for any number")
+      .range(0, 1024);
+  parser
+      .add("--memory-budget", &o.memory_budget,
+           "MiB that a training step may hold: what does not fit is computed twice (default: "
+           "everything is kept); the model is the same for any")
+      .range(1, 1 << 24);
+  parser.add("--resume", &o.resume,
+             "Go on from the checkpoint of a run with the same options that was cut off");
 }
 
-void check_options(const CLI::App& app, const Options& o) {
+void check_options(const OptionParser& parser, const Options& o) {
   if (o.scratch && !o.weights.empty())
     throw UsageError("--scratch and --weights exclude each other");
   if (o.scratch && !o.fine_tune.empty())
     throw UsageError("--scratch trains everything; --fine-tune is for pretrained weights");
-  if (!o.scratch && app.count("--width"))
+  if (!o.scratch && parser.given("--width"))
     throw UsageError("--width goes with --scratch", "pretrained weights have their own width");
   check_outputs({{"--model", o.model},
                  {"--plot", o.plot},
                  {"--history", o.history},
                  {"the checkpoint", checkpoint_path(o.model)}},
                 {{"--weights", o.weights}});
-  if (!plot_available())
-    throw UsageError("gnuplot is missing, which draws " + o.plot, "apt-get install gnuplot-nox");
 }
 
 // The first stage of the backbone that is trained.
@@ -281,18 +279,20 @@ struct Run {
 void restore(Run& run) {
   const std::string path = checkpoint_path(run.options.model);
   if (!run.options.resume) return;
-  const std::optional<Checkpoint> checkpoint = load_checkpoint(path, run.recipe);
-  if (!checkpoint) {
-    fmt::print("no checkpoint {}: starting with the first epoch\n", path);
-    return;
-  }
   try {
+    const std::optional<Checkpoint> checkpoint = load_checkpoint(path, run.recipe);
+    if (!checkpoint) {
+      fmt::print("no checkpoint {}: starting with the first epoch\n", path);
+      return;
+    }
     run.model.load_state_dict(checkpoint->model);
     run.trainer.restore(checkpoint->optimizer, checkpoint->steps_taken);
+    run.history = checkpoint->history;
   } catch (const std::invalid_argument& fault) {
-    throw UsageError(path + ": " + fault.what(), "start again without --resume");
+    throw UsageError(path + ": " + fault.what(), kStartAgain);
+  } catch (const std::runtime_error& fault) {
+    throw UsageError(fault.what(), kStartAgain);
   }
-  run.history = checkpoint->history;
   fmt::print("going on after epoch {} of {}\n", run.history.size(), run.options.epochs);
 }
 
@@ -351,16 +351,16 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split) {
 
 int train(int argc, char** argv) {
   Options o;
-  CLI::App app("Trains a face-mask detector on a folder of labelled pictures.",
-               "train_mask_detector");
-  define_options(app, o);
-  parse_arguments(app, argc, argv);
-  check_options(app, o);
+  OptionParser parser("train_mask_detector",
+                      "Trains a face-mask detector on a folder of labelled pictures.");
+  define_options(parser, o);
+  parser.parse(argc, argv);
+  check_options(parser, o);
   const int first_trained = first_trained_stage(o);
   set_threads(o.threads);
 
   const Dataset dataset = scan_dataset(o.datasets);
-  const auto model = make_model(o, app.count("--size") > 0, dataset.classes);
+  const auto model = make_model(o, parser.given("--size"), dataset.classes);
   const LoadedDataset data = load(o, dataset, model->options().backbone.input_size);
   const std::optional<FaceCrops> faces = find_faces(o, data);
   const Split split = split_dataset(data.dataset, o.validation, o.seed, o.allow_leakage);

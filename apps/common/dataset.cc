@@ -1,4 +1,4 @@
-// Lists the pictures of data-set folders and finds exact copies among them.
+// Lists the images of data-set folders and finds exact copies among them.
 #include "apps/common/dataset.h"
 
 #include <fmt/format.h>
@@ -14,11 +14,11 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string_view>
 #include <tuple>
 #include <utility>
 
-#include "apps/common/program.h"
 #include "base/hash.h"
 #include "base/parallel.h"
 #include "vision/image/image.h"
@@ -28,9 +28,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* layout_hint =
+constexpr const char* kLayoutHint =
     "a data set is a folder that holds one folder of pictures for each class, such as with_mask "
     "and without_mask";
+
+[[noreturn]] void fail(const std::string& what, const std::string& hint = "") {
+  throw std::runtime_error(hint.empty() ? what : what + " (" + hint + ")");
+}
 
 // Labels are printed, and stored in models as JSON: they must be UTF-8 without control characters.
 bool is_printable_utf8(std::string_view text) {
@@ -56,7 +60,7 @@ struct FoundImage {
   std::string class_name;
 };
 
-// Walks data-set folders; gathers pictures in any order.
+// Walks data-set folders; gathers images in any order.
 class Scanner {
  public:
   std::vector<FoundImage> images;
@@ -85,7 +89,7 @@ std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     entries.push_back(*it);
-  if (error) throw UsageError(folder.string() + ": cannot list the folder: " + error.message());
+  if (error) fail(folder.string() + ": cannot list the folder: " + error.message());
   return entries;
 }
 
@@ -94,10 +98,10 @@ bool is_hidden(const fs::path& path) { return path.filename().string().front() =
 void Scanner::enter_root(const std::string& root, const char* hint) {
   struct stat status {};
   if (stat(root.c_str(), &status) != 0) {
-    if (errno == ENOENT) throw UsageError(root + ": no such folder", hint);
-    throw UsageError(root + ": cannot open the folder: " + std::strerror(errno));
+    if (errno == ENOENT) fail(root + ": no such folder", hint);
+    fail(root + ": cannot open the folder: " + std::strerror(errno));
   }
-  if (!S_ISDIR(status.st_mode)) throw UsageError(root + ": is not a folder", hint);
+  if (!S_ISDIR(status.st_mode)) fail(root + ": is not a folder", hint);
   open_folders_ = {{status.st_dev, status.st_ino}};
 }
 
@@ -106,11 +110,11 @@ void Scanner::add_flat_root(const std::string& root) {
   open_folders_.clear();  // walk enters the root itself
   const std::size_t before = images.size();
   walk(root, "", "");
-  if (images.size() == before) throw UsageError(root + ": holds no jpg, jpeg, png or bmp pictures");
+  if (images.size() == before) fail(root + ": holds no jpg, jpeg, png or bmp pictures");
 }
 
 void Scanner::add_root(const std::string& root) {
-  enter_root(root, layout_hint);
+  enter_root(root, kLayoutHint);
   const std::size_t before = images.size();
   bool loose_pictures = false;
   for (const fs::directory_entry& entry : entries_of(root)) {
@@ -124,8 +128,8 @@ void Scanner::add_root(const std::string& root) {
     }
   }
   if (images.size() > before) return;
-  if (loose_pictures) throw UsageError(root + ": its pictures lie in no class folder", layout_hint);
-  throw UsageError(root + ": holds no jpg, jpeg, png or bmp pictures", layout_hint);
+  if (loose_pictures) fail(root + ": its pictures lie in no class folder", kLayoutHint);
+  fail(root + ": holds no jpg, jpeg, png or bmp pictures", kLayoutHint);
 }
 
 void Scanner::list_class(const fs::path& folder, const std::string& class_name) {
@@ -134,14 +138,13 @@ void Scanner::list_class(const fs::path& folder, const std::string& class_name) 
   walk(folder, class_name, class_name);
   if (images.size() == before) return skip(folder, "class folder without pictures");
   if (!is_printable_utf8(class_name))
-    throw UsageError(folder.string() + ": the name of a class must be printable UTF-8",
-                     "rename the folder");
+    fail(folder.string() + ": the name of a class must be printable UTF-8", "rename the folder");
 }
 
 void Scanner::walk(const fs::path& folder, const std::string& name, const std::string& class_name) {
   struct stat status {};
   if (stat(folder.c_str(), &status) != 0)
-    throw UsageError(folder.string() + ": cannot open the folder: " + std::strerror(errno));
+    fail(folder.string() + ": cannot open the folder: " + std::strerror(errno));
   const FolderId id{status.st_dev, status.st_ino};
   if (std::find(open_folders_.begin(), open_folders_.end(), id) != open_folders_.end())
     return skip(folder, "a link to a folder that contains it");
@@ -176,12 +179,12 @@ void Scanner::add_file(const fs::path& path, const std::string& name,
 class Reader {
  public:
   explicit Reader(const std::string& path) : path_(path), file_(std::fopen(path.c_str(), "rbe")) {
-    if (!file_) fail("cannot open");
+    if (!file_) fail_to("open");
   }
   // The next bytes; empty at the end. std::runtime_error names the reason.
   std::string_view next() {
     const std::size_t count = std::fread(block_.data(), 1, block_.size(), file_.get());
-    if (count == 0 && std::ferror(file_.get()) != 0) fail("cannot read");
+    if (count == 0 && std::ferror(file_.get()) != 0) fail_to("read");
     return {block_.data(), count};
   }
 
@@ -189,8 +192,8 @@ class Reader {
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
-  [[noreturn]] void fail(const std::string& what) const {
-    throw UsageError(path_ + ": " + what + ": " + std::strerror(errno));
+  [[noreturn]] void fail_to(const std::string& act) const {
+    fail(path_ + ": cannot " + act + ": " + std::strerror(errno));
   }
 
   std::string path_;
@@ -228,7 +231,7 @@ bool same_bytes(const std::string& a, const std::string& b) {
   }
 }
 
-// Numbers groups in the order of their first pictures and lists the conflicts.
+// Numbers groups in the order of their first images and lists the conflicts.
 void number_groups(Dataset& dataset) {
   std::map<int, int> numbers;
   std::vector<std::vector<int>> members;
@@ -317,35 +320,32 @@ Dataset scan(const std::vector<std::string>& folders, const AddRoot& add_root) {
   for (const std::string& folder : folders) {
     std::error_code ignored;
     const fs::path root = fs::canonical(folder, ignored);
-    if (!ignored && !roots.insert(root).second)
-      throw UsageError(folder + ": the data set is given twice");
+    if (!ignored && !roots.insert(root).second) fail(folder + ": the data set is given twice");
     add_root(scanner, folder);
   }
   Dataset dataset = digest_files(std::move(scanner.images), std::move(scanner.skipped));
   if (dataset.images.empty())
-    throw UsageError(joined(folders) +
-                     ": none of its pictures can be read: " + dataset.skipped.front().reason);
+    fail(joined(folders) + ": none of its pictures can be read: " + dataset.skipped.front().reason);
   return dataset;
 }
 
 }  // namespace
 
-Dataset scan_pictures(const std::vector<std::string>& folders) {
-  if (folders.empty()) throw UsageError("no folder of pictures given");
+Dataset scan_images(const std::vector<std::string>& folders) {
+  if (folders.empty()) fail("no folder of pictures given");
   return scan(folders,
               [](Scanner& scanner, const std::string& folder) { scanner.add_flat_root(folder); });
 }
 
 Dataset scan_dataset(const std::vector<std::string>& folders, int least_classes) {
-  if (folders.empty()) throw UsageError("no data set given", layout_hint);
+  if (folders.empty()) fail("no data set given", kLayoutHint);
   Dataset dataset =
       scan(folders, [](Scanner& scanner, const std::string& folder) { scanner.add_root(folder); });
   const auto classes = static_cast<int>(dataset.classes.size());
   if (classes < least_classes)
-    throw UsageError(
-        fmt::format("{}: holds {} class{} ({}) where {} are needed", joined(folders), classes,
-                    classes == 1 ? "" : "es", joined(dataset.classes), least_classes),
-        layout_hint);
+    fail(fmt::format("{}: holds {} class{} ({}) where {} are needed", joined(folders), classes,
+                     classes == 1 ? "" : "es", joined(dataset.classes), least_classes),
+         kLayoutHint);
   return dataset;
 }
 

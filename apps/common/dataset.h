@@ -1,4 +1,4 @@
-// A labelled data set in folders: which pictures there are, and which are copies of each other.
+// A labelled data set in folders: which images there are, and which are copies of each other.
 //   data set/with_mask/any/depth/1.jpg, data set/without_mask/2.png ...: the folder below the data
 //   set names the class.
 #pragma once
@@ -29,30 +29,30 @@ struct Dataset {
   std::vector<std::vector<int>> conflicts;  // copies that stand in more than one class, by index
 };
 
-// Lists the pictures (jpg, jpeg, png, bmp, in any case) of one or more data-set folders; classes of
+// Lists the images (jpg, jpeg, png, bmp, in any case) of one or more data-set folders; classes of
 // the same name are one. Everything else is listed in `skipped` with its reason: other files,
-// pictures outside a class folder, files that cannot be read, hidden folders, folders that contain
+// images outside a class folder, files that cannot be read, hidden folders, folders that contain
 // themselves through a link. The result depends on names and bytes alone, not on the order in which
-// the system lists files, nor on threads. Throws UsageError (a std::runtime_error) that names the
-// folder: missing, a file, unreadable, without pictures, given twice, or fewer than `least_classes`
+// the system lists files, nor on threads. Throws std::runtime_error that names the
+// folder: missing, a file, unreadable, without images, given twice, or fewer than `least_classes`
 // classes in all.
 Dataset scan_dataset(const std::vector<std::string>& folders, int least_classes = 2);
 
-// Lists every picture below the folders, in class folders or not, as one class without a name; the
+// Lists every image below the folders, in class folders or not, as one class without a name; the
 // names are paths below the folder. Otherwise as scan_dataset.
-Dataset scan_pictures(const std::vector<std::string>& folders);
+Dataset scan_images(const std::vector<std::string>& folders);
 
-// Pictures of each class.
+// Images of each class.
 std::vector<std::int64_t> class_counts(const Dataset& dataset);
 
-// Pictures that are a copy of another that comes before them.
+// Images that are a copy of another that comes before them.
 std::int64_t count_copies(const Dataset& dataset);
 
 // 64 bits over classes, names and bytes: whether a data set is still the one that training began
 // with.
 std::uint64_t fingerprint(const Dataset& dataset);
 
-// The pictures i with keep[i]; classes stay as they are.
+// The images i with keep[i]; classes stay as they are.
 Dataset filter_dataset(const Dataset& dataset, const std::vector<bool>& keep);
 
 }  // namespace maskwatch::apps

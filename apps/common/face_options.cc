@@ -1,7 +1,6 @@
 #include "apps/common/face_options.h"
 
-#include <CLI/CLI.hpp>
-
+#include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "base/data_files.h"
 
@@ -12,31 +11,33 @@ constexpr const char* kShippedModel = "models/mask_detector.safetensors";
 
 }  // namespace
 
-void add_face_options(CLI::App& app, FaceOptions& options, const std::string& default_face) {
+void add_face_options(OptionParser& parser, FaceOptions& options, const std::string& default_face) {
   options.face = default_face;
-  app.add_option("-m,--model", options.model,
-                 "Model file, as train_mask_detector writes it (default: the one that ships)");
-  app.add_option(
-         "-f,--face", options.face,
-         "How faces are found: haar, ssd, none (the whole picture is the face), or the file of "
-         "a cascade (.xml) or of a converted detector (.safetensors)")
-      ->capture_default_str();
-  app.add_option("-c,--confidence", options.confidence,
-                 "How sure the face detector must be, from 0 to 1; for haar, ten times as many "
-                 "windows must agree on a face")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
+  parser.add("-m,--model", &options.model,
+             "Model file, as train_mask_detector writes it (default: the one that ships)");
+  parser
+      .add("-f,--face", &options.face,
+           "How faces are found: haar, ssd, none (the whole picture is the face), or the file of "
+           "a cascade (.xml) or of a converted detector (.safetensors)")
+      .show_default();
+  parser
+      .add("-c,--confidence", &options.confidence,
+           "How sure the face detector must be, from 0 to 1; for haar, ten times as many "
+           "windows must agree on a face")
+      .range(0.0, 1.0)
+      .show_default();
 }
 
-void add_landmark_option(CLI::App& app, std::string& landmarks, const std::string& use,
+void add_landmark_option(OptionParser& parser, std::string& landmarks, const std::string& use,
                          const std::string& more) {
-  app.add_option("--landmarks", landmarks,
-                 use +
-                     ": dlib (the 68-point predictor of Debian's libdlib-data; for research, not "
-                     "for commercial use), or the file of one like it (.dat) or of a converted "
-                     "landmark network (.safetensors; data/README.md)" +
-                     more)
-      ->capture_default_str();
+  parser
+      .add("--landmarks", &landmarks,
+           use +
+               ": dlib (the 68-point predictor of Debian's libdlib-data; for research, not "
+               "for commercial use), or the file of one like it (.dat) or of a converted "
+               "landmark network (.safetensors; data/README.md)" +
+               more)
+      .show_default();
 }
 
 std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks) {

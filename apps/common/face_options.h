@@ -6,11 +6,9 @@
 
 #include "vision/faces/landmark_finder.h"
 
-namespace CLI {
-class App;
-}
-
 namespace maskwatch::apps {
+
+class OptionParser;
 
 struct FaceOptions {
   std::string model;  // empty: the one that ships
@@ -19,10 +17,10 @@ struct FaceOptions {
 };
 
 // Adds -m/--model, -f/--face with `default_face`, and -c/--confidence.
-void add_face_options(CLI::App& app, FaceOptions& options, const std::string& default_face);
+void add_face_options(OptionParser& parser, FaceOptions& options, const std::string& default_face);
 
 // Adds --landmarks: `use` says what for, in a few words; `more` names further choices.
-void add_landmark_option(CLI::App& app, std::string& landmarks, const std::string& use,
+void add_landmark_option(OptionParser& parser, std::string& landmarks, const std::string& use,
                          const std::string& more = "");
 
 // vision::make_landmark_finder, with the licence of what was chosen on standard error.

@@ -3,8 +3,7 @@
 #include <unistd.h>
 
 #include <filesystem>
-
-#include "apps/common/program.h"
+#include <stdexcept>
 
 namespace maskwatch::apps {
 
@@ -23,16 +22,16 @@ bool same_file(const std::string& one, const std::string& other) {
 
 void require_writable(const std::string& path) {
   std::error_code ignored;
-  if (path.empty()) throw UsageError("an output has an empty name");
+  if (path.empty()) throw std::runtime_error("an output has an empty name");
   if (fs::is_directory(path, ignored))
-    throw UsageError("cannot write " + path + ": it is a folder");
+    throw std::runtime_error("cannot write " + path + ": it is a folder");
   const fs::path parent = fs::path(path).parent_path();
   const fs::path folder = parent.empty() ? fs::path(".") : parent;
   if (!fs::is_directory(folder, ignored))
-    throw UsageError("cannot write " + path + ": there is no folder " + folder.string(),
-                     "make it first");
+    throw std::runtime_error("cannot write " + path + ": there is no folder " + folder.string() +
+                             " (make it first)");
   if (access(folder.c_str(), W_OK) != 0)
-    throw UsageError("cannot write " + path + ": no right to write in " + folder.string());
+    throw std::runtime_error("cannot write " + path + ": no right to write in " + folder.string());
 }
 
 void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<NamedFile>& inputs) {
@@ -42,7 +41,8 @@ void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<Name
     require_writable(output.path);
     for (const NamedFile& other : others)
       if (!other.path.empty() && same_file(output.path, other.path))
-        throw UsageError(output.name + " " + output.path + ": this file is " + other.name + " too");
+        throw std::runtime_error(output.name + " " + output.path + ": this file is " + other.name +
+                                 " too");
     others.push_back({"what " + output.name + " writes", output.path});
   }
 }

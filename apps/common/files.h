@@ -6,8 +6,8 @@
 
 namespace maskwatch::apps {
 
-// UsageError unless a file can be made at `path`: its folder exists and takes one, and `path` is no
-// folder.
+// Throws std::runtime_error unless a file can be made at `path`: its folder exists and takes one,
+// and `path` is no folder.
 void require_writable(const std::string& path);
 
 struct NamedFile {
@@ -15,8 +15,9 @@ struct NamedFile {
   std::string path;  // empty: there is none
 };
 
-// require_writable for each output; and UsageError if one is also an input or another output, under
-// whatever name: what one holds would be lost. (Devices such as /dev/null may be shared.)
+// require_writable for each output; and std::runtime_error if one is also an input or another
+// output, under whatever name: what one holds would be lost. (Devices such as /dev/null may be
+// shared.)
 void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<NamedFile>& inputs);
 
 }  // namespace maskwatch::apps

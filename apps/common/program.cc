@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -20,14 +19,6 @@ std::string with_hint(const std::string& message, const std::string& hint) {
   return hint.empty() ? message : message + " (" + hint + ")";
 }
 
-std::string program_name(int argc, char** argv) {
-  if (argc < 1 || argv[0] == nullptr) return "the program";
-  const std::string path = argv[0];
-  return path.substr(path.rfind('/') + 1);
-}
-
-std::string see_help(const std::string& program) { return "see " + program + " --help"; }
-
 int report(ExitCode code, const std::string& message) {
   const std::string line = "error: " + one_line(message) + "\n";
   std::fflush(stdout);
@@ -39,12 +30,8 @@ int report(ExitCode code, const std::string& message) {
 int run_body(int argc, char** argv, const std::function<int(int, char**)>& body) {
   try {
     return body(argc, argv);
-  } catch (const CLI::Success&) {
+  } catch (const CommandDone&) {
     return done;
-  } catch (const CLI::ParseError& error) {
-    return report(bad_input, with_hint(error.what(), see_help(program_name(argc, argv))));
-  } catch (const WorkError& error) {
-    return report(failure, error.what());
   } catch (const std::invalid_argument& error) {
     return report(bad_input, error.what());
   } catch (const std::runtime_error& error) {
@@ -79,9 +66,6 @@ int check_standard_output(int code) {
 UsageError::UsageError(const std::string& message, const std::string& hint)
     : std::runtime_error(with_hint(message, hint)) {}
 
-WorkError::WorkError(const std::string& message, const std::string& hint)
-    : std::runtime_error(with_hint(message, hint)) {}
-
 std::string one_line(const std::string& text) {
   std::string line;
   for (const char c : text) {
@@ -108,17 +92,6 @@ void tell(const std::string& note) {
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
   std::signal(SIGPIPE, SIG_IGN);
   return check_standard_output(run_body(argc, argv, body));
-}
-
-void parse_arguments(CLI::App& app, int argc, char** argv) {
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::Success& request) {
-    app.exit(request);
-    throw;
-  } catch (const CLI::ParseError& error) {
-    throw UsageError(error.what(), see_help(program_name(argc, argv)));
-  }
 }
 
 }  // namespace maskwatch::apps

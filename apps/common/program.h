@@ -6,10 +6,6 @@
 #include <stdexcept>
 #include <string>
 
-namespace CLI {
-class App;
-}
-
 namespace maskwatch::apps {
 
 // The user can mend it: a wrong argument, a missing or broken file. what() is "message (hint)".
@@ -18,24 +14,17 @@ class UsageError : public std::runtime_error {
   explicit UsageError(const std::string& message, const std::string& hint = "");
 };
 
-// The program could not do what it was rightly asked to do. what() is "message (hint)".
-class WorkError : public std::runtime_error {
- public:
-  explicit WorkError(const std::string& message, const std::string& hint = "");
-};
+// Thrown when the command line asked for no more than --help or --version, which is printed.
+struct CommandDone {};
 
 // Runs `body` and returns the exit code for main. An exception becomes one line `error: ...` on
 // standard error:
-//   std::runtime_error (UsageError and whatever the library says of a file),
-//   std::invalid_argument, CLI::ParseError                                   -> 2
-//   WorkError, std::bad_alloc, anything else, standard output not writable   -> 1
+//   UsageError, std::runtime_error (what the library says of a file), std::invalid_argument -> 2
+//   std::bad_alloc, anything else, standard output that cannot be written                  -> 1
+// CommandDone is no error: 0.
 // SIGPIPE is ignored, so that a reader who leaves (`| head`) costs no training run: what is written
 // after that is lost, and this is no error.
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body);
-
-// Fills the options of `app`. After --help or --version, which are printed, run_program ends with
-// code 0; wrong arguments throw a UsageError that points to --help.
-void parse_arguments(CLI::App& app, int argc, char** argv);
 
 // Prints a line `note: ...` to standard error. If that cannot be written there is nobody to tell.
 void tell(const std::string& note);

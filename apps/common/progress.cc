@@ -13,10 +13,10 @@
 namespace maskwatch::apps {
 namespace {
 
-constexpr int longest_bar = 30;
-constexpr int shortest_bar = 8;
-constexpr double seconds_between_drawings = 0.1;
-constexpr const char* erase_line = "\r\x1b[K";
+constexpr int kLongestBar = 30;
+constexpr int kShortestBar = 8;
+constexpr double kSecondsBetweenDrawings = 0.1;
+constexpr const char* kEraseLine = "\r\x1b[K";
 
 std::string bar(double share, int length) {
   const int filled = static_cast<int>(share * length);
@@ -67,7 +67,7 @@ std::string progress_line(std::int64_t done, std::int64_t total, const Figures& 
   };
   const std::string rest = percent + middle(figures.size()) + tail;
   const int room = width - static_cast<int>(head.size() + rest.size()) - 3;
-  if (room >= shortest_bar) return head + " " + bar(share, std::min(room, longest_bar)) + rest;
+  if (room >= kShortestBar) return head + " " + bar(share, std::min(room, kLongestBar)) + rest;
   for (std::size_t count = figures.size() + 1; count-- > 0;) {
     const std::string line = head + percent + middle(count) + tail;
     if (fits(line)) return line;
@@ -102,10 +102,10 @@ ProgressBar::~ProgressBar() {
 void ProgressBar::update(std::int64_t done, const Figures& figures) {
   if (!output_.terminal || finished_) return;
   const double now = output_.now();
-  if (drawn_ && now - drawn_at_ < seconds_between_drawings) return;
+  if (drawn_ && now - drawn_at_ < kSecondsBetweenDrawings) return;
   // The last column stays free: some terminals wrap when it is written.
   const int columns = output_.width() - 1;
-  output_.write(erase_line +
+  output_.write(kEraseLine +
                 progress_line(done, total_, figures, seconds_left(done, now), columns));
   drawn_ = true;
   drawn_at_ = now;
@@ -124,7 +124,7 @@ double ProgressBar::seconds_left(std::int64_t done, double now) const {
 }
 
 void ProgressBar::wipe() {
-  if (drawn_) output_.write(erase_line);
+  if (drawn_) output_.write(kEraseLine);
   drawn_ = false;
 }
 

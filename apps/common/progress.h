@@ -38,7 +38,7 @@ struct ProgressOutput {
   static ProgressOutput to(std::FILE* file = stderr);
 };
 
-// One bar for one stretch of work: an epoch, the loading of pictures. For one thread.
+// One bar for one stretch of work: an epoch, the loading of images. For one thread.
 class ProgressBar {
  public:
   explicit ProgressBar(std::int64_t total, ProgressOutput output = ProgressOutput::to());

@@ -1,9 +1,9 @@
 #include "apps/live/video_options.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 
+#include "apps/common/options.h"
 #include "apps/common/program.h"
 
 namespace maskwatch::apps {
@@ -27,67 +27,70 @@ Examples:
 The alert command runs without a shell, once for each person, and learns from its environment what
 happened: MASKWATCH_TRACK, _LABEL, _CONFIDENCE, _SECONDS, _TIME, _BOX and _SOURCE.)";
 
-void add_source_options(CLI::App& app, VideoOptions& o) {
-  app.add_option("-s,--source", o.source,
-                 "Camera (number, device or a part of its name), video file, named pipe, folder of "
-                 "pictures, address (rtsp, http, https, udp, ...) or lavfi:GRAPH")
-      ->capture_default_str();
-  app.add_flag("--list-sources", o.list_sources, "List the cameras, and end");
-  app.add_flag("--live", o.live,
-               "Treat the source as live: rather lose frames than fall behind; a file plays at its "
-               "own speed");
-  app.add_flag("--no-reconnect", o.no_reconnect, "End when a live source is lost");
-  app.add_flag("--loop", o.loop, "Begin a file again at its end");
-  app.add_option("--timeout", o.timeout, "Seconds without data until a source counts as lost")
-      ->check(CLI::Range(.1, 3600.))
-      ->capture_default_str();
-  app.add_option("--camera-size", o.camera_size, "WIDTHxHEIGHT asked of a camera");
-  app.add_option(
-         "--camera-fps", o.camera_fps,
-         "Frames a second asked of a camera; those of a folder of pictures (default there: 25)")
-      ->check(CLI::Range(1., 1000.));
+void add_source_options(OptionParser& parser, VideoOptions& o) {
+  parser
+      .add("-s,--source", &o.source,
+           "Camera (number, device or a part of its name), video file, named pipe, folder of "
+           "pictures, address (rtsp, http, https, udp, ...) or lavfi:GRAPH")
+      .show_default();
+  parser.add("--list-sources", &o.list_sources, "List the cameras, and end");
+  parser.add("--live", &o.live,
+             "Treat the source as live: rather lose frames than fall behind; a file plays at its "
+             "own speed");
+  parser.add("--no-reconnect", &o.no_reconnect, "End when a live source is lost");
+  parser.add("--loop", &o.loop, "Begin a file again at its end");
+  parser.add("--timeout", &o.timeout, "Seconds without data until a source counts as lost")
+      .range(.1, 3600.)
+      .show_default();
+  parser.add("--camera-size", &o.camera_size, "WIDTHxHEIGHT asked of a camera");
+  parser
+      .add("--camera-fps", &o.camera_fps,
+           "Frames a second asked of a camera; those of a folder of pictures (default there: 25)")
+      .range(1., 1000.);
 }
 
-void add_work_options(CLI::App& app, VideoOptions& o, std::string& every) {
-  add_face_options(app, o.faces, "haar");
-  app.add_option("--threshold", o.threshold,
-                 "How probable a mask must be to count as worn; what is shown is weighed likewise")
-      ->check(CLI::Range(.01, .99))
-      ->capture_default_str();
-  app.add_option("--detect-every", every,
-                 "Look for faces in every N-th frame, and follow them between; auto: as often as "
-                 "--fps-target allows (default: 1 for files without a window, else auto)")
-      ->check([](const std::string& text) {
+void add_work_options(OptionParser& parser, VideoOptions& o, std::string& every) {
+  add_face_options(parser, o.faces, "haar");
+  parser
+      .add("--threshold", &o.threshold,
+           "How probable a mask must be to count as worn; what is shown is weighed likewise")
+      .range(.01, .99)
+      .show_default();
+  parser
+      .add("--detect-every", &every,
+           "Look for faces in every N-th frame, and follow them between; auto: as often as "
+           "--fps-target allows (default: 1 for files without a window, else auto)")
+      .check([](const std::string& text) {
         const bool number =
             !text.empty() && text.size() <= 4 && text != "0" &&
             std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-        return number || text == "auto" ? std::string() : "not a number above 0, nor auto";
+        return number || text == "auto" ? std::string() : "is neither a number above 0 nor auto";
       });
-  app.add_option("--fps-target", o.fps_target,
-                 "Frame rate that auto holds (default: the source's own)")
-      ->check(CLI::Range(1., 1000.));
-  app.add_flag("--every-frame", o.every_frame,
-               "In the window, play every frame of a file, if need be more slowly");
-  app.add_option("--threads", o.threads, "Threads for networks and detectors (default: all cores)")
-      ->check(CLI::Range(0, 1024));
+  parser
+      .add("--fps-target", &o.fps_target, "Frame rate that auto holds (default: the source's own)")
+      .range(1., 1000.);
+  parser.add("--every-frame", &o.every_frame,
+             "In the window, play every frame of a file, if need be more slowly");
+  parser.add("--threads", &o.threads, "Threads for networks and detectors (default: all cores)")
+      .range(0, 1024);
 }
 
-void add_output_options(CLI::App& app, VideoOptions& o) {
-  app.add_flag("--headless", o.headless, "No window; files run as fast as they can");
-  app.add_flag("--full-screen", o.full_screen, "Begin with the full screen");
-  app.add_option("--record", o.record,
-                 "Write what is shown to this video (.mp4, .mkv, .mov, .avi)");
-  app.add_option("--events", o.events,
-                 "Write a JSON line for everybody who appears, changes or leaves (-: to standard "
-                 "output)");
-  app.add_option("--stats", o.stats, "At the end, write figures as JSON (-: to standard output)");
-  app.add_option("--alert", o.alert, "Command to run when somebody stays without a mask");
-  app.add_option("--alert-after", o.alert_after, "Seconds without a mask before that")
-      ->check(CLI::Range(0., 1e6))
-      ->capture_default_str();
-  app.add_option("--screenshot-dir", o.screenshot_folder,
-                 "Where the keys s and r put pictures and videos")
-      ->capture_default_str();
+void add_output_options(OptionParser& parser, VideoOptions& o) {
+  parser.add("--headless", &o.headless, "No window; files run as fast as they can");
+  parser.add("--full-screen", &o.full_screen, "Begin with the full screen");
+  parser.add("--record", &o.record, "Write what is shown to this video (.mp4, .mkv, .mov, .avi)");
+  parser.add("--events", &o.events,
+             "Write a JSON line for everybody who appears, changes or leaves (-: to standard "
+             "output)");
+  parser.add("--stats", &o.stats, "At the end, write figures as JSON (-: to standard output)");
+  parser.add("--alert", &o.alert, "Command to run when somebody stays without a mask");
+  parser.add("--alert-after", &o.alert_after, "Seconds without a mask before that")
+      .range(0., 1e6)
+      .show_default();
+  parser
+      .add("--screenshot-dir", &o.screenshot_folder,
+           "Where the keys s and r put pictures and videos")
+      .show_default();
 }
 
 void read_camera_size(const std::string& text, vision::VideoSourceOptions& source) {
@@ -111,12 +114,15 @@ std::vector<std::string> detector_choice(const std::string& first) {
 VideoOptions read_video_options(int argc, char** argv) {
   VideoOptions o;
   std::string every;
-  CLI::App app(kAbout, "detect_mask_video");
-  app.footer(kFooter);
-  add_source_options(app, o);
-  add_work_options(app, o, every);
-  add_output_options(app, o);
-  parse_arguments(app, argc, argv);
+  OptionParser parser("detect_mask_video", kAbout);
+  parser.footer(kFooter);
+  parser.group("Source");
+  add_source_options(parser, o);
+  parser.group("Detection");
+  add_work_options(parser, o, every);
+  parser.group("Output");
+  add_output_options(parser, o);
+  parser.parse(argc, argv);
   o.source = vision::without_file_scheme(o.source);
   o.detect_every = every.empty() ? -1 : every == "auto" ? 0 : std::stoi(every);
   return o;

@@ -4,21 +4,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <filesystem>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
-#include <sstream>
 
-#include "apps/common/program.h"
-#include "apps/masking/picture_views.h"
+#include "apps/common/contact_sheet.h"
+#include "apps/common/parallel_try.h"
+#include "apps/masking/augmented_view.h"
 #include "base/file.h"
-#include "base/parallel.h"
 #include "base/random.h"
 #include "vision/drawn/face_extras.h"
 #include "vision/drawn/mask_fit.h"
+#include "vision/drawn/mask_overlay.h"
 #include "vision/image/image.h"
 
 namespace maskwatch::apps {
@@ -31,9 +30,9 @@ using vision::MaskWear;
 
 enum class Side { bare, masked, wrong };
 
-constexpr const char* class_of[] = {"without_mask", "with_mask", "mask_worn_wrongly"};
-constexpr double extra_share = .55;  // of the further views
-constexpr int sheet_columns = 10, sheet_pictures = 60, sheet_tile = 160;
+constexpr const char* kClassNames[] = {"without_mask", "with_mask", "mask_worn_wrongly"};
+constexpr double kExtraShare = .55;  // of the further views
+constexpr int kThumbnailSize = 160;
 
 // A photograph that may be used: the first of its copies.
 struct Photograph {
@@ -43,21 +42,6 @@ struct Photograph {
   std::string fault;  // why it is left out; empty if it is not
   Side side = Side::bare;
 };
-
-// Runs body(i) on all threads; the first exception, by index, is thrown afterwards.
-template <class Body>
-void for_each_photograph(std::size_t count, const Body& body) {
-  std::vector<std::exception_ptr> failures(count);
-  parallel_for(static_cast<std::int64_t>(count), [&](std::int64_t i) {
-    try {
-      body(static_cast<std::size_t>(i));
-    } catch (...) {
-      failures[static_cast<std::size_t>(i)] = std::current_exception();
-    }
-  });
-  for (const std::exception_ptr& failure : failures)
-    if (failure) std::rethrow_exception(failure);
-}
 
 struct Scaled {
   Image picture;
@@ -130,7 +114,7 @@ class Maker {
   void share_out();
   void make_folders() const;
   void write_all();
-  json write(const Photograph& photograph, std::size_t index, std::vector<Image>& tiles) const;
+  json write(const Photograph& photograph, std::size_t index, std::vector<Image>& written) const;
   Image mask_faces(const Image& photo, const Photograph& photograph, int variant,
                    json& faces) const;
   void write_manifest(const MaskDatasetResult& result) const;
@@ -145,7 +129,7 @@ class Maker {
   std::vector<std::size_t> used_;  // those with faces, in shuffled order
   std::int64_t copies_ = 0;
   std::vector<json> entries_;
-  std::vector<Image> tiles_;
+  std::vector<Image> thumbnails_;
   std::mutex mutex_;
   std::int64_t done_ = 0, total_ = 0;
 };
@@ -176,7 +160,7 @@ void Maker::choose(std::vector<std::size_t> order) {
   std::vector<bool> looked(photographs_.size());
   for (std::size_t next = 0; next < order.size() && used_.size() < wanted;) {
     const std::size_t round = std::min(order.size() - next, wanted - used_.size());
-    for_each_photograph(round, [&](std::size_t i) {
+    parallel_try(round, [&](std::size_t i) {
       find_faces(photographs_[order[next + i]]);
       step();
     });
@@ -192,10 +176,8 @@ void Maker::choose(std::vector<std::size_t> order) {
 void Maker::share_out() {
   if (used_.empty()) {
     const std::string first = photographs_.front().fault;
-    throw UsageError(
-        fmt::format("none of {} photographs shows a face with landmarks (the first: {})",
-                    photographs_.size(), first),
-        "try another --face or --landmarks");
+    throw NoFaces(fmt::format("none of {} photographs shows a face with landmarks (the first: {})",
+                              photographs_.size(), first));
   }
   const double count = static_cast<double>(used_.size());
   const auto masked = static_cast<std::size_t>(std::llround(o_.masked * count));
@@ -211,13 +193,14 @@ void Maker::make_folders() const {
   const fs::path output = o_.output;
   if (fs::exists(output, error) &&
       !(fs::is_directory(output, error) && fs::is_empty(output, error)))
-    throw UsageError(o_.output + ": exists and is not an empty folder",
-                     "name a new folder, so that no older pictures mix with the new ones");
-  for (const char* name : class_of) {
-    if (name == class_of[2] && o_.wrongly <= 0) continue;
+    throw std::runtime_error(o_.output +
+                             ": exists and is not an empty folder (name a new one, so that no "
+                             "older pictures mix with the new ones)");
+  for (const char* name : kClassNames) {
+    if (name == kClassNames[2] && o_.wrongly <= 0) continue;
     fs::create_directories(output / name, error);
     if (error)
-      throw UsageError(
+      throw std::runtime_error(
           fmt::format("{}: cannot be made: {}", (output / name).string(), error.message()));
   }
 }
@@ -265,10 +248,10 @@ void draw(Image& picture, const Photograph& photograph, const Extra& extra, bool
 }
 
 json Maker::write(const Photograph& photograph, std::size_t index,
-                  std::vector<Image>& tiles) const {
+                  std::vector<Image>& written) const {
   json entries = json::array();
   const Image photo = load_scaled(photograph.image->path, o_.size).picture;
-  const char* const folder = class_of[static_cast<int>(photograph.side)];
+  const char* const folder = kClassNames[static_cast<int>(photograph.side)];
   const int masks = photograph.side == Side::bare ? 1 : o_.per_face;
   const int variants = masks * o_.views;
   for (int variant = 0; variant < variants; ++variant) {
@@ -276,7 +259,7 @@ json Maker::write(const Photograph& photograph, std::size_t index,
     Random random{o_.seed, 3, photograph.image->digest, static_cast<std::uint64_t>(variant)};
     const bool as_it_is = variant < masks;
     Extra extra;
-    if (!as_it_is && random.chance(extra_share)) {
+    if (!as_it_is && random.chance(kExtraShare)) {
       extra.seed = random.bits();
       extra.kind = vision::random_extra(extra.seed);
       entry["extra"] = name_of(extra.kind);
@@ -289,7 +272,7 @@ json Maker::write(const Photograph& photograph, std::size_t index,
     }
     draw(picture, photograph, extra, false);
     if (!as_it_is)
-      picture = show(
+      picture = render_view(
           picture, random_view(random.bits(), {photo.width, photo.height}, photograph.found.faces));
     const std::string name = variants == 1 ? fmt::format("{}/{:06}.jpg", folder, index)
                                            : fmt::format("{}/{:06}_{}.jpg", folder, index, variant);
@@ -297,44 +280,30 @@ json Maker::write(const Photograph& photograph, std::size_t index,
     if (!photograph.copies.empty()) entry["copies"] = photograph.copies;
     vision::save_image((fs::path(o_.output) / name).string(), picture);
     entries.push_back(std::move(entry));
-    tiles.push_back(std::move(picture));
+    written.push_back(std::move(picture));
   }
   return entries;
 }
 
-// The picture inside a square of the contact sheet.
-Image tile_of(const Image& picture) {
-  const double scale = static_cast<double>(sheet_tile) / std::max(picture.width, picture.height);
-  const auto side = [&](int length) { return std::max(1, static_cast<int>(length * scale)); };
-  return vision::resize(picture, side(picture.width), side(picture.height));
-}
-
 void Maker::write_all() {
   entries_.resize(used_.size());
-  std::vector<std::vector<Image>> tiles(used_.size());
-  for_each_photograph(used_.size(), [&](std::size_t i) {
+  std::vector<std::vector<Image>> thumbnails(used_.size());
+  parallel_try(used_.size(), [&](std::size_t i) {
     const Photograph& photograph = photographs_[used_[i]];
     std::vector<Image> pictures;
     entries_[i] = write(photograph, used_[i], pictures);
-    if (!o_.preview.empty() && i < sheet_pictures && photograph.side != Side::bare)
-      for (const Image& picture : pictures) tiles[i].push_back(tile_of(picture));
+    if (!o_.preview.empty() && i < kSheetImages && photograph.side != Side::bare)
+      for (const Image& picture : pictures)
+        thumbnails[i].push_back(thumbnail(picture, kThumbnailSize));
     step();
   });
-  for (auto& of_one : tiles)
-    for (Image& tile : of_one) tiles_.push_back(std::move(tile));
+  for (auto& of_one : thumbnails)
+    for (Image& image : of_one) thumbnails_.push_back(std::move(image));
 }
 
 void Maker::write_preview() const {
-  const int count = std::min(static_cast<int>(tiles_.size()), sheet_pictures);
-  if (o_.preview.empty() || count == 0) return;
-  const int columns = std::min(count, sheet_columns), rows = (count + columns - 1) / columns;
-  Image sheet(columns * sheet_tile, rows * sheet_tile);
-  for (int i = 0; i < count; ++i) {
-    const Image& tile = tiles_[static_cast<std::size_t>(i)];
-    vision::paste(sheet, tile, i % columns * sheet_tile + (sheet_tile - tile.width) / 2,
-                  i / columns * sheet_tile + (sheet_tile - tile.height) / 2);
-  }
-  vision::save_image(o_.preview, sheet);
+  if (o_.preview.empty() || thumbnails_.empty()) return;
+  vision::save_image(o_.preview, contact_sheet(thumbnails_, kThumbnailSize));
 }
 
 MaskDatasetResult Maker::summary() const {
@@ -342,9 +311,9 @@ MaskDatasetResult Maker::summary() const {
   for (const json& entries : entries_) {
     for (const json& entry : entries) {
       const std::string& name = entry["class"].get_ref<const std::string&>();
-      ++(name == class_of[0]   ? result.without_mask
-         : name == class_of[1] ? result.with_mask
-                               : result.worn_wrongly);
+      ++(name == kClassNames[0]   ? result.without_mask
+         : name == kClassNames[1] ? result.with_mask
+                                  : result.worn_wrongly);
     }
   }
   result.copies = copies_;
@@ -381,9 +350,9 @@ void Maker::write_manifest(const MaskDatasetResult& result) const {
                          {"style", o_.original_style ? "original" : "ours"},
                          {"size", o_.size},
                          {"counts",
-                          {{class_of[0], result.without_mask},
-                           {class_of[1], result.with_mask},
-                           {class_of[2], result.worn_wrongly}}},
+                          {{kClassNames[0], result.without_mask},
+                           {kClassNames[1], result.with_mask},
+                           {kClassNames[2], result.worn_wrongly}}},
                          {"faces_without_landmarks", result.faces_without_landmarks},
                          {"pictures", pictures},
                          {"incomplete", listed(result.incomplete)},
@@ -404,25 +373,6 @@ MaskDatasetResult Maker::run() {
 }
 
 }  // namespace
-
-FoundFaces landmarks_beside(const std::string& path, float scale) {
-  const std::string file = fs::path(path).replace_extension(".txt").string();
-  std::error_code ignored;
-  if (!fs::exists(file, ignored)) return {};
-  std::istringstream text(read_file(file));
-  std::vector<float> numbers;
-  for (float number; text >> number;) numbers.push_back(number);
-  if (!text.eof() || numbers.empty() || numbers.size() % 136 != 0)
-    throw std::runtime_error(
-        fmt::format("{}: holds no landmarks: 68 lines 'x y' for each face are needed", file));
-  FoundFaces found;
-  for (std::size_t face = 0; face < numbers.size(); face += 136) {
-    auto& points = found.faces.emplace_back();
-    for (std::size_t i = 0; i < 68; ++i)
-      points[i] = {numbers[face + 2 * i] * scale, numbers[face + 2 * i + 1] * scale};
-  }
-  return found;
-}
 
 MaskDatasetResult make_mask_dataset(const Dataset& photographs, const FaceFinder& finder,
                                     const MaskDatasetOptions& options) {

@@ -3,31 +3,16 @@
 //   OUTPUT/manifest.json, which says what came from where.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "apps/common/dataset.h"
-#include "vision/drawn/mask_overlay.h"
+#include "apps/masking/face_finder.h"
 
 namespace maskwatch::apps {
-
-struct FoundFaces {
-  std::vector<std::array<vision::Point, 68>> faces;  // landmarks, the largest face first
-  int without_landmarks = 0;                         // faces whose landmarks were not found
-};
-
-// Looks for the faces of a photograph that was read from `path` and scaled by `scale`. Called from
-// several threads at once. What it throws of the world counts as a fault of that photograph.
-using FaceFinder =
-    std::function<FoundFaces(const vision::Image& photo, const std::string& path, float scale)>;
-
-// Landmarks from a text file beside each picture (NAME.txt, 68 lines "x y" a face, in pixels), as
-// draw_faces writes them; a picture without such a file has no face. std::runtime_error names a
-// file that holds anything else.
-FoundFaces landmarks_beside(const std::string& path, float scale);
 
 struct MaskDatasetOptions {
   std::string output;
@@ -44,7 +29,12 @@ struct MaskDatasetOptions {
 };
 
 // The reason of photographs that were not needed.
-inline constexpr const char* kNotNeeded = "more than --count";
+inline constexpr const char* kNotNeeded = "not needed";
+
+// No photograph shows a face with landmarks.
+struct NoFaces : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 struct LeftOut {
   std::string path;
@@ -62,8 +52,7 @@ struct MaskDatasetResult {
 // Each photograph goes to one class; of exact copies the first is used and the others are named
 // beside it. What is written depends on the photographs, their names, the finder and the options
 // alone. Every picture, masked or not, is decoded, scaled and written in the same way. Throws
-// UsageError: the output exists and holds something, no photograph has a face; and
-// std::runtime_error for what cannot be written.
+// NoFaces, and std::runtime_error where the output exists and holds something or cannot be written.
 MaskDatasetResult make_mask_dataset(const Dataset& photographs, const FaceFinder& finder,
                                     const MaskDatasetOptions& options);
 

@@ -2,8 +2,8 @@
 
 #include <charconv>
 #include <filesystem>
+#include <stdexcept>
 
-#include "apps/common/program.h"
 #include "nn/safetensors.h"
 
 namespace maskwatch::apps {
@@ -44,22 +44,20 @@ std::optional<Checkpoint> load_checkpoint(const std::string& path, const std::st
   const auto text = [&](const char* key) {
     const auto found = contents.metadata.find(key);
     if (found == contents.metadata.end())
-      throw UsageError(path + ": not a checkpoint: " + key + " is missing",
-                       "start again without --resume");
+      throw std::runtime_error(path + ": not a checkpoint: " + key + " is missing");
     return found->second;
   };
   Checkpoint checkpoint;
   checkpoint.recipe = text("recipe");
   if (checkpoint.recipe != recipe)
-    throw UsageError(path + ": made with other options or pictures: " +
-                         one_line(checkpoint.recipe) + "; now " + recipe,
-                     "start again without --resume");
+    throw std::runtime_error(path + ": made with other options or pictures: " + checkpoint.recipe +
+                             "; now " + recipe);
   checkpoint.history = parse_history(text("history"), path);
   const std::string steps = text("steps_taken");
   const auto [end, error] =
       std::from_chars(steps.data(), steps.data() + steps.size(), checkpoint.steps_taken);
   if (error != std::errc() || end != steps.data() + steps.size() || checkpoint.steps_taken < 0)
-    throw UsageError(path + ": not a checkpoint: steps_taken is " + one_line(steps));
+    throw std::runtime_error(path + ": not a checkpoint: steps_taken is " + steps);
   checkpoint.model = part_of(contents.tensors, kModelPrefix);
   checkpoint.optimizer = part_of(contents.tensors, kOptimizerPrefix);
   return checkpoint;

@@ -23,8 +23,8 @@ std::string checkpoint_path(const std::string& model);
 
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint);
 
-// Empty if there is no such file; UsageError names the file if it is no checkpoint, or one of
-// another recipe.
+// Empty if there is no such file. Throws std::runtime_error that names the file if it is not a
+// checkpoint, or is one of another recipe.
 std::optional<Checkpoint> load_checkpoint(const std::string& path, const std::string& recipe);
 
 }  // namespace maskwatch::apps

@@ -12,7 +12,7 @@
 namespace maskwatch::apps {
 namespace {
 
-// The crop's pixels at `out`; false where no face was found or the picture can no longer be read.
+// The crop's pixels at `out`; false where no face was found or the image can no longer be read.
 bool crop_face(const std::string& path, vision::FaceDetector& detector, int size,
                std::uint8_t* out) try {
   const vision::Image image = vision::load_image(path);

@@ -1,4 +1,4 @@
-// The face in each picture of a data set, cut out as the detecting programs cut it out, so that
+// The face in each image of a data set, cut out as the detecting programs cut it out, so that
 // training sees what they will show the network.
 #pragma once
 
@@ -14,7 +14,7 @@ namespace maskwatch::apps {
 
 struct FaceCrops {
   int size = 0;
-  std::vector<bool> found;           // of each picture of the data set
+  std::vector<bool> found;           // of each image of the data set
   std::vector<std::uint8_t> pixels;  // [images, size, size, 3], RGB; black where no face was found
 
   std::int64_t count() const;
@@ -23,8 +23,8 @@ struct FaceCrops {
   }
 };
 
-// The surest face in every picture of `data`, by the detector that `face` names
-// (vision::make_face_detector), grown by its margin and scaled to data.size. Reads the pictures
+// The surest face in every image of `data`, by the detector that `face` names
+// (vision::make_face_detector), grown by its margin and scaled to data.size. Reads the images
 // again, on all threads.
 FaceCrops find_face_crops(const LoadedDataset& data, const std::string& face,
                           const std::function<void(std::int64_t done)>& progress = {});

@@ -6,17 +6,15 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
-
-#include "apps/common/program.h"
-#include "base/file.h"
 
 namespace maskwatch::apps {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::pair<const char*, double EpochRecord::*>, 6> figures{{
+constexpr std::array<std::pair<const char*, double EpochRecord::*>, 6> kFigures{{
     {"loss", &EpochRecord::loss},
     {"accuracy", &EpochRecord::accuracy},
     {"val_loss", &EpochRecord::validation_loss},
@@ -26,7 +24,7 @@ constexpr std::array<std::pair<const char*, double EpochRecord::*>, 6> figures{{
 }};
 
 [[noreturn]] void fail(const std::string& name, const std::string& what) {
-  throw UsageError(name + ": is no training history: " + what);
+  throw std::runtime_error(name + ": is not a training history: " + what);
 }
 
 const json& member(const json& object, const char* key, const std::string& name) {
@@ -43,7 +41,7 @@ EpochRecord parse_epoch(const json& object, int previous, const std::string& nam
     fail(name, fmt::format("the epoch after {} is {}", previous, epoch.dump().substr(0, 40)));
   EpochRecord record;
   record.epoch = epoch.get<int>();
-  for (const auto& [key, figure] : figures) {
+  for (const auto& [key, figure] : kFigures) {
     const json& value = member(object, key, name);
     if (!value.is_number() && !value.is_null())
       fail(name, fmt::format("\"{}\" of epoch {} is not a number", key, record.epoch));
@@ -59,7 +57,7 @@ std::string history_text(const History& history) {
   nlohmann::ordered_json epochs = nlohmann::ordered_json::array();
   for (const EpochRecord& record : history) {
     nlohmann::ordered_json object{{"epoch", record.epoch}};
-    for (const auto& [key, figure] : figures) {
+    for (const auto& [key, figure] : kFigures) {
       const double value = record.*figure;
       if (std::isfinite(value)) {
         object[key] = value;
@@ -86,11 +84,5 @@ History parse_history(std::string_view text, const std::string& name) {
     history.push_back(parse_epoch(epoch, history.empty() ? 0 : history.back().epoch, name));
   return history;
 }
-
-void write_history(const std::string& path, const History& history) {
-  write_file_atomically(path, history_text(history));
-}
-
-History read_history(const std::string& path) { return parse_history(read_file(path), path); }
 
 }  // namespace maskwatch::apps

@@ -27,14 +27,8 @@ using History = std::vector<EpochRecord>;
 
 std::string history_text(const History& history);
 
-// Throws std::runtime_error that begins with `name` and says what is wrong: no JSON, a figure
+// Throws std::runtime_error that begins with `name` and says what is wrong: not JSON, a figure
 // missing or of another type, epochs that do not ascend from 1 on.
 History parse_history(std::string_view text, const std::string& name);
-
-// Atomically. Throws std::runtime_error that names the file.
-void write_history(const std::string& path, const History& history);
-
-// Throws std::runtime_error that names the file.
-History read_history(const std::string& path);
 
 }  // namespace maskwatch::apps

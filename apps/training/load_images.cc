@@ -9,7 +9,6 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "apps/common/program.h"
 #include "base/parallel.h"
 #include "vision/image/image.h"
 
@@ -27,13 +26,13 @@ std::size_t half_of_memory() {
 void check_memory(std::size_t images, int size, std::size_t limit) {
   const double needed = 3.0 * static_cast<double>(images) * size * size;
   if (needed <= static_cast<double>(limit)) return;
-  throw UsageError(
-      fmt::format("{} pictures of {}x{} need {:.1f} GB of memory, more than {:.1f} GB", images,
-                  size, size, 1e-9 * needed, 1e-9 * static_cast<double>(limit)),
-      "choose a smaller size or fewer pictures");
+  throw std::runtime_error(
+      fmt::format("{} pictures of {}x{} need {:.1f} GB of memory, more than {:.1f} GB (choose a "
+                  "smaller size or fewer pictures)",
+                  images, size, size, 1e-9 * needed, 1e-9 * static_cast<double>(limit)));
 }
 
-// Counts pictures over all threads. What the callback throws is kept for the caller's thread:
+// Counts images over all threads. What the callback throws is kept for the caller's thread:
 // nothing may leave a parallel loop.
 class Counter {
  public:
@@ -66,7 +65,7 @@ class Counter {
   std::atomic<bool> stopped_{false};
 };
 
-// Empty, or why the picture cannot be read.
+// Empty, or why the image cannot be read.
 std::string load_one(const std::string& path, int size, std::uint8_t* pixels) {
   try {
     const vision::Image image = vision::resize(vision::load_image(path), size, size);
@@ -79,7 +78,7 @@ std::string load_one(const std::string& path, int size, std::uint8_t* pixels) {
   }
 }
 
-// Closes the gaps that broken pictures left.
+// Closes the gaps that broken images left.
 void drop_broken(LoadedDataset& loaded, const std::vector<std::string>& errors) {
   std::vector<bool> keep(errors.size());
   std::size_t kept = 0;
@@ -124,8 +123,8 @@ LoadedDataset load_images(const Dataset& dataset, int size, const LoadOptions& o
   const std::vector<std::int64_t> counts = class_counts(loaded.dataset);
   for (std::size_t c = 0; c < counts.size(); ++c)
     if (counts[c] == 0)
-      throw UsageError(fmt::format("class '{}' has no readable picture: {}", dataset.classes[c],
-                                   loaded.broken.front().reason));
+      throw std::runtime_error(fmt::format("class '{}' has no readable picture: {}",
+                                           dataset.classes[c], loaded.broken.front().reason));
   return loaded;
 }
 

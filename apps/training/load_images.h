@@ -14,15 +14,15 @@ namespace maskwatch::apps {
 struct LoadOptions {
   // Bytes that the pixels may take; 0: half of the machine's memory.
   std::size_t memory_limit = 0;
-  // Called after each picture, from any thread but from one at a time.
+  // Called after each image, from any thread but from one at a time.
   std::function<void(std::int64_t done, std::int64_t total)> progress;
 };
 
 struct LoadedDataset {
-  Dataset dataset;  // without the broken pictures
+  Dataset dataset;  // without the broken images
   int size = 0;
   std::vector<std::uint8_t> pixels;  // [images, size, size, 3], RGB
-  std::vector<SkippedFile> broken;   // pictures that cannot be decoded; the reason names the file
+  std::vector<SkippedFile> broken;   // images that cannot be decoded; the reason names the file
 
   const std::uint8_t* image(int index) const {
     return pixels.data() + static_cast<std::size_t>(index) * image_bytes();
@@ -30,10 +30,10 @@ struct LoadedDataset {
   std::size_t image_bytes() const { return static_cast<std::size_t>(size) * size * 3; }
 };
 
-// Decodes every picture and scales it to size x size, on all threads; the aspect ratio is not kept,
+// Decodes every image and scales it to size x size, on all threads; the aspect ratio is not kept,
 // as in the original. The pixels stay in memory as 8-bit RGB: images * size * size * 3 bytes.
-// Throws std::invalid_argument for size < 1, and UsageError when that is more than the limit, or
-// when a class has no readable picture.
+// Throws std::invalid_argument for size < 1, and std::runtime_error when that is more than the
+// limit, or when a class has no readable image.
 LoadedDataset load_images(const Dataset& dataset, int size, const LoadOptions& options = {});
 
 }  // namespace maskwatch::apps

@@ -1,23 +1,19 @@
-// The curves of a training as a picture, drawn by gnuplot.
+// The curves of a training as an image.
 #pragma once
 
 #include <string>
 
 #include "apps/training/history.h"
+#include "vision/image/image.h"
 
 namespace maskwatch::apps {
 
-// The program that draws: "gnuplot" from PATH, or what the environment variable GNUPLOT names.
-// False where it cannot be run: to be asked before a long training, not after it.
-bool plot_available();
+// train_loss and val_loss, train_acc and val_acc over the epochs, side by side: RGB, 1280x560.
+// Values that are not finite leave gaps. Throws std::invalid_argument for an empty history.
+vision::Image draw_history(const History& history);
 
-// Draws train_loss and val_loss, train_acc and val_acc over the epochs, side by side, as a PNG of
-// 1280x560; written atomically. Figures that are not finite leave gaps. Throws
-// std::invalid_argument for an empty history, WorkError when gnuplot is missing or fails, and
-// std::runtime_error naming the file when it cannot be written.
+// Writes draw_history as a PNG, whatever the name ends with; atomically. Throws std::runtime_error
+// that names the file when it cannot be written.
 void plot_history(const std::string& path, const History& history);
-
-// The commands that plot_history gives to gnuplot.
-std::string plot_script(const History& history);
 
 }  // namespace maskwatch::apps

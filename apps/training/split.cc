@@ -10,17 +10,16 @@
 #include <stdexcept>
 #include <utility>
 
-#include "apps/common/program.h"
 #include "base/random.h"
 
 namespace maskwatch::apps {
 namespace {
 
-constexpr std::uint64_t split_stream = 0x73706c6974u;  // keeps the seed apart from its other uses
+constexpr std::uint64_t kSplitStream = 0x73706c6974u;  // keeps the seed apart from its other uses
 
 using Counts = std::vector<std::int64_t>;
 
-// Pictures that must stand on one side: a group of copies, or one picture.
+// Images that must stand on one side: a group of copies, or one image.
 struct Unit {
   std::vector<int> images;
   std::vector<int> labels;  // of the images, ascending
@@ -45,7 +44,7 @@ std::vector<Unit> units_of(const Dataset& dataset, bool allow_leakage) {
 // Fisher and Yates, with random bits that depend on seed and place alone.
 void shuffle(std::vector<Unit>& units, std::uint64_t seed) {
   for (std::size_t i = units.size(); i > 1; --i) {
-    const std::uint64_t bits = random_bits(seed ^ split_stream, i);
+    const std::uint64_t bits = random_bits(seed ^ kSplitStream, i);
     std::swap(units[i - 1], units[bits % i]);
   }
 }
@@ -131,11 +130,11 @@ class Assignment {
 };
 
 [[noreturn]] void fail_class(const Dataset& dataset, std::size_t label, std::int64_t total) {
-  throw UsageError(fmt::format("class '{}' cannot stand in both training and validation: it has {} "
-                               "picture{}{}",
-                               dataset.classes[label], total, total == 1 ? "" : "s",
-                               total > 1 ? ", all bound together as copies" : ""),
-                   total > 1 ? "add different pictures, or allow leakage" : "add pictures");
+  throw std::runtime_error(fmt::format(
+      "class '{}' cannot stand in both training and validation: it has {} ({})",
+      dataset.classes[label],
+      total == 1 ? "1 picture" : fmt::format("{} pictures, all bound together as copies", total),
+      total == 1 ? "add pictures" : "add different pictures, or allow leakage"));
 }
 
 }  // namespace

@@ -14,16 +14,16 @@ struct Split {
   std::vector<int> validation;
 };
 
-// How many pictures of each class go to validation: ceil(validation * n) in all, in proportion to
+// How many images of each class go to validation: ceil(validation * n) in all, in proportion to
 // the classes by largest remainder, as scikit-learn's train_test_split(stratify=labels) does; then
-// at least one picture of each class on each side, where it has two.
+// at least one image of each class on each side, where it has two.
 std::vector<std::int64_t> validation_counts(const std::vector<std::int64_t>& class_counts,
                                             double validation);
 
 // A stratified split at random, the same for the same seed, names and bytes. Copies of one file
 // stand on one side, and the counts are then as near to validation_counts as whole groups allow;
-// with `allow_leakage` copies count as different pictures. Throws std::invalid_argument unless
-// 0 < validation < 1, and UsageError that names a class that cannot stand on both sides.
+// with `allow_leakage` copies count as different images. Throws std::invalid_argument unless
+// 0 < validation < 1, and std::runtime_error that names a class that cannot stand on both sides.
 Split split_dataset(const Dataset& dataset, double validation = 0.2, std::uint64_t seed = 42,
                     bool allow_leakage = false);
 

@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 #include <hwy/aligned_allocator.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -19,6 +18,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/options.h"
+#include "apps/common/program.h"
 #include "base/parallel.h"
 #include "bench/kernels/machine.h"
 #include "kernels/table.h"
@@ -218,14 +219,17 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options options;
-  CLI::App app{"MobileNetV2 block by block on the kernels"};
-  app.add_option("--width", options.width);
-  app.add_option("--size", options.size);
-  app.add_option("--batch", options.batch);
-  app.add_option("--threads", options.threads);
-  app.add_option("--target", options.target, "vector target, as MASKWATCH_TARGET");
-  app.add_option("--seconds", options.seconds);
-  CLI11_PARSE(app, argc, argv);
-  run(options);
+  return apps::run_program(argc, argv, [](int count, char** words) {
+    Options options;
+    apps::OptionParser parser("mobilenet_v2_blocks", "MobileNetV2 block by block on the kernels");
+    parser.add("--width", &options.width);
+    parser.add("--size", &options.size);
+    parser.add("--batch", &options.batch);
+    parser.add("--threads", &options.threads);
+    parser.add("--target", &options.target, "vector target, as MASKWATCH_TARGET");
+    parser.add("--seconds", &options.seconds);
+    parser.parse(count, words);
+    run(options);
+    return 0;
+  });
 }

@@ -6,7 +6,6 @@
 // --model FILE; pixels are random. For runs in turn with a peer there is bench/nn/serve.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -16,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/options.h"
+#include "apps/common/program.h"
 #include "base/parallel.h"
 #include "bench/kernels/machine.h"
 #include "kernels/table.h"
@@ -147,22 +148,21 @@ void run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options options;
-  CLI::App app{"MobileNetV2 as an inference plan: times of a run and of its steps"};
-  app.add_option("--width", options.width);
-  app.add_option("--size", options.size);
-  app.add_option("--classes", options.classes);
-  app.add_option("--seed", options.seed);
-  app.add_option("--model", options.model);
-  app.add_option("--batch", options.batch)->check(CLI::Range(1, 1 << 16));
-  app.add_option("--threads", options.threads)->check(CLI::NonNegativeNumber);
-  app.add_option("--repeats", options.repeats)->check(CLI::Range(1, 1 << 20));
-  app.add_flag("--json", options.json);
-  CLI11_PARSE(app, argc, argv);
-  try {
+  return apps::run_program(argc, argv, [](int count, char** words) {
+    Options options;
+    apps::OptionParser parser("mobilenet_v2",
+                              "MobileNetV2 as an inference plan: times of a run and of its steps");
+    parser.add("--width", &options.width);
+    parser.add("--size", &options.size);
+    parser.add("--classes", &options.classes);
+    parser.add("--seed", &options.seed);
+    parser.add("--model", &options.model);
+    parser.add("--batch", &options.batch).range(1, 1 << 16);
+    parser.add("--threads", &options.threads).range(0, 1024);
+    parser.add("--repeats", &options.repeats).range(1, 1 << 20);
+    parser.add("--json", &options.json);
+    parser.parse(count, words);
     run(options);
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << '\n';
-    return 2;
-  }
+    return 0;
+  });
 }

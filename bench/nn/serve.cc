@@ -11,7 +11,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <fstream>
 #include <functional>
@@ -19,6 +18,8 @@
 #include <optional>
 #include <sstream>
 
+#include "apps/common/options.h"
+#include "apps/common/program.h"
 #include "base/parallel.h"
 #include "nn/classifier.h"
 #include "nn/memory.h"
@@ -139,19 +140,18 @@ void serve(const Options& options) {
 
 }  // namespace
 
-int main(int count, char** arguments) {
-  Options options;
-  CLI::App app("Runs or trains a network when asked; see the head of serve.cc");
-  app.add_option("model", options.model)->required();
-  app.add_flag("--train", options.train);
-  app.add_option("--memory-budget", options.memory_budget)->check(CLI::Range(1, 1 << 24));
-  app.add_option("--batch", options.batch)->check(CLI::Range(1, 1024));
-  app.add_option("--threads", options.threads)->check(CLI::Range(1, 1024));
-  CLI11_PARSE(app, count, arguments);
-  try {
+int main(int argc, char** argv) {
+  return apps::run_program(argc, argv, [](int count, char** words) {
+    Options options;
+    apps::OptionParser parser("serve",
+                              "Runs or trains a network when asked; see the head of serve.cc");
+    parser.add("model", &options.model).required();
+    parser.add("--train", &options.train);
+    parser.add("--memory-budget", &options.memory_budget).range(1, 1 << 24);
+    parser.add("--batch", &options.batch).range(1, 1024);
+    parser.add("--threads", &options.threads).range(1, 1024);
+    parser.parse(count, words);
     serve(options);
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << "\n";
-    return 2;
-  }
+    return 0;
+  });
 }

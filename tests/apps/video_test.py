@@ -19,6 +19,7 @@ import stream_servers  # noqa: E402
 import virtual_display  # noqa: E402
 
 DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
+CLONE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
 
 
@@ -161,14 +162,19 @@ class Headless(Video):
         os.chmod(os.path.join(locked, "film.mp4"), 0)
         os.chmod(os.path.join(locked, "folder"), 0)
         os.chmod(self.folder, 0o755)
-        # Root may read everything, so that it tests as nobody.
+        # Root may read everything, so that it tests as nobody: who may not reach the clone, which gets copies.
         user = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
+        program = shutil.copy(DETECT, self.at("program"))
+        os.makedirs(self.at("data/models"))
+        model = shutil.copy(os.path.join(CLONE, "data", "models", "mask_detector.safetensors"), self.at("data/models"))
+        if subprocess.run(["sh", "-c", f"test -x '{program}' && test -r '{model}'"], **user).returncode != 0:
+            self.skipTest(f"nobody cannot reach {self.folder}: set TMPDIR to a folder that everybody can reach")
         cases = [("locked/film.mp4: no permission", "-s", "locked/film.mp4"), ("locked/folder: cannot be listed: Permission", "-s", "locked/folder"),
                  ("locked/folder/film.mp4: cannot be read: Permission", "-s", "locked/folder/film.mp4"),
                  ("no right to write in locked/folder", "-s", self.clips["one"], "--record", "locked/folder/out.mp4")]  # fmt: skip
         for part, *arguments in cases:
             with self.subTest(part):
-                done = subprocess.run([DETECT, "--headless", *arguments], capture_output=True, text=True, cwd=self.folder, timeout=60, **user)
+                done = subprocess.run([program, "--headless", *arguments], capture_output=True, text=True, cwd=self.folder, timeout=60, env={**WITHOUT_DISPLAY, "MASKWATCH_DATA": self.at("data")}, **user)
                 self.assertEqual((done.returncode, done.stderr.count("\n"), done.stdout), (2, 1, ""), done.stderr)
                 self.assertIn(part, done.stderr)
         os.chmod(os.path.join(locked, "folder"), 0o755)

@@ -7,12 +7,13 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <exception>
 #include <numeric>
 
 #include "apps/common/dataset.h"
+#include "apps/common/options.h"
+#include "apps/common/program.h"
 #include "apps/training/batch_loader.h"
 #include "apps/training/load_images.h"
 #include "base/parallel.h"
@@ -56,19 +57,17 @@ void measure(const Options& options) {
 
 }  // namespace
 
-int main(int count, char** arguments) {
-  Options options;
-  CLI::App app("Measures the data pipeline without the network");
-  app.add_option("dataset", options.folders)->required();
-  app.add_option("--size", options.size)->check(CLI::Range(1, 4096));
-  app.add_option("--batch", options.batch)->check(CLI::Range(1, 4096));
-  app.add_option("--epochs", options.epochs)->check(CLI::Range(1, 1000));
-  app.add_option("--threads", options.threads)->check(CLI::Range(0, 1024));
-  CLI11_PARSE(app, count, arguments);
-  try {
+int main(int argc, char** argv) {
+  return apps::run_program(argc, argv, [](int count, char** words) {
+    Options options;
+    apps::OptionParser parser("batches", "Measures the data pipeline without the network");
+    parser.add("dataset", &options.folders).required();
+    parser.add("--size", &options.size).range(1, 4096);
+    parser.add("--batch", &options.batch).range(1, 4096);
+    parser.add("--epochs", &options.epochs).range(1, 1000);
+    parser.add("--threads", &options.threads).range(0, 1024);
+    parser.parse(count, words);
     measure(options);
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "error: {}\n", error.what());
-    return 2;
-  }
+    return 0;
+  });
 }

@@ -4,7 +4,6 @@
 // the best of --repeat for the network alone and for all from pixels to faces. --raw FILE is
 // written anew for each picture: the network's input, scores and boxes (left, top, right, bottom in
 // shares of the input), as float32 one after the other.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <fstream>
@@ -12,6 +11,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "apps/common/options.h"
+#include "apps/common/program.h"
 #include "base/parallel.h"
 #include "vision/faces/ssd.h"
 #include "vision/image/image.h"
@@ -48,38 +49,37 @@ void write_raw(const std::string& path, vision::SsdDetector& detector,
   if (!file.flush()) throw std::runtime_error(path + ": cannot be written");
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App app{"Faces and times of an SSD detector for pictures named on standard input"};
+int run(int argc, char** argv) {
+  apps::OptionParser parser(
+      "ssd_detect", "Faces and times of an SSD detector for pictures named on standard input");
   std::string model, raw;
   vision::SsdOptions options;
   int repeat = 1, threads = 1;
-  app.add_option("--model", model)->required();
-  app.add_option("--confidence", options.confidence);
-  app.add_option("--max-overlap", options.max_overlap);
-  app.add_option("--repeat", repeat)->check(CLI::PositiveNumber);
-  app.add_option("--threads", threads);
-  app.add_option("--raw", raw);
-  CLI11_PARSE(app, argc, argv);
-  try {
-    set_threads(threads);
-    vision::SsdDetector detector(model);
-    for (std::string line; std::getline(std::cin, line);) {
-      const vision::Image image = vision::load_image(line);
-      const std::vector<float> input = detector.network_input(image);
-      if (!raw.empty()) write_raw(raw, detector, input);
-      std::vector<vision::Detection> faces;
-      nlohmann::json answer;
-      answer["network_ms"] = best_ms(repeat, [&] { detector.run(input); });
-      answer["ms"] = best_ms(repeat, [&] { faces = detector.detect(image, options); });
-      answer["faces"] = nlohmann::json::array();
-      for (const auto& [box, score] : faces)
-        answer["faces"].push_back({box.x, box.y, box.width, box.height, score});
-      std::cout << answer << std::endl;
-    }
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << '\n';
-    return 2;
+  parser.add("--model", &model).required();
+  parser.add("--confidence", &options.confidence);
+  parser.add("--max-overlap", &options.max_overlap);
+  parser.add("--repeat", &repeat).range(1, 1 << 20);
+  parser.add("--threads", &threads);
+  parser.add("--raw", &raw);
+  parser.parse(argc, argv);
+  set_threads(threads);
+  vision::SsdDetector detector(model);
+  for (std::string line; std::getline(std::cin, line);) {
+    const vision::Image image = vision::load_image(line);
+    const std::vector<float> input = detector.network_input(image);
+    if (!raw.empty()) write_raw(raw, detector, input);
+    std::vector<vision::Detection> faces;
+    nlohmann::json answer;
+    answer["network_ms"] = best_ms(repeat, [&] { detector.run(input); });
+    answer["ms"] = best_ms(repeat, [&] { faces = detector.detect(image, options); });
+    answer["faces"] = nlohmann::json::array();
+    for (const auto& [box, score] : faces)
+      answer["faces"].push_back({box.x, box.y, box.width, box.height, score});
+    std::cout << answer << std::endl;
   }
+  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return apps::run_program(argc, argv, run); }

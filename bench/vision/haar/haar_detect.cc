@@ -2,13 +2,14 @@
 // peer that runs beside it: reads picture files' names from standard input, one a line, and answers
 // each with one line of JSON: {"boxes": [[x, y, width, height, windows], …], "ms": best of
 // --repeat}.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "apps/common/options.h"
+#include "apps/common/program.h"
 #include "base/parallel.h"
 #include "vision/haar/haar.h"
 #include "vision/image/image.h"
@@ -35,31 +36,30 @@ nlohmann::json answer(const vision::HaarCascade& cascade, const std::string& fil
   return {{"boxes", boxes}, {"ms", best}};
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App app{"Boxes and time of a Haar cascade for pictures named on standard input"};
+int run(int argc, char** argv) {
+  apps::OptionParser parser(
+      "haar_detect", "Boxes and time of a Haar cascade for pictures named on standard input");
   std::string file;
   vision::HaarOptions options;
   int repeat = 1, threads = 1, min_size = 30, max_size = 0;
-  app.add_option("--cascade", file)->required();
-  app.add_option("--scale-factor", options.scale_factor);
-  app.add_option("--min-neighbors", options.min_neighbors);
-  app.add_option("--min-size", min_size);
-  app.add_option("--max-size", max_size);
-  app.add_option("--repeat", repeat)->check(CLI::PositiveNumber);
-  app.add_option("--threads", threads);
-  CLI11_PARSE(app, argc, argv);
+  parser.add("--cascade", &file).required();
+  parser.add("--scale-factor", &options.scale_factor);
+  parser.add("--min-neighbors", &options.min_neighbors);
+  parser.add("--min-size", &min_size);
+  parser.add("--max-size", &max_size);
+  parser.add("--repeat", &repeat).range(1, 1 << 20);
+  parser.add("--threads", &threads);
+  parser.parse(argc, argv);
   options.min_width = options.min_height = min_size;
   options.max_width = options.max_height = max_size;
-  try {
-    set_threads(threads);
-    const vision::HaarCascade cascade = vision::HaarCascade::load(file);
-    for (std::string line; std::getline(std::cin, line);) {
-      std::cout << answer(cascade, line, options, repeat) << std::endl;
-    }
-  } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << '\n';
-    return 2;
+  set_threads(threads);
+  const vision::HaarCascade cascade = vision::HaarCascade::load(file);
+  for (std::string line; std::getline(std::cin, line);) {
+    std::cout << answer(cascade, line, options, repeat) << std::endl;
   }
+  return 0;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return apps::run_program(argc, argv, run); }

@@ -56,12 +56,12 @@ std::vector<vision::DrawnFace> draw_row(Image& scene, const std::vector<float>& 
 
 TEST_CASE("faces without landmarks are counted, those with them moved to drawing's coordinates") {
   const Image photo(100, 80);
-  const auto found = apps::detector_and_landmarks("none", DrawnLine(50))(photo, "name", 1);
+  const auto found = apps::make_face_finder("none", DrawnLine(50))(photo, "name", 1);
   REQUIRE(found.faces.size() == 1);
   CHECK(found.without_landmarks == 0);
   CHECK(found.faces[0][3].x == 3.5f);  // a pixel's middle lies half a pixel from its edge
   CHECK(found.faces[0][3].y == .5f);
-  const auto lost = apps::detector_and_landmarks("none", DrawnLine(500))(photo, "name", 1);
+  const auto lost = apps::make_face_finder("none", DrawnLine(500))(photo, "name", 1);
   CHECK(lost.faces.empty());
   CHECK(lost.without_landmarks == 1);
 }
@@ -77,7 +77,7 @@ TEST_CASE("drawn faces and their landmarks are found, largest first, small ones 
   const auto truth = draw_row(scene, {170, 240, 60});
   const auto dlib = vision::make_landmark_finder("dlib");
   CHECK(dlib->licence() == vision::kLandmarkLicence);
-  const auto finder = apps::detector_and_landmarks("haar", *dlib);
+  const auto finder = apps::make_face_finder("haar", *dlib);
   const auto found = finder(scene, "scene", 1);
   REQUIRE(found.faces.size() == 2);
   for (std::size_t i = 0; i < 2; ++i) {
@@ -97,5 +97,5 @@ TEST_CASE("drawn faces and their landmarks are found, largest first, small ones 
 }
 
 TEST_CASE("unknown detectors are refused at once") {
-  CHECK_THROWS_AS(apps::detector_and_landmarks("eyes", DrawnLine(1)), std::invalid_argument);
+  CHECK_THROWS_AS(apps::make_face_finder("eyes", DrawnLine(1)), std::invalid_argument);
 }

@@ -43,7 +43,7 @@ apps::MaskDatasetResult make(const TemporaryFolder& folder, const std::string& o
                              apps::MaskDatasetOptions options = {}) {
   options.output = folder / output;
   return apps::make_mask_dataset(
-      apps::scan_pictures({folder / "in"}),
+      apps::scan_images({folder / "in"}),
       [](const vision::Image&, const std::string& path, float scale) {
         return apps::landmarks_beside(path, scale);
       },
@@ -201,7 +201,7 @@ TEST_CASE("make_mask_dataset: a face without landmarks is named and counted") {
 
 TEST_CASE("make_mask_dataset: what is wrong is named") {
   TemporaryFolder folder;
-  CHECK(message_of([&] { apps::scan_pictures({folder / "nowhere"}); }).find("no such folder") !=
+  CHECK(message_of([&] { apps::scan_images({folder / "nowhere"}); }).find("no such folder") !=
         std::string::npos);
   fs::create_directories(folder / "in");
   CHECK(message_of([&] { make(folder, "out"); }).find("holds no jpg") != std::string::npos);

@@ -1,37 +1,18 @@
-// The curves stand where the figures say, and a missing or failing gnuplot is an error, not a
-// broken picture.
+// The curves stand where the figures say; values that are not finite leave gaps.
 #include "apps/training/plot.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <limits>
 #include <stdexcept>
 
-#include "apps/common/program.h"
 #include "tests/apps/temporary_folder.h"
 #include "vision/image/image.h"
 
 using namespace maskwatch;
 
 namespace {
-
-namespace fs = std::filesystem;
-
-// Another program in gnuplot's place while it lives.
-class Gnuplot {
- public:
-  explicit Gnuplot(const std::string& program) { setenv("GNUPLOT", program.c_str(), 1); }
-  ~Gnuplot() { unsetenv("GNUPLOT"); }
-};
-
-bool gnuplot_is_missing() {
-  if (apps::plot_available()) return false;
-  MESSAGE("SKIPPED: gnuplot is missing");
-  return true;
-}
 
 // Loss falls from 1 to 0.1, accuracy rises; validation the other way round.
 apps::History crossing_curves(int epochs) {
@@ -63,7 +44,6 @@ double mean_row(const vision::Image& image, int x0, int x1, bool training) {
 }  // namespace
 
 TEST_CASE("four curves stand where the figures say") {
-  if (gnuplot_is_missing()) return;
   const TemporaryFolder folder;
   const std::string path = folder / "it's a \"plot\".png";
   apps::plot_history(path, crossing_curves(20));
@@ -79,50 +59,37 @@ TEST_CASE("four curves stand where the figures say") {
   CHECK(mean_row(image, 330, 345, true) < 330);
 }
 
-TEST_CASE("one epoch, many epochs, and figures that are not finite") {
-  if (gnuplot_is_missing()) return;
-  const TemporaryFolder folder;
-  const auto draw = [&](const apps::History& history) {
-    apps::plot_history(folder / "plot.png", history);
-    return vision::load_image(folder / "plot.png");
-  };
-  CHECK_FALSE(std::isnan(mean_row(draw(crossing_curves(1)), 340, 360, true)));
-  // More commands than a pipe holds at once.
-  CHECK(mean_row(draw(crossing_curves(5000)), 100, 200, true) < 150);
-  apps::History lost = crossing_curves(20);
-  for (apps::EpochRecord& record : lost) {
-    record.loss = std::numeric_limits<double>::infinity();
-    record.validation_loss = std::nan("");
-  }
-  const vision::Image image = draw(lost);
-  CHECK(std::isnan(mean_row(image, 100, 350, true)));
-  CHECK_FALSE(std::isnan(mean_row(image, 740, 840, true)));
+TEST_CASE("one epoch is a marker on both halves, many are lines") {
+  const vision::Image one = apps::draw_history(crossing_curves(1));
+  CHECK_FALSE(std::isnan(mean_row(one, 340, 360, true)));
+  CHECK_FALSE(std::isnan(mean_row(one, 980, 1000, false)));
+  CHECK(std::isnan(mean_row(one, 100, 300, true)));
+  CHECK(mean_row(apps::draw_history(crossing_curves(500)), 100, 200, true) < 150);
 }
 
-TEST_CASE("a gnuplot that is missing or fails leaves the old picture") {
+TEST_CASE("values that are not finite leave gaps") {
+  apps::History lost = crossing_curves(21);
+  for (std::size_t i = 5; i < 16; ++i) lost[i].loss = std::numeric_limits<double>::infinity();
+  for (apps::EpochRecord& record : lost) record.validation_loss = std::nan("");
+  const vision::Image gap = apps::draw_history(lost);
+  CHECK_FALSE(std::isnan(mean_row(gap, 100, 190, true)));
+  CHECK(std::isnan(mean_row(gap, 240, 420, true)));
+  CHECK_FALSE(std::isnan(mean_row(gap, 500, 610, true)));
+  CHECK(std::isnan(mean_row(gap, 100, 420, false)));
+  CHECK_FALSE(std::isnan(mean_row(gap, 740, 840, true)));
+
+  // A value between two gaps shows although there are too many epochs for markers.
+  apps::History alone = crossing_curves(401);
+  for (apps::EpochRecord& record : alone)
+    if (record.epoch != 201) record.loss = std::nan("");
+  const vision::Image one = apps::draw_history(alone);
+  CHECK_FALSE(std::isnan(mean_row(one, 340, 360, true)));
+  CHECK(std::isnan(mean_row(one, 100, 330, true)));
+}
+
+TEST_CASE("without an epoch there is no plot; a file that cannot be written is named") {
   const TemporaryFolder folder;
-  const std::string path = folder / "plot.png";
-  folder.write("plot.png", "old");
-  folder.write("half.sh", "#!/bin/sh\nprintf '\\211PNG\\r\\n\\032\\n'\necho 'disk on fire' >&2\n");
-  fs::permissions(folder / "half.sh", fs::perms::owner_all);
-  const auto message = [&](const std::string& program) {
-    const Gnuplot instead(program);
-    CHECK_THROWS_AS(apps::plot_history(path, crossing_curves(2)), apps::WorkError);
-    return message_of([&] { apps::plot_history(path, crossing_curves(2)); });
-  };
-  CHECK(message("/no/gnuplot") ==
-        "plot: cannot run /no/gnuplot: No such file or directory (install the package "
-        "gnuplot-nox, or set GNUPLOT to the program's path)");
-  CHECK(message("true") == "true failed: no picture came back");
-  CHECK(message("false") == "false failed: no picture came back");
-  CHECK(message(folder / "half.sh") == folder / "half.sh failed: disk on fire");
-  CHECK(fs::file_size(path) == 3);
-  {
-    const Gnuplot instead("/no/gnuplot");
-    CHECK_FALSE(apps::plot_available());
-  }
-  CHECK_THROWS_AS(apps::plot_history(path, {}), std::invalid_argument);
-  if (gnuplot_is_missing()) return;
+  CHECK_THROWS_AS(apps::draw_history({}), std::invalid_argument);
   const std::string nowhere = folder / "no/such/folder.png";
   CHECK(message_of([&] { apps::plot_history(nowhere, crossing_curves(2)); }).find(nowhere) == 0);
 }

@@ -1,4 +1,4 @@
-#include "apps/masking/picture_views.h"
+#include "apps/masking/augmented_view.h"
 
 #include <fmt/format.h>
 
@@ -69,7 +69,7 @@ Image shrunk(const Image& image, int longest) {
   return vision::resize(image, side(image.width), side(image.height));
 }
 
-void relight(Image& image, const PictureView& view) {
+void relight(Image& image, const AugmentedView& view) {
   std::array<std::array<float, 256>, 3> curve;
   const float tint[] = {1 + .18f * view.warmth, 1, 1 - .18f * view.warmth};
   for (int c = 0; c < 3; ++c)
@@ -87,10 +87,10 @@ void relight(Image& image, const PictureView& view) {
 
 }  // namespace
 
-PictureView random_view(std::uint64_t seed, const vision::ImageSize& photograph,
-                        const std::vector<std::array<vision::Point, 68>>& faces) {
+AugmentedView random_view(std::uint64_t seed, const vision::ImageSize& photograph,
+                          const std::vector<std::array<vision::Point, 68>>& faces) {
   Random random{seed, 31};
-  PictureView view;
+  AugmentedView view;
   const auto width = static_cast<float>(photograph.width),
              height = static_cast<float>(photograph.height);
   view.box = {0, 0, width, height};
@@ -122,14 +122,14 @@ PictureView random_view(std::uint64_t seed, const vision::ImageSize& photograph,
   return view;
 }
 
-Image show(const Image& photograph, const PictureView& view) {
+Image render_view(const Image& photograph, const AugmentedView& view) {
   const vision::Box& box = view.box;
   const auto fits = [](float side) { return side >= 0 && side <= kLargestSide; };
   if (photograph.empty() || photograph.channels != 3 || !fits(box.width) || !fits(box.height) ||
       !(std::abs(box.x) <= kFarthest && std::abs(box.y) <= kFarthest))
-    throw std::invalid_argument(fmt::format("show: {}x{} at ({}, {}) of a picture of {}x{}x{}",
-                                            box.width, box.height, box.x, box.y, photograph.width,
-                                            photograph.height, photograph.channels));
+    throw std::invalid_argument(fmt::format(
+        "render_view: {}x{} at ({}, {}) of a photograph of {}x{}x{}", box.width, box.height, box.x,
+        box.y, photograph.width, photograph.height, photograph.channels));
   Image image = cut_out(photograph, view.box);
   if (view.longest > 0) image = shrunk(image, view.longest);
   if (view.gamma != 1 || view.warmth != 0 || view.saturation != 1) relight(image, view);

@@ -1,0 +1,29 @@
+// parallel_for for work that may fail: nothing may leave a parallel loop.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <vector>
+
+#include "base/parallel.h"
+
+namespace maskwatch::apps {
+
+// body(i) for i = 0 .. count-1 on all threads. All are run; of the exceptions the one with the
+// least i is thrown afterwards.
+template <class Body>
+void parallel_try(std::size_t count, const Body& body) {
+  std::vector<std::exception_ptr> failures(count);
+  parallel_for(static_cast<std::int64_t>(count), [&](std::int64_t task) {
+    const auto i = static_cast<std::size_t>(task);
+    try {
+      body(i);
+    } catch (...) {
+      failures[i] = std::current_exception();
+    }
+  });
+  for (const std::exception_ptr& failure : failures)
+    if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace maskwatch::apps

@@ -1,0 +1,49 @@
+// Outputs that are also inputs, and outputs that cannot be written.
+#include "apps/common/files.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <stdexcept>
+
+#include "base/file.h"
+#include "tests/apps/temporary_folder.h"
+
+using namespace maskwatch;
+
+TEST_CASE("what a program writes is kept apart from what it reads") {
+  const TemporaryFolder folder;
+  const auto path = [&](const char* name) { return folder / name; };
+  write_file_atomically(path("film.mp4"), "film");
+  std::filesystem::create_hard_link(path("film.mp4"), path("link.mp4"));
+  std::filesystem::create_symlink(folder.path(), path("here"));
+  const auto clash = [&](const std::string& output, const std::string& other) {
+    try {
+      apps::check_outputs({{"--out", output}}, {{"the film", other}, {"nothing", ""}});
+      apps::check_outputs({{"--none", ""}, {"--out", output}, {"--more", other}}, {});
+      return std::string();
+    } catch (const std::runtime_error& error) {
+      return std::string(error.what());
+    }
+  };
+  CHECK(clash(path("film.mp4"), path("./film.mp4")) ==
+        "--out " + path("film.mp4") + ": this file is the film too");
+  CHECK(!clash(path("link.mp4"), path("film.mp4")).empty());
+  CHECK(!clash(path("here/film.mp4"), path("film.mp4")).empty());
+  CHECK(!clash(path("new.mp4"), path("here/new.mp4")).empty());
+  CHECK(clash(path("film.mp4"), path("new.mp4")).empty());
+  CHECK(clash("/dev/null", "/dev/null").empty());
+  CHECK_THROWS_AS(apps::check_outputs({{"--a", path("new")}, {"--b", path("new")}}, {}),
+                  std::runtime_error);
+}
+
+TEST_CASE("where a file cannot be made is said before the work") {
+  const TemporaryFolder folder;
+  folder.write("file", "");
+  CHECK(message_of([&] { apps::require_writable(folder / "new"); }) == "");
+  CHECK(message_of([&] { apps::require_writable(""); }) == "an output has an empty name");
+  CHECK(message_of([&] { apps::require_writable(folder.path()); }) ==
+        "cannot write " + folder.path() + ": it is a folder");
+  CHECK(message_of([&] { apps::require_writable(folder / "no/new"); }) ==
+        "cannot write " + folder / "no/new: there is no folder " + folder / "no (make it first)");
+}

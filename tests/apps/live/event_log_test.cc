@@ -1,0 +1,77 @@
+// Events as JSON lines, and readers who do not read.
+#include "apps/live/event_log.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+
+#include "apps/common/program.h"
+#include "base/file.h"
+#include "tests/apps/live/tracks.h"
+#include "tests/apps/temporary_folder.h"
+
+using namespace maskwatch;
+
+TEST_CASE("events are JSON lines") {
+  vision::TrackEvent event{vision::TrackChange::changed, 1.23456, unmasked(3, 1), 0};
+  CHECK(apps::event_line(event, kLabels, "now") ==
+        R"({"event":"change","time":1.235,"clock":"now","track":3,"label":"without_mask",)"
+        R"("confidence":0.875,"box":[10.3,20.0,30.0,40.0],"first_seen":0.0,"last_seen":0.0,)"
+        R"("before":"with_mask"})");
+  const TemporaryFolder folder;
+  {
+    apps::EventLog log(folder / "events.jsonl");
+    event.change = vision::TrackChange::left;
+    event.track.label = -1;
+    log.write({event, event}, kLabels);
+    log.finish();
+    const std::string text = read_file(folder / "events.jsonl");
+    CHECK(std::count(text.begin(), text.end(), '\n') == 2);
+    const auto line = nlohmann::json::parse(text.substr(0, text.find('\n')));
+    CHECK(line["event"] == "leave");
+    CHECK(line["label"].is_null());
+    CHECK(line["clock"].get<std::string>().size() == 24);
+  }
+  CHECK_THROWS_AS(apps::EventLog(folder / "no/such/file"), apps::UsageError);
+}
+
+TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "pipe";
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  const int reader = open(path.c_str(), O_RDONLY | O_NONBLOCK);
+  REQUIRE(reader >= 0);
+  const auto start = std::chrono::steady_clock::now();
+  {
+    apps::EventLog log(path);
+    const vision::TrackEvent event{vision::TrackChange::appeared, 1, unmasked(1, 1), -1};
+    for (int i = 0; i < 12'000; ++i) log.write({event}, kLabels);  // a pipe holds some 300
+    log.finish();
+    CHECK(std::chrono::steady_clock::now() - start > std::chrono::seconds(2));
+    const std::string fault = log.take_fault();
+    CHECK(fault == "--events " + path + ": not written to its end, as nobody reads it");
+    CHECK(log.take_fault().empty());
+  }
+  close(reader);
+  {
+    apps::EventLog log(path);  // whose reader comes later
+    log.write({{vision::TrackChange::appeared, 1, unmasked(1, 1), -1}}, kLabels);
+    const int late = open(path.c_str(), O_RDONLY | O_NONBLOCK);
+    log.finish();
+    char bytes[1000];
+    CHECK(read(late, bytes, sizeof(bytes)) > 100);
+    CHECK(log.take_fault().empty());
+    close(late);
+  }
+  {
+    apps::EventLog log("/dev/full");
+    log.write({{vision::TrackChange::appeared, 1, unmasked(1, 1), -1}}, kLabels);
+    log.finish();
+    CHECK(log.take_fault() == "--events /dev/full: cannot be written: No space left on device");
+  }
+}
