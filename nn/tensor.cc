@@ -22,7 +22,7 @@ struct Tensor::Node {
 
 struct Tensor::Body {
   Shape shape;
-  std::shared_ptr<float> numbers;
+  std::shared_ptr<float> values;
   bool requires_grad = false;
   std::shared_ptr<Body> gradient;
   std::shared_ptr<Node> node;
@@ -64,7 +64,7 @@ Tensor Tensor::empty(Shape shape) {
     if (dim < 0) throw std::invalid_argument("Tensor: negative dimension in " + to_string(shape));
   Tensor tensor;
   tensor.body_ = std::make_shared<Body>();
-  tensor.body_->numbers = allocate(count_of(shape));
+  tensor.body_->values = allocate(count_of(shape));
   tensor.body_->shape = std::move(shape);
   return tensor;
 }
@@ -85,7 +85,7 @@ Tensor Tensor::from(Shape shape, const std::vector<float>& values) {
 }
 
 const Shape& Tensor::shape() const {
-  if (!body_) throw std::invalid_argument("Tensor: used before it was given numbers");
+  if (!body_) throw std::invalid_argument("Tensor: used before it was given values");
   return body_->shape;
 }
 
@@ -99,13 +99,13 @@ std::int64_t Tensor::dim(int axis) const {
 }
 
 float* Tensor::data() const {
-  if (!body_) throw std::invalid_argument("Tensor: used before it was given numbers");
-  return body_->numbers.get();
+  if (!body_) throw std::invalid_argument("Tensor: used before it was given values");
+  return body_->values.get();
 }
 
 float Tensor::item() const {
   if (count() != 1)
-    throw std::invalid_argument("Tensor::item: shape " + to_string(shape()) + " is not one number");
+    throw std::invalid_argument("Tensor::item: shape " + to_string(shape()) + " is not one value");
   return *data();
 }
 
@@ -115,9 +115,16 @@ Tensor Tensor::reshaped(Shape shape) const {
   if (count_of(shape) != count())
     throw std::invalid_argument("Tensor::reshaped: " + to_string(this->shape()) + " to " +
                                 to_string(shape));
+  const Tensor view = viewed(std::move(shape));
+  view.record({*this},
+              [x = *this](const Tensor& gradient) { x.add_gradient(gradient.viewed(x.shape())); });
+  return view;
+}
+
+Tensor Tensor::viewed(Shape shape) const {
   Tensor view;
   view.body_ = std::make_shared<Body>();
-  view.body_->numbers = body_->numbers;
+  view.body_->values = body_->values;
   view.body_->shape = std::move(shape);
   return view;
 }
@@ -128,7 +135,7 @@ Tensor Tensor::clone() const {
   return copy;
 }
 
-Tensor Tensor::detach() const { return reshaped(shape()); }
+Tensor Tensor::detach() const { return viewed(shape()); }
 
 void Tensor::copy_from(const Tensor& other) const {
   if (shape() != other.shape())
@@ -170,7 +177,7 @@ void Tensor::record(const std::vector<Tensor>& inputs,
 }
 
 bool Tensor::sole_owner() const {
-  return body_ && body_.use_count() == 1 && body_->numbers.use_count() == 1;
+  return body_ && body_.use_count() == 1 && body_->values.use_count() == 1;
 }
 
 void Tensor::add_gradient(const Tensor& gradient) const {
@@ -184,14 +191,14 @@ void Tensor::add_gradient(const Tensor& gradient) const {
   }
   // Into a fresh sum: what came first may be shared with another input of the same operation.
   Tensor sum = empty(shape());
-  backend().add(sum.data(), body_->gradient->numbers.get(), gradient.data(), count());
+  backend().add(sum.data(), body_->gradient->values.get(), gradient.data(), count());
   body_->gradient = sum.body_;
 }
 
 void Tensor::backward() const {
   if (count() != 1)
     throw std::invalid_argument("Tensor::backward: shape " + to_string(shape()) +
-                                " is not one number");
+                                " is not one value");
   backward(full(shape(), 1));
 }
 

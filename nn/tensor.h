@@ -49,7 +49,7 @@ class Tensor {
  public:
   Tensor() = default;
 
-  // Uninitialised numbers.
+  // Uninitialised values.
   static Tensor empty(Shape shape);
   static Tensor full(Shape shape, float value);
   static Tensor zeros(Shape shape) { return full(std::move(shape), 0); }
@@ -61,14 +61,15 @@ class Tensor {
   std::int64_t dim(int axis) const;  // negative axes count from the last
   std::int64_t count() const { return count_of(shape()); }
   float* data() const;
-  // The one number of a tensor of count 1.
+  // The one value of a tensor of count 1.
   float item() const;
   std::vector<float> values() const;
 
-  // The same numbers under another shape of the same count; not differentiable.
+  // The same values under another shape of the same count; differentiable.
+  // std::invalid_argument for another count.
   Tensor reshaped(Shape shape) const;
   Tensor clone() const;
-  // The same numbers without history.
+  // The same values without history.
   Tensor detach() const;
   void copy_from(const Tensor& other) const;
 
@@ -88,15 +89,14 @@ class Tensor {
   // --- For operations (nn/ops/) ---
 
   // `backward` is given the gradient of this result, mostly as its sole owner, and calls
-  // add_gradient on its inputs. Does
-  // nothing unless one of `inputs` requires a gradient; so what `backward` captures is not kept for
-  // frozen parts.
+  // add_gradient on its inputs. Does nothing unless one of `inputs` requires a gradient; so what
+  // `backward` captures is not kept for frozen parts.
   void record(const std::vector<Tensor>& inputs,
               std::function<void(const Tensor& gradient)> backward) const;
   // Adds to the gradient if this tensor requires one. Takes `gradient` itself when it is the first.
   void add_gradient(const Tensor& gradient) const;
 
-  // Whether nobody else can see these numbers: then an operation may overwrite them.
+  // Whether nobody else can see these values: then an operation may overwrite them.
   bool sole_owner() const;
 
   // Whether both handles name the same tensor.
@@ -105,6 +105,10 @@ class Tensor {
  private:
   struct Node;
   struct Body;
+
+  // The same values under another shape, without history.
+  Tensor viewed(Shape shape) const;
+
   std::shared_ptr<Body> body_;
 };
 
