@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <stdexcept>
@@ -324,7 +325,7 @@ Value PlanBuilder::reshape(Value x, PictureShape out) {
 
 void PlanBuilder::output(Value value) {
   shape(value);
-  if (value.index == 0) reject("output", "the input itself is no output");
+  if (value.index == 0) reject("output", "the input itself is not an output");
   Definition& definition = values_[static_cast<std::size_t>(value.index)];
   if (definition.output >= 0) reject("output", "marked twice");
   definition.output = outputs_++;
@@ -345,8 +346,8 @@ Plan::Plan(PictureShape input, std::int64_t capacity,
   output_shapes_.resize(outputs_.size());
   store_values();
   place_values();
-  const int workers = capacity > 1 ? threads() : 1;
-  for (int worker = 0; worker < workers; ++worker) {
+  const std::int64_t workers = std::min<std::int64_t>(capacity, threads());
+  for (std::int64_t worker = 0; worker < workers; ++worker) {
     arenas_.push_back(Tensor::empty({arena_count_}));
     std::vector<float*> pointers(values_.size());
     for (std::size_t i = 0; i < values_.size(); ++i)
@@ -456,16 +457,13 @@ void Plan::run(const float* pixels, std::int64_t batch) {
 
 void Plan::run_pictures(const float* pixels, std::int64_t batch) {
   if (batch == 1) return run_picture(pixels, 0, 0);
-  // The plan may have been compiled when fewer threads were allowed.
-  const auto workers = static_cast<std::int64_t>(arenas_.size());
-  if (workers < threads()) {
-    parallel_for(workers, [&](std::int64_t worker) {
-      for (std::int64_t picture = worker; picture < batch; picture += workers)
-        run_picture(pixels, picture, static_cast<int>(worker));
-    });
-    return;
-  }
-  parallel_for(batch, [&](std::int64_t picture) { run_picture(pixels, picture, thread_index()); });
+  // Each task has an arena of its own, whatever thread runs it and however many there are by now.
+  std::atomic<std::int64_t> next{0};
+  const auto workers = std::min(batch, static_cast<std::int64_t>(arenas_.size()));
+  parallel_for(workers, [&](std::int64_t worker) {
+    for (std::int64_t picture; (picture = next++) < batch;)
+      run_picture(pixels, picture, static_cast<int>(worker));
+  });
 }
 
 const float* Plan::output(int i) const { return outputs_.at(static_cast<std::size_t>(i)); }

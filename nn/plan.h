@@ -168,8 +168,8 @@ class Plan {
       stored_;  // values of all pictures: outputs, and what those steps read and make
   std::vector<const float*> outputs_;
   std::vector<PictureShape> output_shapes_;
-  std::vector<Tensor> arenas_;                 // one a thread
-  std::vector<std::vector<float*>> pointers_;  // values of each thread's picture
+  std::vector<Tensor> arenas_;                 // one for each picture that may run at a time
+  std::vector<std::vector<float*>> pointers_;  // where the values of that picture lie
 };
 
 // Weights with the batch norm (gamma, beta, mean, variance) behind them multiplied in; the last
