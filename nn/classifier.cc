@@ -37,11 +37,11 @@ const char* name_of(const Name<Enum> (&names)[N], Enum value) {
 // The metadata of one file, each key asked for by name.
 class Metadata {
  public:
-  Metadata(const std::map<std::string, std::string>& values, const std::string& path)
-      : values_(values), path_(path) {}
+  Metadata(const std::map<std::string, std::string>& values, const std::string& name)
+      : values_(values), name_(name) {}
 
   [[noreturn]] void fail(const std::string& what) const {
-    throw std::runtime_error(path_ + ": " + what);
+    throw std::runtime_error(name_ + ": " + what);
   }
 
   const std::string& text(const std::string& key) const {
@@ -88,7 +88,7 @@ class Metadata {
 
  private:
   const std::map<std::string, std::string>& values_;
-  const std::string& path_;
+  const std::string& name_;
 };
 
 // Outputs of a dense layer, by the shape of its weight.
@@ -113,7 +113,7 @@ std::vector<std::string> unnamed_labels(std::int64_t classes, const Metadata& me
 // The widest tensors must be in the file as the metadata promise, before a network of that width
 // takes memory.
 void check_channels(const Safetensors& contents, const ClassifierOptions& options,
-                    const std::string& path) {
+                    const std::string& file) {
   const MobileNetV2Channels channels = mobilenet_v2_channels(options.backbone.width);
   const auto classes = static_cast<std::int64_t>(options.labels.size());
   std::map<std::string, Shape> expected{
@@ -128,80 +128,27 @@ void check_channels(const Safetensors& contents, const ClassifierOptions& option
   for (const auto& [name, shape] : expected) {
     const auto found = contents.tensors.find(name);
     if (found == contents.tensors.end())
-      throw std::runtime_error(path + ": tensor " + name + " is missing");
+      throw std::runtime_error(file + ": tensor " + name + " is missing");
     if (found->second.shape() != shape)
       throw std::runtime_error(fmt::format(
-          "{}: tensor {} has shape {}; width {} and {} labels need {}", path, name,
+          "{}: tensor {} has shape {}; width {} and {} labels need {}", file, name,
           to_string(found->second.shape()), options.backbone.width, classes, to_string(shape)));
   }
 }
 
 // A damaged model must not answer "nan%".
-void check_numbers(const Safetensors& contents, const std::string& path) {
+void check_values(const Safetensors& contents, const std::string& file) {
   for (const auto& [name, tensor] : contents.tensors) {
-    const float* numbers = tensor.data();
-    if (!std::all_of(numbers, numbers + tensor.count(), [](float x) { return std::isfinite(x); }))
-      throw std::runtime_error(path + ": tensor " + name + " holds a number that is not finite");
+    const float* values = tensor.data();
+    if (!std::all_of(values, values + tensor.count(), [](float x) { return std::isfinite(x); }))
+      throw std::runtime_error(file + ": tensor " + name + " holds a value that is not finite");
     if (name.ends_with("variance") &&
-        std::any_of(numbers, numbers + tensor.count(), [](float x) { return x < 0; }))
-      throw std::runtime_error(path + ": tensor " + name + " holds a negative variance");
+        std::any_of(values, values + tensor.count(), [](float x) { return x < 0; }))
+      throw std::runtime_error(file + ": tensor " + name + " holds a negative variance");
   }
 }
 
 }  // namespace
-
-Head::Head(std::int64_t features, std::int64_t hidden_units, std::int64_t classes, Random& random)
-    : hidden_(features, hidden_units, random), output_(hidden_units, classes, random) {
-  add_module("hidden", hidden_);
-  add_module("output", output_);
-}
-
-Tensor Head::forward(const Tensor& x) {
-  const Tensor hidden = relu(hidden_.forward(x));
-  return output_.forward(training() ? dropout(hidden, kDropoutRate, dropout_seed_) : hidden);
-}
-
-Value Head::lower(PlanBuilder& builder, Value x) const {
-  return output_.lower(builder, hidden_.lower(builder, x, Activation::relu));
-}
-
-Classifier::Classifier(const ClassifierOptions& options, std::uint64_t seed)
-    : random_(Random::of_seed(seed)), options_(options), backbone_(options.backbone, random_) {
-  const auto classes = static_cast<std::int64_t>(options.labels.size());
-  if (options.head != HeadKind::none && classes < 2)
-    throw std::invalid_argument(
-        fmt::format("Classifier: {} labels; two or more are needed", classes));
-  add_module("", backbone_);
-  if (options.head == HeadKind::mask) {
-    mask_head_ = std::make_unique<Head>(backbone_.feature_channels(), options.hidden_units, classes,
-                                        random_);
-    add_module("head", *mask_head_);
-  } else if (options.head == HeadKind::classifier) {
-    classifier_head_ = std::make_unique<Dense>(backbone_.feature_channels(), classes, random_);
-    add_module("classifier", *classifier_head_);
-  }
-}
-
-Tensor Classifier::forward_head(const Tensor& features) {
-  const Tensor pooled = global_average_pool(features);
-  if (mask_head_) return mask_head_->forward(pooled);
-  return classifier_head_ ? classifier_head_->forward(pooled) : pooled;
-}
-
-Tensor Classifier::forward(const Tensor& x) { return forward_head(backbone_.forward(x)); }
-
-Value Classifier::lower(PlanBuilder& builder, Value x) const {
-  const Value pooled = backbone_.lower_pooled(builder, x);
-  if (mask_head_) return mask_head_->lower(builder, pooled);
-  return classifier_head_ ? classifier_head_->lower(builder, pooled) : pooled;
-}
-
-Plan Classifier::compile(std::int64_t capacity) const {
-  return Plan(input_shape(), capacity, [this](PlanBuilder& builder) {
-    const Value y = lower(builder, builder.input());
-    builder.output(options_.head == HeadKind::none ? y : builder.softmax(y));
-  });
-}
 
 Safetensors to_safetensors(const Classifier& model,
                            const std::map<std::string, std::string>& extra) {
@@ -230,8 +177,8 @@ void save_classifier(const std::string& path, const Classifier& model,
   save_safetensors(path, to_safetensors(model, extra), precision);
 }
 
-ClassifierOptions classifier_options(const Safetensors& contents, const std::string& path) {
-  const Metadata metadata(contents.metadata, path);
+ClassifierOptions classifier_options(const Safetensors& contents, const std::string& name) {
+  const Metadata metadata(contents.metadata, name);
   if (metadata.text("architecture") != kArchitecture)
     metadata.fail("holds the architecture \"" + metadata.text("architecture") + "\", not " +
                   kArchitecture);
@@ -270,19 +217,31 @@ ClassifierOptions classifier_options(const Safetensors& contents, const std::str
   return options;
 }
 
-std::unique_ptr<Classifier> load_classifier(const std::string& path) {
-  const Safetensors contents = load_safetensors(path);
-  const ClassifierOptions options = classifier_options(contents, path);
-  check_channels(contents, options, path);
-  check_numbers(contents, path);
+namespace {
+
+std::unique_ptr<Classifier> classifier_from(const Safetensors& contents, const std::string& name) {
+  const ClassifierOptions options = classifier_options(contents, name);
+  check_channels(contents, options, name);
+  check_values(contents, name);
   auto model = std::make_unique<Classifier>(options);
   try {
     model->load_state_dict(contents.tensors);
   } catch (const std::invalid_argument& fault) {
-    throw std::runtime_error(path + ": " + fault.what());
+    throw std::runtime_error(name + ": " + fault.what());
   }
   model->eval();
   return model;
+}
+
+}  // namespace
+
+std::unique_ptr<Classifier> load_classifier(const std::string& path) {
+  return classifier_from(load_safetensors(path), path);
+}
+
+std::unique_ptr<Classifier> load_classifier(std::span<const std::byte> bytes,
+                                            const std::string& name) {
+  return classifier_from(load_safetensors(bytes, name), name);
 }
 
 }  // namespace maskwatch::nn

@@ -2,12 +2,19 @@
 // holds.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "nn/mobilenet_v2.h"
+#include "nn/ops/check.h"
+#include "nn/ops/dropout.h"
+#include "nn/ops/elementwise.h"
+#include "nn/ops/pool.h"
 #include "nn/safetensors.h"
 
 namespace maskwatch::nn {
@@ -19,15 +26,26 @@ enum class HeadKind {
   classifier,  // one dense layer, as ImageNet models have; classifier.*
 };
 
-class Head : public Module {
+class Head : public LowerableModule {
  public:
   static constexpr double kDropoutRate = 0.5;
 
-  Head(std::int64_t features, std::int64_t hidden_units, std::int64_t classes, Random& random);
+  Head(std::int64_t features, std::int64_t hidden_units, std::int64_t classes, Random& random)
+      : hidden_(features, hidden_units, random), output_(hidden_units, classes, random) {
+    add_module("hidden", hidden_);
+    add_module("output", output_);
+  }
 
   // x[n, features] to logits [n, classes].
-  Tensor forward(const Tensor& x) override;
-  Value lower(PlanBuilder& builder, Value x) const override;
+  Tensor forward(const Tensor& x) override {
+    const Tensor hidden = relu(hidden_.forward(x));
+    return output_.forward(training() ? dropout(hidden, kDropoutRate, dropout_seed_) : hidden);
+  }
+
+  Value lower(PlanBuilder& builder, Value x) const override {
+    return output_.lower(builder, hidden_.lower(builder, x, Activation::relu));
+  }
+
   // What the next forward in training mode drops.
   void set_dropout_seed(std::uint64_t seed) { dropout_seed_ = seed; }
 
@@ -43,16 +61,49 @@ struct ClassifierOptions {
   std::vector<std::string> labels;  // one a class; empty with HeadKind::none
 };
 
-class Classifier : public Module {
+class Classifier : public LowerableModule {
  public:
   // Parameters drawn from `seed`. std::invalid_argument for a head without at least two labels.
-  explicit Classifier(const ClassifierOptions& options, std::uint64_t seed = 42);
+  explicit Classifier(const ClassifierOptions& options, std::uint64_t seed = 42)
+      : random_(Random::of_seed(seed)), options_(options), backbone_(options.backbone, random_) {
+    const auto classes = static_cast<std::int64_t>(options.labels.size());
+    if (options.head != HeadKind::none && classes < 2)
+      reject("Classifier", std::to_string(classes) + " labels; two or more are needed");
+    const std::int64_t features = backbone_.feature_channels();
+    add_module("", backbone_);
+    if (options.head == HeadKind::mask) {
+      mask_head_ = std::make_unique<Head>(features, options.hidden_units, classes, random_);
+      add_module("head", *mask_head_);
+    } else if (options.head == HeadKind::classifier) {
+      classifier_head_ = std::make_unique<Dense>(features, classes, random_);
+      add_module("classifier", *classifier_head_);
+    }
+  }
 
   // x[n, size, size, 3], preprocessed, to logits [n, classes] (features without a head).
-  Tensor forward(const Tensor& x) override;
-  Value lower(PlanBuilder& builder, Value x) const override;
+  Tensor forward(const Tensor& x) override { return forward_head(backbone_.forward(x)); }
+
   // Behind the backbone: from features [n, h, w, c] to logits.
-  Tensor forward_head(const Tensor& features);
+  Tensor forward_head(const Tensor& features) {
+    const Tensor pooled = global_average_pool(features);
+    if (mask_head_) return mask_head_->forward(pooled);
+    return classifier_head_ ? classifier_head_->forward(pooled) : pooled;
+  }
+
+  Value lower(PlanBuilder& builder, Value x) const override {
+    const Value pooled = backbone_.lower_pooled(builder, x);
+    if (mask_head_) return mask_head_->lower(builder, pooled);
+    return classifier_head_ ? classifier_head_->lower(builder, pooled) : pooled;
+  }
+
+  // As a plan for up to `capacity` pictures whose output is class probabilities (features without a
+  // head).
+  Plan compile(std::int64_t capacity) const {
+    return Plan(input_shape(), capacity, [this](PlanBuilder& builder) {
+      const Value y = lower(builder, builder.input());
+      builder.output(options_.head == HeadKind::none ? y : builder.softmax(y));
+    });
+  }
 
   const ClassifierOptions& options() const { return options_; }
   MobileNetV2& backbone() { return backbone_; }
@@ -61,10 +112,6 @@ class Classifier : public Module {
   PictureShape input_shape() const {
     return {options_.backbone.input_size, options_.backbone.input_size, 3};
   }
-
-  // As a plan for up to `capacity` pictures whose output is class probabilities (features without a
-  // head).
-  Plan compile(std::int64_t capacity) const;
 
  private:
   Random random_;
@@ -82,9 +129,13 @@ void save_classifier(const std::string& path, const Classifier& model,
                      Precision precision = Precision::f32);
 
 // What metadata and shapes say; classes without names are called "class 0", "class 1", ...
-// std::runtime_error names `path` and what is missing, unknown or not a MobileNetV2.
-ClassifierOptions classifier_options(const Safetensors& contents, const std::string& path);
-// std::runtime_error names the file and its fault.
+// std::runtime_error names the file as `name` and what is missing, unknown or not a MobileNetV2.
+ClassifierOptions classifier_options(const Safetensors& contents, const std::string& name);
+
+// In evaluation mode. std::runtime_error names the file and its fault.
 std::unique_ptr<Classifier> load_classifier(const std::string& path);
+// The same from the bytes of a file; `name` stands for the path in messages.
+std::unique_ptr<Classifier> load_classifier(std::span<const std::byte> bytes,
+                                            const std::string& name);
 
 }  // namespace maskwatch::nn

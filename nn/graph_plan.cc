@@ -12,21 +12,21 @@ namespace {
 using kernels::Activation;
 using nlohmann::json;
 
-constexpr std::size_t kMostLayers = 4096;
-constexpr int kMostStride = 64;
-// Numbers of all values of one picture together; the largest published detector needs 4e7.
-constexpr std::int64_t kMostNumbers = std::int64_t{1} << 27;
+constexpr std::size_t kMaxLayers = 4096;
+constexpr int kMaxStride = 64;
+// Of all layers together, for one picture.
+constexpr std::int64_t kMaxValues = std::int64_t{1} << 27;
 
 // One entry of the list, each part asked for by name. Faults are std::invalid_argument.
 class Layer {
  public:
   explicit Layer(const json& entry) : entry_(entry) {
-    if (!entry.is_object()) throw std::invalid_argument("is no object");
+    if (!entry.is_object()) throw std::invalid_argument("is not an object");
   }
 
   std::string text(const char* key) const {
     const json& value = part(key);
-    if (!value.is_string()) throw std::invalid_argument(fmt::format("{} is no string", key));
+    if (!value.is_string()) throw std::invalid_argument(fmt::format("{} is not a string", key));
     return value.get<std::string>();
   }
 
@@ -37,7 +37,7 @@ class Layer {
   std::vector<int> numbers(const char* key, std::size_t count, int least, int most) const {
     const json& list = part(key);
     if (!list.is_array() || list.size() != count)
-      throw std::invalid_argument(fmt::format("{} is no list of {}", key, count));
+      throw std::invalid_argument(fmt::format("{} is not a list of {}", key, count));
     std::vector<int> numbers;
     for (const json& value : list) numbers.push_back(number_of(value, key, least, most));
     return numbers;
@@ -45,11 +45,11 @@ class Layer {
 
   std::vector<std::string> inputs() const {
     const json& list = part("inputs");
-    if (!list.is_array() || list.empty() || list.size() > kMostLayers)
-      throw std::invalid_argument("inputs is no list of names");
+    if (!list.is_array() || list.empty() || list.size() > kMaxLayers)
+      throw std::invalid_argument("inputs is not a list of names");
     std::vector<std::string> names;
     for (const json& name : list) {
-      if (!name.is_string()) throw std::invalid_argument("inputs is no list of names");
+      if (!name.is_string()) throw std::invalid_argument("inputs is not a list of names");
       names.push_back(name.get<std::string>());
     }
     return names;
@@ -77,7 +77,7 @@ class Layer {
       const auto number = huge ? std::int64_t{most} + 1 : value.get<std::int64_t>();
       if (number >= least && number <= most) return static_cast<int>(number);
     }
-    throw std::invalid_argument(fmt::format("{} is no number from {} to {}", key, least, most));
+    throw std::invalid_argument(fmt::format("{} is not a number from {} to {}", key, least, most));
   }
 
   const json& entry_;
@@ -139,8 +139,8 @@ class GraphBuilder {
 
  private:
   void count(const PictureShape& shape) {
-    numbers_ += shape.count();
-    if (numbers_ > kMostNumbers)
+    value_count_ += shape.count();
+    if (value_count_ > kMaxValues)
       throw std::invalid_argument("the values of the network take too much memory");
   }
 
@@ -168,8 +168,8 @@ class GraphBuilder {
 
   // A depthwise layer as the fused kernel has it.
   static bool fits_block(const Layer& layer) {
-    return layer.number("stride", 1, kMostStride) <= 2 &&
-           layer.number("dilation", 1, kMostStride) == 1;
+    return layer.number("stride", 1, kMaxStride) <= 2 &&
+           layer.number("dilation", 1, kMaxStride) == 1;
   }
 
   // Whether the layer is kept for a block; then it is in waiting_.
@@ -208,7 +208,7 @@ class GraphBuilder {
   // Whether a full convolution is the first part of a block.
   bool begins_block(const Layer& layer, const std::string& name) const {
     const json* entry = readers_.only(name, "depthwise");
-    if (!entry || layer.number("dilation", 1, kMostStride) != 1) return false;
+    if (!entry || layer.number("dilation", 1, kMaxStride) != 1) return false;
     const Layer depthwise(*entry);
     const Tensor filter = tensor(depthwise.text("weight"));
     const Tensor full = tensor(layer.text("weight"));
@@ -269,12 +269,12 @@ class GraphBuilder {
 
   static kernels::ConvShape window(const Layer& layer, const Shape& window,
                                    const PictureShape& in) {
-    if (window[0] > kMostStride || window[1] > kMostStride)
+    if (window[0] > kMaxStride || window[1] > kMaxStride)
       throw std::invalid_argument("weights of shape " + to_string(window));
-    const auto pad = layer.numbers("pad", 4, 0, kMostStride * kMostStride);
+    const auto pad = layer.numbers("pad", 4, 0, kMaxStride * kMaxStride);
     kernels::ConvShape conv;
-    conv.stride = layer.number("stride", 1, kMostStride);
-    conv.dilation = layer.number("dilation", 1, kMostStride);
+    conv.stride = layer.number("stride", 1, kMaxStride);
+    conv.dilation = layer.number("dilation", 1, kMaxStride);
     conv.pad_top = pad[0];
     conv.pad_left = pad[1];
     conv.out_height = places(in.height, window[0], conv.stride, conv.dilation, pad[0], pad[2]);
@@ -303,7 +303,7 @@ class GraphBuilder {
   Value concat(const Layer& layer) {
     const std::vector<Value> parts = inputs(layer);
     for (const Value part : parts)
-      if (builder_.shape(part).count() > kMostNumbers / static_cast<std::int64_t>(parts.size()))
+      if (builder_.shape(part).count() > kMaxValues / static_cast<std::int64_t>(parts.size()))
         throw std::invalid_argument("joins more than fits in memory");
     const int axis = layer.number("axis", 1, 3);
     if (axis == 2) throw std::invalid_argument("joins along axis 2; known are 1 and 3");
@@ -319,7 +319,7 @@ class GraphBuilder {
     if (rows == -1 && channels > 0) rows = count / channels;
     if (channels == -1 && rows > 0) channels = count / rows;
     if (rows < 1 || channels < 1 || rows * channels != count)
-      throw std::invalid_argument(fmt::format("{} numbers as [{}, {}]", count, shape[0], shape[1]));
+      throw std::invalid_argument(fmt::format("{} values as [{}, {}]", count, shape[0], shape[1]));
     return builder_.reshape(x, {rows, 1, channels});
   }
 
@@ -328,18 +328,18 @@ class GraphBuilder {
   Readers readers_;
   std::map<std::string, Value> values_;
   std::map<std::string, Waiting> waiting_;
-  std::int64_t numbers_ = 0;
+  std::int64_t value_count_ = 0;
 };
 
-json layer_list(const Safetensors& contents, const std::string& path) {
+json layer_list(const Safetensors& contents, const std::string& file) {
   const auto graph = contents.metadata.find("graph");
   if (graph == contents.metadata.end())
-    throw std::runtime_error(path +
-                             ": no network that data/convert_weights.py made: metadata "
+    throw std::runtime_error(file +
+                             ": not a network that data/convert_weights.py made: metadata "
                              "graph is missing");
   json layers = json::parse(graph->second, nullptr, false);
-  if (!layers.is_array() || layers.empty() || layers.size() > kMostLayers)
-    throw std::runtime_error(path + ": metadata graph is no list of layers");
+  if (!layers.is_array() || layers.empty() || layers.size() > kMaxLayers)
+    throw std::runtime_error(file + ": metadata graph is not a list of layers");
   return layers;
 }
 
@@ -351,9 +351,9 @@ std::string layer_name(const json& entry, std::size_t index) {
 
 }  // namespace
 
-Plan compile_graph(const Safetensors& contents, const std::string& path, PictureShape input,
+Plan compile_graph(const Safetensors& contents, const std::string& file, PictureShape input,
                    const std::vector<std::string>& outputs, std::int64_t capacity) {
-  const json layers = layer_list(contents, path);
+  const json layers = layer_list(contents, file);
   return Plan(input, capacity, [&](PlanBuilder& builder) {
     GraphBuilder graph(contents, builder, Readers(layers, outputs));
     for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -361,16 +361,16 @@ Plan compile_graph(const Safetensors& contents, const std::string& path, Picture
         graph.add(Layer(layers[i]));
       } catch (const std::invalid_argument& fault) {
         throw std::runtime_error(
-            fmt::format("{}: layer {}: {}", path, layer_name(layers[i], i), fault.what()));
+            fmt::format("{}: layer {}: {}", file, layer_name(layers[i], i), fault.what()));
       }
     }
     for (const std::string& name : outputs) {
       if (!graph.has(name) || name == "input")
-        throw std::runtime_error(path + ": no layer makes the output " + name);
+        throw std::runtime_error(file + ": no layer makes the output " + name);
       try {
         builder.output(graph.value(name));
       } catch (const std::invalid_argument& fault) {
-        throw std::runtime_error(path + ": output " + name + ": " + fault.what());
+        throw std::runtime_error(file + ": output " + name + ": " + fault.what());
       }
     }
   });

@@ -1,5 +1,5 @@
-// Networks that are no MobileNetV2: face detectors, landmark networks. Their file brings the layers
-// with it, as a list in the metadata "graph" that data/README.md describes; a plan is made of that.
+// Networks other than MobileNetV2: face detectors, landmark networks. Their file lists the layers
+// in its metadata "graph", which data/README.md describes; a plan is made from that list.
 #pragma once
 
 #include <string>
@@ -11,11 +11,11 @@
 namespace maskwatch::nn {
 
 // The network of a converted file, for pictures of the given shape; Plan::output(i) gives
-// outputs[i]. A layer's rows [N, P, C] have the PictureShape {P, 1, C}.
-// std::runtime_error names `path`, the layer and its fault: metadata that are no such list, an
-// unknown operation, an input that no earlier layer makes, a missing tensor, shapes that do not
-// fit, sizes out of all proportion.
-Plan compile_graph(const Safetensors& contents, const std::string& path, PictureShape input,
+// outputs[i]. Rows [N, P, C] of a layer have the PictureShape {P, 1, C}.
+// std::runtime_error begins with `file`, names the layer and its fault: metadata that is not such a
+// list, an unknown operation, an input that no earlier layer makes, a missing tensor, shapes that
+// do not fit, sizes beyond reason.
+Plan compile_graph(const Safetensors& contents, const std::string& file, PictureShape input,
                    const std::vector<std::string>& outputs, std::int64_t capacity = 1);
 
 }  // namespace maskwatch::nn

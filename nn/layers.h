@@ -1,32 +1,61 @@
 // Layers with parameters: convolution with its batch norm, and dense.
 #pragma once
 
+#include <cstdint>
+
 #include "nn/init.h"
 #include "nn/module.h"
-#include "nn/ops.h"
+#include "nn/ops/batch_norm.h"
+#include "nn/ops/conv.h"
+#include "nn/ops/conv_batch_norm.h"
+#include "nn/ops/linear.h"
+#include "nn/plan.h"
 
 namespace maskwatch::nn {
 
 // How batch norm keeps and uses its statistics.
 struct BatchNormOptions {
-  double epsilon = 1e-3;  // Keras MobileNetV2; PyTorch 1e-5
-  double momentum =
-      0.999;  // share of the old running statistics that stays; Keras MobileNetV2; PyTorch 0.9
-  bool unbiased = false;  // running variance: PyTorch true, Keras false
+  double epsilon = 1e-3;    // Keras MobileNetV2; PyTorch 1e-5
+  double momentum = 0.999;  // share of the old running statistics that stays; PyTorch 0.9
+  bool unbiased = false;    // running variance: PyTorch true, Keras false
 };
 
+// No module of a plan: what is lowered is the convolution before it, with this folded in.
 class BatchNorm : public Module {
  public:
-  BatchNorm(std::int64_t channels, const BatchNormOptions& options, Activation activation);
+  BatchNorm(std::int64_t channels, const BatchNormOptions& options, Activation activation)
+      : options_(options), activation_(activation) {
+    add_parameter("gamma", state_.gamma, Tensor::full({channels}, 1));
+    add_parameter("beta", state_.beta, Tensor::zeros({channels}));
+    add_buffer("mean", state_.mean, Tensor::zeros({channels}));
+    add_buffer("variance", state_.variance, Tensor::full({channels}, 1));
+  }
 
   // Normalises by the batch in training mode unless frozen or `keep_statistics`.
-  Tensor forward(const Tensor& x) override;
-  // A batch norm is folded into what is before it: std::logic_error.
-  Value lower(PlanBuilder& builder, Value x) const override;
+  Tensor forward(const Tensor& x) override {
+    if (!normalises_by_batch()) return batch_norm_frozen(x, state_, options_.epsilon, activation_);
+    return batch_norm_training(x, state_, options_.epsilon, options_.momentum, options_.unbiased,
+                               activation_);
+  }
 
-  FoldedWeights fold_into(const Tensor& weight) const;
+  FoldedWeights fold_into(const Tensor& weight) const {
+    return fold_batch_norm(weight, state_.gamma, state_.beta, state_.mean, state_.variance,
+                           options_.epsilon);
+  }
+
   // This layer behind a 1×1 or depthwise convolution.
-  ConvBatchNormLayer behind(const Tensor& weight, int stride, Padding padding) const;
+  ConvBatchNormLayer behind(const Tensor& weight, int stride, Padding padding) const {
+    return {.weight = weight,
+            .state = state_,
+            .epsilon = options_.epsilon,
+            .momentum = options_.momentum,
+            .unbiased = options_.unbiased,
+            .activation = activation_,
+            .fixed_statistics = !normalises_by_batch(),
+            .stride = stride,
+            .padding = padding};
+  }
+
   Activation activation() const { return activation_; }
   // Fine-tuning: train gamma and beta, but normalise by the running statistics and leave them be.
   void keep_statistics(bool keep) { keep_statistics_ = keep; }
@@ -58,17 +87,42 @@ class ConvBatchNorm {
 
   class Convolution : public Module {
    public:
-    Convolution(const Options& options, Random& random);
-    Tensor forward(const Tensor& x) override;
-    Value lower(PlanBuilder& builder, Value x) const override;
-    Value lower(PlanBuilder& builder, Value x, const FoldedWeights& weights, Activation activation,
-                Value residual) const;
+    Convolution(const Options& options, Random& random) : options_(options) {
+      add_parameter("weight", weight_, initial_weight(options, random));
+    }
+
+    Tensor forward(const Tensor& x) override {
+      switch (options_.kind) {
+        case ConvKind::full3x3:
+          return conv2d(x, weight_, options_.stride, options_.padding);
+        case ConvKind::depthwise3x3:
+          return depthwise3x3(x, weight_, options_.stride, options_.padding);
+        default:
+          return matmul(x, weight_);
+      }
+    }
+
     const Tensor& weight() const { return weight_; }
     const Options& options() const { return options_; }
+
     // Sizes, stride and padding for one picture of shape `in`; not for a pointwise convolution.
-    kernels::ConvShape shape_for(const PictureShape& in) const;
+    kernels::ConvShape shape_for(const PictureShape& in) const {
+      return conv_shape(1, in.height, in.width, in.channels, options_.out, 3, options_.stride,
+                        options_.padding);
+    }
 
    private:
+    static Tensor initial_weight(const Options& o, Random& random) {
+      switch (o.kind) {
+        case ConvKind::full3x3:
+          return he_normal({3, 3, o.in, o.out}, 9 * o.out, random);
+        case ConvKind::depthwise3x3:
+          return he_normal({3, 3, o.out}, 9, random);
+        default:
+          return he_normal({o.in, o.out}, o.out, random);
+      }
+    }
+
     Options options_;
     Tensor weight_;
   };
@@ -77,27 +131,48 @@ class ConvBatchNorm {
       : convolution(options, random),
         batch_norm(options.out, options.batch_norm, options.activation) {}
 
-  Tensor forward(const Tensor& x);
+  Tensor forward(const Tensor& x) {
+    if (convolution.options().kind == ConvKind::full3x3)
+      return batch_norm.forward(convolution.forward(x));
+    return conv_batch_norms(x, {layer()});
+  }
+
   // What conv_batch_norms() runs; not of a full convolution.
-  ConvBatchNormLayer layer() const;
-  // `residual` is added to the result of a pointwise convolution.
-  Value lower(PlanBuilder& builder, Value x, Value residual = {}) const;
+  ConvBatchNormLayer layer() const {
+    const Options& options = convolution.options();
+    return batch_norm.behind(convolution.weight(), options.stride, options.padding);
+  }
+
   FoldedWeights folded() const { return batch_norm.fold_into(convolution.weight()); }
+
+  Value lower(PlanBuilder& builder, Value x) const {
+    const ConvKind kind = convolution.options().kind;
+    const Activation activation = batch_norm.activation();
+    if (kind == ConvKind::pointwise) return builder.pointwise(x, folded(), activation);
+    const kernels::ConvShape shape = convolution.shape_for(builder.shape(x));
+    return kind == ConvKind::full3x3 ? builder.conv2d(x, folded(), shape, activation)
+                                     : builder.depthwise3x3(x, folded(), shape, activation);
+  }
 
   Convolution convolution;
   BatchNorm batch_norm;
 };
 
-class Dense : public Module {
+class Dense : public LowerableModule {
  public:
-  Dense(std::int64_t in, std::int64_t out, Random& random);
+  Dense(std::int64_t in, std::int64_t out, Random& random) {
+    add_parameter("weight", weight_, glorot_uniform({in, out}, in, out, random));
+    add_parameter("bias", bias_, Tensor::zeros({out}));
+  }
 
   // x[rows, in]
-  Tensor forward(const Tensor& x) override;
+  Tensor forward(const Tensor& x) override { return add_bias(matmul(x, weight_), bias_); }
   Value lower(PlanBuilder& builder, Value x) const override {
     return lower(builder, x, Activation::none);
   }
-  Value lower(PlanBuilder& builder, Value x, Activation activation) const;
+  Value lower(PlanBuilder& builder, Value x, Activation activation) const {
+    return builder.pointwise(x, {weight_, bias_}, activation);
+  }
 
  private:
   Tensor weight_, bias_;  // [in, out], [out]

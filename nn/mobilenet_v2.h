@@ -5,23 +5,48 @@
 // blocks.I.{expand,expand_bn,depthwise,depthwise_bn,project,project_bn}.*, last.conv.*, last.bn.*
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "nn/layers.h"
+#include "nn/memory_budget.h"
+#include "nn/ops/check.h"
+#include "nn/ops/recompute.h"
 #include "nn/preprocessing.h"
 
 namespace maskwatch::nn {
 
 // The nearest multiple of `divisor`, at least `divisor` and no more than 10 % below `value`.
-std::int64_t make_divisible(double value, std::int64_t divisor = 8);
+inline std::int64_t make_divisible(double value, std::int64_t divisor = 8) {
+  const auto nearest =
+      static_cast<std::int64_t>(value + static_cast<double>(divisor) / 2) / divisor * divisor;
+  const std::int64_t result = std::max(divisor, nearest);
+  return static_cast<double>(result) < 0.9 * value ? result + divisor : result;
+}
+
+// Table 2 of the paper: expansion, channels, repeats, stride of the first repeat.
+struct MobileNetV2Group {
+  int expansion, channels, repeats, stride;
+};
+constexpr MobileNetV2Group kMobileNetV2Groups[] = {{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2},
+                                                   {6, 64, 4, 2}, {6, 96, 3, 1}, {6, 160, 3, 2},
+                                                   {6, 320, 1, 1}};
 
 // Channels behind the stem, before the last convolution and behind it.
 struct MobileNetV2Channels {
   std::int64_t stem, before_last, features;
 };
-MobileNetV2Channels mobilenet_v2_channels(double width);
+
+inline MobileNetV2Channels mobilenet_v2_channels(double width) {
+  constexpr int kStem = 32, kLast = 1280;
+  return {make_divisible(kStem * width),
+          make_divisible(std::end(kMobileNetV2Groups)[-1].channels * width),
+          std::max<std::int64_t>(kLast, make_divisible(kLast * width))};
+}
 
 struct MobileNetV2Options {
   double width = 1.0;  // multiplies the channels of every layer
@@ -29,35 +54,100 @@ struct MobileNetV2Options {
   Padding padding = Padding::tf;
   BatchNormOptions batch_norm;
   Preprocessing preprocessing = Preprocessing::tf;
+
+  ConvBatchNorm::Options layer(ConvKind kind, std::int64_t in, std::int64_t out, int stride,
+                               Activation activation) const {
+    return {kind, in, out, stride, padding, activation, batch_norm};
+  }
 };
 
 // expand 1×1 → depthwise 3×3 → project 1×1, with the input added where shapes allow it.
-class InvertedResidual : public Module {
+class InvertedResidual : public LowerableModule {
  public:
   InvertedResidual(std::int64_t in, std::int64_t out, int stride, int expansion,
-                   const MobileNetV2Options& options, Random& random);
-  Tensor forward(const Tensor& x) override;
-  Value lower(PlanBuilder& builder, Value x) const override;
+                   const MobileNetV2Options& options, Random& random)
+      : has_residual_(stride == 1 && in == out),
+        expand_(expansion == 1 ? nullptr
+                               : std::make_unique<ConvBatchNorm>(
+                                     options.layer(ConvKind::pointwise, in, in * expansion, 1,
+                                                   Activation::relu6),
+                                     random)),
+        depthwise_(options.layer(ConvKind::depthwise3x3, in * expansion, in * expansion, stride,
+                                 Activation::relu6),
+                   random),
+        project_(options.layer(ConvKind::pointwise, in * expansion, out, 1, Activation::none),
+                 random) {
+    const auto add = [this](const std::string& name, ConvBatchNorm& part) {
+      add_module(name, part.convolution);
+      add_module(name + "_bn", part.batch_norm);
+    };
+    if (expand_) add("expand", *expand_);
+    add("depthwise", depthwise_);
+    add("project", project_);
+  }
+
+  Tensor forward(const Tensor& x) override {
+    std::vector<ConvBatchNormLayer> layers;
+    if (expand_) layers.push_back(expand_->layer());
+    layers.push_back(depthwise_.layer());
+    layers.push_back(project_.layer());
+    return conv_batch_norms(x, layers, has_residual_);
+  }
+
+  Value lower(PlanBuilder& builder, Value x) const override {
+    return builder.inverted_residual(x, folded(builder.shape(x)));
+  }
+
   // The first block, which does not expand, with the network's first layer in front.
-  Value lower_behind(PlanBuilder& builder, Value x, const ConvBatchNorm& stem) const;
+  Value lower_behind(PlanBuilder& builder, Value x, const ConvBatchNorm& stem) const {
+    const kernels::ConvShape conv = stem.convolution.shape_for(builder.shape(x));
+    PlanBuilder::Block block = folded({conv.out_height, conv.out_width, conv.out_channels});
+    block.expand = stem.folded();
+    block.expand_conv = conv;
+    return builder.inverted_residual(x, block);
+  }
 
  private:
   friend class MobileNetV2;
+
   // `middle`: what the depthwise layer reads.
-  PlanBuilder::Block folded(const PictureShape& middle) const;
+  PlanBuilder::Block folded(const PictureShape& middle) const {
+    PlanBuilder::Block block;
+    if (expand_) block.expand = expand_->folded();
+    block.depthwise = depthwise_.folded();
+    block.project = project_.folded();
+    block.depthwise_conv = depthwise_.convolution.shape_for(middle);
+    block.residual = has_residual_;
+    return block;
+  }
 
   bool has_residual_;
   std::unique_ptr<ConvBatchNorm> expand_;  // none where expansion is 1
   ConvBatchNorm depthwise_, project_;
 };
 
-class MobileNetV2 : public Module {
+class MobileNetV2 : public LowerableModule {
  public:
   static constexpr int kStages = 19;
 
   // std::invalid_argument for a width that is not in (0, 8] or an input size not in
   // 32..4096.
-  MobileNetV2(const MobileNetV2Options& options, Random& random);
+  MobileNetV2(const MobileNetV2Options& options, Random& random) : options_(options) {
+    require_number(options.width > 0 && options.width <= 8, "MobileNetV2", "width", options.width,
+                   "(0, 8]");
+    require_number(options.input_size >= 32 && options.input_size <= 4096, "MobileNetV2",
+                   "input size", options.input_size, "32..4096");
+    const MobileNetV2Channels ends = mobilenet_v2_channels(options.width);
+    stem_ = std::make_unique<Convolution>(
+        options.layer(ConvKind::full3x3, 3, ends.stem, 2, Activation::relu6), random);
+    add_stage("stem", *stem_, {&stem_->layer.batch_norm});
+    add_blocks(ends.stem, random);
+    last_ = std::make_unique<Convolution>(
+        options.layer(ConvKind::pointwise, ends.before_last, ends.features, 1, Activation::relu6),
+        random);
+    add_stage("last", *last_, {&last_->layer.batch_norm});
+    recomputed_.assign(stages_.size(), false);
+  }
 
   // x[n, size, size, 3], preprocessed, to features [n, size/32, size/32, feature_channels()]
   // (rounded up).
@@ -65,40 +155,117 @@ class MobileNetV2 : public Module {
   Value lower(PlanBuilder& builder, Value x) const override {
     return lower(builder, x, 0, kStages);
   }
+
   // Stages begin .. end-1 alone.
-  Tensor forward(const Tensor& x, int begin, int end);
-  Value lower(PlanBuilder& builder, Value x, int begin, int end) const;
+  Tensor forward(const Tensor& x, int begin, int end) {
+    Tensor y = x;
+    for (int i = begin; i < end; ++i) {
+      Module& stage = *stages_[static_cast<std::size_t>(i)];
+      y = recomputed_[static_cast<std::size_t>(i)]
+              ? recomputed(y, stage.trainable_parameters(),
+                           [&stage](const Tensor& in) { return stage.forward(in); })
+              : stage.forward(y);
+    }
+    return y;
+  }
+
+  Value lower(PlanBuilder& builder, Value x, int begin, int end) const {
+    if (begin == 0 && end >= 2 && !blocks_[0]->has_residual_) {
+      x = blocks_[0]->lower_behind(builder, x, stem_->layer);
+      begin = 2;
+    }
+    for (int i = begin; i < end; ++i) x = stages_[static_cast<std::size_t>(i)]->lower(builder, x);
+    return x;
+  }
+
   // The whole network and the global average pool behind it, whose input is never written to
   // memory.
-  Value lower_pooled(PlanBuilder& builder, Value x) const;
+  Value lower_pooled(PlanBuilder& builder, Value x) const {
+    const ConvBatchNorm& last = last_->layer;
+    return builder.pointwise_average_pool(lower(builder, x, 0, kStages - 1), last.folded(),
+                                          last.batch_norm.activation());
+  }
 
   // Freezes the stages before `first_trained`. The others are trained with their batch norms
   // keeping the running statistics, if so asked.
-  void freeze_before(int first_trained, bool keep_statistics);
+  void freeze_before(int first_trained, bool keep_statistics) {
+    for (int i = 0; i < kStages; ++i) {
+      const auto stage = static_cast<std::size_t>(i);
+      stages_[stage]->freeze(i < first_trained);
+      for (BatchNorm* batch_norm : batch_norms_[stage])
+        batch_norm->keep_statistics(keep_statistics);
+    }
+  }
 
   // Decides which stages keep nothing but their result for backward(), and run again there, so
   // that a training step on `batch` pictures of the stages from first_trained on holds at most
-  // `budget` bytes in tensors; or as few as can be, if that is more. Gradients stay the same
-  // bytes. Returns what a step will hold, about.
-  std::int64_t fit_memory(std::int64_t batch, int first_trained, std::int64_t budget);
-  int recomputed_stages() const;
+  // `budget` bytes in tensors, with Adam's moments; or as few as can be, if that is more. Gradients
+  // stay the same bytes. Returns what a step will hold, about. Runs the stages once to measure
+  // them, as measure_stages() (nn/memory_budget.h) says.
+  std::int64_t fit_memory(std::int64_t batch, int first_trained, std::int64_t budget) {
+    recomputed_.assign(stages_.size(), false);
+    Tensor x = Tensor::zeros({batch, options_.input_size, options_.input_size, 3});
+    constexpr std::int64_t kTrainedCopies = 3;  // gradient and two moments
+    std::int64_t fixed = x.count() + parameter_count();
+    for (const Tensor& parameter : trainable_parameters())
+      fixed += kTrainedCopies * parameter.count();
+    fixed *= static_cast<std::int64_t>(sizeof(float));
+    const auto before_trained = [&] {
+      const RecordingScope nothing(Recording::off);
+      return forward(x, 0, first_trained);
+    };
+    x = before_trained();
+    const std::vector<Module*> trained(stages_.begin() + first_trained, stages_.end());
+    const MemoryPlan plan = plan_memory(measure_stages(trained, std::move(x)), budget - fixed);
+    std::copy(plan.recomputed.begin(), plan.recomputed.end(), recomputed_.begin() + first_trained);
+    return plan.bytes + fixed;
+  }
 
-  std::int64_t feature_channels() const { return feature_channels_; }
+  int recomputed_stages() const {
+    return static_cast<int>(std::count(recomputed_.begin(), recomputed_.end(), true));
+  }
+
+  std::int64_t feature_channels() const { return last_->layer.convolution.options().out; }
   const MobileNetV2Options& options() const { return options_; }
 
  private:
-  struct Convolution : Module {
-    Convolution(const ConvBatchNorm::Options& options, Random& random);
+  struct Convolution : LowerableModule {
+    Convolution(const ConvBatchNorm::Options& options, Random& random) : layer(options, random) {
+      add_module("conv", layer.convolution);
+      add_module("bn", layer.batch_norm);
+    }
     Tensor forward(const Tensor& x) override { return layer.forward(x); }
     Value lower(PlanBuilder& builder, Value x) const override { return layer.lower(builder, x); }
     ConvBatchNorm layer;
   };
 
+  void add_stage(const std::string& name, LowerableModule& stage,
+                 std::vector<BatchNorm*> batch_norms) {
+    add_module(name, stage);
+    stages_.push_back(&stage);
+    batch_norms_.push_back(std::move(batch_norms));
+  }
+
+  void add_blocks(std::int64_t channels, Random& random) {
+    for (const MobileNetV2Group& group : kMobileNetV2Groups) {
+      const std::int64_t out = make_divisible(group.channels * options_.width);
+      for (int repeat = 0; repeat < group.repeats; ++repeat) {
+        blocks_.push_back(std::make_unique<InvertedResidual>(
+            channels, out, repeat == 0 ? group.stride : 1, group.expansion, options_, random));
+        InvertedResidual& block = *blocks_.back();
+        std::vector<BatchNorm*> batch_norms = {&block.depthwise_.batch_norm,
+                                               &block.project_.batch_norm};
+        if (block.expand_) batch_norms.push_back(&block.expand_->batch_norm);
+        add_stage("blocks." + std::to_string(blocks_.size() - 1), block, std::move(batch_norms));
+        channels = out;
+      }
+    }
+  }
+
   MobileNetV2Options options_;
-  std::int64_t feature_channels_;
   std::unique_ptr<Convolution> stem_, last_;
   std::vector<std::unique_ptr<InvertedResidual>> blocks_;
-  std::vector<Module*> stages_;
+  std::vector<LowerableModule*> stages_;
   std::vector<std::vector<BatchNorm*>> batch_norms_;  // of each stage
   std::vector<bool> recomputed_;                      // of each stage
 };

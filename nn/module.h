@@ -8,10 +8,12 @@
 #include <utility>
 #include <vector>
 
-#include "nn/plan.h"
 #include "nn/tensor.h"
 
 namespace maskwatch::nn {
+
+class PlanBuilder;
+struct Value;
 
 using StateDict = std::map<std::string, Tensor>;
 
@@ -24,12 +26,10 @@ class Module {
 
   // With autograd, for training.
   virtual Tensor forward(const Tensor& x) = 0;
-  // The same as layers of an inference plan, with the parameters as they are now.
-  virtual Value lower(PlanBuilder& builder, Value x) const = 0;
 
-  // Parameters and buffers by dotted name; the tensors share their numbers with the module.
+  // Parameters and buffers by dotted name; the tensors share their values with the module.
   StateDict state_dict() const;
-  // Copies numbers in. std::invalid_argument names a tensor that is missing or of another shape;
+  // Copies values in. std::invalid_argument names a tensor that is missing or of another shape;
   // names that the module does not know are ignored. Then nothing has been changed.
   void load_state_dict(const StateDict& state, const std::string& prefix = "");
 
@@ -63,6 +63,13 @@ class Module {
   bool training_ = true;
   std::vector<std::pair<std::string, Tensor*>> parameters_, buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
+};
+
+// A module that an inference plan can run (nn/plan.h).
+class LowerableModule : public Module {
+ public:
+  // What forward() does in evaluation mode, as steps of a plan with the parameters as they are now.
+  virtual Value lower(PlanBuilder& builder, Value x) const = 0;
 };
 
 }  // namespace maskwatch::nn

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
+#include <string_view>
 
 #include "base/file.h"
 
@@ -23,7 +24,7 @@ constexpr std::size_t kMaxHeaderBytes = 16u << 20;
 constexpr std::size_t kMaxTensors = 65536;
 constexpr std::size_t kMaxHeaderValues = 20 * kMaxTensors;  // keys, numbers, lists …: 20 a tensor
 constexpr std::size_t kMaxRank = 8;
-constexpr std::size_t kMaxCount = std::size_t{1} << 38;  // numbers in a tensor
+constexpr std::size_t kMaxCount = std::size_t{1} << 38;  // values in a tensor
 constexpr const char* kMetadata = "__metadata__";
 
 float half_to_float(std::uint16_t half) {
@@ -56,7 +57,7 @@ void append_halves(std::string& bytes, const Tensor& tensor) {
   }
 }
 
-struct NumberType {
+struct ValueType {
   const char* name;
   std::size_t bytes;
   float (*read)(const char*);
@@ -69,7 +70,7 @@ Bits bits_at(const char* p) {
   return bits;
 }
 
-constexpr NumberType kNumberTypes[] = {
+constexpr ValueType kValueTypes[] = {
     {"F32", 4, [](const char* p) { return bits_at<float>(p); }},
     {"F16", 2, [](const char* p) { return half_to_float(bits_at<std::uint16_t>(p)); }},
     {"BF16", 2,
@@ -80,7 +81,7 @@ constexpr NumberType kNumberTypes[] = {
 
 struct Entry {
   std::string name;
-  const NumberType* type;
+  const ValueType* type;
   Shape shape;
   std::size_t begin, end;
 };
@@ -135,7 +136,8 @@ class HeaderCheck : public nlohmann::json_sax<json> {
 
 class Reader {
  public:
-  explicit Reader(const std::string& path) : path_(path), bytes_(read_file(path)) {}
+  // Both are kept by the caller.
+  Reader(std::string_view bytes, const std::string& name) : name_(name), bytes_(bytes) {}
 
   Safetensors read() {
     const json header = parse_header();
@@ -156,13 +158,13 @@ class Reader {
         fail("tensors " + other->second.name + " and " + name + " overlap");
     }
     check_no_holes(by_offset);
-    for (const auto& [offset, entry] : by_offset) contents.tensors[entry.name] = numbers_of(entry);
+    for (const auto& [offset, entry] : by_offset) contents.tensors[entry.name] = values_of(entry);
     return contents;
   }
 
  private:
   [[noreturn]] void fail(const std::string& what) const {
-    throw std::runtime_error(path_ + ": not a valid safetensors file: " + what);
+    throw std::runtime_error(name_ + ": not a valid safetensors file: " + what);
   }
 
   std::size_t data_bytes() const { return bytes_.size() - data_begin_; }
@@ -205,7 +207,7 @@ class Reader {
       fail("tensor " + name + " lacks dtype, shape or data_offsets");
     const json &dtype = value["dtype"], &shape = value["shape"], &offsets = value["data_offsets"];
     Entry entry{name, nullptr, {}, 0, 0};
-    for (const NumberType& type : kNumberTypes)
+    for (const ValueType& type : kValueTypes)
       if (dtype.is_string() && dtype.get_ref<const std::string&>() == type.name) entry.type = &type;
     if (!entry.type)
       fail("tensor " + name + " has dtype " + dtype.dump() + " (F32, F16 and BF16 are known)");
@@ -223,7 +225,7 @@ class Reader {
     entry.begin = size_at(offsets[0], "an offset of " + name);
     entry.end = size_at(offsets[1], "an offset of " + name);
     if (entry.begin > entry.end || entry.end > data_bytes())
-      fail(fmt::format("tensor {} lies at {}..{} of {} bytes of numbers (truncated?)", name,
+      fail(fmt::format("tensor {} lies at {}..{} of {} bytes of values (truncated?)", name,
                        entry.begin, entry.end, data_bytes()));
     if (entry.end - entry.begin != count * entry.type->bytes)
       fail(fmt::format("tensor {} takes {} bytes, its shape {}", name, entry.end - entry.begin,
@@ -241,7 +243,7 @@ class Reader {
     if (expected != data_bytes()) fail("bytes after the last tensor");
   }
 
-  Tensor numbers_of(const Entry& entry) const {
+  Tensor values_of(const Entry& entry) const {
     Tensor tensor = Tensor::empty(entry.shape);
     const char* source = bytes_.data() + data_begin_ + entry.begin;
     for (std::int64_t i = 0; i < tensor.count(); ++i)
@@ -249,17 +251,24 @@ class Reader {
     return tensor;
   }
 
-  std::string path_;
-  std::string bytes_;
+  const std::string& name_;
+  std::string_view bytes_;
   std::size_t data_begin_ = 0;
 };
 
 }  // namespace
 
-Safetensors load_safetensors(const std::string& path) { return Reader(path).read(); }
+Safetensors load_safetensors(const std::string& path) {
+  const std::string bytes = read_file(path);
+  return Reader(bytes, path).read();
+}
+
+Safetensors load_safetensors(std::span<const std::byte> bytes, const std::string& name) {
+  return Reader({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, name).read();
+}
 
 void save_safetensors(const std::string& path, const Safetensors& contents, Precision precision) {
-  const NumberType& type = kNumberTypes[precision == Precision::f16 ? 1 : 0];
+  const ValueType& type = kValueTypes[precision == Precision::f16 ? 1 : 0];
   json header = json::object();
   if (!contents.metadata.empty()) header[kMetadata] = contents.metadata;
   std::size_t offset = 0;
@@ -269,7 +278,7 @@ void save_safetensors(const std::string& path, const Safetensors& contents, Prec
         {"dtype", type.name}, {"shape", tensor.shape()}, {"data_offsets", {offset, end}}};
     offset = end;
   }
-  // Metadata that are no UTF-8 (labels are names of folders) must not lose a trained model.
+  // Metadata that is not UTF-8 (labels are names of folders) must not lose a trained model.
   std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
   text.resize((text.size() + 7) / 8 * 8, ' ');
   std::string bytes(kLengthBytes, '\0');

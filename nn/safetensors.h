@@ -1,9 +1,11 @@
 // The safetensors format: named tensors and string metadata; nothing in such a file can run code.
 // Layout: 8 bytes little-endian header length, a JSON header {name: {dtype, shape, data_offsets},
-// "__metadata__": {...}}, then the numbers, without holes.
+// "__metadata__": {...}}, then the values, without holes.
 #pragma once
 
+#include <cstddef>
 #include <map>
+#include <span>
 #include <string>
 
 #include "nn/tensor.h"
@@ -17,11 +19,13 @@ struct Safetensors {
 
 enum class Precision { f32, f16 };
 
-// F32, F16 and BF16 numbers become float32. std::runtime_error names the file and its fault; every
+// F32, F16 and BF16 values become float32. std::runtime_error names the file and its fault; every
 // size is checked against the file before memory is taken.
 Safetensors load_safetensors(const std::string& path);
+// The same from the bytes of a file; `name` stands for the path in messages.
+Safetensors load_safetensors(std::span<const std::byte> bytes, const std::string& name);
 
-// Atomic. With Precision::f16 numbers are rounded to the nearest half; std::invalid_argument if one
+// Atomic. With Precision::f16 values are rounded to the nearest half; std::invalid_argument if one
 // is beyond its range.
 void save_safetensors(const std::string& path, const Safetensors& contents,
                       Precision precision = Precision::f32);

@@ -126,12 +126,12 @@ void serve(const Options& options) {
   const auto& shape = model->input_shape();
   const nn::Tensor input =
       nn::Tensor::zeros({options.batch, shape.height, shape.width, shape.channels});
-  if (options.memory_budget > 0)
-    model->backbone().fit_memory(options.batch, 0, options.memory_budget << 20);
   if (options.train)
     model->train();
   else
     model->eval();
+  if (options.memory_budget > 0)
+    model->backbone().fit_memory(options.batch, 0, options.memory_budget << 20);
   const Work work = options.train ? training(*model, input) : inference(*model, input);
   std::cout << "\"ready\"" << std::endl;
   for (std::string line; std::getline(std::cin, line);)
