@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <limits>
+#include <span>
 
 #include "tests/nn/temporary.h"
 
@@ -76,6 +77,24 @@ TEST_CASE("a model file gives the model back, with each kind of head and either 
     save_classifier(folder.file("b"), *loaded, {{"note", "kept"}});
     CHECK(read(folder.file("a")) == read(folder.file("b")));
   }
+}
+
+TEST_CASE("a model is loaded from bytes as from its file") {
+  const TemporaryFolder folder;
+  save_classifier(folder.file("a"), model());
+  std::string bytes = read(folder.file("a"));
+  const auto load = [&] { return load_classifier(std::as_bytes(std::span(bytes)), "built in"); };
+  const auto loaded = load();
+  CHECK(loaded->options().labels == model().options().labels);
+  CHECK_FALSE(loaded->training());
+  const StateDict expected = model().state_dict(), found = loaded->state_dict();
+  REQUIRE(found.size() == expected.size());
+  for (const auto& [name, tensor] : expected) CHECK(found.at(name).values() == tensor.values());
+  bytes.replace(bytes.find("mobilenet_v2"), 12, "mobilenet_v9");
+  CHECK(message_of<std::runtime_error>(load) ==
+        "built in: holds the architecture \"mobilenet_v9\", not mobilenet_v2");
+  bytes.resize(100);
+  CHECK(contains(message_of<std::runtime_error>(load), "built in: not a valid safetensors file"));
 }
 
 TEST_CASE("files that do not say how batch norm was trained") {
@@ -178,14 +197,14 @@ TEST_CASE("numbers that no training leaves behind") {
             Tensor& tensor = c.tensors["blocks.1.project.weight"];
             tensor = tensor.clone();
             tensor.data()[3] = bad;
-          }) == "tensor blocks.1.project.weight holds a number that is not finite");
+          }) == "tensor blocks.1.project.weight holds a value that is not finite");
   CHECK(fault_after([](Safetensors& c) {
           Tensor& tensor = c.tensors["last.bn.variance"];
           tensor = Tensor::full(tensor.shape(), -0.5f);
         }) == "tensor last.bn.variance holds a negative variance");
 }
 
-TEST_CASE("files that are no model") {
+TEST_CASE("files that are not models") {
   const TemporaryFolder folder;
   write(folder.file("text"), "this is a text and not a model");
   const auto fault = [&](const char* name) {

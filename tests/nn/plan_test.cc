@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <thread>
 
 #include "nn/classifier.h"
 #include "nn/memory.h"
@@ -124,6 +125,54 @@ TEST_CASE("a batch gives the bytes of its pictures one by one, for 1, 2 and 3 th
         CHECK(std::memcmp(single.output(), &expected[static_cast<std::size_t>(3 * i)], 12) == 0);
       }
     }
+}
+
+TEST_CASE(
+    "a plan holds no more arenas than pictures or threads, and any number of threads runs it") {
+  const auto model = trained(0.35, 64);
+  const Tensor x = pictures(8, 64);
+  const auto memory_of = [&](std::int64_t capacity, int allowed) {
+    const Threads threads(allowed);
+    const std::size_t before = memory_use().live;
+    const Plan plan = model->compile(capacity);
+    return static_cast<std::int64_t>(memory_use().live - before);
+  };
+  Plan one = model->compile(1);
+  const std::int64_t arena = one.arena_bytes();
+  CHECK(memory_of(1, 8) < memory_of(1, 1) + arena / 2);
+  CHECK(memory_of(2, 8) < memory_of(2, 2) + arena / 2);
+  CHECK(memory_of(8, 2) < memory_of(8, 1) + 3 * arena / 2);
+  std::vector<float> expected;
+  for (int i = 0; i < 8; ++i) {
+    one.run(x.data() + i * 64 * 64 * 3, 1);
+    expected.insert(expected.end(), one.output(), one.output() + 3);
+  }
+  for (const int compiled_for : {1, 2, 5}) {
+    set_threads(compiled_for);
+    Plan plan = model->compile(8);
+    for (const int run_with : {8, 3, 1}) {
+      const Threads threads(run_with);
+      CHECK(run(plan, x) == expected);
+    }
+  }
+}
+
+TEST_CASE("two plans run from two threads at once") {
+  const auto model = trained(0.35, 64);
+  const Tensor x = pictures(4, 64);
+  Plan first = model->compile(4), second = model->compile(4);
+  const auto expected = run(first, x);
+  const Threads threads(3);
+  const auto repeat = [&](Plan& plan, bool& same) {
+    same = true;
+    for (int i = 0; i < 20; ++i) same = same && run(plan, x) == expected;
+  };
+  bool same_first = false, same_second = false;
+  std::thread other([&] { repeat(second, same_second); });
+  repeat(first, same_first);
+  other.join();
+  CHECK(same_first);
+  CHECK(same_second);
 }
 
 TEST_CASE("a run allocates nothing") {

@@ -3,10 +3,13 @@
 
 #include <unistd.h>
 
+#include <concepts>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "base/parallel.h"
 #include "base/random.h"
@@ -66,6 +69,17 @@ std::string message_of(const Run& run) {
     return exception.what();
   }
   return "nothing was thrown";
+}
+
+// What the caller's fault is said to be.
+template <std::invocable Run>
+std::string fault_of(const Run& run) {
+  return message_of<std::invalid_argument>(run);
+}
+
+inline std::vector<double> in_double(const nn::Tensor& tensor) {
+  const auto values = tensor.values();
+  return {values.begin(), values.end()};
 }
 
 inline bool contains(const std::string& text, const std::string& part) {
