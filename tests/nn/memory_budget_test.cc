@@ -33,7 +33,6 @@ TEST_CASE("a stage that is run and differentiated: what it keeps, and the most t
 }
 
 TEST_CASE("measuring leaves running statistics as they are") {
-  Random random = Random::of_seed(1);
   BatchNorm layer(4, {}, Activation::none);
   const auto before = layer.state_dict().at("variance").values();
   measure_stages({&layer}, Tensor::zeros({8, 4}));
