@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <vector>
 
@@ -269,10 +270,10 @@ class ChannelSums {
 
 // The sums of all rows: tasks in parallel, their sums added in order of tasks. step as in
 // ChannelSums, but i counts from the first row of all.
-// then(begin, end) follows each task, while its rows are in the cache.
-template <typename Step, typename Then>
+// then(begin, end), or null, follows each task, while its rows are in the cache.
+template <typename Step>
 void sum_rows(const LongRows& shape, double* sum, double* sum2, const Step& step,
-              const Then& then) {
+              const std::function<void(std::int64_t, std::int64_t)>& then = nullptr) {
   const std::int64_t channels = shape.channels;
   std::vector<double> partial(2 * channels * shape.tasks());
   parallel_for_rows(shape, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
@@ -284,7 +285,7 @@ void sum_rows(const LongRows& shape, double* sum, double* sum2, const Step& step
     double* mine = partial.data() + begin / shape.task_rows * 2 * channels;
     std::copy(sums.sum.begin(), sums.sum.end(), mine);
     std::copy(sums.sum2.begin(), sums.sum2.end(), mine + channels);
-    then(begin, end);
+    if (then) then(begin, end);
   });
   std::fill_n(sum, channels, 0.0);
   std::fill_n(sum2, channels, 0.0);
@@ -293,11 +294,6 @@ void sum_rows(const LongRows& shape, double* sum, double* sum2, const Step& step
       sum[c] += partial[task * 2 * channels + c];
       sum2[c] += partial[(task * 2 + 1) * channels + c];
     }
-}
-
-template <typename Step>
-void sum_rows(const LongRows& shape, double* sum, double* sum2, const Step& step) {
-  sum_rows(shape, sum, sum2, step, [](std::int64_t, std::int64_t) {});
 }
 
 }  // namespace
