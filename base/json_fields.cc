@@ -35,7 +35,7 @@ JsonFields JsonFields::parse(std::string_view text, const std::string& origin,
 }
 
 void JsonFields::fail(const std::string& what) const {
-  throw std::runtime_error(document_->origin + (place_.empty() ? " " : ": " + place_ + " ") + what);
+  throw std::runtime_error(document_->origin + ": " + (place_.empty() ? "" : place_ + " ") + what);
 }
 
 bool JsonFields::has(const std::string& key) const {
@@ -43,9 +43,13 @@ bool JsonFields::has(const std::string& key) const {
   return value.is_object() && value.contains(key);
 }
 
+void JsonFields::require_object() const {
+  if (!of(value_).is_object()) fail("is not an object");
+}
+
 JsonFields JsonFields::operator[](const std::string& key) const {
+  require_object();
   const json& value = of(value_);
-  if (!value.is_object()) fail("is not an object");
   JsonFields field(document_, nullptr, place_.empty() ? key : place_ + "." + key);
   const auto found = value.find(key);
   if (found == value.end()) field.fail("is missing");

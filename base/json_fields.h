@@ -22,6 +22,7 @@ class JsonFields {
   static JsonFields parse(std::string_view text, const std::string& origin,
                           const std::string& root = "");
 
+  void require_object() const;
   // A field of an object.
   JsonFields operator[](const std::string& key) const;
   bool has(const std::string& key) const;

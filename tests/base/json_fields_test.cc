@@ -54,7 +54,7 @@ TEST_CASE("faults name the file, the place and what is wrong") {
   CHECK(fault([](auto json) { json["nothing"].number(); }) ==
         "model.json: nothing is not a number");
   CHECK(fault([](auto json) { json["name"].list(); }) == "model.json: name is not a list");
-  CHECK(fault([](auto json) { json.list(); }) == "model.json is not a list");
+  CHECK(fault([](auto json) { json.list(); }) == "model.json: is not a list");
   CHECK(fault([](auto json) { json["pad"].numbers(3); }) ==
         "model.json: pad is not a list of 3 numbers");
   CHECK(fault([](auto json) { json["names"].numbers(2); }) ==
