@@ -17,6 +17,7 @@
 #include "apps/common/progress.h"
 #include "apps/training/report.h"
 #include "base/file.h"
+#include "base/json_fields.h"
 #include "base/parallel.h"
 #include "vision/faces/face_detector.h"
 #include "vision/masks/mask_classifier.h"
@@ -69,18 +70,13 @@ void define_options(OptionParser& parser, Options& o) {
 }
 
 std::set<std::string> names_in_history(const std::string& path) {
-  const json history = json::parse(read_file(path), nullptr, false);
-  const auto fault = [&] {
-    return UsageError(path + ": no list validation_files in it",
-                      "train_mask_detector --history writes one");
-  };
-  if (!history.is_object() || !history.contains("validation_files")) throw fault();
-  std::set<std::string> names;
-  for (const json& name : history["validation_files"]) {
-    if (!name.is_string()) throw fault();
-    names.insert(name.get<std::string>());
+  const std::string text = read_file(path);
+  try {
+    const auto names = JsonFields::parse(text, path)["validation_files"].texts();
+    return {names.begin(), names.end()};
+  } catch (const std::runtime_error& fault) {
+    throw UsageError(fault.what(), "train_mask_detector --history writes a list validation_files");
   }
-  return names;
 }
 
 std::set<std::string> names_in_list(const std::string& path) {

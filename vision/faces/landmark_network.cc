@@ -20,11 +20,9 @@ struct Form {
 Form read_form(const nn::Safetensors& contents, const std::string& path) {
   const FormReader reader(contents, path);
   reader.require_kind("landmarks");
-  if (reader.text("coding") != "xy_share")
-    reader.fail("coding " + reader.text("coding") + " is unknown");
-  if (reader.number("points") != 68)
-    reader.fail("finds " + std::to_string(reader.number("points")) + " points, not 68");
-  return {reader.input(), reader.text(reader.part("outputs"), "points")};
+  if (reader["coding"].text() != "xy_share") reader["coding"].fail("is not \"xy_share\"");
+  if (reader["points"].number() != 68) reader["points"].fail("is not 68");
+  return {reader.input(), reader["outputs"]["points"].text()};
 }
 
 }  // namespace

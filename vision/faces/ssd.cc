@@ -12,6 +12,8 @@
 namespace maskwatch::vision {
 namespace {
 
+constexpr int kMostClasses = 1 << 20;
+
 // Metadata "detector" of a detector of boxes.
 struct Form {
   InputForm input;
@@ -22,7 +24,7 @@ struct Form {
 };
 
 std::vector<CenterBox> read_priors(const FormReader& reader, const nn::Safetensors& contents) {
-  const std::string name = reader.text("priors");
+  const std::string name = reader["priors"].text();
   const auto found = contents.tensors.find(name);
   if (found == contents.tensors.end()) reader.fail("the tensor " + name + " is missing");
   const nn::Tensor& tensor = found->second;
@@ -40,14 +42,12 @@ Form read_form(const nn::Safetensors& contents, const std::string& path) {
   const FormReader reader(contents, path);
   Form form;
   reader.require_kind("boxes");
-  if (reader.text("coding") != "center_size")
-    reader.fail("coding " + reader.text("coding") + " is unknown");
+  if (reader["coding"].text() != "center_size") reader["coding"].fail("is not \"center_size\"");
   form.input = reader.input();
-  const nlohmann::json& outputs = reader.part("outputs");
-  form.scores = reader.text(outputs, "scores");
-  form.boxes = reader.text(outputs, "boxes");
-  form.face_class = reader.number("face_class");
-  const auto variances = reader.numbers("variances", 2);
+  form.scores = reader["outputs"]["scores"].text();
+  form.boxes = reader["outputs"]["boxes"].text();
+  form.face_class = static_cast<int>(reader["face_class"].whole_number(0, kMostClasses - 1));
+  const auto variances = reader["variances"].numbers(2);
   form.variances = {static_cast<float>(variances[0]), static_cast<float>(variances[1])};
   form.priors = read_priors(reader, contents);
   return form;
