@@ -131,9 +131,9 @@ std::vector<int> match_labels(const Dataset& dataset, const std::vector<std::str
 std::optional<vision::Box> largest_face(const vision::Image& picture,
                                         vision::FaceDetector& detector) {
   const auto faces = detector.detect(picture);
-  const auto area = [](const vision::Detection& face) { return face.box.width * face.box.height; };
-  const auto largest = std::max_element(
-      faces.begin(), faces.end(), [&](const auto& a, const auto& b) { return area(a) < area(b); });
+  const auto largest =
+      std::max_element(faces.begin(), faces.end(),
+                       [](const auto& a, const auto& b) { return area(a.box) < area(b.box); });
   if (largest == faces.end()) return std::nullopt;
   return largest->box;
 }

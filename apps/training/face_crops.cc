@@ -18,7 +18,7 @@ bool crop_face(const std::string& path, vision::FaceDetector& detector, int size
   const vision::Image image = vision::load_image(path);
   const std::vector<vision::Detection> faces = detector.detect(image);
   if (faces.empty()) return false;
-  const vision::Box box = vision::grow_box(image, faces.front().box, detector.margin());
+  const vision::Box box = vision::grow_box(faces.front().box, detector.margin());
   const vision::Image face = vision::crop_and_resize(image, box, size, size);
   std::copy(face.pixels.begin(), face.pixels.end(), out);
   return true;

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "vision/faces/ssd.h"
-
 namespace maskwatch::vision {
 namespace {
 
@@ -52,7 +50,7 @@ class WithCloseUps : public FaceDetector {
     for (auto& [box, score] : faces)
       box = cut_off({(box.x - static_cast<float>(left)) * x, (box.y - static_cast<float>(top)) * y,
                      box.width * x, box.height * y},
-                    image);
+                    image.width, image.height);
     std::erase_if(faces, [](const Detection& face) {
       return !(face.box.width >= 1 && face.box.height >= 1);
     });

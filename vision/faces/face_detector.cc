@@ -94,7 +94,7 @@ class HaarFacesAndEyes : public FaceDetector {
         if (!in_a_face(eye, found)) eyes.push_back(eye);
     const std::size_t by_faces = found.size();
     for (const Detection& face : faces_of_eyes(eyes)) {
-      const Box inside = cut_off(face.box, image);
+      const Box inside = cut_off(face.box, image.width, image.height);
       const bool known =
           std::any_of(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(by_faces),
                       [&](const Detection& other) {
@@ -115,11 +115,8 @@ class HaarFacesAndEyes : public FaceDetector {
 
   // Such an eye is spoken for: paired with a neighbour's it would make a face between the two.
   static bool in_a_face(const Detection& eye, std::span<const Detection> faces) {
-    const float x = eye.box.x + eye.box.width / 2, y = eye.box.y + eye.box.height / 2;
-    return std::any_of(faces.begin(), faces.end(), [&](const Detection& face) {
-      return x > face.box.x && x < face.box.x + face.box.width && y > face.box.y &&
-             y < face.box.y + face.box.height;
-    });
+    return std::any_of(faces.begin(), faces.end(),
+                       [&](const Detection& face) { return contains(face.box, center(eye.box)); });
   }
 
   HaarFaces faces_;

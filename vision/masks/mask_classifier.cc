@@ -68,21 +68,13 @@ Color display_color(const std::string& label) {
   return kOtherOrange;
 }
 
-Box grow_box(const Image& image, const Box& box, float margin) {
-  const float dx = margin * box.width, dy = margin * box.height;
-  const PixelBox inside =
-      clamp_box(image, {box.x - dx, box.y - dy, box.width + 2 * dx, box.height + 2 * dy});
-  return {static_cast<float>(inside.x), static_cast<float>(inside.y),
-          static_cast<float>(inside.width), static_cast<float>(inside.height)};
-}
-
 MaskClassifier::MaskClassifier(const std::string& model_file, std::int64_t capacity)
     : model_(load_labelled(model_file)),
       plan_(model_->compile(capacity)),
       inputs_(static_cast<std::size_t>(capacity * plan_.input_shape().count())) {}
 
 Image MaskClassifier::crop(const Image& image, const Box& box, float margin) const {
-  return crop_and_resize(image, grow_box(image, box, margin), input_size(), input_size());
+  return crop_and_resize(image, grow_box(box, margin), input_size(), input_size());
 }
 
 void MaskClassifier::classify_batch(std::span<const Image> crops,

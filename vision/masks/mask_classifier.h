@@ -32,10 +32,6 @@ struct Classification {
   float probability() const { return probabilities[static_cast<std::size_t>(label)]; }
 };
 
-// `box` with `margin` times its size added on each side, cut off at the picture's edges. Throws
-// std::invalid_argument if that leaves no pixel.
-Box grow_box(const Image& image, const Box& box, float margin);
-
 class MaskClassifier {
  public:
   // Reads a model file. std::runtime_error names it and its fault: unreadable, damaged, of another

@@ -15,7 +15,7 @@
 #include "tests/vision/video/hls_server.h"
 #include "tests/vision/video/video_support.h"
 #include "vision/drawn/drawn_video.h"
-#include "vision/faces/ssd.h"
+#include "vision/image/geometry.h"
 #include "vision/video/video_writer.h"
 
 using namespace maskwatch;

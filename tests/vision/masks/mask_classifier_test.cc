@@ -64,20 +64,6 @@ TEST_CASE("class names become words and colours") {
   CHECK_FALSE(same(other, vision::no_mask_red));
 }
 
-TEST_CASE("a box grows on all sides and stays inside the picture") {
-  const vision::Image image(100, 80);
-  const vision::Box grown = vision::grow_box(image, {40, 30, 20, 10}, 0.5f);
-  CHECK(grown.x == 30);
-  CHECK(grown.y == 25);
-  CHECK(grown.width == 40);
-  CHECK(grown.height == 20);
-  const vision::Box corner = vision::grow_box(image, {90, 70, 20, 20}, 0.1f);
-  CHECK(corner.x == 88);
-  CHECK(corner.width == 12);
-  CHECK(corner.height == 12);
-  CHECK_THROWS_AS(vision::grow_box(image, {200, 0, 10, 10}, 0), std::invalid_argument);
-}
-
 TEST_CASE("faces are classified alike one by one, together, and beyond the capacity") {
   const SavedModel saved;
   vision::MaskClassifier one(saved.path(), 1), few(saved.path(), 4);
