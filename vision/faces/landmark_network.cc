@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "nn/graph_plan.h"
-#include "vision/faces/detector_form.h"
+#include "vision/faces/network_metadata.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -18,7 +18,7 @@ struct Form {
 };
 
 Form read_form(const nn::Safetensors& contents, const std::string& path) {
-  const FormReader reader(contents, path);
+  const MetadataReader reader(contents, path);
   reader.require_kind("landmarks");
   if (reader.text("coding") != "xy_share")
     reader.fail("coding " + reader.text("coding") + " is unknown");

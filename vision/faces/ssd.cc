@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "nn/graph_plan.h"
-#include "vision/faces/detector_form.h"
+#include "vision/faces/network_metadata.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -21,7 +21,7 @@ struct Form {
   Variances variances;
 };
 
-std::vector<CenterBox> read_priors(const FormReader& reader, const nn::Safetensors& contents) {
+std::vector<CenterBox> read_priors(const MetadataReader& reader, const nn::Safetensors& contents) {
   const std::string name = reader.text("priors");
   const auto found = contents.tensors.find(name);
   if (found == contents.tensors.end()) reader.fail("the tensor " + name + " is missing");
@@ -37,7 +37,7 @@ std::vector<CenterBox> read_priors(const FormReader& reader, const nn::Safetenso
 }
 
 Form read_form(const nn::Safetensors& contents, const std::string& path) {
-  const FormReader reader(contents, path);
+  const MetadataReader reader(contents, path);
   Form form;
   reader.require_kind("boxes");
   if (reader.text("coding") != "center_size")

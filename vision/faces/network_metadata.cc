@@ -1,4 +1,4 @@
-#include "vision/faces/detector_form.h"
+#include "vision/faces/network_metadata.h"
 
 #include <fmt/format.h>
 
@@ -49,52 +49,53 @@ void fill_input(const InputForm& form, const Image& image, std::span<float> inpu
                   &input[(extent.y + y) * pitch + extent.x * std::size_t{3}]);
 }
 
-FormReader::FormReader(const nn::Safetensors& contents, const std::string& path) : path_(path) {
+MetadataReader::MetadataReader(const nn::Safetensors& contents, const std::string& path)
+    : path_(path) {
   const auto found = contents.metadata.find("detector");
   if (found == contents.metadata.end())
     fail("no detector that data/convert_weights.py made: metadata detector is missing");
   form_ = json::parse(found->second, nullptr, false);
-  if (!form_.is_object()) fail("metadata detector is no object");
+  if (!form_.is_object()) fail("metadata detector is not an object");
 }
 
-void FormReader::fail(const std::string& what) const {
+void MetadataReader::fail(const std::string& what) const {
   throw std::runtime_error(path_ + ": " + what);
 }
 
-void FormReader::require_kind(const std::string& kind) const {
+void MetadataReader::require_kind(const std::string& kind) const {
   if (text("kind") != kind) fail("finds no " + kind + ": kind is " + text("kind"));
 }
 
-const json& FormReader::part(const json& object, const std::string& key) const {
+const json& MetadataReader::part(const json& object, const std::string& key) const {
   if (!object.is_object() || !object.contains(key))
     fail("metadata detector: " + key + " is missing");
   return object[key];
 }
 
-std::string FormReader::text(const json& object, const std::string& key) const {
+std::string MetadataReader::text(const json& object, const std::string& key) const {
   const json& value = part(object, key);
-  if (!value.is_string()) fail("metadata detector: " + key + " is no string");
+  if (!value.is_string()) fail("metadata detector: " + key + " is not a string");
   return value.get<std::string>();
 }
 
-std::vector<double> FormReader::numbers(const std::string& key, std::size_t count) const {
+std::vector<double> MetadataReader::numbers(const std::string& key, std::size_t count) const {
   const json& list = part(key);
   std::vector<double> numbers;
   if (list.is_array())
     for (const json& value : list)
       if (value.is_number()) numbers.push_back(value.get<double>());
   if (numbers.size() != count || list.size() != count)
-    fail(fmt::format("metadata detector: {} is no list of {} numbers", key, count));
+    fail(fmt::format("metadata detector: {} is not a list of {} numbers", key, count));
   return numbers;
 }
 
-int FormReader::number(const std::string& key) const {
+int MetadataReader::number(const std::string& key) const {
   const json& value = part(key);
-  if (!value.is_number_integer()) fail(key + " is no whole number");
+  if (!value.is_number_integer()) fail(key + " is not a whole number");
   return static_cast<int>(std::clamp<std::int64_t>(value, -1, 1 << 20));
 }
 
-InputForm FormReader::input() const {
+InputForm MetadataReader::input() const {
   InputForm form;
   if (text("order") != "rgb") fail("order " + text("order") + " is unknown");
   const auto size = numbers("input_size", 2);
@@ -112,7 +113,7 @@ InputForm FormReader::input() const {
   return form;
 }
 
-Fit FormReader::fit() const {
+Fit MetadataReader::fit() const {
   const std::string name = text("resize");
   if (name == "stretch") return Fit::stretch;
   if (name == "letterbox_top_left") return Fit::corner;

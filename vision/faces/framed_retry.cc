@@ -1,4 +1,4 @@
-#include "vision/faces/close_ups.h"
+#include "vision/faces/framed_retry.h"
 
 #include <algorithm>
 #include <cmath>
@@ -29,9 +29,9 @@ Image frame(const Image& image, int left, int top) {
   return framed;
 }
 
-class WithCloseUps : public FaceDetector {
+class FramedRetry : public FaceDetector {
  public:
-  explicit WithCloseUps(std::unique_ptr<FaceDetector> detector) : detector_(std::move(detector)) {}
+  explicit FramedRetry(std::unique_ptr<FaceDetector> detector) : detector_(std::move(detector)) {}
 
   std::vector<Detection> detect(const Image& image) override {
     std::vector<Detection> faces = detector_->detect(image);
@@ -62,8 +62,8 @@ class WithCloseUps : public FaceDetector {
 
 }  // namespace
 
-std::unique_ptr<FaceDetector> with_close_ups(std::unique_ptr<FaceDetector> detector) {
-  return std::make_unique<WithCloseUps>(std::move(detector));
+std::unique_ptr<FaceDetector> retry_framed(std::unique_ptr<FaceDetector> detector) {
+  return std::make_unique<FramedRetry>(std::move(detector));
 }
 
 }  // namespace maskwatch::vision
