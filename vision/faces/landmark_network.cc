@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "nn/graph_plan.h"
-#include "vision/faces/detector_form.h"
+#include "vision/faces/network_metadata.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -18,7 +18,7 @@ struct Form {
 };
 
 Form read_form(const nn::Safetensors& contents, const std::string& path) {
-  const FormReader reader(contents, path);
+  const MetadataReader reader(contents, path);
   reader.require_kind("landmarks");
   if (reader["coding"].text() != "xy_share") reader["coding"].fail("is not \"xy_share\"");
   if (reader["points"].number() != 68) reader["points"].fail("is not 68");

@@ -7,7 +7,7 @@
 #include <stdexcept>
 
 #include "nn/graph_plan.h"
-#include "vision/faces/detector_form.h"
+#include "vision/faces/network_metadata.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -23,7 +23,7 @@ struct Form {
   Variances variances;
 };
 
-std::vector<CenterBox> read_priors(const FormReader& reader, const nn::Safetensors& contents) {
+std::vector<CenterBox> read_priors(const MetadataReader& reader, const nn::Safetensors& contents) {
   const std::string name = reader["priors"].text();
   const auto found = contents.tensors.find(name);
   if (found == contents.tensors.end()) reader.fail("the tensor " + name + " is missing");
@@ -39,7 +39,7 @@ std::vector<CenterBox> read_priors(const FormReader& reader, const nn::Safetenso
 }
 
 Form read_form(const nn::Safetensors& contents, const std::string& path) {
-  const FormReader reader(contents, path);
+  const MetadataReader reader(contents, path);
   Form form;
   reader.require_kind("boxes");
   if (reader["coding"].text() != "center_size") reader["coding"].fail("is not \"center_size\"");
@@ -93,36 +93,6 @@ std::vector<Box> decode_boxes(std::span<const float> encoded, std::span<const Ce
     boxes[i] = {x - width / 2, y - height / 2, width, height};
   }
   return boxes;
-}
-
-Box cut_off(const Box& box, const Image& image) {
-  const float left = std::max(box.x, 0.0f), top = std::max(box.y, 0.0f);
-  const float right = std::min(box.x + box.width, static_cast<float>(image.width));
-  const float bottom = std::min(box.y + box.height, static_cast<float>(image.height));
-  return {left, top, std::max(right - left, 0.0f), std::max(bottom - top, 0.0f)};
-}
-
-float intersection_over_union(const Box& a, const Box& b) {
-  const float width = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x);
-  const float height = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
-  if (!(width > 0 && height > 0)) return 0;
-  const float shared = width * height;
-  return shared / (a.width * a.height + b.width * b.height - shared);
-}
-
-std::vector<Detection> non_maximum_suppression(std::vector<Detection> detections, float max_overlap,
-                                               std::size_t candidates) {
-  std::stable_sort(detections.begin(), detections.end(),
-                   [](const Detection& a, const Detection& b) { return a.score > b.score; });
-  if (detections.size() > candidates) detections.resize(candidates);
-  std::vector<Detection> kept;
-  for (const Detection& next : detections) {
-    const bool hidden = std::any_of(kept.begin(), kept.end(), [&](const Detection& surer) {
-      return intersection_over_union(surer.box, next.box) > max_overlap;
-    });
-    if (!hidden) kept.push_back(next);
-  }
-  return kept;
 }
 
 struct SsdDetector::Network {
@@ -203,7 +173,7 @@ std::vector<Detection> SsdDetector::detect(const Image& image, const SsdOptions&
     if (score > options.confidence) found.push_back({placed(boxes[i]), score});
   }
   std::vector<Detection> faces = non_maximum_suppression(std::move(found), options.max_overlap);
-  for (Detection& face : faces) face.box = cut_off(face.box, image);
+  for (Detection& face : faces) face.box = cut_off(face.box, image.width, image.height);
   std::erase_if(
       faces, [](const Detection& face) { return !(face.box.width >= 1 && face.box.height >= 1); });
   return faces;

@@ -41,18 +41,6 @@ struct Variances {
 std::vector<Box> decode_boxes(std::span<const float> encoded, std::span<const CenterBox> priors,
                               const Variances& variances = {});
 
-// Shared area by joint area, 0 to 1; 0 where both boxes are empty.
-float intersection_over_union(const Box& a, const Box& b);
-
-// The part of the box inside the picture; without width or height where there is none.
-Box cut_off(const Box& box, const Image& image);
-
-// Keeps the surest box, drops those that overlap it by more than `max_overlap`, and goes on with
-// the next; surest first, of equal scores the earlier one. Boxes beyond the `candidates` surest are
-// not looked at.
-std::vector<Detection> non_maximum_suppression(std::vector<Detection> detections, float max_overlap,
-                                               std::size_t candidates = 200);
-
 struct SsdOptions {
   float confidence = 0.5f;   // least score, above which a box is a face
   float max_overlap = 0.3f;  // intersection over union of two faces

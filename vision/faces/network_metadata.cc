@@ -1,4 +1,4 @@
-#include "vision/faces/detector_form.h"
+#include "vision/faces/network_metadata.h"
 
 #include <fmt/format.h>
 
@@ -58,19 +58,19 @@ void fill_input(const InputForm& form, const Image& image, std::span<float> inpu
                   &input[(extent.y + y) * pitch + extent.x * std::size_t{3}]);
 }
 
-FormReader::FormReader(const nn::Safetensors& contents, const std::string& path)
+MetadataReader::MetadataReader(const nn::Safetensors& contents, const std::string& path)
     : path_(path), form_(parse_form(contents, path)) {}
 
-void FormReader::fail(const std::string& what) const {
+void MetadataReader::fail(const std::string& what) const {
   throw std::runtime_error(path_ + ": " + what);
 }
 
-void FormReader::require_kind(const std::string& kind) const {
+void MetadataReader::require_kind(const std::string& kind) const {
   if (form_["kind"].text() != kind)
     fail("does not find " + kind + ": its kind is " + form_["kind"].text());
 }
 
-InputForm FormReader::input() const {
+InputForm MetadataReader::input() const {
   InputForm form;
   if (form_["order"].text() != "rgb") form_["order"].fail("is not \"rgb\"");
   const auto size = form_["input_size"].numbers(2);
@@ -88,7 +88,7 @@ InputForm FormReader::input() const {
   return form;
 }
 
-Fit FormReader::fit() const {
+Fit MetadataReader::fit() const {
   const std::string name = form_["resize"].text();
   if (name == "stretch") return Fit::stretch;
   if (name == "letterbox_top_left") return Fit::corner;

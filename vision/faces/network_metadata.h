@@ -34,9 +34,9 @@ struct InputForm {
 void fill_input(const InputForm& form, const Image& image, std::span<float> input);
 
 // Reads the metadata of one file. std::runtime_error names the file and what is wrong with it.
-class FormReader {
+class MetadataReader {
  public:
-  FormReader(const nn::Safetensors& contents, const std::string& path);
+  MetadataReader(const nn::Safetensors& contents, const std::string& path);
 
   // Throws unless the file's kind is `kind` ("boxes", "landmarks").
   void require_kind(const std::string& kind) const;
