@@ -44,18 +44,15 @@ struct AnchorOptions {
 std::vector<Anchor> make_anchors(std::int64_t height, std::int64_t width,
                                  const AnchorOptions& options);
 
-// How far the numbers of a network move an anchor.
-struct AnchorVariances {
-  double center = 0.1, size = 0.2;
-};
+// How far the numbers of a network move an anchor, in shares of its size, and let it grow, as a
+// power of e.
+inline constexpr double kCenterVariance = 0.1, kSizeVariance = 0.2;
 // Sizes grow by no more than e to this: so no number of a network overflows.
 inline constexpr double kMaxLogGrowth = 4;
 
 // The four numbers (x, y, width, height) that decode_box() turns into `box`, which is not empty.
-void encode_box(float* code, const CornerBox& box, const Anchor& anchor,
-                const AnchorVariances& variances = {});
-CornerBox decode_box(const float* code, const Anchor& anchor,
-                     const AnchorVariances& variances = {});
+void encode_box(float* code, const CornerBox& box, const Anchor& anchor);
+CornerBox decode_box(const float* code, const Anchor& anchor);
 
 // Instead of the number of a class:
 inline constexpr int kIgnoredRegion = -1;  // whether faces are here is not known
@@ -95,7 +92,7 @@ struct SsdBox {
 // holds a row for each anchor: 4 numbers of the box, the logit of the face, the logits of the
 // classes. std::invalid_argument unless rows are equally long and have at least one class.
 std::vector<SsdBox> decode(std::span<const float> outputs, std::span<const Anchor> anchors,
-                           float min_score, const AnchorVariances& variances = {});
+                           float min_score);
 
 struct SuppressionOptions {
   float max_overlap = 0.45f;      // boxes that overlap a surer one by more are dropped

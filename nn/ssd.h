@@ -23,9 +23,9 @@ namespace maskwatch::nn {
 struct SsdNetworkOptions {
   // input_size: side of the crops it was trained on; it runs on any size.
   MobileNetV2Options backbone = {.width = 0.35, .input_size = 256};
-  BatchNormOptions batch_norm = {.momentum = 0.99};  // of the pyramid and the heads
-  std::int64_t channels = 64;                        // of the pyramid and the heads
-  AnchorOptions anchors;                             // four levels, strides 8, 16, 32, 64
+  double pyramid_momentum = 0.99;  // of the batch norms of the pyramid and the heads
+  std::int64_t channels = 64;      // of the pyramid and the heads
+  AnchorOptions anchors;           // four levels, strides 8, 16, 32, 64
   std::vector<std::string> labels = {"with_mask", "without_mask", "mask_worn_wrongly"};
   std::uint64_t seed = 0;  // of the initial weights
 };
@@ -47,7 +47,7 @@ class SsdNetwork : public Module {
   }
   std::int64_t classes() const { return static_cast<std::int64_t>(options_.labels.size()); }
 
-  // Freezes the stages of the backbone before `first_trained` (0: none, at most 17), which
+  // Freezes the stages of the backbone before `first_trained` (0: none, 18: all), which
   // forward() then runs as a plan with batch norm folded in, made of their weights at its next
   // call. The other stages' batch norms keep the running statistics, if so asked.
   void freeze_before(int first_trained, bool keep_statistics = false);
@@ -58,6 +58,10 @@ class SsdNetwork : public Module {
 
  private:
   struct Parts;
+  void plan_frozen(const PictureShape& picture, std::int64_t capacity);
+  // The result of the frozen stages, and C3 and C4 where those make them.
+  std::vector<Tensor> run_frozen(const Tensor& x);
+
   SsdNetworkOptions options_;
   int first_trained_ = 0;
   std::optional<Plan> frozen_;  // the stages before first_trained_
