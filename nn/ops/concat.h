@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 #include "nn/ops/check.h"
@@ -16,13 +17,13 @@ inline Tensor concat(const std::vector<Tensor>& parts, int axis) {
   const int rank = static_cast<int>(shape.size());
   const int at = axis < 0 ? axis + rank : axis;
   if (at < 0 || at >= rank)
-    reject("concat", fmt::format("axis {} of shape {}", axis, to_string(shape)));
+    reject("concat", "axis " + std::to_string(axis) + " of shape " + to_string(shape));
   const auto along = static_cast<std::size_t>(at);
   shape[along] = 0;
   for (const Tensor& part : parts) {
-    Shape expected = part.shape();
-    if (part.shape().size() == shape.size()) expected[along] = 0;
-    require(expected == shape || (&part == &parts.front()), "concat", parts.front(), part);
+    Shape others = part.shape();
+    if (others.size() == shape.size()) others[along] = 0;
+    require(others == shape, "concat", parts.front(), part);
   }
   std::int64_t outer = 1, inner = 1, joined = 0;
   for (std::size_t i = 0; i < along; ++i) outer *= shape[i];
@@ -57,7 +58,7 @@ inline Tensor concat(const std::vector<Tensor>& parts, int axis) {
 // The same values under another shape of the same count; they are not copied.
 inline Tensor reshape(const Tensor& x, const Shape& shape) {
   if (count_of(shape) != x.count())
-    reject("reshape", fmt::format("{} as {}", to_string(x.shape()), to_string(shape)));
+    reject("reshape", to_string(x.shape()) + " as " + to_string(shape));
   Tensor y = x.reshaped(shape);
   y.record({x}, [x](const Tensor& dy) { x.add_gradient(dy.reshaped(x.shape())); });
   return y;

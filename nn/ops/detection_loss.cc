@@ -1,5 +1,7 @@
 #include "nn/ops/detection_loss.h"
 
+#include <fmt/format.h>
+
 #include "base/parallel.h"
 #include "nn/ops/check.h"
 

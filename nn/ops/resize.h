@@ -2,6 +2,8 @@
 // 2017).
 #pragma once
 
+#include <string>
+
 #include "nn/ops/check.h"
 #include "nn/tensor.h"
 #include "nn/upsample.h"
@@ -12,7 +14,8 @@ namespace maskwatch::nn {
 // beyond is left out, so that levels of odd sizes fit.
 inline Tensor upsample2x(const Tensor& x, std::int64_t height, std::int64_t width) {
   if (x.shape().size() != 4 || (height + 1) / 2 != x.dim(1) || (width + 1) / 2 != x.dim(2))
-    reject("upsample2x", fmt::format("{} to {}x{}", to_string(x.shape()), height, width));
+    reject("upsample2x",
+           to_string(x.shape()) + " to " + std::to_string(height) + "x" + std::to_string(width));
   const std::int64_t batch = x.dim(0), channels = x.dim(3);
   const Tensor y = Tensor::empty({batch, height, width, channels});
   upsample2x(y.data(), x.data(), batch, height, width, channels);
