@@ -186,7 +186,7 @@ void check(const SsdNetworkOptions& options) {
   };
   if (options.channels < 1 || options.channels > kMaxChannels)
     fail(fmt::format("{} channels are not in 1..{}", options.channels, kMaxChannels));
-  if (options.labels.empty()) fail("no labels");
+  if (options.labels.size() < 2) fail("fewer than two labels");
   const std::vector<AnchorLevel>& levels = options.anchors.levels;
   if (!std::equal(levels.begin(), levels.end(), kStrides.begin(), kStrides.end(),
                   [](const AnchorLevel& level, int stride) { return level.stride == stride; }))

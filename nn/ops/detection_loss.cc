@@ -12,7 +12,7 @@ void check(const Tensor& outputs, const std::vector<Anchor>& anchors,
            const std::vector<std::vector<SsdTarget>>& targets, const SsdLossOptions& options) {
   if (outputs.shape().size() != 3 || outputs.dim(0) != static_cast<std::int64_t>(targets.size()) ||
       outputs.dim(1) != static_cast<std::int64_t>(anchors.size()) || outputs.dim(2) < 6)
-    reject("ssd_loss", fmt::format("outputs {} for {} pictures of {} anchors",
+    reject("ssd_loss", fmt::format("outputs {} for a batch of {} and {} anchors",
                                    to_string(outputs.shape()), targets.size(), anchors.size()));
   const std::int64_t classes = outputs.dim(2) - 5;
   if (!options.weight_of_class.empty() &&
