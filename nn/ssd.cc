@@ -79,16 +79,10 @@ MobileNetV2Options without_last(MobileNetV2Options options) {
   return options;
 }
 
-BatchNormOptions pyramid_batch_norm(const SsdNetworkOptions& options) {
-  BatchNormOptions batch_norm = options.backbone.batch_norm;
-  batch_norm.momentum = options.pyramid_momentum;
-  return batch_norm;
-}
-
 ConvBatchNorm::Options layer(const SsdNetworkOptions& options, ConvKind kind, std::int64_t in,
                              int stride, Activation activation) {
   const std::int64_t out = kind == ConvKind::depthwise3x3 ? in : options.channels;
-  return {kind, in, out, stride, options.backbone.padding, activation, pyramid_batch_norm(options)};
+  return {kind, in, out, stride, options.backbone.padding, activation, options.backbone.batch_norm};
 }
 
 // Brings a level of the backbone to the pyramid's channels.
@@ -338,9 +332,6 @@ SsdNetworkOptions ssd_options(const Safetensors& contents, const std::string& pa
                   kArchitecture);
   SsdNetworkOptions options;
   options.backbone = backbone_options(metadata);
-  options.pyramid_momentum = metadata.number("pyramid_bn_momentum");
-  if (!(options.pyramid_momentum >= 0 && options.pyramid_momentum <= 1))
-    metadata.fail("metadata pyramid_bn_momentum is out of range");
   const double channels = metadata.number("channels");
   if (!(channels >= 1 && channels <= kMaxChannels) ||
       channels != static_cast<double>(static_cast<std::int64_t>(channels)))
@@ -369,7 +360,6 @@ void save_ssd(const std::string& path, const SsdNetwork& network,
   contents.metadata["format"] = "maskwatch";
   contents.metadata["architecture"] = kArchitecture;
   describe_backbone(options.backbone, contents.metadata);
-  contents.metadata["pyramid_bn_momentum"] = fmt::format("{}", options.pyramid_momentum);
   contents.metadata["channels"] = fmt::format("{}", options.channels);
   contents.metadata["anchors"] = text_of(options.anchors);
   contents.metadata["labels"] = text_of_labels(options.labels);

@@ -21,11 +21,12 @@
 namespace maskwatch::nn {
 
 struct SsdNetworkOptions {
-  // input_size: side of the crops it was trained on; it runs on any size.
-  MobileNetV2Options backbone = {.width = 0.35, .input_size = 256};
-  double pyramid_momentum = 0.99;  // of the batch norms of the pyramid and the heads
-  std::int64_t channels = 64;      // of the pyramid and the heads
-  AnchorOptions anchors;           // four levels, strides 8, 16, 32, 64
+  // input_size: side of the crops it was trained on; it runs on any size. Padding and batch norm
+  // are also those of the pyramid and the heads.
+  MobileNetV2Options backbone = {
+      .width = 0.35, .input_size = 256, .batch_norm = {.momentum = 0.99}};
+  std::int64_t channels = 64;  // of the pyramid and the heads
+  AnchorOptions anchors;       // four levels, strides 8, 16, 32, 64
   std::vector<std::string> labels = {"with_mask", "without_mask", "mask_worn_wrongly"};
   std::uint64_t seed = 0;  // of the initial weights
 };
