@@ -56,6 +56,7 @@ std::vector<StageMemory> stage_memory(const MobileNetV2Options& options) {
                                     after * hidden, after * out));
       channels = out;
     }
+  if (!options.has_last) return stages;
   const std::int64_t last = side * side * ends.features;
   stages.push_back({2 * last, last, 2 * last + side * side * channels});
   return stages;
@@ -149,6 +150,22 @@ Value InvertedResidual::lower_behind(PlanBuilder& builder, Value x,
   return builder.inverted_residual(x, block);
 }
 
+Tensor InvertedResidual::forward_expansion(const Tensor& x) { return expand_->forward(x); }
+
+Tensor InvertedResidual::forward_behind_expansion(const Tensor& expanded) {
+  return conv_batch_norms(expanded, {depthwise_.layer(), project_.layer()});
+}
+
+Value InvertedResidual::lower_expansion(PlanBuilder& builder, Value x) const {
+  return expand_->lower(builder, x);
+}
+
+Value InvertedResidual::lower_behind_expansion(PlanBuilder& builder, Value expanded) const {
+  PlanBuilder::Block block = folded(builder.shape(expanded));
+  block.expand = {};
+  return builder.inverted_residual(expanded, block);
+}
+
 MobileNetV2::Convolution::Convolution(const ConvBatchNorm::Options& options, Random& random)
     : layer(options, random) {
   add_module("conv", layer.convolution);
@@ -181,6 +198,9 @@ MobileNetV2::MobileNetV2(const MobileNetV2Options& options, Random& random) : op
       channels = out;
     }
   }
+  feature_channels_ = channels;
+  recomputed_.assign(stages_.size(), false);
+  if (!options.has_last) return;
   feature_channels_ = mobilenet_v2_channels(options.width).features;
   last_ = std::make_unique<Convolution>(
       layer(options, ConvKind::pointwise, channels, feature_channels_, 1, Activation::relu6),
@@ -188,7 +208,7 @@ MobileNetV2::MobileNetV2(const MobileNetV2Options& options, Random& random) : op
   add_module("last", *last_);
   stages_.push_back(last_.get());
   batch_norms_.push_back({&last_->layer.batch_norm});
-  recomputed_.assign(stages_.size(), false);
+  recomputed_.push_back(false);
 }
 
 Tensor MobileNetV2::forward(const Tensor& x, int begin, int end) {
@@ -251,7 +271,7 @@ int MobileNetV2::recomputed_stages() const {
 }
 
 void MobileNetV2::freeze_before(int first_trained, bool keep_statistics) {
-  for (int stage = 0; stage < kStages; ++stage) {
+  for (int stage = 0; stage < stages(); ++stage) {
     stages_[static_cast<std::size_t>(stage)]->freeze(stage < first_trained);
     for (BatchNorm* batch_norm : batch_norms_[static_cast<std::size_t>(stage)])
       batch_norm->keep_statistics(keep_statistics);

@@ -27,8 +27,9 @@ struct MobileNetV2Options {
   double width = 1.0;  // multiplies the channels of every layer
   int input_size = 224;
   Padding padding = Padding::tf;
-  BatchNormOptions batch_norm;
+  BatchNormOptions batch_norm = {};
   Preprocessing preprocessing = Preprocessing::tf;
+  bool has_last = true;  // false: it ends behind the last block, without stage 18
 };
 
 // expand 1×1 → depthwise 3×3 → project 1×1, with the input added where shapes allow it.
@@ -40,6 +41,13 @@ class InvertedResidual : public Module {
   Value lower(PlanBuilder& builder, Value x) const override;
   // The first block, which does not expand, with the network's first layer in front.
   Value lower_behind(PlanBuilder& builder, Value x, const ConvBatchNorm& stem) const;
+
+  // The two parts of a block that expands and adds no input: detectors read what lies between.
+  Tensor forward_expansion(const Tensor& x);
+  Tensor forward_behind_expansion(const Tensor& expanded);
+  Value lower_expansion(PlanBuilder& builder, Value x) const;
+  Value lower_behind_expansion(PlanBuilder& builder, Value expanded) const;
+  std::int64_t expanded_channels() const { return depthwise_.convolution.options().in; }
 
  private:
   friend class MobileNetV2;
@@ -61,9 +69,9 @@ class MobileNetV2 : public Module {
 
   // x[n, size, size, 3], preprocessed, to features [n, size/32, size/32, feature_channels()]
   // (rounded up).
-  Tensor forward(const Tensor& x) override { return forward(x, 0, kStages); }
+  Tensor forward(const Tensor& x) override { return forward(x, 0, stages()); }
   Value lower(PlanBuilder& builder, Value x) const override {
-    return lower(builder, x, 0, kStages);
+    return lower(builder, x, 0, stages());
   }
   // Stages begin .. end-1 alone.
   Tensor forward(const Tensor& x, int begin, int end);
@@ -83,6 +91,14 @@ class MobileNetV2 : public Module {
   std::int64_t fit_memory(std::int64_t batch, int first_trained, std::int64_t budget);
   int recomputed_stages() const;
 
+  // kStages, or one less without the last.
+  int stages() const { return static_cast<int>(stages_.size()); }
+  // Of stage index + 1; 0 <= index < 17.
+  InvertedResidual& block(int index) { return *blocks_[static_cast<std::size_t>(index)]; }
+  const InvertedResidual& block(int index) const {
+    return *blocks_[static_cast<std::size_t>(index)];
+  }
+  // Of what the last stage gives.
   std::int64_t feature_channels() const { return feature_channels_; }
   const MobileNetV2Options& options() const { return options_; }
 

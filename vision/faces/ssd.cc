@@ -8,11 +8,13 @@
 
 #include "nn/graph_plan.h"
 #include "vision/faces/network_metadata.h"
+#include "vision/faces/trained_ssd.h"
 
 namespace maskwatch::vision {
 namespace {
 
 constexpr int kMostClasses = 1 << 20;
+constexpr float kMaxOverlap = 0.3f;
 
 // Metadata "detector" of a detector of boxes.
 struct Form {
@@ -119,17 +121,30 @@ struct SsdDetector::Network {
 
 SsdDetector::SsdDetector(const std::string& file) {
   const nn::Safetensors contents = nn::load_safetensors(file);
-  network_ = std::make_unique<Network>(contents, file, read_form(contents, file));
+  if (nn::is_ssd(contents))
+    trained_ = std::make_unique<TrainedSsd>(contents, file);
+  else
+    network_ = std::make_unique<Network>(contents, file, read_form(contents, file));
 }
 SsdDetector::~SsdDetector() = default;
 SsdDetector::SsdDetector(SsdDetector&&) noexcept = default;
 SsdDetector& SsdDetector::operator=(SsdDetector&&) noexcept = default;
 
-int SsdDetector::input_width() const { return network_->form.input.width; }
-int SsdDetector::input_height() const { return network_->form.input.height; }
+SsdDetector::Network& SsdDetector::published() const {
+  if (!network_) throw std::invalid_argument("SsdDetector: the input has no fixed size");
+  return *network_;
+}
+
+const std::vector<std::string>& SsdDetector::labels() const {
+  static const std::vector<std::string> none;
+  return trained_ ? trained_->labels() : none;
+}
+
+int SsdDetector::input_width() const { return published().form.input.width; }
+int SsdDetector::input_height() const { return published().form.input.height; }
 
 SsdDetector::Raw SsdDetector::run(std::span<const float> input) {
-  nn::Plan& plan = network_->plan;
+  nn::Plan& plan = published().plan;
   if (static_cast<std::int64_t>(input.size()) != plan.input_shape().count())
     throw std::invalid_argument(fmt::format("SsdDetector::run: {} numbers for an input of {}",
                                             input.size(), plan.input_shape().count()));
@@ -142,19 +157,35 @@ SsdDetector::Raw SsdDetector::run(std::span<const float> input) {
 }
 
 std::vector<float> SsdDetector::network_input(const Image& image) const {
-  const InputForm& form = network_->form.input;
+  const InputForm& form = published().form.input;
   std::vector<float> input(form.count());
   fill_input(form, image, input);
   return input;
 }
 
 std::vector<Box> SsdDetector::decode(std::span<const float> boxes) const {
-  return decode_boxes(boxes, network_->form.priors, network_->form.variances);
+  return decode_boxes(boxes, published().form.priors, published().form.variances);
 }
 
 std::vector<Detection> SsdDetector::detect(const Image& image, const SsdOptions& options) {
+  if (!trained_) return detect_published(image, options);
+  std::vector<Detection> faces;
+  for (const LabelledFace& found : trained_->detect(image, options)) faces.push_back(found.face);
+  return faces;
+}
+
+std::vector<LabelledFace> SsdDetector::detect_labelled(const Image& image,
+                                                       const SsdOptions& options) {
+  if (trained_) return trained_->detect(image, options);
+  std::vector<LabelledFace> faces;
+  for (const Detection& face : detect_published(image, options)) faces.push_back({face, {}});
+  return faces;
+}
+
+std::vector<Detection> SsdDetector::detect_published(const Image& image,
+                                                     const SsdOptions& options) {
   const Raw raw = run(network_input(image));
-  const Form& form = network_->form;
+  const Form& form = published().form;
   const PixelBox extent = form.input.extent(image.width, image.height);
   const std::vector<Box> boxes = decode(raw.boxes);
   const float x = static_cast<float>(image.width) / static_cast<float>(extent.width);
@@ -168,11 +199,12 @@ std::vector<Detection> SsdDetector::detect(const Image& image, const SsdOptions&
   };
   std::vector<Detection> found;
   for (std::size_t i = 0; i < boxes.size(); ++i) {
-    const float score = raw.scores[i * static_cast<std::size_t>(network_->classes) +
+    const float score = raw.scores[i * static_cast<std::size_t>(published().classes) +
                                    static_cast<std::size_t>(form.face_class)];
     if (score > options.confidence) found.push_back({placed(boxes[i]), score});
   }
-  std::vector<Detection> faces = non_maximum_suppression(std::move(found), options.max_overlap);
+  std::vector<Detection> faces =
+      non_maximum_suppression(std::move(found), options.max_overlap.value_or(kMaxOverlap));
   for (Detection& face : faces) face.box = cut_off(face.box, image.width, image.height);
   std::erase_if(
       faces, [](const Detection& face) { return !(face.box.width >= 1 && face.box.height >= 1); });
