@@ -97,7 +97,7 @@ std::vector<LabelledFace> TrainedSsd::detect(const Image& image, const SsdOption
   for (nn::SsdBox& face :
        nn::suppress(std::move(found), {.max_overlap = options.max_overlap.value_or(kMaxOverlap)})) {
     const auto& [x0, y0, x1, y1] = face.box;
-    const Box box = cut_off({x0, y0, x1 - x0, y1 - y0}, image);
+    const Box box = cut_off({x0, y0, x1 - x0, y1 - y0}, image.width, image.height);
     if (box.width >= 1 && box.height >= 1)
       faces.push_back({{box, face.score}, std::move(face.probabilities)});
   }
