@@ -324,8 +324,8 @@ HWY_INLINE void multiply_segments(Accumulators<kRows, kVectors>& sums, const flo
   }
 }
 
-// A product in one piece, of whole vectors: one segment, no guarded steps, no scattered rows.
-template <int kRows, int kVectors>
+// A product in one piece: one segment, no guarded steps, no scattered rows.
+template <int kRows, int kVectors, Tail kTail>
 HWY_NOINLINE void plain_tiles(const TileInput& in, const TileOutput& first, std::int64_t tiles,
                               std::ptrdiff_t c_next) {
   TileOutput out = first;
@@ -334,11 +334,14 @@ HWY_NOINLINE void plain_tiles(const TileInput& in, const TileOutput& first, std:
   Fetch fetch = {in.fetch, kLine};
   for (; tiles > 0; --tiles) {
     Accumulators<kRows, kVectors> sums;
-    begin<kRows, kVectors, Tail::whole>(sums, out);
+    begin<kRows, kVectors, kTail>(sums, out);
     const RowCursor<kRows> rows(a, in.a_stride);
     if (in.fetch == nullptr) fetch = fetch_beside(rows);
-    multiply<kRows, kVectors>(sums, rows, in.b, in.b_stride, in.steps, fetch);
-    finish<kRows, kVectors, Tail::whole>(sums, out);
+    if constexpr (kTail == Tail::paired)
+      multiply_paired<kRows, kVectors>(sums, rows, in.b, in.b_stride, in.steps, fetch, false);
+    else
+      multiply<kRows, kVectors>(sums, rows, in.b, in.b_stride, in.steps, fetch);
+    finish<kRows, kVectors, kTail>(sums, out);
     a += kRows * in.a_stride;
     out.c += c_next;
     if (out.residual) out.residual += c_next;
@@ -366,15 +369,22 @@ HWY_NOINLINE void general_tiles(const TileInput& in, const TileOutput& first, st
   }
 }
 
+// Channels come in multiples of eight: half a vector of 16, and one vector or more of the others.
+constexpr bool kPairsAreCommon = kLanes >= 16;
+
 template <int kRows, int kVectors>
 void row_tiles(const TileInput& in, const TileOutput& out, std::int64_t tiles,
                std::ptrdiff_t c_next) {
   using Cursor = RowCursor<kRows>;
-  if (in.paired)
+  const bool plain = in.segments == 1 && in.groups == 1 && in.guarded == 0 && !out.c_rows;
+  if (in.paired) {
+    if constexpr (kPairsAreCommon) {
+      if (plain) return plain_tiles<kRows, kVectors, Tail::paired>(in, out, tiles, c_next);
+    }
     return general_tiles<kRows, kVectors, Tail::paired, Cursor>(in, out, tiles, c_next);
-  const bool one_piece = in.segments == 1 && in.groups == 1 && in.guarded == 0 && !out.c_rows;
-  if (one_piece && out.columns % kLanes == 0)
-    return plain_tiles<kRows, kVectors>(in, out, tiles, c_next);
+  }
+  if (plain && out.columns % kLanes == 0)
+    return plain_tiles<kRows, kVectors, Tail::whole>(in, out, tiles, c_next);
   general_tiles<kRows, kVectors, Tail::part, Cursor>(in, out, tiles, c_next);
 }
 
