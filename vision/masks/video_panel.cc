@@ -98,13 +98,13 @@ void draw_notice(Image& picture, const std::vector<std::string>& lines, float le
 void draw_tracks(Image& picture, const std::vector<Track>& tracks,
                  const std::vector<std::string>& labels) {
   const int line = line_width_for(picture);
-  const auto color_of = [&](const Track& track) {
+  const auto color_for = [&](const Track& track) {
     return color_of(track.label < 0 ? LabelMeaning::other
                                     : meaning_of(labels[static_cast<std::size_t>(track.label)]));
   };
   for (const Track& track : tracks)
     draw_rectangle(picture, track.box,
-                   track.state == TrackState::lost ? std::max(1, line / 2) : line, color_of(track));
+                   track.state == TrackState::lost ? std::max(1, line / 2) : line, color_for(track));
   for (const Track& track : tracks) {
     if (track.state == TrackState::lost) continue;
     std::string text = fmt::format("#{}", track.number);
@@ -112,7 +112,7 @@ void draw_tracks(Image& picture, const std::vector<Track>& tracks,
       text +=
           fmt::format(" {} {:.0f}%", display_name(labels[static_cast<std::size_t>(track.label)]),
                       100 * track.confidence);
-    draw_tab(picture, track.box, text, color_of(track));
+    draw_tab(picture, track.box, text, color_for(track));
   }
 }
 
