@@ -8,6 +8,7 @@
 #include <cstring>
 #include <functional>
 
+#include "base/random.h"
 #include "tests/check.h"
 #include "tests/nn/temporary.h"
 
@@ -36,9 +37,9 @@ Doubles differences(const std::function<double(const Doubles&)>& loss, const Dou
 constexpr check::Tolerance kTolerance{1e-8, 1e-6};
 
 Doubles drawn_doubles(std::size_t count, std::uint64_t seed) {
-  Random random(seed);
+  Random random = Random::of_seed(seed);
   Doubles values(count);
-  for (double& value : values) value = random.normal();
+  for (double& value : values) value = random.gaussian();
   return values;
 }
 
