@@ -154,7 +154,7 @@ class SsdHead : public Module {
     const StateDict state = output_.state_dict();
     const Tensor &weight = state.at("weight"), &bias = state.at("bias");
     for (std::int64_t i = 0; i < weight.count(); ++i)
-      weight.data()[i] = static_cast<float>(kInitialOutputDeviation * random.normal());
+      weight.data()[i] = static_cast<float>(kInitialOutputDeviation * random.gaussian());
     for (std::int64_t size = 0; size < sizes_; ++size)
       bias.data()[size * numbers + 4] = kInitialFaceLogit;
   }
@@ -195,7 +195,7 @@ void check(const SsdNetworkOptions& options) {
 
 struct SsdNetwork::Parts {
   explicit Parts(const SsdNetworkOptions& options)
-      : random(options.seed),
+      : random(Random::of_seed(options.seed)),
         backbone(without_last(options.backbone), random),
         lateral3(backbone.block(kC3Block).expanded_channels(), options, random),
         lateral4(backbone.block(kC4Block).expanded_channels(), options, random),

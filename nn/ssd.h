@@ -26,7 +26,7 @@ struct SsdNetworkOptions {
   MobileNetV2Options backbone = {
       .width = 0.35, .input_size = 256, .batch_norm = {.momentum = 0.99}};
   std::int64_t channels = 64;  // of the pyramid and the heads
-  AnchorOptions anchors;       // four levels, strides 8, 16, 32, 64
+  AnchorOptions anchors = {};  // four levels, strides 8, 16, 32, 64
   std::vector<std::string> labels = {"with_mask", "without_mask", "mask_worn_wrongly"};
   std::uint64_t seed = 0;  // of the initial weights
 };

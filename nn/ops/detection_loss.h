@@ -17,12 +17,12 @@
 namespace maskwatch::nn {
 
 struct SsdLossOptions {
-  MatchOptions match;
+  MatchOptions match = {};
   // Focal loss of the face (Lin et al., "Focal loss for dense object detection", 2017): alpha on
   // anchors that stand for a face, 1 - alpha on the background.
   double gamma = 2, alpha = 0.5;
   double face_weight = 2, box_weight = 2, class_weight = 1;
-  std::vector<double> weight_of_class;  // empty: all 1
+  std::vector<double> weight_of_class = {};  // empty: all 1
 };
 
 // Sums over the batch by the number of anchors that stand for a face, before the weights of the

@@ -86,7 +86,7 @@ TEST_CASE("gradients are clipped together, and only if they are long") {
 }
 
 TEST_CASE("the average of weights follows them, changes places with them and resumes") {
-  Random random(1);
+  Random random = Random::of_seed(1);
   Dense layer(2, 1, random);
   const Tensor weight = layer.state_dict().at("weight");
   const auto set = [&](float value) { std::fill_n(weight.data(), 2, value); };

@@ -52,8 +52,8 @@ struct SsdScale {
 };
 
 struct SsdOptions {
-  float confidence = 0.5f;           // least score, above which a box is a face
-  std::optional<float> max_overlap;  // of two faces; none: 0.3, or 0.45 if trained here
+  float confidence = 0.5f;                // least score, above which a box is a face
+  std::optional<float> max_overlap = {};  // of two faces; none: 0.3, or 0.45 if trained here
   // Of detectors trained here; what they find is joined. Others have an input of one size.
   std::vector<SsdScale> scales = {{320, 16}, {640, 0, 110}};
 };

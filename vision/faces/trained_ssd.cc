@@ -19,7 +19,7 @@ constexpr std::uint8_t kPadding = 127;
 // Sizes whose plans are kept: two scales of two pictures' proportions.
 constexpr std::size_t kCompiled = 4;
 constexpr float kMaxOverlap = 0.45f;
-constexpr int kLeastScale = 32, kMostScale = 8192;
+constexpr int kLeastScale = 32, kMostScale = 4096;
 
 int padded(int side) { return (side + kGrain - 1) / kGrain * kGrain; }
 

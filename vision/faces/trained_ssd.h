@@ -19,7 +19,7 @@ class TrainedSsd {
   TrainedSsd(const nn::Safetensors& contents, const std::string& path);
 
   // Surest first, boxes in pixels of the picture and cut off at its edges. std::invalid_argument
-  // for an empty picture and scales that are not in 32..8192.
+  // for an empty picture and scales that are not in 32..4096.
   std::vector<LabelledFace> detect(const Image& image, const SsdOptions& options);
 
   const std::vector<std::string>& labels() const { return network_->options().labels; }

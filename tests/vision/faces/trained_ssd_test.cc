@@ -122,7 +122,7 @@ TEST_CASE("what such a detector refuses") {
   CHECK_THROWS_WITH_AS(detector.detect(Image()), "SsdDetector: an empty picture",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(detector.detect(Image(8, 8), at({{16}})),
-                       "SsdDetector: scale 16 is not in 32..8192", std::invalid_argument);
+                       "SsdDetector: scale 16 is not in 32..4096", std::invalid_argument);
   CHECK_THROWS_WITH_AS(detector.input_width(), "SsdDetector: the input has no fixed size",
                        std::invalid_argument);
 }
