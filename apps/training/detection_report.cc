@@ -4,9 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
-#include "vision/image/draw.h"
+#include "apps/training/curves.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -249,65 +248,14 @@ nlohmann::json detection_json(const DetectionFigures& figures) {
           {"false_faces_per_background", json_number(figures.false_on_backgrounds)}};
 }
 
-namespace {
-
-using vision::Color;
-using vision::Image;
-
-// A square of unit axes on a picture.
-struct Axes {
-  float left = 70, top = 30, width = 480, height = 480;
-  vision::Point at(double recall, double precision) const {
-    return {left + static_cast<float>(recall) * width,
-            top + static_cast<float>(1 - precision) * height};
-  }
-};
-
-void draw_axes(Image& image, const Axes& axes) {
-  constexpr Color grey{205, 205, 205}, black{20, 20, 20};
-  for (int tenth = 0; tenth <= 10; tenth += 2) {
-    const double share = tenth / 10.0;
-    const vision::Point across[2] = {axes.at(0, share), axes.at(1, share)};
-    const vision::Point up[2] = {axes.at(share, 0), axes.at(share, 1)};
-    vision::draw_polyline(image, across, 1, grey);
-    vision::draw_polyline(image, up, 1, grey);
-    const std::string text = fmt::format("{:.1f}", share);
-    vision::draw_text(image, {across[0].x - 34, across[0].y - 8}, text, 14, black);
-    vision::draw_text(image, {up[0].x - 10, up[0].y + 6}, text, 14, black);
-  }
-  vision::draw_text(image, {axes.left + axes.width / 2 - 20, axes.top + axes.height + 26}, "recall",
-                    16, black);
-  vision::draw_text(image, {6, 6}, "precision (overlap 0.5)", 16, black);
-}
-
-}  // namespace
-
-Image plot_precision(std::span<const JudgedPicture> pictures) {
-  Image image(820, 570);
-  std::fill(image.pixels.begin(), image.pixels.end(), std::uint8_t{255});
-  const Axes axes;
-  draw_axes(image, axes);
-  constexpr std::array<Color, 7> colors{{{0, 0, 0},
-                                         {40, 160, 70},
-                                         {215, 45, 45},
-                                         {235, 145, 20},
-                                         {60, 170, 220},
-                                         {60, 90, 220},
-                                         {130, 60, 190}}};
-  std::size_t drawn = 0;
+vision::Image plot_precision(std::span<const JudgedPicture> pictures) {
+  std::vector<Curve> curves;
   const auto add = [&](std::string_view name, const FaceSelection& selection) {
     const PrecisionCurve curve = precision_curve(pictures, 0.5, selection);
-    const Color color = colors[drawn % colors.size()];
     if (curve.precision.empty()) return;
-    std::vector<vision::Point> points;
+    curves.push_back({fmt::format("{:.3f} {}", curve.average, name), {}});
     for (std::size_t i = 0; i < curve.precision.size(); ++i)
-      points.push_back(axes.at(static_cast<double>(i) / 100, curve.precision[i]));
-    vision::draw_polyline(image, points, selection.label || selection.max_area < 1e10 ? 2 : 3,
-                          color);
-    vision::draw_text(image,
-                      {axes.left + axes.width + 14, axes.top + 26 * static_cast<float>(drawn)},
-                      fmt::format("{:.3f} {}", curve.average, name), 14, color);
-    ++drawn;
+      curves.back().points.emplace_back(0.01 * static_cast<double>(i), curve.precision[i]);
   };
   add("faces", {});
   for (std::size_t i = 0; i < kFaceClasses.size(); ++i) {
@@ -321,7 +269,7 @@ Image plot_precision(std::span<const JudgedPicture> pictures) {
     selection.max_area = range.max_area;
     add(range.name, selection);
   }
-  return image;
+  return draw_chart({"precision, at an overlap of 0.5", "recall", 0, 1, 0, 1}, curves);
 }
 
 }  // namespace maskwatch::apps
