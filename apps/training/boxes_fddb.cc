@@ -60,7 +60,7 @@ std::vector<WrittenPicture> parse_fddb(std::string_view text) {
     for (int face = 0; face < *count; ++face, ++i) {
       const auto ellipse = i < lines.size() ? ellipse_in(lines[i]) : std::nullopt;
       if (!ellipse) throw FormatError(fmt::format("line {} is not an ellipse", i + 1));
-      picture.boxes.push_back({"", box_around(*ellipse)});
+      picture.boxes.push_back({"face", box_around(*ellipse)});
     }
     pictures.push_back(std::move(picture));
   }

@@ -21,7 +21,8 @@ using vision::PixelBox;
 // Sizes after scaling, in pixels, and how far a picture may be blown up.
 constexpr double kLeastScaledFace = 9, kMostScaledFace = 130;
 constexpr double kLeastShare = 0.7, kMostShare = 2.5, kMostScale = 4;
-constexpr int kLeastSource = 8;  // pixels of a picture that a view shows at least
+constexpr double kLeastFilled = 0.45;  // of a tile's longer side, by the picture's longest
+constexpr int kLeastSource = 8;        // pixels of a picture that a view shows at least
 
 // How a picture is laid on a tile: tile = picture · scale + offset.
 struct View {
@@ -59,7 +60,7 @@ View draw_view(Random& random, const BoxPicture& picture, int crop, int width, i
   const bool by_face = random.chance(0.5) && face;
   const double wanted = log_uniform(random, kLeastScaledFace, kMostScaledFace);
   if (by_face) scale = wanted / std::sqrt(static_cast<double>(face->width) * face->height);
-  scale = std::clamp(scale, 0.25 * crop / longest, kMostScale);
+  scale = std::clamp(scale, kLeastFilled * std::max(width, height) / longest, kMostScale);
   const double aspect = std::sqrt(random.uniform(0.9, 1.1));
   View view;
   view.x_scale = scale * aspect;

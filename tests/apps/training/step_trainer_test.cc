@@ -41,7 +41,7 @@ class ToZero : public apps::TrainingTask {
   float factor = 0.5f;
 
  private:
-  Random random_;
+  nn::Random random_;
   nn::Dense layer_;
   std::int64_t next_ = 0, end_ = 0;
 };
