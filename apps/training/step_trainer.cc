@@ -95,8 +95,9 @@ std::string stretches_text(const std::vector<StretchRecord>& records) {
 
 std::vector<StretchRecord> parse_stretches(const std::string& text, const std::string& name) {
   try {
+    const ordered_json document = ordered_json::parse(text);
     std::vector<StretchRecord> records;
-    for (const ordered_json& entry : ordered_json::parse(text).at("stretches"))
+    for (const ordered_json& entry : document.at("stretches"))
       records.push_back({entry.at("step").get<std::int64_t>(),
                          entry.at("learning_rate").get<double>(), entry.at("seconds").get<double>(),
                          figures_of(entry.at("training")), figures_of(entry.at("validation"))});
