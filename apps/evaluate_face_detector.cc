@@ -2,14 +2,16 @@
 // it, or a classifier behind it, labels what it finds.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/common/files.h"
+#include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/training/average_precision.h"
@@ -19,6 +21,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "vision/faces/face_detector.h"
+#include "vision/faces/ssd.h"
 #include "vision/masks/mask_classifier.h"
 
 namespace maskwatch::apps {
@@ -36,40 +39,44 @@ struct Options {
   int threads = 0;
 };
 
-void define_options(CLI::App& app, Options& o) {
-  app.add_option("-d,--dataset", o.datasets,
-                 "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
-                 "boxes.json, FDDB's ellipses (.txt)")
-      ->required();
-  app.add_option("--classes", o.classes,
-                 "What class names mean, where they are not the usual ones: mask=NAME,NAME "
-                 "no_mask=... worn_wrongly=... face=... (class unknown) ignore=... other=... (no "
-                 "face)");
-  app.add_option("--negatives", o.negatives, "Folders of pictures without any face");
-  auto* face = app.add_option("-f,--face", o.face, "Face detector: haar, ssd or a file");
-  face->capture_default_str();
-  app.add_option("-m,--model", o.model,
-                 "Classifier that labels what the detector finds (default: no labels)");
-  app.add_option("--least-score", o.least_score,
-                 "The detector's confidence: fainter faces are not looked at")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  app.add_option("-c,--confidence", o.threshold,
-                 "Least score of a face in the figures that are for one threshold")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  app.add_option("--history", o.history,
-                 "JSON of a training run: only the pictures that it was validated on");
-  app.add_option(
-         "--found", o.found,
-         "JSON of faces found by another program, to judge instead of a detector: "
-         "[{\"file\", \"found\": [{\"box\": [x, y, width, height], \"score\", \"label\"}]}]")
-      ->excludes(face);
-  app.add_option("--write-found", o.write_found, "Write what was found in the form of --found");
-  app.add_option("-p,--plot", o.plot, "Picture of precision over recall to write (.png, .jpg)");
-  app.add_flag("--json", o.json, "Print the figures as JSON");
-  app.add_option("--threads", o.threads, "Threads (default: all cores)")
-      ->check(CLI::Range(0, 1024));
+void define_options(OptionParser& parser, Options& o) {
+  parser
+      .add("-d,--dataset", &o.datasets,
+           "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
+           "boxes.json, FDDB's ellipses (.txt)")
+      .required();
+  parser.add("--classes", &o.classes,
+             "What class names mean, where they are not the usual ones: mask=NAME,NAME "
+             "no_mask=... worn_wrongly=... face=... (class unknown) ignore=... other=... (no "
+             "face)");
+  parser.add("--negatives", &o.negatives, "Folders of pictures without any face");
+  auto& face = parser.add("-f,--face", &o.face, "Face detector: haar, ssd or a file");
+  face.show_default();
+  parser.add(
+      "-m,--model", &o.model,
+      "Classifier that labels what the detector finds (default: the detector's own labels, if it "
+      "has any)");
+  parser
+      .add("--least-score", &o.least_score,
+           "The detector's confidence: fainter faces are not looked at")
+      .range(0.0, 1.0)
+      .show_default();
+  parser
+      .add("-c,--confidence", &o.threshold,
+           "Least score of a face in the figures that are for one threshold")
+      .range(0.0, 1.0)
+      .show_default();
+  parser.add("--history", &o.history,
+             "JSON of a training run: only the pictures that it was validated on");
+  parser
+      .add("--found", &o.found,
+           "JSON of faces found by another program, to judge instead of a detector: "
+           "[{\"file\", \"found\": [{\"box\": [x, y, width, height], \"score\", \"label\"}]}]")
+      .excludes(face);
+  parser.add("--write-found", &o.write_found, "Write what was found in the form of --found");
+  parser.add("-p,--plot", &o.plot, "Picture of precision over recall to write (.png, .jpg)");
+  parser.add("--json", &o.json, "Print the figures as JSON");
+  parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }
 
 // Keeps the validation pictures of a training run.
@@ -113,32 +120,75 @@ std::vector<int> classes_of(const std::vector<std::string>& labels) {
   return classes;
 }
 
-Findings detect_all(const Options& o, const BoxDataset& data) {
-  const auto detector = vision::make_face_detector(o.face, static_cast<float>(o.least_score));
-  std::unique_ptr<vision::MaskClassifier> classifier;
-  std::vector<int> classes;
-  if (!o.model.empty()) {
-    classifier = std::make_unique<vision::MaskClassifier>(o.model);
-    classes = classes_of(classifier->labels());
+int surest(const std::vector<float>& probabilities) {
+  return static_cast<int>(std::max_element(probabilities.begin(), probabilities.end()) -
+                          probabilities.begin());
+}
+
+// A detector, and who labels what it finds: a classifier, or a detector trained here itself.
+class Finder {
+ public:
+  explicit Finder(const Options& o) : least_score_(static_cast<float>(o.least_score)) {
+    if (std::filesystem::path(o.face).extension() == ".safetensors" && o.model.empty()) {
+      ssd_ = std::make_unique<vision::SsdDetector>(o.face);
+      if (!ssd_->labels().empty()) {
+        classes_ = classes_of(ssd_->labels());
+        name_ = o.face;
+        return;
+      }
+      ssd_.reset();
+    }
+    detector_ = vision::make_face_detector(o.face, least_score_);
+    name_ = detector_->name();
+    if (o.model.empty()) return;
+    classifier_ = std::make_unique<vision::MaskClassifier>(o.model);
+    classes_ = classes_of(classifier_->labels());
+    name_ += ", labels by " + o.model;
   }
+
+  const std::string& name() const { return name_; }
+
+  std::vector<FoundFace> find(const vision::Image& image) {
+    std::vector<FoundFace> found;
+    if (ssd_) {
+      vision::SsdOptions options;
+      options.confidence = least_score_;
+      for (const auto& [face, probabilities] : ssd_->detect_labelled(image, options))
+        found.push_back({face.box, face.score, class_of(surest(probabilities))});
+      return found;
+    }
+    const std::vector<vision::Detection> faces = detector_->detect(image);
+    for (const vision::Detection& face : faces) found.push_back({face.box, face.score});
+    if (!classifier_) return found;
+    const auto labels = classifier_->classify(image, faces, detector_->margin());
+    for (std::size_t i = 0; i < found.size(); ++i) found[i].label = class_of(labels[i].label);
+    return found;
+  }
+
+ private:
+  int class_of(int label) const { return classes_[static_cast<std::size_t>(label)]; }
+
+  float least_score_;
+  std::unique_ptr<vision::SsdDetector> ssd_;
+  std::unique_ptr<vision::FaceDetector> detector_;
+  std::unique_ptr<vision::MaskClassifier> classifier_;
+  std::vector<int> classes_;  // of the labels, as indices into kFaceClasses
+  std::string name_;
+};
+
+Findings detect_all(const Options& o, const BoxDataset& data) {
+  Finder finder(o);
   Findings findings;
-  findings.by = detector->name();
+  findings.by = finder.name();
   ProgressBar bar(static_cast<std::int64_t>(data.pictures.size()));
   for (const BoxPicture& picture : data.pictures) {
     try {
       const vision::Image image = vision::load_image(picture.path);
       const auto start = std::chrono::steady_clock::now();
-      const std::vector<vision::Detection> faces = detector->detect(image);
-      std::vector<vision::Classification> labels;
-      if (classifier) labels = classifier->classify(image, faces, detector->margin());
+      std::vector<FoundFace> found = finder.find(image);
       findings.seconds +=
           std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      JudgedPicture judged{picture.faces, {}};
-      for (std::size_t i = 0; i < faces.size(); ++i)
-        judged.found.push_back(
-            {faces[i].box, faces[i].score,
-             classifier ? classes[static_cast<std::size_t>(labels[i].label)] : kUnlabelled});
-      findings.pictures.push_back(std::move(judged));
+      findings.pictures.push_back({picture.faces, std::move(found)});
       findings.names.push_back(picture.name);
     } catch (const std::runtime_error& fault) {
       findings.broken.emplace_back(fault.what());
@@ -219,12 +269,12 @@ void write_found(const std::string& path, const Findings& findings) {
 
 int evaluate(int argc, char** argv) {
   Options o;
-  CLI::App app(
+  OptionParser parser(
+      "evaluate_face_detector",
       "Evaluates a face detector on pictures with boxes: COCO's average precision, recall at a "
-      "rate of false faces, labels of the faces found.",
-      "evaluate_face_detector");
-  define_options(app, o);
-  parse_arguments(app, argc, argv);
+      "rate of false faces, labels of the faces found.");
+  define_options(parser, o);
+  parser.parse(argc, argv);
   set_threads(o.threads);
   check_outputs({{"--write-found", o.write_found}, {"--plot", o.plot}},
                 {{"--found", o.found}, {"--history", o.history}, {"the model", o.model}});

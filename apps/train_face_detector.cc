@@ -2,13 +2,13 @@
 // and says who wears a mask.
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <bit>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "apps/common/files.h"
+#include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/training/box_messages.h"
@@ -57,101 +57,102 @@ struct Options {
   std::string precision = "f32";
 };
 
-void define_data_options(CLI::App& app, Options& o) {
-  app.add_option("-d,--dataset", o.datasets,
-                 "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
-                 "boxes.json, FDDB's ellipses (.txt)")
-      ->required();
-  app.add_option("--classes", o.classes,
-                 "What class names mean, where they are not the usual ones: mask=NAME,NAME "
-                 "no_mask=... worn_wrongly=... face=... (class unknown) ignore=... other=... (no "
-                 "face)");
-  app.add_option("--negatives", o.negatives, "Folders of pictures without any face");
-  app.add_option("--validation", o.validation,
-                 "Share of the photographs kept for validation; what looks alike stays together")
-      ->check(CLI::Range(0.01, 0.9))
-      ->capture_default_str();
-  app.add_option("--leave-out", o.leave_out,
-                 "Validate on all pictures of the sources whose name holds this instead");
-  app.add_option("--longest-side", o.longest_side,
-                 "Pictures are kept in memory with their longest side at most this, in pixels")
-      ->check(CLI::Range(64, 4096))
-      ->capture_default_str();
+void define_data_options(OptionParser& parser, Options& o) {
+  parser
+      .add("-d,--dataset", &o.datasets,
+           "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
+           "boxes.json, FDDB's ellipses (.txt)")
+      .required();
+  parser.add("--classes", &o.classes,
+             "What class names mean, where they are not the usual ones: mask=NAME,NAME "
+             "no_mask=... worn_wrongly=... face=... (class unknown) ignore=... other=... (no "
+             "face)");
+  parser.add("--negatives", &o.negatives, "Folders of pictures without any face");
+  parser
+      .add("--validation", &o.validation,
+           "Share of the photographs kept for validation; what looks alike stays together")
+      .range(0.01, 0.9)
+      .show_default();
+  parser.add("--leave-out", &o.leave_out,
+             "Validate on all pictures of the sources whose name holds this instead");
+  parser
+      .add("--longest-side", &o.longest_side,
+           "Pictures are kept in memory with their longest side at most this, in pixels")
+      .range(64, 4096)
+      .show_default();
 }
 
-void define_network_options(CLI::App& app, Options& o) {
-  app.add_option("--weights", o.weights,
-                 "Pretrained backbone (safetensors; see data/README.md); its width is taken over");
-  app.add_option("--fine-tune", o.fine_tune, "Go on from this face detector");
-  app.add_flag("--scratch", o.scratch, "Begin with random weights");
-  app.add_option("--width", o.width, "With --scratch: width multiplier")
-      ->check(CLI::Range(0.05, 4.0))
-      ->capture_default_str();
-  app.add_option("--freeze", o.freeze,
-                 "Stages of the backbone that are not trained, of 18 (default 4; 0 with --scratch)")
-      ->check(CLI::Range(0, kBackboneStages));
+void define_network_options(OptionParser& parser, Options& o) {
+  parser.add("--weights", &o.weights,
+             "Pretrained backbone (safetensors; see data/README.md); its width is taken over");
+  parser.add("--fine-tune", &o.fine_tune, "Go on from this face detector");
+  parser.add("--scratch", &o.scratch, "Begin with random weights");
+  parser.add("--width", &o.width, "With --scratch: width multiplier")
+      .range(0.05, 4.0)
+      .show_default();
+  parser
+      .add("--freeze", &o.freeze,
+           "Stages of the backbone that are not trained, of 18 (default 4; 0 with --scratch)")
+      .range(0, kBackboneStages);
 }
 
-void define_training_options(CLI::App& app, Options& o) {
-  auto* steps = app.add_option("--steps", o.steps, "Steps of training (default 3000)");
-  steps->check(CLI::Range(1, 100000000));
-  app.add_option("--epochs", o.epochs, "Or: as many crops as pictures, this many times")
-      ->check(CLI::Range(1, 1000000))
-      ->excludes(steps);
-  app.add_option("--batch-size", o.batch_size, "Crops a step")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  app.add_option("--size", o.size, "Side of a crop in pixels")
-      ->check(CLI::Range(64, 1024))
-      ->capture_default_str();
-  app.add_option("--mosaic", o.mosaic, "Share of crops made of four pictures")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
-  app.add_option("--lr", o.rate, "Learning rate (default 2e-3; 3e-4 with --fine-tune)")
-      ->check(CLI::Range(1e-9, 10.0));
-  app.add_option("--warm-up", o.warm_up,
-                 "Steps until the full learning rate, which then falls as a cosine (default 150, "
-                 "at most a tenth)")
-      ->check(CLI::Range(0, 100000000));
-  app.add_option("--weight-decay", o.weight_decay, "Of weights alone (AdamW)")
-      ->check(CLI::Range(0.0, 10.0))
-      ->capture_default_str();
-  app.add_option("--clip", o.clip, "Largest norm of the gradient; 0: any")
-      ->check(CLI::Range(0.0, 1e6))
-      ->capture_default_str();
-  app.add_option("--average", o.average,
-                 "Decay of the moving average of the weights that is validated and written")
-      ->check(CLI::Range(0.0, 0.999999))
-      ->capture_default_str();
-  app.add_option("--stretch", o.stretch, "Steps between validations and checkpoints")
-      ->check(CLI::Range(1, 10000000))
-      ->capture_default_str();
-  app.add_option("--seed", o.seed, "Seed of everything random")->capture_default_str();
-  app.add_option("--threads", o.threads,
-                 "Threads (default: all cores); the model is the same for any number")
-      ->check(CLI::Range(0, 1024));
-  app.add_flag("--resume", o.resume,
-               "Go on from the checkpoint of a run with the same options that was cut off");
+void define_training_options(OptionParser& parser, Options& o) {
+  auto& steps = parser.add("--steps", &o.steps, "Steps of training (default 3000)");
+  steps.range(1, 100000000);
+  parser.add("--epochs", &o.epochs, "Or: as many crops as pictures, this many times")
+      .range(1, 1000000)
+      .excludes(steps);
+  parser.add("--batch-size", &o.batch_size, "Crops a step").range(1, 1024).show_default();
+  parser.add("--size", &o.size, "Side of a crop in pixels").range(64, 1024).show_default();
+  parser.add("--mosaic", &o.mosaic, "Share of crops made of four pictures")
+      .range(0.0, 1.0)
+      .show_default();
+  parser.add("--lr", &o.rate, "Learning rate (default 2e-3; 3e-4 with --fine-tune)")
+      .range(1e-9, 10.0);
+  parser
+      .add("--warm-up", &o.warm_up,
+           "Steps until the full learning rate, which then falls as a cosine (default 150, "
+           "at most a tenth)")
+      .range(0, 100000000);
+  parser.add("--weight-decay", &o.weight_decay, "Of weights alone (AdamW)")
+      .range(0.0, 10.0)
+      .show_default();
+  parser.add("--clip", &o.clip, "Largest norm of the gradient; 0: any")
+      .range(0.0, 1e6)
+      .show_default();
+  parser
+      .add("--average", &o.average,
+           "Decay of the moving average of the weights that is validated and written")
+      .range(0.0, 0.999999)
+      .show_default();
+  parser.add("--stretch", &o.stretch, "Steps between validations and checkpoints")
+      .range(1, 10000000)
+      .show_default();
+  parser.add("--seed", &o.seed, "Seed of everything random").show_default();
+  parser
+      .add("--threads", &o.threads,
+           "Threads (default: all cores); the model is the same for any number")
+      .range(0, 1024);
+  parser.add("--resume", &o.resume,
+             "Go on from the checkpoint of a run with the same options that was cut off");
 }
 
-void define_output_options(CLI::App& app, Options& o) {
-  app.add_option("-m,--model", o.model, "Model file to write")->capture_default_str();
-  app.add_option("--precision", o.precision,
-                 "Numbers of the model file: f32 or f16 (half the size)")
-      ->check(CLI::IsMember({"f32", "f16"}))
-      ->capture_default_str();
-  app.add_option("--history", o.history, "Figures of the run to write (JSON)")
-      ->capture_default_str();
-  app.add_option("-p,--plot", o.plot, "Picture of the curves of the run to write");
-  app.add_option("--precision-plot", o.precision_plot,
-                 "Picture of precision over recall on the validation part to write");
-  app.add_option("--misses", o.misses, "Picture of the largest faces not found to write");
-  app.add_option("--false-alarms", o.false_alarms, "Picture of the surest false faces to write");
-  app.add_option("--preview", o.preview,
-                 "Write a picture of training crops with their boxes, and do not train");
+void define_output_options(OptionParser& parser, Options& o) {
+  parser.add("-m,--model", &o.model, "Model file to write").show_default();
+  parser.add("--precision", &o.precision, "Numbers of the model file: f32 or f16 (half the size)")
+      .choices({"f32", "f16"})
+      .show_default();
+  parser.add("--history", &o.history, "Figures of the run to write (JSON)").show_default();
+  parser.add("-p,--plot", &o.plot, "Picture of the curves of the run to write");
+  parser.add("--precision-plot", &o.precision_plot,
+             "Picture of precision over recall on the validation part to write");
+  parser.add("--misses", &o.misses, "Picture of the largest faces not found to write");
+  parser.add("--false-alarms", &o.false_alarms, "Picture of the surest false faces to write");
+  parser.add("--preview", &o.preview,
+             "Write a picture of training crops with their boxes, and do not train");
 }
 
-void check_options(const CLI::App& app, const Options& o) {
+void check_options(const OptionParser& parser, const Options& o) {
   const int starts =
       (o.scratch ? 1 : 0) + (o.weights.empty() ? 0 : 1) + (o.fine_tune.empty() ? 0 : 1);
   if (starts > 1) throw UsageError("--weights, --fine-tune and --scratch exclude each other");
@@ -159,7 +160,7 @@ void check_options(const CLI::App& app, const Options& o) {
     throw UsageError("nothing to begin with",
                      "name a pretrained backbone with --weights or a face detector with "
                      "--fine-tune, or use --scratch");
-  if (!o.scratch && app.count("--width") > 0)
+  if (!o.scratch && parser.given("--width"))
     throw UsageError("--width goes with --scratch", "pretrained weights have their own width");
   check_outputs({{"--model", o.model},
                  {"--history", o.history},
@@ -197,7 +198,7 @@ void write_preview(const Options& o, const DetectionPictures& pictures,
   std::vector<DetectionCrop> crops;
   for (std::uint64_t i = 0; i < 24; ++i)
     crops.push_back(make_crop(pictures, split.train, {o.size, o.mosaic, o.seed}, 0, i));
-  vision::save_image(o.preview, contact_sheet(crops, 6));
+  vision::save_image(o.preview, crop_sheet(crops, 6));
   fmt::print(
       "wrote {}: green wears a mask, red none, orange wrongly, blue unknown, grey is "
       "ignored\n",
@@ -357,14 +358,14 @@ void write_results(Run& run, const DetectionPictures& pictures, const DetectionS
 
 int train(int argc, char** argv) {
   Options o;
-  CLI::App app("Trains a face detector on pictures with boxes around their faces.",
-               "train_face_detector");
-  define_data_options(app, o);
-  define_network_options(app, o);
-  define_training_options(app, o);
-  define_output_options(app, o);
-  parse_arguments(app, argc, argv);
-  check_options(app, o);
+  OptionParser parser("train_face_detector",
+                      "Trains a face detector on pictures with boxes around their faces.");
+  define_data_options(parser, o);
+  define_network_options(parser, o);
+  define_training_options(parser, o);
+  define_output_options(parser, o);
+  parser.parse(argc, argv);
+  check_options(parser, o);
   set_threads(o.threads);
 
   const auto network = o.preview.empty() ? make_network(o) : nullptr;

@@ -201,7 +201,7 @@ DetectionCrop make_crop(const DetectionPictures& pictures, std::span<const int> 
   return crop;
 }
 
-Image contact_sheet(std::span<const DetectionCrop> crops, int columns) {
+Image crop_sheet(std::span<const DetectionCrop> crops, int columns) {
   constexpr vision::Color unlabelled{60, 110, 235}, grey{150, 150, 150};
   constexpr std::array<vision::Color, kFaceClasses.size()> colors{
       vision::mask_green, vision::no_mask_red, vision::Color{240, 150, 30}};

@@ -37,6 +37,6 @@ DetectionCrop make_crop(const DetectionPictures& pictures, std::span<const int> 
 
 // The crops as one picture, `columns` a row, with boxes in the colours of their classes; ignored
 // ones grey.
-vision::Image contact_sheet(std::span<const DetectionCrop> crops, int columns);
+vision::Image crop_sheet(std::span<const DetectionCrop> crops, int columns);
 
 }  // namespace maskwatch::apps

@@ -234,7 +234,7 @@ Image worst_mistakes(Mistake kind, const DetectionPictures& pictures,
     crops.push_back(cut_piece(piece, pictures.images[index], judged[piece.picture], threshold));
   }
   if (crops.empty()) crops.push_back({Image(kPieceSide, kPieceSide), {}});
-  return contact_sheet(crops, 10);
+  return crop_sheet(crops, 10);
 }
 
 }  // namespace maskwatch::apps

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "apps/common/program.h"
 #include "nn/safetensors.h"
@@ -124,8 +125,8 @@ StretchRecord StepTrainer::run(std::int64_t steps, const Progress& progress) {
     Figures figures;
     const nn::Tensor loss = task_.loss(figures);
     const auto fail = [&] {
-      throw WorkError(fmt::format("the loss is no longer finite at step {}", first + done + 1),
-                      "choose a smaller --lr");
+      throw std::domain_error(fmt::format(
+          "the loss is no longer finite at step {} (choose a smaller --lr)", first + done + 1));
     };
     if (!std::isfinite(loss.item())) fail();
     figures.insert(figures.begin(), {"loss", loss.item()});

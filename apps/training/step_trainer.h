@@ -42,8 +42,8 @@ class StepTrainer {
   // Keeps a reference to the task. Only what the model trains now is trained.
   StepTrainer(TrainingTask& task, const StepTrainerOptions& options);
 
-  // Trains `steps` steps and validates the averaged weights. Throws WorkError when the loss is no
-  // longer finite.
+  // Trains `steps` steps and validates the averaged weights. Throws std::domain_error when the loss
+  // is no longer finite.
   StretchRecord run(std::int64_t steps, const Progress& progress);
 
   std::int64_t steps_taken() const { return optimizer_.steps_taken(); }
