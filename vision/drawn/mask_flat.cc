@@ -1,4 +1,5 @@
-// paste_flat_mask: what the original's generator does, for comparison.
+#include "vision/drawn/mask_flat.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,7 +8,6 @@
 #include <stdexcept>
 
 #include "vision/drawn/mask_fit.h"
-#include "vision/drawn/mask_overlay.h"
 
 namespace maskwatch::vision {
 namespace {
