@@ -14,6 +14,7 @@ ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 EXTENSIONS = 'cc|h|def|in|c|cu|py|sh|md|build|txt|xml|json|jpg|png|supp|safetensors|html|js'
 PATH = re.compile(r'(?<![\w./<>$~*{}-])((?:[\w.-]+/)+[\w.-]+\.(?:%s))(?![\w*/])' % EXTENSIONS)
 SOURCE = re.compile(r'(?<![\w./<>$~*{}-])([a-z][a-z0-9_]+(?:-inl)?\.(?:cc|h|def))(?![\w*/])')
+FENCED = re.compile(r'^ *```.*?^ *```', re.MULTILINE | re.DOTALL)  # code of a reader's own
 LINK = re.compile(r'\]\(([^)#:\s]+)\)')
 # Headers of libraries and files of other projects that are named without a folder.
 FOREIGN = {'doctest.h', 'stb_image.h', 'stb_image_write.h', 'stb_truetype.h'}
@@ -54,7 +55,7 @@ def missing(path, content, files):
     for name in PATH.findall(text):
         if name.split('/')[0] in roots and name not in files:
             yield name
-    for name in SOURCE.findall(text):
+    for name in SOURCE.findall(FENCED.sub('', text)):
         if name not in names | FOREIGN:
             yield name
     if path.endswith('.md'):

@@ -79,7 +79,7 @@ StreamAddress address_of(const std::string& source, const VideoSourceOptions& op
     return {Kind::camera, source, device, "v4l2"};
   if (error) throw std::runtime_error(source + ": cannot be read: " + error.message());
   throw std::runtime_error(hide_passwords(source) +
-                           ": there is no such file, folder or camera, and it is no "
+                           ": there is no such file, folder or camera, and it is not an "
                            "address such as rtsp://HOST/PATH");
 }
 
