@@ -1,5 +1,5 @@
 // Shapes that do not fit, batch norm's running statistics, dropout and losses. Gradients are in
-// gradient_test.cc, the arithmetic in tests/kernels.
+// module_test.cc, the arithmetic in tests/kernels.
 #include "nn/ops.h"
 
 #include <doctest/doctest.h>

@@ -19,6 +19,7 @@
 #include "tests/vision/image/small_pictures.h"
 #include "vision/drawn/face_extras.h"
 #include "vision/drawn/face_generator.h"
+#include "vision/drawn/mask_flat.h"
 #include "vision/drawn/mask_overlay.h"
 #include "vision/faces/face_detector.h"
 #include "vision/faces/landmark_finder.h"
