@@ -12,9 +12,8 @@
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "base/parallel.h"
-#include "vision/faces/face_detector.h"
 #include "vision/image/draw.h"
-#include "vision/masks/mask_classifier.h"
+#include "vision/masks/mask_detector.h"
 #include "vision/window/picture_window.h"
 
 namespace maskwatch::apps {
@@ -36,8 +35,7 @@ struct Options {
 // Everything that is found in one picture.
 struct Result {
   vision::Image picture;  // with boxes and labels drawn
-  std::vector<vision::Detection> faces;
-  std::vector<vision::Classification> classes;
+  std::vector<Face> faces;
   std::vector<vision::Landmarks> landmarks;  // of each face, if asked for
 };
 
@@ -113,21 +111,15 @@ void draw_landmarks(vision::Image& picture, const vision::Landmarks& points) {
   }
 }
 
-Result look_at(const std::string& image, vision::FaceDetector& detector,
-               vision::MaskClassifier& classifier, vision::LandmarkFinder* landmarks) {
-  Result result{vision::load_image(image), {}, {}, {}};
+Result look_at(const std::string& image, MaskDetector& detector,
+               vision::LandmarkFinder* landmarks) {
+  Result result{load_image(image), {}, {}};
   result.faces = detector.detect(result.picture);
-  result.classes = classifier.classify(result.picture, result.faces, detector.margin());
   if (landmarks != nullptr)
-    for (const vision::Detection& face : result.faces)
+    for (const Face& face : result.faces)
       result.landmarks.push_back(landmarks->find(result.picture, face.box).points);
   for (const vision::Landmarks& points : result.landmarks) draw_landmarks(result.picture, points);
-  for (std::size_t i = 0; i < result.faces.size(); ++i) {
-    const auto& label = classifier.labels()[static_cast<std::size_t>(result.classes[i].label)];
-    vision::draw_label(result.picture, result.faces[i].box,
-                       vision::result_text(classifier, result.classes[i]),
-                       vision::display_color(label));
-  }
+  draw(result.picture, result.faces);
   return result;
 }
 
@@ -140,36 +132,31 @@ json to_json(const vision::Landmarks& points) {
   return lines;
 }
 
-json to_json(const Result& result, const vision::MaskClassifier& classifier) {
+json to_json(const Result& result, const std::vector<std::string>& labels) {
   json faces = json::array();
   for (std::size_t i = 0; i < result.faces.size(); ++i) {
-    const auto& [box, score] = result.faces[i];
-    const vision::Classification& found = result.classes[i];
+    const Face& face = result.faces[i];
     json probabilities = json::object();
-    for (std::size_t c = 0; c < found.probabilities.size(); ++c)
-      probabilities[classifier.labels()[c]] = found.probabilities[c];
-    faces.push_back({{"box", {box.x, box.y, box.width, box.height}},
-                     {"score", score},
-                     {"label", classifier.labels()[static_cast<std::size_t>(found.label)]},
-                     {"probability", found.probability()},
+    for (std::size_t c = 0; c < labels.size(); ++c)
+      probabilities[labels[c]] = face.probabilities[c];
+    faces.push_back({{"box", {face.box.x, face.box.y, face.box.width, face.box.height}},
+                     {"score", face.score},
+                     {"label", face.label},
+                     {"probability", face.probability},
                      {"probabilities", probabilities}});
     if (!result.landmarks.empty()) faces.back()["landmarks"] = to_json(result.landmarks[i]);
   }
   return {{"width", result.picture.width}, {"height", result.picture.height}, {"faces", faces}};
 }
 
-void print_result(const std::string& image, const std::string& output, const Result& result,
-                  const vision::MaskClassifier& classifier) {
+void print_result(const std::string& image, const std::string& output, const Result& result) {
   const std::size_t count = result.faces.size();
   const std::string found =
       count == 0 ? "no face found" : fmt::format("{} face{}", count, count == 1 ? "" : "s");
   fmt::print("{}: {}, written to {}\n", one_line(image), found, one_line(output));
-  for (std::size_t i = 0; i < count; ++i) {
-    const vision::Box& box = result.faces[i].box;
-    fmt::print("  {} at x {:.0f}, y {:.0f}, {:.0f} x {:.0f} pixels\n",
-               one_line(vision::result_text(classifier, result.classes[i])), box.x, box.y,
-               box.width, box.height);
-  }
+  for (const Face& face : result.faces)
+    fmt::print("  {} at x {:.0f}, y {:.0f}, {:.0f} x {:.0f} pixels\n", one_line(face_text(face)),
+               face.box.x, face.box.y, face.box.width, face.box.height);
 }
 
 // One line for a picture that cannot be read or written; the others go on.
@@ -187,8 +174,7 @@ int detect(int argc, char** argv) {
   set_threads(o.threads);
   const std::vector<std::string> outputs = output_files(o);
   keep_inputs(o, outputs);
-  const auto detector = vision::make_face_detector(o.faces.face, o.faces.confidence);
-  vision::MaskClassifier classifier(model_file(o.faces));
+  MaskDetector detector(detector_options(o.faces));
   const auto landmarks = o.landmarks.empty() ? nullptr : landmark_finder(o.landmarks);
   std::unique_ptr<vision::PictureWindow> window;
   if (o.show) window = std::make_unique<vision::PictureWindow>("Maskwatch");
@@ -198,11 +184,11 @@ int detect(int argc, char** argv) {
   for (std::size_t i = 0; i < o.images.size(); ++i) {
     json entry{{"image", o.images[i]}};
     try {
-      const Result result = look_at(o.images[i], *detector, classifier, landmarks.get());
+      const Result result = look_at(o.images[i], detector, landmarks.get());
       vision::save_image(outputs[i], result.picture);
       entry["output"] = outputs[i];
-      entry.update(to_json(result, classifier));
-      if (!o.json) print_result(o.images[i], outputs[i], result, classifier);
+      entry.update(to_json(result, detector.labels()));
+      if (!o.json) print_result(o.images[i], outputs[i], result);
       if (window && !window->show(result.picture)) window.reset();
     } catch (const std::runtime_error& fault) {
       report_fault(fault.what());

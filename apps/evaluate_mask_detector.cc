@@ -17,16 +17,16 @@
 #include "apps/common/progress.h"
 #include "apps/training/report.h"
 #include "base/file.h"
+#include "base/json_fields.h"
 #include "base/parallel.h"
-#include "vision/faces/face_detector.h"
-#include "vision/masks/mask_classifier.h"
+#include "vision/masks/mask_detector.h"
 
 namespace maskwatch::apps {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kBatch = 32;
+constexpr int kBatch = 32;
 
 struct Options {
   std::vector<std::string> datasets;
@@ -69,18 +69,13 @@ void define_options(OptionParser& parser, Options& o) {
 }
 
 std::set<std::string> names_in_history(const std::string& path) {
-  const json history = json::parse(read_file(path), nullptr, false);
-  const auto fault = [&] {
-    return UsageError(path + ": no list validation_files in it",
-                      "train_mask_detector --history writes one");
-  };
-  if (!history.is_object() || !history.contains("validation_files")) throw fault();
-  std::set<std::string> names;
-  for (const json& name : history["validation_files"]) {
-    if (!name.is_string()) throw fault();
-    names.insert(name.get<std::string>());
+  const std::string text = read_file(path);
+  try {
+    const auto names = JsonFields::parse(text, path)["validation_files"].texts();
+    return {names.begin(), names.end()};
+  } catch (const std::runtime_error& fault) {
+    throw UsageError(fault.what(), "train_mask_detector --history writes a list validation_files");
   }
-  return names;
 }
 
 std::set<std::string> names_in_list(const std::string& path) {
@@ -128,27 +123,14 @@ std::vector<int> match_labels(const Dataset& dataset, const std::vector<std::str
   return matches;
 }
 
-std::optional<vision::Box> largest_face(const vision::Image& picture,
-                                        vision::FaceDetector& detector) {
-  const auto faces = detector.detect(picture);
-  const auto area = [](const vision::Detection& face) { return face.box.width * face.box.height; };
-  const auto largest = std::max_element(
-      faces.begin(), faces.end(), [&](const auto& a, const auto& b) { return area(a) < area(b); });
-  if (largest == faces.end()) return std::nullopt;
-  return largest->box;
-}
-
-// A picture becomes the crop of its largest face, or empty where there is none.
-void crop_faces(std::vector<vision::Image>& pictures, vision::FaceDetector& detector,
-                const vision::MaskClassifier& classifier) {
-  std::vector<std::optional<vision::Box>> boxes(pictures.size());
-  for (std::size_t i = 0; i < pictures.size(); ++i)
-    if (!pictures[i].empty()) boxes[i] = largest_face(pictures[i], detector);
-  parallel_for(static_cast<std::int64_t>(pictures.size()), [&](std::int64_t task) {
-    const auto i = static_cast<std::size_t>(task);
-    pictures[i] =
-        boxes[i] ? classifier.crop(pictures[i], *boxes[i], detector.margin()) : vision::Image();
-  });
+// Of a picture; nothing where none is found.
+LocatedFaces find_largest_face(const Image& picture, MaskDetector& detector) {
+  LocatedFaces found = detector.find_faces(picture);
+  const auto largest =
+      std::max_element(found.faces.begin(), found.faces.end(),
+                       [](const auto& a, const auto& b) { return area(a.box) < area(b.box); });
+  if (largest != found.faces.end()) found.faces = {*largest};
+  return found;
 }
 
 // Pictures [begin, end) of the data set; empty where one cannot be read, which `broken` then tells.
@@ -170,24 +152,24 @@ std::vector<vision::Image> load_pictures(const Dataset& dataset, std::size_t beg
 }
 
 Findings evaluate(const Dataset& dataset, const std::vector<int>& label_of_class,
-                  vision::FaceDetector& detector, vision::MaskClassifier& classifier) {
+                  MaskDetector& detector) {
   Findings findings;
   ProgressBar bar(static_cast<std::int64_t>(dataset.images.size()));
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t begin = 0; begin < dataset.images.size(); begin += kBatch) {
     const std::size_t end = std::min(begin + kBatch, dataset.images.size());
-    auto faces = load_pictures(dataset, begin, end, findings.broken);
-    crop_faces(faces, detector, classifier);
-    for (std::size_t i = 0; i < faces.size(); ++i)
-      if (!faces[i].empty()) {
-        const DatasetImage& image = dataset.images[begin + i];
-        findings.labels.push_back(label_of_class[static_cast<std::size_t>(image.label)]);
-        findings.names.push_back(image.name);
-      }
-    std::erase_if(faces, [](const vision::Image& face) { return face.empty(); });
-    for (auto& result : classifier.classify(faces)) {
-      findings.predictions.push_back(result.label);
-      findings.probabilities.push_back(std::move(result.probabilities));
+    const auto pictures = load_pictures(dataset, begin, end, findings.broken);
+    std::vector<LocatedFaces> found(pictures.size());
+    for (std::size_t i = 0; i < pictures.size(); ++i)
+      if (!pictures[i].empty()) found[i] = find_largest_face(pictures[i], detector);
+    auto results = detector.classify_all(pictures, found);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      if (results[i].empty()) continue;
+      const DatasetImage& image = dataset.images[begin + i];
+      findings.labels.push_back(label_of_class[static_cast<std::size_t>(image.label)]);
+      findings.names.push_back(image.name);
+      findings.predictions.push_back(results[i][0].label_index);
+      findings.probabilities.push_back(std::move(results[i][0].probabilities));
     }
     bar.update(static_cast<std::int64_t>(end));
   }
@@ -209,7 +191,7 @@ struct Summary {
 // Of the first class that means a mask, against all others.
 std::optional<Roc> roc_of_masks(const Findings& findings, const std::vector<std::string>& labels) {
   const auto masked = std::find_if(labels.begin(), labels.end(), [](const std::string& label) {
-    return vision::mask_state(label) == vision::MaskState::mask;
+    return vision::meaning_of(label) == LabelMeaning::mask;
   });
   if (masked == labels.end()) return std::nullopt;
   const auto mask = static_cast<std::size_t>(masked - labels.begin());
@@ -302,20 +284,21 @@ int evaluate_model(int argc, char** argv) {
                                            {"the detector", o.faces.face},
                                            {"--history", o.history},
                                            {"--only", o.only}});
-  vision::MaskClassifier classifier(model, kBatch);
-  const auto detector = vision::make_face_detector(o.faces.face, o.faces.confidence);
+  MaskDetectorOptions options = detector_options(o.faces);
+  options.capacity = kBatch;
+  MaskDetector detector(options);
   const Dataset dataset = chosen(o);
-  const std::vector<int> label_of_class = match_labels(dataset, classifier.labels(), model);
-  const Findings findings = evaluate(dataset, label_of_class, *detector, classifier);
+  const std::vector<int> label_of_class = match_labels(dataset, detector.labels(), model);
+  const Findings findings = evaluate(dataset, label_of_class, detector);
   for (const std::string& fault : findings.broken)
     fmt::print(stderr, "skipped {}\n", one_line(fault));
-  const Summary summary = summarise(dataset, findings, classifier.labels());
-  if (!o.scores.empty()) write_scores(o.scores, findings, classifier.labels());
+  const Summary summary = summarise(dataset, findings, detector.labels());
+  if (!o.scores.empty()) write_scores(o.scores, findings, detector.labels());
   if (o.json)
     fmt::print("{}\n",
                to_json(summary, o, model).dump(2, ' ', false, json::error_handler_t::replace));
   else
-    print_summary(summary, detector->name());
+    print_summary(summary, detector.face_detector_name());
   return 0;
 }
 

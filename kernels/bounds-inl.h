@@ -1,4 +1,4 @@
-// The larger and the smaller of a bound and a value, where a value that is no number stays none.
+// The larger and the smaller of a bound and a value, where NaN stays NaN.
 // Included once for each target.
 #if defined(KERNELS_BOUNDS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef KERNELS_BOUNDS_INL_H_

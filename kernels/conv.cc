@@ -80,12 +80,12 @@ void convolve(const Conv& p, std::int64_t picture, Range rows, Range panels) {
                               .groups = s.kernel_height,
                               .group_step = s.dilation * strip.pitch,
                               .paired = pairs_steps(columns)};
-        run_tile<RowCursor>(count, in,
-                            {.c = p.y + row * s.out_channels + column,
-                             .c_stride = s.out_channels,
-                             .columns = columns,
-                             .bias = p.bias ? p.bias + column : nullptr,
-                             .activation = p.activation});
+        run_tile(count, in,
+                 {.c = p.y + row * s.out_channels + column,
+                  .c_stride = s.out_channels,
+                  .columns = columns,
+                  .bias = p.bias ? p.bias + column : nullptr,
+                  .activation = p.activation});
       });
 }
 

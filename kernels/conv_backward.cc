@@ -89,20 +89,19 @@ void gather(const InputGradient& p, std::int64_t picture, Range block) {
       for_each_tile({0, p.columns.inputs}, [&](std::int64_t u, std::int64_t count) HWY_ATTR {
         const std::int64_t iy = p.rows.first + t * s.stride, ix = p.columns.first + u * s.stride;
         const std::int64_t position = (picture * s.in_height + iy) * s.in_width + ix;
-        run_tile<RowCursor>(
-            count,
-            {.a = strip.first + (t - block.begin) * strip.pitch + u * s.out_channels,
-             .a_stride = s.out_channels,
-             .b = p.packed + channel * k,
-             .b_stride = kPanel,
-             .steps = k > 0 ? s.out_channels : 0,
-             .segments = p.columns.taps,
-             .segment_step = p.columns.output_step * s.out_channels,
-             .groups = p.rows.taps,
-             .group_step = p.rows.output_step * strip.pitch},
-            {.c = p.dx + position * s.in_channels + channel,
-             .c_stride = s.stride * s.in_channels,
-             .columns = std::min(kPanel, s.in_channels - channel)});
+        run_tile(count,
+                 {.a = strip.first + (t - block.begin) * strip.pitch + u * s.out_channels,
+                  .a_stride = s.out_channels,
+                  .b = p.packed + channel * k,
+                  .b_stride = kPanel,
+                  .steps = k > 0 ? s.out_channels : 0,
+                  .segments = p.columns.taps,
+                  .segment_step = p.columns.output_step * s.out_channels,
+                  .groups = p.rows.taps,
+                  .group_step = p.rows.output_step * strip.pitch},
+                 {.c = p.dx + position * s.in_channels + channel,
+                  .c_stride = s.stride * s.in_channels,
+                  .columns = std::min(kPanel, s.in_channels - channel)});
       });
 }
 
@@ -149,19 +148,19 @@ void add_rows(float* dw, const WeightGradient& p, const float* a, std::ptrdiff_t
         std::max<std::int64_t>(guarded_steps(columns, s.out_channels, positions) - behind, 0);
     for_each_tile({0, p.block_rows()}, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
       float* to = dw + row * s.out_channels + column;
-      run_tile<ColumnCursor>(count,
-                             {.a = a + row,
-                              .a_stride = s.stride * s.in_channels,
-                              .b = p.dy + first_row * s.out_width * s.out_channels + column,
-                              .b_stride = s.out_channels,
-                              .steps = s.out_width,
-                              .segments = rows,
-                              .segment_step = s.stride * pitch,
-                              .guarded = guarded},
-                             {.c = to,
-                              .c_stride = s.out_channels,
-                              .columns = columns,
-                              .residual = add ? to : nullptr});
+      run_column_tile(count,
+                      {.a = a + row,
+                       .a_stride = s.stride * s.in_channels,
+                       .b = p.dy + first_row * s.out_width * s.out_channels + column,
+                       .b_stride = s.out_channels,
+                       .steps = s.out_width,
+                       .segments = rows,
+                       .segment_step = s.stride * pitch,
+                       .guarded = guarded},
+                      {.c = to,
+                       .c_stride = s.out_channels,
+                       .columns = columns,
+                       .residual = add ? to : nullptr});
     });
   }
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "kernels/checks.h"
 #include "kernels/table.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -21,7 +22,7 @@ using T = float;
 
 const Table<float>* target_table() {
   static const Table<float> table = {
-#define OP(name, parameters) .name = &name,
+#define OP(name, parameters) .name = checked<&checks::name<T>, &name>(),
 #include "kernels/ops.def"
 #undef OP
   };

@@ -28,7 +28,7 @@ std::int64_t pieces_of_picture(const ConvShape& s) {
 
 // Rows whose numbers stay in the cache for another look.
 std::int64_t strip_rows(std::int64_t row_numbers) {
-  return std::max<std::int64_t>(1, task_numbers / row_numbers);
+  return std::max<std::int64_t>(1, kTaskValues / row_numbers);
 }
 
 // The newest rows of a picture, made one after the other: row y lies at y % capacity.

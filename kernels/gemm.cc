@@ -19,7 +19,7 @@ HWY_BEFORE_NAMESPACE();
 namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
-// Products (multiply-adds) that are worth a task of their own: some 3 µs.
+// Products (multiply-adds) that are worth a task of their own.
 constexpr std::int64_t kTaskWork = 1 << 18;
 constexpr std::int64_t kMostTasks = 64;
 
@@ -66,15 +66,15 @@ void multiply_panel(const PackedProduct& p, Range rows, std::int64_t panel, Rang
     out.bias = out.bias ? out.bias + column : nullptr;
     out.residual = out.residual && last ? out.residual + at : nullptr;
     if (!last) out.activation = Activation::none;
-    run_tiles_down(height, tiles,
-                   {.a = p.a + row * s.k + steps.begin,
-                    .a_stride = s.k,
-                    .b = p.packed + column * s.k + steps.begin * kPanel,
-                    .b_stride = kPanel,
-                    .steps = count,
-                    .fetch = next.take(tiles * count),
-                    .paired = pairs_steps(out.columns)},
-                   out, height * s.n);
+    run_tiles(height, tiles,
+              {.a = p.a + row * s.k + steps.begin,
+               .a_stride = s.k,
+               .b = p.packed + column * s.k + steps.begin * kPanel,
+               .b_stride = kPanel,
+               .steps = count,
+               .fetch = next.take(tiles * count),
+               .paired = pairs_steps(out.columns)},
+              out, height * s.n);
   });
 }
 
@@ -180,17 +180,17 @@ void multiply_in_place(float* c, const float* a, const float* b, const GemmShape
     for (std::int64_t panel = begin; panel < end; ++panel) {
       const std::int64_t column = panel * kPanel, columns = std::min(kPanel, s.n - column);
       for_each_tile({0, s.m}, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
-        run_tile<RowCursor>(count,
-                            {.a = a + row * s.k,
-                             .a_stride = s.k,
-                             .b = b + column,
-                             .b_stride = s.n,
-                             .steps = s.k,
-                             .guarded = guarded_steps(columns, s.n, s.k)},
-                            {.c = c + row * s.n + column,
-                             .c_stride = s.n,
-                             .columns = columns,
-                             .accumulate = s.accumulate});
+        run_tile(count,
+                 {.a = a + row * s.k,
+                  .a_stride = s.k,
+                  .b = b + column,
+                  .b_stride = s.n,
+                  .steps = s.k,
+                  .guarded = guarded_steps(columns, s.n, s.k)},
+                 {.c = c + row * s.n + column,
+                  .c_stride = s.n,
+                  .columns = columns,
+                  .accumulate = s.accumulate});
       });
     }
   });
@@ -255,7 +255,7 @@ void multiply_transposed(float* c, const float* a, const float* b, const GemmSha
           std::clamp<std::int64_t>(guarded_steps(columns, s.n, s.k) - behind, 0, run);
       for_each_tile(rows, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
         float* to = c + row * s.n + column;
-        run_tile<ColumnCursor>(
+        run_column_tile(
             count,
             {.a = a + k * s.m + row,
              .a_stride = s.m,
@@ -285,19 +285,19 @@ void average_panel(float* y, const PackedProduct& p, std::int64_t panel, std::in
   for (std::int64_t begin = 0; begin < positions; begin += kPoolRows) {
     const Range block = {begin, std::min(begin + kPoolRows, positions)};
     for_each_tile(block, [&](std::int64_t row, std::int64_t count) HWY_ATTR {
-      run_tile<RowCursor>(count,
-                          {.a = p.a + row * s.k,
-                           .a_stride = s.k,
-                           .b = p.packed + column * s.k,
-                           .b_stride = kPanel,
-                           .steps = s.k,
-                           .fetch = next.take(s.k),
-                           .paired = pairs_steps(columns)},
-                          {.c = rows + (row - begin) * kPanel,
-                           .c_stride = kPanel,
-                           .columns = columns,
-                           .bias = p.out.bias ? p.out.bias + column : nullptr,
-                           .activation = p.out.activation});
+      run_tile(count,
+               {.a = p.a + row * s.k,
+                .a_stride = s.k,
+                .b = p.packed + column * s.k,
+                .b_stride = kPanel,
+                .steps = s.k,
+                .fetch = next.take(s.k),
+                .paired = pairs_steps(columns)},
+               {.c = rows + (row - begin) * kPanel,
+                .c_stride = kPanel,
+                .columns = columns,
+                .bias = p.out.bias ? p.out.bias + column : nullptr,
+                .activation = p.out.activation});
     });
     for (std::int64_t row = 0; row < block.end - block.begin; ++row)
       for (std::int64_t j = 0; j < columns; ++j) sums[j] += rows[row * kPanel + j];

@@ -207,9 +207,9 @@ void expand_by_rows(const Worker& w, const Piece& p, Range rows, Upcoming& next)
   const InvertedResidualShape& s = w.shape();
   for (std::int64_t iy = rows.begin; iy < rows.end; ++iy)
     for_each_run(p.inputs, [&](std::int64_t ix, std::int64_t height, std::int64_t tiles) HWY_ATTR {
-      run_tiles_down(height, tiles,
-                     expansion_input(w, p, iy * s.in_width + ix, next.take(tiles * s.in_channels)),
-                     expansion_output(w, p, iy, ix), height * kPanel);
+      run_tiles(height, tiles,
+                expansion_input(w, p, iy * s.in_width + ix, next.take(tiles * s.in_channels)),
+                expansion_output(w, p, iy, ix), height * kPanel);
     });
 }
 
@@ -219,9 +219,9 @@ void expand_row_tiles(const Worker& w, const Piece& p, Range rows, Upcoming& nex
   while (rows.begin < rows.end) {
     const std::int64_t until_wrap = w.b.plan.ring_rows - rows.begin % w.b.plan.ring_rows;
     const std::int64_t tiles = std::min(until_wrap, rows.end - rows.begin);
-    run_tiles_down(s.in_width, tiles,
-                   expansion_input(w, p, rows.begin * s.in_width, next.take(tiles * s.in_channels)),
-                   expansion_output(w, p, rows.begin, 0), w.b.plan.ring_pitch());
+    run_tiles(s.in_width, tiles,
+              expansion_input(w, p, rows.begin * s.in_width, next.take(tiles * s.in_channels)),
+              expansion_output(w, p, rows.begin, 0), w.b.plan.ring_pitch());
     rows.begin += tiles;
   }
 }
@@ -242,7 +242,7 @@ void expand_across_rows(const Worker& w, const Piece& p, Range rows, Upcoming& n
       }
       out.c_rows = places;
     }
-    run_tile<RowCursor>(count, expansion_input(w, p, position, next.take(s.in_channels)), out);
+    run_tile(count, expansion_input(w, p, position, next.take(s.in_channels)), out);
   });
 }
 
@@ -266,16 +266,16 @@ void expand_fully(const Worker& w, const Piece& p, Range rows) {
     const float* line = strip.first + (iy - rows.begin) * s.expand_stride * strip.pitch;
     for_each_run({0, p.width()},
                  [&](std::int64_t ix, std::int64_t height, std::int64_t tiles) HWY_ATTR {
-                   run_tiles_down(height, tiles,
-                                  {.a = line + ix * s.expand_stride * s.in_channels,
-                                   .a_stride = s.expand_stride * s.in_channels,
-                                   .b = w.b.w.expand + p.panel * s.expand_steps() * kPanel,
-                                   .b_stride = kPanel,
-                                   .steps = s.expand_kernel * s.in_channels,
-                                   .groups = s.expand_kernel,
-                                   .group_step = strip.pitch,
-                                   .fetch = next.take(tiles * s.expand_steps())},
-                                  expansion_output(w, p, iy, p.inputs.begin + ix), height * kPanel);
+                   run_tiles(height, tiles,
+                             {.a = line + ix * s.expand_stride * s.in_channels,
+                              .a_stride = s.expand_stride * s.in_channels,
+                              .b = w.b.w.expand + p.panel * s.expand_steps() * kPanel,
+                              .b_stride = kPanel,
+                              .steps = s.expand_kernel * s.in_channels,
+                              .groups = s.expand_kernel,
+                              .group_step = strip.pitch,
+                              .fetch = next.take(tiles * s.expand_steps())},
+                             expansion_output(w, p, iy, p.inputs.begin + ix), height * kPanel);
                  });
   }
 }
@@ -354,23 +354,22 @@ void project(const Worker& w, Range rows) {
     for_each_run({0, (rows.end - rows.begin) * s.out_width},
                  [&](std::int64_t position, std::int64_t height, std::int64_t tiles) HWY_ATTR {
                    const std::int64_t at = (base + position) * s.out_channels + column;
-                   run_tiles_down(
-                       height, tiles,
-                       {.a = w.memory.filtered + position * w.filtered_stride(),
-                        .a_stride = w.filtered_stride(),
-                        .b = w.b.w.project + column * s.expanded_channels + channel * kPanel,
-                        .b_stride = kPanel,
-                        .steps = channels,
-                        .fetch = next.take(tiles * channels),
-                        .paired = pairs_steps(columns)},
-                       {.c = w.sums + at,
-                        .c_stride = s.out_channels,
-                        .columns = columns,
-                        .bias = w.with_bias ? w.b.w.project_bias + column : nullptr,
-                        .residual = w.last && s.residual ? w.b.x + at : nullptr,
-                        .activation = w.last ? s.out_activation : Activation::none,
-                        .accumulate = !w.first},
-                       height * s.out_channels);
+                   run_tiles(height, tiles,
+                             {.a = w.memory.filtered + position * w.filtered_stride(),
+                              .a_stride = w.filtered_stride(),
+                              .b = w.b.w.project + column * s.expanded_channels + channel * kPanel,
+                              .b_stride = kPanel,
+                              .steps = channels,
+                              .fetch = next.take(tiles * channels),
+                              .paired = pairs_steps(columns)},
+                             {.c = w.sums + at,
+                              .c_stride = s.out_channels,
+                              .columns = columns,
+                              .bias = w.with_bias ? w.b.w.project_bias + column : nullptr,
+                              .residual = w.last && s.residual ? w.b.x + at : nullptr,
+                              .activation = w.last ? s.out_activation : Activation::none,
+                              .accumulate = !w.first},
+                             height * s.out_channels);
                  });
   }
 }

@@ -16,7 +16,7 @@ namespace maskwatch::kernels::HWY_NAMESPACE {
 namespace {
 
 // Exponentials and logarithms cost about ten times a copy.
-constexpr std::int64_t loss_task_numbers = task_numbers / 8;
+constexpr std::int64_t kLossTaskValues = kTaskValues / 8;
 
 HWY_INLINE float lane_sum(Vector v) { return hn::GetLane(hn::SumOfLanes(lanes, v)); }
 
@@ -90,7 +90,7 @@ HWY_INLINE float row_cross_entropy(float* e, const float* x, const float* target
 }
 
 std::int64_t rows_in_task(RowShape s) {
-  return std::max<std::int64_t>(1, loss_task_numbers / std::max<std::int64_t>(1, s.channels));
+  return std::max<std::int64_t>(1, kLossTaskValues / std::max<std::int64_t>(1, s.channels));
 }
 
 // Σ of body(begin, end) over tasks, added in order.
@@ -107,7 +107,7 @@ double sum_of_tasks(std::int64_t count, std::int64_t grain, const Body& body) {
 
 void softmax(float* y, const float* x, RowShape s) {
   if (s.channels == 2) {
-    parallel_for_range(2 * s.rows, loss_task_numbers,
+    parallel_for_range(2 * s.rows, kLossTaskValues,
                        [=](std::int64_t begin, std::int64_t end)
                            HWY_ATTR { softmax_pairs(y + begin, x + begin, end - begin); });
     return;
@@ -166,7 +166,7 @@ void softmax_cross_entropy_backward(float* dlogits, const float* dloss, const fl
 void binary_cross_entropy(float* loss, const float* logits, const float* targets, RowShape s) {
   const std::int64_t count = s.rows * s.channels;
   const double sum =
-      sum_of_tasks(count, loss_task_numbers, [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
+      sum_of_tasks(count, kLossTaskValues, [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
         const Lanes d;
         Vector total = hn::Zero(d);
         for_vectors(end - begin, [&](const auto& part, std::int64_t i) HWY_ATTR {
@@ -185,7 +185,7 @@ void binary_cross_entropy_backward(float* dlogits, const float* dloss, const flo
                                    const float* targets, RowShape s) {
   const std::int64_t count = s.rows * s.channels;
   const float factor = dloss[0] / static_cast<float>(count);
-  parallel_for_range(count, loss_task_numbers, [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
+  parallel_for_range(count, kLossTaskValues, [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
     const Lanes d;
     for_vectors(end - begin, [=](const auto& part, std::int64_t offset) HWY_ATTR {
       const std::int64_t i = begin + offset;

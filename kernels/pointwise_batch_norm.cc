@@ -23,11 +23,11 @@ namespace {
 // few.
 struct Blocks {
   explicit Blocks(const GemmShape& s) : all(s.m) {
-    constexpr std::int64_t whole = std::lcm<std::int64_t>(kTileRows, kLanes);
-    constexpr std::int64_t fewest_blocks = 16;
-    const std::int64_t fitting = task_numbers / std::max(s.n, s.k) / whole * whole;
-    const std::int64_t share = divide_up(divide_up(s.m, fewest_blocks), kTileRows) * kTileRows;
-    rows = std::min(std::max(fitting, whole), share);
+    constexpr std::int64_t kWhole = std::lcm<std::int64_t>(kTileRows, kLanes);
+    constexpr std::int64_t kFewest = 16;
+    const std::int64_t fitting = kTaskValues / std::max(s.n, s.k) / kWhole * kWhole;
+    const std::int64_t share = divide_up(divide_up(s.m, kFewest), kTileRows) * kTileRows;
+    rows = std::min(std::max(fitting, kWhole), share);
   }
 
   std::int64_t count() const { return divide_up(all, rows); }

@@ -16,6 +16,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <vector>
 
@@ -25,6 +26,46 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace maskwatch::kernels::HWY_NAMESPACE {
+
+// Values of one array in a task: its operands stay in the second-level cache for a second pass.
+constexpr std::int64_t kTaskValues = 32768;
+
+// Rows of few channels are taken `repeat` at a time as one long row that is a whole number of
+// vectors: 24 channels fill three AVX-512 vectors with two rows. Parameters of channels are
+// repeated to match.
+struct LongRows {
+  explicit LongRows(RowShape s) : channels(s.channels), rows(s.rows) {
+    constexpr std::int64_t kFew = 256;
+    if (channels > 0 && channels < kFew) repeat = kLanes / std::gcd(kLanes, channels);
+    length = channels * repeat;
+    const std::int64_t fitting = kTaskValues / std::max<std::int64_t>(length, 1);
+    task_rows = repeat * std::max<std::int64_t>(fitting, 1);
+  }
+
+  std::int64_t tasks() const { return (rows + task_rows - 1) / task_rows; }
+
+  std::int64_t channels, rows;
+  std::int64_t repeat = 1;
+  std::int64_t length;     // numbers in a long row
+  std::int64_t task_rows;  // rows in a task, a multiple of `repeat`
+};
+
+// Numbers for each channel, repeated to the length of a long row.
+class RepeatedParameters {
+ public:
+  template <typename Value>
+  RepeatedParameters(const LongRows& shape, const Value& value) : values_(shape.length) {
+    for (std::int64_t c = 0; c < shape.channels; ++c) values_[c] = value(c);
+    for (std::int64_t i = shape.channels; i < shape.length; ++i)
+      values_[i] = values_[i - shape.channels];
+  }
+
+  const float* data() const { return values_.data(); }
+
+ private:
+  std::vector<float> values_;
+};
+
 namespace {
 
 // A whole vector of an array.
@@ -40,13 +81,11 @@ struct Streamed : Whole {
 };
 
 // Whether to store y past the caches. A store into memory that is in no cache reads it first;
-// against that stands that the next reader of y has to wait. Writing y and then reading it breaks
-// even at 4 MB and is a quarter faster from 25 MB up (Xeon with 2 MB of second-level and a large
-// third-level cache).
+// against that stands that the next reader of y has to wait, so that it pays for large arrays only.
 inline bool pays_to_stream(const float* y, std::int64_t count, bool in_place) {
-  constexpr std::int64_t large = 4'000'000;
+  constexpr std::int64_t kLarge = 4'000'000;
   const auto vector_bytes = static_cast<std::uintptr_t>(kLanes) * sizeof(float);
-  return count >= large && !in_place && reinterpret_cast<std::uintptr_t>(y) % vector_bytes == 0;
+  return count >= kLarge && !in_place && reinterpret_cast<std::uintptr_t>(y) % vector_bytes == 0;
 }
 
 // The first `count` lanes of a vector, 0 < count < kLanes; no other memory is touched. Lanes
@@ -90,13 +129,10 @@ HWY_INLINE void for_vectors(std::int64_t count, const Body& body) {
   if (i < count) body(Part(count - i), i);
 }
 
-// Numbers of one array in a task: its operands stay in the second-level cache for a second pass.
-constexpr std::int64_t task_numbers = 32768;
-
 // for_vectors over [0, count) on all threads.
 template <typename Wide = Whole, typename Body>
 void parallel_for_vectors(std::int64_t count, const Body& body) {
-  parallel_for_range(count, task_numbers, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+  parallel_for_range(count, kTaskValues, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for_vectors<Wide>(end - begin,
                       [&](const auto& part, std::int64_t i) HWY_ATTR { body(part, begin + i); });
     hwy::FlushStream();
@@ -112,47 +148,11 @@ void parallel_for_output(const float* y, bool in_place, std::int64_t count, cons
     parallel_for_vectors(count, body);
 }
 
-// Rows of few channels are taken `repeat` at a time as one long row that is a whole number of
-// vectors: 24 channels fill three AVX-512 vectors with two rows. Parameters of channels are
-// repeated to match.
-struct LongRows {
-  explicit LongRows(RowShape s) : channels(s.channels), rows(s.rows) {
-    constexpr std::int64_t few = 256;
-    if (channels > 0 && channels < few) repeat = kLanes / std::gcd(kLanes, channels);
-    length = channels * repeat;
-    const std::int64_t fitting = task_numbers / std::max<std::int64_t>(length, 1);
-    task_rows = repeat * std::max<std::int64_t>(fitting, 1);
-  }
-
-  std::int64_t tasks() const { return (rows + task_rows - 1) / task_rows; }
-
-  std::int64_t channels, rows;
-  std::int64_t repeat = 1;
-  std::int64_t length;     // numbers in a long row
-  std::int64_t task_rows;  // rows in a task, a multiple of `repeat`
-};
-
 // body(begin, end): rows of one task, on all threads.
 template <typename Body>
 void parallel_for_rows(const LongRows& shape, const Body& body) {
   parallel_for_range(shape.rows, shape.task_rows, body);
 }
-
-// Numbers for each channel, repeated to the length of a long row.
-class RepeatedParameters {
- public:
-  template <typename Value>
-  RepeatedParameters(const LongRows& shape, const Value& value) : values_(shape.length) {
-    for (std::int64_t c = 0; c < shape.channels; ++c) values_[c] = value(c);
-    for (std::int64_t i = shape.channels; i < shape.length; ++i)
-      values_[i] = values_[i - shape.channels];
-  }
-
-  const float* data() const { return values_.data(); }
-
- private:
-  std::vector<float> values_;
-};
 
 // y[i] = value(lanes, i, c) for every vector of rows [begin, end): i is its index in the array, c
 // in a long row. y may be what `value` reads at i.
@@ -270,10 +270,10 @@ class ChannelSums {
 
 // The sums of all rows: tasks in parallel, their sums added in order of tasks. step as in
 // ChannelSums, but i counts from the first row of all.
-// then(begin, end) follows each task, while its rows are in the cache.
-template <typename Step, typename Then>
+// then(begin, end), or null, follows each task, while its rows are in the cache.
+template <typename Step>
 void sum_rows(const LongRows& shape, double* sum, double* sum2, const Step& step,
-              const Then& then) {
+              const std::function<void(std::int64_t, std::int64_t)>& then = nullptr) {
   const std::int64_t channels = shape.channels;
   std::vector<double> partial(2 * channels * shape.tasks());
   parallel_for_rows(shape, [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
@@ -285,7 +285,7 @@ void sum_rows(const LongRows& shape, double* sum, double* sum2, const Step& step
     double* mine = partial.data() + begin / shape.task_rows * 2 * channels;
     std::copy(sums.sum.begin(), sums.sum.end(), mine);
     std::copy(sums.sum2.begin(), sums.sum2.end(), mine + channels);
-    then(begin, end);
+    if (then) then(begin, end);
   });
   std::fill_n(sum, channels, 0.0);
   std::fill_n(sum2, channels, 0.0);
@@ -294,11 +294,6 @@ void sum_rows(const LongRows& shape, double* sum, double* sum2, const Step& step
       sum[c] += partial[task * 2 * channels + c];
       sum2[c] += partial[(task * 2 + 1) * channels + c];
     }
-}
-
-template <typename Step>
-void sum_rows(const LongRows& shape, double* sum, double* sum2, const Step& step) {
-  sum_rows(shape, sum, sum2, step, [](std::int64_t, std::int64_t) {});
 }
 
 }  // namespace

@@ -3,60 +3,49 @@
 #include <fmt/format.h>
 
 #include <map>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
+
+#include "base/json_fields.h"
 
 namespace maskwatch::nn {
 namespace {
 
 using kernels::Activation;
-using nlohmann::json;
 
 constexpr std::size_t kMaxLayers = 4096;
 constexpr int kMaxStride = 64;
 // Of all layers together, for one picture.
 constexpr std::int64_t kMaxValues = std::int64_t{1} << 27;
 
-// One entry of the list, each part asked for by name. Faults are std::invalid_argument.
+// One entry of the list, each part asked for by name.
 class Layer {
  public:
-  explicit Layer(const json& entry) : entry_(entry) {
-    if (!entry.is_object()) throw std::invalid_argument("is not an object");
-  }
+  explicit Layer(JsonFields entry) : entry_(std::move(entry)) {}
 
-  std::string text(const char* key) const {
-    const json& value = part(key);
-    if (!value.is_string()) throw std::invalid_argument(fmt::format("{} is not a string", key));
-    return value.get<std::string>();
-  }
+  std::string text(const char* key) const { return entry_[key].text(); }
 
   int number(const char* key, int least, int most) const {
-    return number_of(part(key), key, least, most);
+    return static_cast<int>(entry_[key].whole_number(least, most));
   }
 
   std::vector<int> numbers(const char* key, std::size_t count, int least, int most) const {
-    const json& list = part(key);
-    if (!list.is_array() || list.size() != count)
-      throw std::invalid_argument(fmt::format("{} is not a list of {}", key, count));
+    const auto list = entry_[key].list();
+    if (list.size() != count) entry_[key].fail(fmt::format("is not a list of {} numbers", count));
     std::vector<int> numbers;
-    for (const json& value : list) numbers.push_back(number_of(value, key, least, most));
+    for (const JsonFields& value : list)
+      numbers.push_back(static_cast<int>(value.whole_number(least, most)));
     return numbers;
   }
 
   std::vector<std::string> inputs() const {
-    const json& list = part("inputs");
-    if (!list.is_array() || list.empty() || list.size() > kMaxLayers)
-      throw std::invalid_argument("inputs is not a list of names");
-    std::vector<std::string> names;
-    for (const json& name : list) {
-      if (!name.is_string()) throw std::invalid_argument("inputs is not a list of names");
-      names.push_back(name.get<std::string>());
-    }
+    std::vector<std::string> names = entry_["inputs"].texts();
+    if (names.empty() || names.size() > kMaxLayers) entry_["inputs"].fail("has a wrong length");
     return names;
   }
 
   Activation activation() const {
-    if (!entry_.contains("activation")) return Activation::none;
+    if (!entry_.has("activation")) return Activation::none;
     const std::string name = text("activation");
     if (name == "none") return Activation::none;
     if (name == "relu") return Activation::relu;
@@ -65,46 +54,29 @@ class Layer {
   }
 
  private:
-  const json& part(const char* key) const {
-    const auto found = entry_.find(key);
-    if (found == entry_.end()) throw std::invalid_argument(fmt::format("{} is missing", key));
-    return *found;
-  }
-
-  static int number_of(const json& value, const char* key, int least, int most) {
-    if (value.is_number_integer()) {
-      const bool huge = value.is_number_unsigned() && value.get<std::uint64_t>() > 0x7fffffffu;
-      const auto number = huge ? std::int64_t{most} + 1 : value.get<std::int64_t>();
-      if (number >= least && number <= most) return static_cast<int>(number);
-    }
-    throw std::invalid_argument(fmt::format("{} is not a number from {} to {}", key, least, most));
-  }
-
-  const json& entry_;
+  JsonFields entry_;
 };
 
-// Who reads what: by name, the layers that do, and null for the caller.
+// Who reads what: by name, the layers that do, and none for the caller.
 class Readers {
  public:
-  Readers(const json& layers, const std::vector<std::string>& outputs) {
-    for (const std::string& name : outputs) readers_[name].push_back(nullptr);
-    for (const json& layer : layers) {
-      if (!layer.is_object() || !layer.contains("inputs") || !layer["inputs"].is_array()) continue;
-      for (const json& name : layer["inputs"])
-        if (name.is_string()) readers_[name.get<std::string>()].push_back(&layer);
-    }
+  Readers(const std::vector<JsonFields>& layers, const std::vector<std::string>& outputs) {
+    for (const std::string& name : outputs) readers_[name].push_back(std::nullopt);
+    for (const JsonFields& layer : layers)
+      for (const std::string& name : layer["inputs"].texts())
+        readers_[name].push_back(Layer(layer));
   }
 
   // The one layer that reads the value, if that layer's operation is `op`; else null.
-  const json* only(const std::string& name, const char* op) const {
+  const Layer* only(const std::string& name, const char* op) const {
     const auto found = readers_.find(name);
     if (found == readers_.end() || found->second.size() != 1) return nullptr;
-    const json* layer = found->second.front();
-    return layer && layer->value("op", json()) == op ? layer : nullptr;
+    const std::optional<Layer>& layer = found->second.front();
+    return layer && layer->text("op") == op ? &*layer : nullptr;
   }
 
  private:
-  std::map<std::string, std::vector<const json*>> readers_;
+  std::map<std::string, std::vector<std::optional<Layer>>> readers_;
 };
 
 // Lowers the layers of one file, one after the other. A depthwise layer that only a pointwise one
@@ -207,13 +179,12 @@ class GraphBuilder {
 
   // Whether a full convolution is the first part of a block.
   bool begins_block(const Layer& layer, const std::string& name) const {
-    const json* entry = readers_.only(name, "depthwise");
-    if (!entry || layer.number("dilation", 1, kMaxStride) != 1) return false;
-    const Layer depthwise(*entry);
-    const Tensor filter = tensor(depthwise.text("weight"));
+    const Layer* depthwise = readers_.only(name, "depthwise");
+    if (!depthwise || layer.number("dilation", 1, kMaxStride) != 1) return false;
+    const Tensor filter = tensor(depthwise->text("weight"));
     const Tensor full = tensor(layer.text("weight"));
-    return readers_.only(depthwise.text("output"), "pointwise") && fits_block(depthwise) &&
-           depthwise.activation() == layer.activation() && full.shape().size() == 4 &&
+    return readers_.only(depthwise->text("output"), "pointwise") && fits_block(*depthwise) &&
+           depthwise->activation() == layer.activation() && full.shape().size() == 4 &&
            full.dim(0) > 1 && filter.shape() == Shape{3, 3, full.dim(3)};
   }
 
@@ -331,37 +302,33 @@ class GraphBuilder {
   std::int64_t value_count_ = 0;
 };
 
-json layer_list(const Safetensors& contents, const std::string& file) {
+std::vector<JsonFields> layer_list(const Safetensors& contents, const std::string& file) {
   const auto graph = contents.metadata.find("graph");
   if (graph == contents.metadata.end())
     throw std::runtime_error(file +
-                             ": not a network that data/convert_weights.py made: metadata "
-                             "graph is missing");
-  json layers = json::parse(graph->second, nullptr, false);
-  if (!layers.is_array() || layers.empty() || layers.size() > kMaxLayers)
-    throw std::runtime_error(file + ": metadata graph is not a list of layers");
+                             ": is not a network that data/convert_weights.py made: metadata "
+                             "\"graph\" is missing");
+  const auto list = JsonFields::parse(graph->second, file + ": metadata \"graph\"", "layers");
+  std::vector<JsonFields> layers = list.list();
+  if (layers.empty() || layers.size() > kMaxLayers)
+    list.fail(fmt::format("is not a list of 1 to {}", kMaxLayers));
   return layers;
-}
-
-std::string layer_name(const json& entry, std::size_t index) {
-  if (entry.is_object() && entry.contains("output") && entry["output"].is_string())
-    return entry["output"].get<std::string>();
-  return fmt::format("number {}", index);
 }
 
 }  // namespace
 
 Plan compile_graph(const Safetensors& contents, const std::string& file, PictureShape input,
                    const std::vector<std::string>& outputs, std::int64_t capacity) {
-  const json layers = layer_list(contents, file);
+  const std::vector<JsonFields> layers = layer_list(contents, file);
   return Plan(input, capacity, [&](PlanBuilder& builder) {
     GraphBuilder graph(contents, builder, Readers(layers, outputs));
-    for (std::size_t i = 0; i < layers.size(); ++i) {
+    for (const JsonFields& entry : layers) {
+      const Layer layer(entry);
+      const std::string name = layer.text("output");
       try {
-        graph.add(Layer(layers[i]));
+        graph.add(layer);
       } catch (const std::invalid_argument& fault) {
-        throw std::runtime_error(
-            fmt::format("{}: layer {}: {}", file, layer_name(layers[i], i), fault.what()));
+        throw std::runtime_error(file + ": layer " + name + ": " + fault.what());
       }
     }
     for (const std::string& name : outputs) {

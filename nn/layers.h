@@ -145,10 +145,11 @@ class ConvBatchNorm {
 
   FoldedWeights folded() const { return batch_norm.fold_into(convolution.weight()); }
 
-  Value lower(PlanBuilder& builder, Value x) const {
+  // `residual` is added to the result of a pointwise convolution.
+  Value lower(PlanBuilder& builder, Value x, Value residual = {}) const {
     const ConvKind kind = convolution.options().kind;
     const Activation activation = batch_norm.activation();
-    if (kind == ConvKind::pointwise) return builder.pointwise(x, folded(), activation);
+    if (kind == ConvKind::pointwise) return builder.pointwise(x, folded(), activation, residual);
     const kernels::ConvShape shape = convolution.shape_for(builder.shape(x));
     return kind == ConvKind::full3x3 ? builder.conv2d(x, folded(), shape, activation)
                                      : builder.depthwise3x3(x, folded(), shape, activation);

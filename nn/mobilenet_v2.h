@@ -52,8 +52,9 @@ struct MobileNetV2Options {
   double width = 1.0;  // multiplies the channels of every layer
   int input_size = 224;
   Padding padding = Padding::tf;
-  BatchNormOptions batch_norm;
+  BatchNormOptions batch_norm = {};
   Preprocessing preprocessing = Preprocessing::tf;
+  bool has_last = true;  // false: it ends behind the last block, without stage 18
 
   ConvBatchNorm::Options layer(ConvKind kind, std::int64_t in, std::int64_t out, int stride,
                                Activation activation) const {
@@ -107,6 +108,19 @@ class InvertedResidual : public LowerableModule {
     return builder.inverted_residual(x, block);
   }
 
+  // The two parts of a block that expands and adds no input: detectors read what lies between.
+  Tensor forward_expansion(const Tensor& x) { return expand_->forward(x); }
+  Value lower_expansion(PlanBuilder& builder, Value x) const { return expand_->lower(builder, x); }
+  Tensor forward_behind_expansion(const Tensor& expanded) {
+    return conv_batch_norms(expanded, {depthwise_.layer(), project_.layer()});
+  }
+  Value lower_behind_expansion(PlanBuilder& builder, Value expanded) const {
+    PlanBuilder::Block block = folded(builder.shape(expanded));
+    block.expand = {};
+    return builder.inverted_residual(expanded, block);
+  }
+  std::int64_t expanded_channels() const { return depthwise_.convolution.options().in; }
+
  private:
   friend class MobileNetV2;
 
@@ -142,18 +156,22 @@ class MobileNetV2 : public LowerableModule {
         options.layer(ConvKind::full3x3, 3, ends.stem, 2, Activation::relu6), random);
     add_stage("stem", *stem_, {&stem_->layer.batch_norm});
     add_blocks(ends.stem, random);
-    last_ = std::make_unique<Convolution>(
-        options.layer(ConvKind::pointwise, ends.before_last, ends.features, 1, Activation::relu6),
-        random);
-    add_stage("last", *last_, {&last_->layer.batch_norm});
+    feature_channels_ = ends.before_last;
+    if (options.has_last) {
+      feature_channels_ = ends.features;
+      last_ = std::make_unique<Convolution>(
+          options.layer(ConvKind::pointwise, ends.before_last, ends.features, 1, Activation::relu6),
+          random);
+      add_stage("last", *last_, {&last_->layer.batch_norm});
+    }
     recomputed_.assign(stages_.size(), false);
   }
 
   // x[n, size, size, 3], preprocessed, to features [n, size/32, size/32, feature_channels()]
   // (rounded up).
-  Tensor forward(const Tensor& x) override { return forward(x, 0, kStages); }
+  Tensor forward(const Tensor& x) override { return forward(x, 0, stages()); }
   Value lower(PlanBuilder& builder, Value x) const override {
-    return lower(builder, x, 0, kStages);
+    return lower(builder, x, 0, stages());
   }
 
   // Stages begin .. end-1 alone.
@@ -189,7 +207,7 @@ class MobileNetV2 : public LowerableModule {
   // Freezes the stages before `first_trained`. The others are trained with their batch norms
   // keeping the running statistics, if so asked.
   void freeze_before(int first_trained, bool keep_statistics) {
-    for (int i = 0; i < kStages; ++i) {
+    for (int i = 0; i < stages(); ++i) {
       const auto stage = static_cast<std::size_t>(i);
       stages_[stage]->freeze(i < first_trained);
       for (BatchNorm* batch_norm : batch_norms_[stage])
@@ -225,7 +243,15 @@ class MobileNetV2 : public LowerableModule {
     return static_cast<int>(std::count(recomputed_.begin(), recomputed_.end(), true));
   }
 
-  std::int64_t feature_channels() const { return last_->layer.convolution.options().out; }
+  // kStages, or one less without the last.
+  int stages() const { return static_cast<int>(stages_.size()); }
+  // Of stage index + 1; 0 <= index < 17.
+  InvertedResidual& block(int index) { return *blocks_[static_cast<std::size_t>(index)]; }
+  const InvertedResidual& block(int index) const {
+    return *blocks_[static_cast<std::size_t>(index)];
+  }
+  // Of what the last stage gives.
+  std::int64_t feature_channels() const { return feature_channels_; }
   const MobileNetV2Options& options() const { return options_; }
 
  private:
@@ -263,6 +289,7 @@ class MobileNetV2 : public LowerableModule {
   }
 
   MobileNetV2Options options_;
+  std::int64_t feature_channels_ = 0;
   std::unique_ptr<Convolution> stem_, last_;
   std::vector<std::unique_ptr<InvertedResidual>> blocks_;
   std::vector<LowerableModule*> stages_;

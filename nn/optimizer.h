@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <numbers>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,14 +20,15 @@ struct Schedule {
   enum class Kind {
     constant,
     inverse_time,  // rate / (1 + decay · step): Keras' legacy `decay`
-    cosine,  // half a cosine from rate to 0 over `steps` (Loshchilov & Hutter 2017), after a linear
-             // warm-up
+    cosine,  // half a cosine from rate to last_share · rate over `steps` (Loshchilov & Hutter
+             // 2017), after a linear warm-up
   };
   Kind kind = Kind::constant;
   double rate = 1e-4;
   double decay = 0;
   std::int64_t steps = 0;
   std::int64_t warm_up = 0;
+  double last_share = 0;  // of `rate`, where the cosine ends
 
   double at(std::int64_t step) const {
     const auto now = static_cast<double>(step);
@@ -35,7 +37,8 @@ struct Schedule {
     if (step < warm_up) return rate * (now + 1) / static_cast<double>(warm_up);
     const double progress = (now - static_cast<double>(warm_up)) /
                             static_cast<double>(std::max<std::int64_t>(steps - warm_up, 1));
-    return rate * 0.5 * (1 + std::cos(std::numbers::pi * std::min(progress, 1.0)));
+    const double share = 0.5 * (1 + std::cos(std::numbers::pi * std::min(progress, 1.0)));
+    return rate * (last_share + (1 - last_share) * share);
   }
 };
 
@@ -54,6 +57,24 @@ class Optimizer {
 
   void zero_grad() const {
     for (const Tensor& parameter : parameters_) parameter.zero_grad();
+  }
+
+  // Scales all gradients together so that their norm, which it returns, is at most `max_norm`
+  // (Pascanu et al. 2013). A norm that is not finite: std::runtime_error.
+  double clip_gradients(double max_norm) const {
+    double squares = 0;
+    for (const Tensor& parameter : parameters_)
+      if (const Tensor gradient = parameter.grad(); gradient.defined())
+        for (std::int64_t i = 0; i < gradient.count(); ++i)
+          squares += static_cast<double>(gradient.data()[i]) * gradient.data()[i];
+    const double norm = std::sqrt(squares);
+    if (!std::isfinite(norm))
+      throw std::runtime_error("the gradients are not finite: training has diverged");
+    if (norm <= max_norm) return norm;
+    for (const Tensor& parameter : parameters_)
+      if (const Tensor gradient = parameter.grad(); gradient.defined())
+        backend().scale(gradient.data(), gradient.data(), max_norm / norm, gradient.count());
+    return norm;
   }
 
   std::int64_t steps_taken() const { return steps_; }
@@ -94,11 +115,13 @@ class Optimizer {
   std::vector<std::pair<const char*, std::vector<Tensor>>> moments_;
 };
 
-// Kingma & Ba 2015.
+// Kingma & Ba 2015; with weight_decay AdamW (Loshchilov & Hutter 2019): a step first takes
+// learning_rate · weight_decay of each weight away. Parameters of one axis (biases, batch norm) do
+// not decay.
 class Adam : public Optimizer {
  public:
   struct Options {
-    double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7;
+    double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7, weight_decay = 0;
   };
   Adam(std::vector<Tensor> parameters, const Options& options)
       : Optimizer(std::move(parameters)), options_(options) {
@@ -108,7 +131,11 @@ class Adam : public Optimizer {
 
  private:
   void update(std::size_t index, const Tensor& gradient, double learning_rate) override {
-    backend().adam(parameters_[index].data(), moments_[0].second[index].data(),
+    const Tensor& parameter = parameters_[index];
+    if (options_.weight_decay > 0 && parameter.shape().size() > 1)
+      backend().scale(parameter.data(), parameter.data(), 1 - learning_rate * options_.weight_decay,
+                      parameter.count());
+    backend().adam(parameter.data(), moments_[0].second[index].data(),
                    moments_[1].second[index].data(), gradient.data(),
                    {learning_rate, options_.beta1, options_.beta2, options_.epsilon, steps_},
                    gradient.count());
@@ -135,6 +162,54 @@ class Sgd : public Optimizer {
   }
 
   Options options_;
+};
+
+// The exponential moving average of a module's parameters and buffers over its steps (Polyak &
+// Juditsky 1992). Of few steps it is closer to the last ones: step t counts with 1 - min(decay, (1
+// + t) / (10 + t)).
+class WeightAverage {
+ public:
+  // The module must outlive this.
+  WeightAverage(const Module& module, double decay) : values_(module.state_dict()), decay_(decay) {
+    for (const auto& [name, tensor] : values_) average_[name] = tensor.clone();
+  }
+
+  // After each step.
+  void update() {
+    const auto t = static_cast<double>(updates_++);
+    const double decay = std::min(decay_, (1 + t) / (10 + t));
+    for (const auto& [name, tensor] : values_) {
+      float* average = average_.at(name).data();
+      for (std::int64_t i = 0; i < tensor.count(); ++i)
+        average[i] = static_cast<float>(decay * average[i] + (1 - decay) * tensor.data()[i]);
+    }
+  }
+
+  // Exchanges the average and what the module holds: to evaluate or save, and back.
+  void swap() {
+    for (const auto& [name, tensor] : values_)
+      std::swap_ranges(tensor.data(), tensor.data() + tensor.count(), average_.at(name).data());
+  }
+
+  // For checkpoints; names as Module::state_dict() has them.
+  const StateDict& state() const { return average_; }
+  std::int64_t updates() const { return updates_; }
+  // Copies values in. std::invalid_argument for another set of shapes; then nothing has changed.
+  void load_state(const StateDict& state, std::int64_t updates) {
+    for (const auto& [name, tensor] : average_) {
+      const auto found = state.find(name);
+      if (found == state.end() || found->second.shape() != tensor.shape())
+        reject("WeightAverage::load_state", name + " is missing or of another shape");
+    }
+    for (const auto& [name, tensor] : average_) tensor.copy_from(state.at(name));
+    updates_ = updates;
+  }
+
+ private:
+  StateDict values_;  // the module's own
+  StateDict average_;
+  double decay_;
+  std::int64_t updates_ = 0;
 };
 
 }  // namespace maskwatch::nn

@@ -86,6 +86,8 @@ class PlanBuilder {
   Value concat_channels(const std::vector<Value>& parts);
   // All rows of the first, then of the second ...; of equal width and channels.
   Value concat_rows(const std::vector<Value>& parts);
+  // As upsample2x() in nn/ops/resize.h.
+  Value upsample2x(Value x, std::int64_t height, std::int64_t width);
   // The same numbers under another shape of the same count.
   Value reshape(Value x, PictureShape shape);
 

@@ -2,14 +2,8 @@
 
 #include "apps/common/options.h"
 #include "apps/common/program.h"
-#include "base/data_files.h"
 
 namespace maskwatch::apps {
-namespace {
-
-constexpr const char* kShippedModel = "models/mask_detector.safetensors";
-
-}  // namespace
 
 void add_face_options(OptionParser& parser, FaceOptions& options, const std::string& default_face) {
   options.face = default_face;
@@ -48,10 +42,19 @@ std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landm
 
 std::string model_file(const FaceOptions& options) {
   if (!options.model.empty()) return options.model;
-  if (const auto file = find_data_file(kShippedModel)) return *file;
-  throw UsageError(std::string("the model that ships, data/") + kShippedModel +
-                       ", is not where this program looks for it",
-                   "name one with --model, or its data folder with MASKWATCH_DATA");
+  try {
+    return shipped_model_file();
+  } catch (const std::runtime_error& fault) {
+    throw UsageError(fault.what(), "name one with --model");
+  }
+}
+
+MaskDetectorOptions detector_options(const FaceOptions& options) {
+  MaskDetectorOptions out;
+  out.model = model_file(options);
+  out.face_detector = options.face;
+  out.confidence = options.confidence;
+  return out;
 }
 
 }  // namespace maskwatch::apps

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "vision/faces/landmark_finder.h"
+#include "vision/masks/mask_detector.h"
 
 namespace maskwatch::apps {
 
@@ -28,5 +29,8 @@ std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landm
 
 // The model file that was named, or the one that ships. UsageError if that is missing.
 std::string model_file(const FaceOptions& options);
+
+// What MaskDetector is to be made of. UsageError if there is no model.
+MaskDetectorOptions detector_options(const FaceOptions& options);
 
 }  // namespace maskwatch::apps

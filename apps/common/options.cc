@@ -230,7 +230,7 @@ OptionParser::Option& OptionParser::add(const std::string& names, OptionValue va
     state.option =
         parser_->app.add_option(names)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   if (std::holds_alternative<std::vector<std::string>*>(value))
-    state.option->expected(1, CLI::detail::expected_max_vector_size);
+    state.option->expected(1, CLI::detail::expected_max_vector_size)->allow_extra_args();
   state.value = value;
   state.names = names;
   state.help = help;
@@ -249,7 +249,7 @@ void OptionParser::parse(int argc, char** argv) {
   try {
     parser_->app.parse(argc, argv);
     if (const auto extras = parser_->app.remaining(); !extras.empty())
-      throw UsageError("unknown argument: " + joined(extras));
+      throw UsageError("unknown argument: " + extras.front());
     for (Option::State& state : parser_->states) state.assign();
   } catch (const CLI::CallForVersion& version) {
     fmt::print("{}\n", version.what());

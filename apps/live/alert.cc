@@ -10,9 +10,10 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "apps/common/program.h"
-#include "vision/masks/mask_classifier.h"
+#include "vision/masks/labels.h"
 
 extern char** environ;
 
@@ -41,7 +42,7 @@ bool can_be_found(const std::string& program) {
 }
 
 // Seconds; a time in which nobody was seen, as the source was lost, does not count.
-double unmasked_for(const vision::Track& track) { return track.last_seen - track.label_since; }
+double labelled_for(const vision::Track& track) { return track.last_seen - track.label_since; }
 
 std::vector<char*> pointers(std::vector<std::string>& strings) {
   std::vector<char*> out;
@@ -108,11 +109,12 @@ std::vector<std::string> command_words(const std::string& line) {
 }
 
 Alert::Alert(const std::string& command, double after, std::vector<std::string> labels,
-             std::string source)
+             std::string source, bool worn_wrongly)
     : words_(command_words(command)),
       after_(after),
       labels_(std::move(labels)),
-      source_(std::move(source)) {
+      source_(std::move(source)),
+      worn_wrongly_(worn_wrongly) {
   if (!can_be_found(words_[0]))
     throw UsageError("--alert: there is no program \"" + words_[0] + "\"",
                      "no shell is involved; for one, use sh -c '...'");
@@ -121,15 +123,20 @@ Alert::Alert(const std::string& command, double after, std::vector<std::string> 
 std::string Alert::look(const std::vector<vision::Track>& tracks, double time) {
   bury();
   for (const vision::Track& track : tracks) {
-    if (track.label < 0 || told_.contains(track.number)) continue;
-    const auto& label = labels_[static_cast<std::size_t>(track.label)];
-    if (vision::mask_state(label) != vision::MaskState::no_mask) continue;
-    if (unmasked_for(track) < after_ || running_.size() >= kMostRunning) continue;
+    if (!concerns(track) || told_.contains(track.number)) continue;
+    if (labelled_for(track) < after_ || running_.size() >= kMostRunning) continue;
     told_.insert(track.number);
     if (told_.size() > kMostTold) forget_one(tracks);
     if (std::string fault = run(track, time); !fault.empty()) return fault;
   }
   return "";
+}
+
+bool Alert::concerns(const vision::Track& track) const {
+  if (track.label < 0) return false;
+  const auto meaning = vision::meaning_of(labels_[static_cast<std::size_t>(track.label)]);
+  return meaning == vision::LabelMeaning::no_mask ||
+         (worn_wrongly_ && meaning == vision::LabelMeaning::worn_wrongly);
 }
 
 // The oldest who is not there any more.
@@ -152,7 +159,7 @@ std::string Alert::run(const vision::Track& track, double time) {
   add("TRACK", std::to_string(track.number));
   add("LABEL", labels_[static_cast<std::size_t>(track.label)]);
   add("CONFIDENCE", fmt::format("{:.3f}", track.confidence));
-  add("SECONDS", fmt::format("{:.1f}", unmasked_for(track)));
+  add("SECONDS", fmt::format("{:.1f}", labelled_for(track)));
   add("TIME", fmt::format("{:.3f}", time));
   add("BOX", fmt::format("{:.0f} {:.0f} {:.0f} {:.0f}", track.box.x, track.box.y, track.box.width,
                          track.box.height));

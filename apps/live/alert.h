@@ -1,5 +1,5 @@
-// Runs a command when somebody in a video stays without a mask: beside the video, which never waits
-// for it, and once for each person.
+// Runs a command when somebody in a video stays without a mask, or with one worn wrongly: beside
+// the video, which never waits for it, and once for each person.
 #pragma once
 
 #include <sys/types.h>
@@ -21,11 +21,12 @@ class Alert {
  public:
   // No shell is involved: the first word is the program, the others are what it is given, as they
   // stand. It learns what happened from its environment: MASKWATCH_TRACK, MASKWATCH_LABEL,
-  // MASKWATCH_CONFIDENCE (0 to 1), MASKWATCH_SECONDS (without a mask), MASKWATCH_TIME (of the
+  // MASKWATCH_CONFIDENCE (0 to 1), MASKWATCH_SECONDS (with that label), MASKWATCH_TIME (of the
   // source), MASKWATCH_BOX ("x y width height"), MASKWATCH_SOURCE. Its input is empty, its output
-  // goes to our standard error. It may outlive us. UsageError if there is no such program.
+  // goes to our standard error. It may outlive us. `worn_wrongly`: masks that are worn wrongly
+  // raise it too. UsageError if there is no such program.
   Alert(const std::string& command, double after, std::vector<std::string> labels,
-        std::string source);
+        std::string source, bool worn_wrongly = false);
 
   // The people in the picture at `time`, in seconds of the source. Returns what to tell the user:
   // empty, or why the command could not be run.
@@ -34,6 +35,7 @@ class Alert {
   int runs() const { return runs_; }
 
  private:
+  bool concerns(const vision::Track& track) const;
   std::string run(const vision::Track& track, double time);
   void forget_one(const std::vector<vision::Track>& tracks);
   void bury();
@@ -42,6 +44,7 @@ class Alert {
   double after_;
   std::vector<std::string> labels_;
   std::string source_;
+  bool worn_wrongly_;
   std::set<std::int64_t> told_;  // the latest numbers
   std::vector<pid_t> running_;
   int runs_ = 0;

@@ -87,6 +87,8 @@ void add_output_options(OptionParser& parser, VideoOptions& o) {
   parser.add("--alert-after", &o.alert_after, "Seconds without a mask before that")
       .range(0., 1e6)
       .show_default();
+  parser.add("--alert-worn-wrongly", &o.alert_worn_wrongly,
+             "Run it also for a mask that is worn wrongly (models with such a class)");
   parser
       .add("--screenshot-dir", &o.screenshot_folder,
            "Where the keys s and r put pictures and videos")

@@ -16,7 +16,7 @@ struct VideoOptions {
   int detect_every = 0;  // 0: auto; -1: as suits the source
   double fps_target = 0;
   bool headless = false, every_frame = false, loop = false, live = false, no_reconnect = false,
-       full_screen = false;
+       full_screen = false, alert_worn_wrongly = false;
   std::string record, events, stats, alert, screenshot_folder = ".";
   double alert_after = 5, timeout = 5;
   std::string camera_size;

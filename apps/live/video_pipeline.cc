@@ -2,30 +2,44 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
+#include <utility>
 
 namespace maskwatch::apps {
 namespace {
 
-constexpr std::size_t kInFlight = 4;  // frames that may wait for the display
-constexpr double kNap = .02;          // seconds between looks at what may have changed
-constexpr int kDetail = 480;          // rows of a picture that show all faces that matter
-constexpr double kWaited = .5;        // of a frame's time: this long is not all at once
+constexpr std::size_t kWaitingFrames = 4;  // frames that may wait for the display
+constexpr double kNap = .02;               // seconds between looks at what may have changed
+constexpr int kDetail = 480;               // rows of a picture that show all faces that matter
+constexpr double kWaited = .5;             // of a frame's time: this long is not all at once
 
 // Probabilities as if masks had to be as probable as `threshold` to be even.
 void weigh(std::vector<float>& probabilities, const std::vector<std::string>& labels,
            float threshold) {
   float sum = 0;
   for (std::size_t i = 0; i < probabilities.size(); ++i) {
-    const bool mask = vision::mask_state(labels[i]) == vision::MaskState::mask;
+    const bool mask = vision::meaning_of(labels[i]) == LabelMeaning::mask;
     probabilities[i] *= mask ? 1 - threshold : threshold;
     sum += probabilities[i];
   }
   for (float& probability : probabilities) probability /= std::max(sum, 1e-9f);
 }
 
-std::unique_ptr<vision::VideoSource> open_source(const PipelineOptions& options) {
+MaskDetectorOptions detector_options(const PipelineOptions& options) {
+  if (options.detectors.empty())
+    throw std::invalid_argument("VideoPipeline: the list of face detectors is empty");
+  MaskDetectorOptions out;
+  out.model = options.model;
+  out.face_detector = options.detectors.front();
+  out.confidence = options.confidence;
+  out.detail = kDetail;
+  return out;
+}
+
+std::unique_ptr<vision::VideoSource> open_source(const PipelineOptions& options,
+                                                 std::atomic<bool>& stop) {
   vision::VideoSourceOptions how = options.source_options;
-  how.stop = options.stop;
+  how.stop = &stop;
   return vision::VideoSource::open(options.source, how);
 }
 
@@ -52,11 +66,10 @@ const char* stage_name(Stage stage) {
 
 VideoPipeline::VideoPipeline(const PipelineOptions& options)
     : options_(options),
-      stop_(*options.stop),
-      detector_(vision::make_face_detector(options.detectors.at(0), options.confidence, kDetail)),
-      classifier_(std::make_unique<vision::MaskClassifier>(options.model)),
-      labels_(classifier_->labels()),
-      source_(open_source(options)),
+      stop_(options.stop != nullptr ? *options.stop : own_stop_),
+      detector_(detector_options(options)),
+      labels_(detector_.labels()),
+      source_(open_source(options, stop_)),
       description_(source_->description()),
       note_(source_->note()),
       fps_(source_->fps()),
@@ -72,7 +85,7 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options)
                 options.fps_target > 0 ? options.fps_target : fps_),
       threshold_(options.threshold),
       play_clock_(live_, fps_) {
-  figures_.detector = detector_->name();
+  figures_.detector = detector_.face_detector_name();
 }
 
 void VideoPipeline::start() {
@@ -115,13 +128,13 @@ void VideoPipeline::set_state(const std::string& state, bool lost) {
 
 void VideoPipeline::capture() {
   while (!stop_) {
-    const FlightPtr flight = pool_.take();
-    flight->reset();
-    if (!read(flight->frame)) break;
-    const bool shown = wait_for_its_time(flight->frame.time);
+    const FramePtr frame = pool_.take();
+    frame->reset();
+    if (!read(frame->video)) break;
+    const bool shown = wait_for_its_time(frame->video.time);
     if (stop_) break;
     if (paused_ && live_) continue;
-    flight->captured = live_ && !paced_ ? flight->frame.arrived : Clock::now();
+    frame->captured = live_ && !paced_ ? frame->video.arrived : Clock::now();
     {
       const std::lock_guard lock(mutex_);
       ++figures_.captured;
@@ -129,9 +142,9 @@ void VideoPipeline::capture() {
     }
     if (!shown) continue;
     if (drop_)
-      send_or_drop(flight);
+      send_or_drop(frame);
     else
-      send(flight);
+      send(frame);
   }
   to_detect_.close();
 }
@@ -174,7 +187,7 @@ bool VideoPipeline::read(vision::VideoFrame& frame) {
 bool VideoPipeline::rewind() {
   if (numbers_ == rewound_at_) return false;
   rewound_at_ = numbers_;
-  source_ = open_source(options_);
+  source_ = open_source(options_, stop_);
   time_offset_ = last_time_ + 1 / std::max(fps_, 1.);
   return true;
 }
@@ -198,40 +211,39 @@ bool VideoPipeline::wait_for_its_time(double time) {
   return !stop_;
 }
 
-void VideoPipeline::send(const FlightPtr& flight) {
-  flight->due = schedule_.due();
-  to_detect_.push(flight);
+void VideoPipeline::send(const FramePtr& frame) {
+  frame->due = schedule_.due();
+  to_detect_.push(frame);
 }
 
-void VideoPipeline::send_or_drop(const FlightPtr& flight) {
-  flight->due = schedule_.due();
-  if (flight->due && detecting_.exchange(true)) {
-    flight->due = false;
+void VideoPipeline::send_or_drop(const FramePtr& frame) {
+  frame->due = schedule_.due();
+  if (frame->due && detecting_.exchange(true)) {
+    frame->due = false;
     schedule_.missed();
   }
   {
     const std::lock_guard lock(mutex_);
-    if (to_display_.size() >= kInFlight) {
+    if (to_display_.size() >= kWaitingFrames) {
       to_display_.pop_front();
       ++figures_.dropped;
       figures_.dropped_on_connecting += connecting_;
     }
-    to_display_.push_back(flight);
+    to_display_.push_back(frame);
     changed_.notify_all();
   }
-  if (flight->due) to_detect_.push(flight);
+  if (frame->due) to_detect_.push(frame);
 }
 
 // ---- detection
 
 void VideoPipeline::detect() {
   while (auto next = to_detect_.pop()) {
-    const FlightPtr& flight = *next;
+    const FramePtr& frame = *next;
     for (int changes = detector_changes_.exchange(0); changes > 0; --changes) change_detector();
-    if (flight->due) {
+    if (frame->due) {
       const Clock::time_point start = Clock::now();
-      flight->faces = detector_->detect(flight->frame.image);
-      flight->margin = detector_->margin();
+      frame->found = detector_.find_faces(frame->video.image);
       const double took = seconds_between(start, Clock::now());
       const std::lock_guard lock(mutex_);
       ++figures_.detected;
@@ -240,7 +252,7 @@ void VideoPipeline::detect() {
           std::max(figures_.of(Stage::detect).recent(), figures_.of(Stage::classify).recent()));
     }
     if (drop_) detecting_ = false;
-    if (!to_classify_.push(flight)) break;
+    if (!to_classify_.push(frame)) break;
   }
   to_classify_.close();
 }
@@ -255,12 +267,13 @@ std::string VideoPipeline::take_detector_fault() {
 // The next of the list that can be made; those that cannot are named.
 void VideoPipeline::change_detector() {
   std::string fault;
-  std::unique_ptr<vision::FaceDetector> made;
+  bool made = false;
   for (std::size_t tried = 1; !made && tried < options_.detectors.size(); ++tried) {
     const std::size_t index = (detector_index_ + tried) % options_.detectors.size();
     try {
-      made = vision::make_face_detector(options_.detectors[index], options_.confidence, kDetail);
+      detector_.use_face_detector(options_.detectors[index]);
       detector_index_ = index;
+      made = true;
     } catch (const std::exception& error) {
       fault = error.what();
     }
@@ -268,8 +281,7 @@ void VideoPipeline::change_detector() {
   const std::lock_guard lock(mutex_);
   figures_.detector_fault = made ? "" : fault.empty() ? "there is no other detector" : fault;
   if (!made) return;
-  detector_ = std::move(made);
-  figures_.detector = detector_->name();
+  figures_.detector = detector_.face_detector_name();
   figures_.of(Stage::detect) = Latency();
 }
 
@@ -277,19 +289,19 @@ void VideoPipeline::change_detector() {
 
 void VideoPipeline::classify() {
   while (const auto next = to_classify_.pop()) {
-    Flight& flight = **next;
+    PipelineFrame& frame = **next;
     std::vector<vision::Observation> seen;
-    if (flight.due) seen = look_at(flight);
+    if (frame.due) seen = look_at(frame);
     std::unique_lock lock(mutex_);
-    if (flight.due)
-      for (auto& event : tracker_.update(flight.frame.time, seen))
+    if (frame.due)
+      for (auto& event : tracker_.update(frame.video.time, seen))
         events_.push_back(std::move(event));
     hand_over(*next, lock);
   }
   const std::lock_guard lock(mutex_);
   // What the display has not shown yet keeps its boxes: to finish ends all tracks.
   if (drop_)
-    for (const FlightPtr& flight : to_display_) flight->tracks = tracker_.at(flight->frame.time);
+    for (const FramePtr& frame : to_display_) frame->tracks = tracker_.at(frame->video.time);
   for (auto& event : tracker_.finish()) events_.push_back(std::move(event));
   figures_.people = tracker_.people();
   ended_ = true;
@@ -298,20 +310,15 @@ void VideoPipeline::classify() {
 
 // Every other look is a mirrored one: the votes add up, and what the classifier makes of a face and
 // of its mirror image errs in different ways.
-std::vector<vision::Observation> VideoPipeline::look_at(const Flight& flight) {
+std::vector<vision::Observation> VideoPipeline::look_at(const PipelineFrame& frame) {
   const Clock::time_point start = Clock::now();
-  std::vector<vision::Image> crops;
-  for (const vision::Detection& face : flight.faces) {
-    crops.push_back(classifier_->crop(flight.frame.image, face.box, flight.margin));
-    if (looks_ % 2 == 1) crops.back() = vision::flip_horizontally(crops.back());
-  }
-  ++looks_;
-  auto classes = classifier_->classify(crops);
+  const vision::Image& image = frame.video.image;
+  std::vector<Face> faces = looks_++ % 2 == 1 ? detector_.classify_mirrored(image, frame.found)
+                                              : detector_.classify(image, frame.found);
   std::vector<vision::Observation> seen;
-  for (std::size_t i = 0; i < classes.size(); ++i) {
-    weigh(classes[i].probabilities, labels_, std::clamp(threshold_.load(), .01f, .99f));
-    seen.push_back(
-        {flight.faces[i].box, flight.faces[i].score, std::move(classes[i].probabilities)});
+  for (Face& face : faces) {
+    weigh(face.probabilities, labels_, std::clamp(threshold_.load(), .01f, .99f));
+    seen.push_back({face.box, face.score, std::move(face.probabilities)});
   }
   if (!seen.empty()) {
     const std::lock_guard lock(mutex_);
@@ -321,14 +328,14 @@ std::vector<vision::Observation> VideoPipeline::look_at(const Flight& flight) {
 }
 
 // The display gets the frame, or hears that the faces of one that it has are known.
-void VideoPipeline::hand_over(const FlightPtr& flight, std::unique_lock<std::mutex>& lock) {
+void VideoPipeline::hand_over(const FramePtr& frame, std::unique_lock<std::mutex>& lock) {
   figures_.people = tracker_.people();
-  flight->ready = true;
+  frame->ready = true;
   if (!drop_) {
-    flight->tracks = tracker_.at(flight->frame.time);
-    while (to_display_.size() >= kInFlight && !stop_)
+    frame->tracks = tracker_.at(frame->video.time);
+    while (to_display_.size() >= kWaitingFrames && !stop_)
       changed_.wait_for(lock, std::chrono::duration<double>(kNap));
-    to_display_.push_back(flight);
+    to_display_.push_back(frame);
   }
   changed_.notify_all();
 }
@@ -346,9 +353,9 @@ VideoPipeline::Next VideoPipeline::next(Shown& shown, double seconds) {
     if (stop_) return Next::end;
     Clock::time_point until = deadline;
     if (!to_display_.empty()) {
-      const Flight& flight = *to_display_.front();
-      const Clock::time_point patient_until = later(flight.captured, patience_);
-      if (flight.ready || !flight.due || Clock::now() >= patient_until) {
+      const PipelineFrame& frame = *to_display_.front();
+      const Clock::time_point patient_until = later(frame.captured, patience_);
+      if (frame.ready || !frame.due || Clock::now() >= patient_until) {
         take(shown);
         return Next::frame;
       }
@@ -369,10 +376,10 @@ VideoPipeline::Next VideoPipeline::idle(double seconds) {
 }
 
 void VideoPipeline::take(Shown& shown) {
-  const FlightPtr flight = std::move(to_display_.front());
+  const FramePtr frame = std::move(to_display_.front());
   to_display_.pop_front();
-  shown.tracks = drop_ && !ended_ ? tracker_.at(flight->frame.time) : std::move(flight->tracks);
-  shown.flight = flight;
+  shown.tracks = drop_ && !ended_ ? tracker_.at(frame->video.time) : std::move(frame->tracks);
+  shown.frame = frame;
   changed_.notify_all();
 }
 

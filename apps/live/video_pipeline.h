@@ -3,9 +3,10 @@
 //   capture  ->  detection  ->  classification  ->  the caller of next(), who displays
 //   (source)     (detector)     (classifier, tracker)
 //
-// Who owns what: the capture thread the source, the detection thread the detector, the
-// classification thread the classifier; the tracker, the queue to the display and the figures are
-// guarded by one mutex, held for microseconds. A frame (apps/live/video_flight.h) belongs to one
+// Who owns what: the capture thread the source; the detection thread finds faces and the
+// classification thread classifies those of the frame before, each with its half of MaskDetector;
+// the tracker, the queue to the display and the figures are
+// guarded by one mutex, held for microseconds. A frame (apps/live/pipeline_frame.h) belongs to one
 // thread at a time, and is only read once it is displayed.
 //
 // Two ways to run. Where no frame may be lost (`drop` false) every frame passes through all threads
@@ -32,11 +33,10 @@
 #include "apps/live/bounded_queue.h"
 #include "apps/live/detect_schedule.h"
 #include "apps/live/latency.h"
+#include "apps/live/pipeline_frame.h"
 #include "apps/live/play_clock.h"
 #include "apps/live/recycling_pool.h"
-#include "apps/live/video_flight.h"
-#include "vision/faces/face_detector.h"
-#include "vision/masks/mask_classifier.h"
+#include "vision/masks/mask_detector.h"
 #include "vision/masks/tracker.h"
 #include "vision/video/video_source.h"
 
@@ -51,11 +51,13 @@ struct PipelineOptions {
   bool loop = false;      // a file begins again at its end
   int detect_every = 0;   // 0: as often as `fps_target` allows
   double fps_target = 0;  // 0: the source's
-  std::vector<std::string> detectors;  // as make_face_detector takes them; the first is used first
+  // As vision::make_face_detector takes them; the first is used first.
+  std::vector<std::string> detectors{"haar"};
   float confidence = .5f;
   float threshold = .5f;  // how probable a mask must be to count
-  std::string model;
-  std::atomic<bool>* stop = nullptr;  // set, by a signal handler too: everything ends soon
+  std::string model;      // empty: the one that ships
+  // Set, by a signal handler too: everything ends soon. Null: only finish() ends it.
+  std::atomic<bool>* stop = nullptr;
 };
 
 enum class Stage { read, detect, classify, draw, show, total, count };
@@ -77,13 +79,14 @@ struct PipelineFigures {
 
 // A frame for the display.
 struct Shown {
-  std::shared_ptr<const Flight> flight;
+  std::shared_ptr<const PipelineFrame> frame;
   std::vector<vision::Track> tracks;
 };
 
 class VideoPipeline {
  public:
-  // Opens the source and loads the model. std::runtime_error names what fails.
+  // Opens the source and loads the models. std::runtime_error names what fails;
+  // std::invalid_argument for a list without a detector.
   explicit VideoPipeline(const PipelineOptions& options);
   ~VideoPipeline();
   VideoPipeline(const VideoPipeline&) = delete;
@@ -129,7 +132,7 @@ class VideoPipeline {
   void finish();
 
  private:
-  using FlightPtr = std::shared_ptr<Flight>;
+  using FramePtr = std::shared_ptr<PipelineFrame>;
 
   void capture();
   void detect();
@@ -138,21 +141,21 @@ class VideoPipeline {
   bool read(vision::VideoFrame& frame);
   bool rewind();
   bool wait_for_its_time(double time);
-  void send(const FlightPtr& flight);
-  void send_or_drop(const FlightPtr& flight);
+  void send(const FramePtr& frame);
+  void send_or_drop(const FramePtr& frame);
   void change_detector();
-  std::vector<vision::Observation> look_at(const Flight& flight);
-  void hand_over(const FlightPtr& flight, std::unique_lock<std::mutex>& lock);
+  std::vector<vision::Observation> look_at(const PipelineFrame& frame);
+  void hand_over(const FramePtr& frame, std::unique_lock<std::mutex>& lock);
   void take(Shown& shown);
   void run(void (VideoPipeline::*body)());
   void set_state(const std::string& state, bool lost = false);
 
   const PipelineOptions options_;
+  std::atomic<bool> own_stop_{false};
   std::atomic<bool>& stop_;
-  std::unique_ptr<vision::FaceDetector> detector_;      // detection
-  std::size_t detector_index_ = 0;                      // detection
-  std::unique_ptr<vision::MaskClassifier> classifier_;  // classification
-  std::int64_t looks_ = 0;                              // classification
+  MaskDetector detector_;           // detection finds, classification classifies
+  std::size_t detector_index_ = 0;  // detection
+  std::int64_t looks_ = 0;          // classification
   const std::vector<std::string> labels_;
   std::unique_ptr<vision::VideoSource> source_;  // capture
   const std::string description_, note_;
@@ -161,8 +164,8 @@ class VideoPipeline {
   const bool live_, drop_, paced_;
   const double patience_;  // seconds from capture to display without boxes of the frame's own
 
-  RecyclingPool<Flight> pool_;
-  BoundedQueue<FlightPtr> to_detect_{2}, to_classify_{2};
+  RecyclingPool<PipelineFrame> pool_;
+  BoundedQueue<FramePtr> to_detect_{2}, to_classify_{2};
   DetectSchedule schedule_;             // capture, but for observed()
   std::atomic<bool> detecting_{false};  // a frame is in detection or waits for it
   std::atomic<bool> paused_{false};
@@ -177,7 +180,7 @@ class VideoPipeline {
 
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable changed_;
-  std::deque<FlightPtr> to_display_;
+  std::deque<FramePtr> to_display_;
   vision::Tracker tracker_;
   std::vector<vision::TrackEvent> events_;
   PipelineFigures figures_;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "apps/common/program.h"
 
@@ -32,11 +33,12 @@ VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
       pipeline_(pipeline),
       recorder_(!pipeline.drops()),
       window_(std::move(window)),
+      people_of_label_(pipeline.labels().size()),
       threshold_(options.threshold) {
   if (!options.events.empty()) events_.emplace(options.events);
   if (!options.alert.empty())
     alert_.emplace(options.alert, options.alert_after, pipeline.labels(),
-                   pipeline.source_description());
+                   pipeline.source_description(), options.alert_worn_wrongly);
   if (window_) {
     window_->set_up("Maskwatch: " + pipeline.source_description(), pipeline.width(),
                     pipeline.height());
@@ -55,10 +57,8 @@ void VideoViewer::run() {
     ended_by_ = fault.what();
   }
   pipeline_.finish();
-  if (events_) {
-    events_->write(pipeline_.take_events(), pipeline_.labels());
-    events_->finish();
-  }
+  take_events();
+  if (events_) events_->finish();
   recorder_.finish();
   look_after_outputs();
   figures_ = pipeline_.figures();
@@ -77,7 +77,7 @@ void VideoViewer::loop() {
     if (state == VideoPipeline::Next::end) return;
     if (state == VideoPipeline::Next::frame) take(next);
     tell_of_losses();
-    if (state == VideoPipeline::Next::none && window_ && shown_.flight &&
+    if (state == VideoPipeline::Next::none && window_ && shown_.frame &&
         seconds_between(displayed_, Clock::now()) > kIdleRedraw)
       display(false);
   }
@@ -85,20 +85,28 @@ void VideoViewer::loop() {
 
 void VideoViewer::take(const Shown& shown) {
   shown_ = shown;
-  const double time = shown.flight->frame.time;
-  const auto events = pipeline_.take_events();
-  if (events_) events_->write(events, pipeline_.labels());
+  const double time = shown.frame->video.time;
+  take_events();
   if (alert_) {
     if (const std::string fault = alert_->look(shown.tracks, time); !fault.empty())
       say(fault, true);
     if (alert_->runs() > std::exchange(alerts_, alert_->runs())) say("alert raised", true);
   }
   vision::count_people(shown_figures_, shown.tracks, pipeline_.labels());
-  panel_.sample(time, shown_figures_.masked, shown_figures_.unmasked);
+  panel_.sample(time, shown_figures_.count);
   if (window_ || recorder_.recording()) display(true);
   last_frame_ = Clock::now();
   if (frames_++ == 0) first_frame_ = last_frame_;
-  pipeline_.observed(Stage::total, seconds_between(shown.flight->captured, last_frame_));
+  pipeline_.observed(Stage::total, seconds_between(shown.frame->captured, last_frame_));
+}
+
+// Writes what happened and counts who has left, by the last label.
+void VideoViewer::take_events() {
+  const auto events = pipeline_.take_events();
+  if (events_) events_->write(events, pipeline_.labels());
+  for (const vision::TrackEvent& event : events)
+    if (event.change == vision::TrackChange::left && event.track.label >= 0)
+      ++people_of_label_[static_cast<std::size_t>(event.track.label)];
 }
 
 // Draws the latest frame and shows it; a new one is recorded too.
@@ -107,7 +115,7 @@ void VideoViewer::display(bool new_frame) {
   refresh_figures(start);
   picture_ = annotated();
   const Clock::time_point drawn = Clock::now();
-  if (new_frame) recorder_.add(picture_, shown_.flight->frame.time);
+  if (new_frame) recorder_.add(picture_, shown_.frame->video.time);
   if (window_) window_->show(*picture_);
   displayed_ = Clock::now();
   if (!new_frame) return;
@@ -118,7 +126,7 @@ void VideoViewer::display(bool new_frame) {
 
 std::shared_ptr<vision::Image> VideoViewer::annotated() const {
   auto picture = pictures_.take();
-  *picture = shown_.flight->frame.image;
+  *picture = shown_.frame->video.image;
   vision::draw_tracks(*picture, shown_.tracks, pipeline_.labels());
   if (with_panel_ && picture->height >= kLeastPanel)
     panel_.draw(*picture, shown_figures_, uptime());
@@ -183,7 +191,7 @@ void VideoViewer::obey(vision::WindowKey key) {
     pipeline_.set_threshold(threshold_);
     say(fmt::format("mask from {:.0f}%", 100 * threshold_));
   }
-  if (shown_.flight) display(false);
+  if (shown_.frame) display(false);
 }
 
 // A file that is not there yet, named after the time. One that was named before may not be there
@@ -217,8 +225,8 @@ void VideoViewer::toggle_recording() {
     say("recording ended");
     return;
   }
-  if (!shown_.flight) return;
-  const vision::Image& image = shown_.flight->frame.image;
+  if (!shown_.frame) return;
+  const vision::Image& image = shown_.frame->video.image;
   const std::string path = new_file("recording", ".mp4");
   recorder_.start_soon(path, image.width, image.height, pipeline_.fps());
   say("recording: " + path);
@@ -263,6 +271,9 @@ std::string VideoViewer::stats() const {
                                                     {"p99", ms(latency.quantile(.99))},
                                                     {"max", ms(latency.longest())}};
   }
+  nlohmann::ordered_json people = nlohmann::ordered_json::object();
+  for (std::size_t i = 0; i < people_of_label_.size(); ++i)
+    people[pipeline_.labels()[i]] = people_of_label_[i];
   const double seconds = seconds_between(first_frame_, last_frame_);
   const nlohmann::ordered_json out{{"source", pipeline_.source_description()},
                                    {"width", pipeline_.width()},
@@ -280,6 +291,7 @@ std::string VideoViewer::stats() const {
                                    {"seconds", seconds},
                                    {"fps", frame_rate(frames_ - 1, seconds)},
                                    {"people", figures_.people},
+                                   {"people_by_label", people},
                                    {"alerts", alerts_},
                                    {"recorded", recorder_.frames()},
                                    {"recording_lost", recorder_.lost()},

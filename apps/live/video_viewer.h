@@ -36,6 +36,7 @@ class VideoViewer {
  private:
   void loop();
   void take(const Shown& shown);
+  void take_events();
   void obey(vision::WindowKey key);
   void display(bool new_frame);
   std::shared_ptr<vision::Image> annotated() const;
@@ -55,6 +56,7 @@ class VideoViewer {
   std::optional<EventLog> events_;
   std::optional<Alert> alert_;
   const std::unique_ptr<vision::VideoWindow> window_;  // none: headless
+  std::vector<std::int64_t> people_of_label_;          // who has left, by their last label
 
   mutable vision::VideoPanel panel_;
   mutable RecyclingPool<vision::Image> pictures_;

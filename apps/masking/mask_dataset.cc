@@ -17,6 +17,7 @@
 #include "base/random.h"
 #include "vision/drawn/face_extras.h"
 #include "vision/drawn/mask_fit.h"
+#include "vision/drawn/mask_flat.h"
 #include "vision/drawn/mask_overlay.h"
 #include "vision/image/image.h"
 

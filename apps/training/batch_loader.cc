@@ -1,6 +1,7 @@
 #include "apps/training/batch_loader.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/random.h"
 #include "vision/image/network_input.h"
@@ -82,20 +83,18 @@ Batch BatchLoader::make(int batch) {
   const auto begin = order_.begin() + static_cast<std::ptrdiff_t>(batch) * options_.batch_size;
   const auto count = std::min<std::ptrdiff_t>(options_.batch_size, order_.end() - begin);
   const std::vector<int> indices(begin, begin + count);
-  if (!options_.augmented) {
-    const std::vector<int> labels = labels_of(data_, indices);
-    return {inputs_of(data_, indices, options_.preprocessing),
-            targets_of(labels, static_cast<std::int64_t>(data_.dataset.classes.size())), labels};
-  }
   Batch made;
   made.inputs = nn::Tensor::empty({count, data_.size, data_.size, 3});
   vision::Image image, varied;
   for (std::size_t i = 0; i < indices.size(); ++i) {
     read_image(pixels_of(indices[i]), data_.size, image);
-    const auto parameters = vision::draw_augmentation(options_.augment, options_.seed, epoch_,
-                                                      static_cast<std::uint64_t>(indices[i]));
-    vision::augment(image, parameters, varied);
-    vision::to_network_input(varied, made.inputs.data() + i * data_.image_bytes(),
+    if (options_.augmented) {
+      const auto parameters = vision::draw_augmentation(options_.augment, options_.seed, epoch_,
+                                                        static_cast<std::uint64_t>(indices[i]));
+      vision::augment(image, parameters, varied);
+      std::swap(image, varied);
+    }
+    vision::to_network_input(image, made.inputs.data() + i * data_.image_bytes(),
                              options_.preprocessing);
   }
   made.labels = labels_of(data_, indices);

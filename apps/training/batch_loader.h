@@ -34,13 +34,13 @@ struct BatchLoaderOptions {
   nn::Preprocessing preprocessing = nn::Preprocessing::tf;
   vision::AugmentOptions augment;
   bool augmented = true;
-  // Or null. A picture with a crop is shown whole in one epoch and as its face in another, by
+  // Or null. An image with a crop is shown whole in one epoch and as its face in another, by
   // chance.
   const FaceCrops* faces = nullptr;
 };
 
 // Makes the batches of one epoch. What is in them depends on the options, the epoch and the
-// pictures alone.
+// images alone.
 class BatchLoader {
  public:
   BatchLoader(const LoadedDataset& data, const std::vector<int>& indices,
@@ -74,7 +74,7 @@ class BatchLoader {
   std::thread thread_;
 };
 
-// Preprocessed inputs of the pictures `indices`, as they are.
+// Preprocessed inputs of the images `indices`, as they are.
 nn::Tensor inputs_of(const LoadedDataset& data, const std::vector<int>& indices,
                      nn::Preprocessing preprocessing);
 // One-hot rows.

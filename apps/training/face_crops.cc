@@ -7,7 +7,6 @@
 #include "base/per_thread.h"
 #include "vision/faces/face_detector.h"
 #include "vision/image/image.h"
-#include "vision/masks/mask_classifier.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -16,10 +15,9 @@ namespace {
 bool crop_face(const std::string& path, vision::FaceDetector& detector, int size,
                std::uint8_t* out) try {
   const vision::Image image = vision::load_image(path);
-  const std::vector<vision::Detection> faces = detector.detect(image);
-  if (faces.empty()) return false;
-  const vision::Box box = vision::grow_box(image, faces.front().box, detector.margin());
-  const vision::Image face = vision::crop_and_resize(image, box, size, size);
+  const vision::LocatedFaces found = detector.locate(image);
+  if (found.faces.empty()) return false;
+  const vision::Image face = vision::face_crop(image, found.faces.front().box, found.margin, size);
   std::copy(face.pixels.begin(), face.pixels.end(), out);
   return true;
 } catch (const std::runtime_error&) {

@@ -7,12 +7,13 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <string>
 #include <utility>
+
+#include "base/json_fields.h"
 
 namespace maskwatch::apps {
 namespace {
-
-using nlohmann::json;
 
 constexpr std::array<std::pair<const char*, double EpochRecord::*>, 6> kFigures{{
     {"loss", &EpochRecord::loss},
@@ -23,30 +24,14 @@ constexpr std::array<std::pair<const char*, double EpochRecord::*>, 6> kFigures{
     {"seconds", &EpochRecord::seconds},
 }};
 
-[[noreturn]] void fail(const std::string& name, const std::string& what) {
-  throw std::runtime_error(name + ": is not a training history: " + what);
-}
-
-const json& member(const json& object, const char* key, const std::string& name) {
-  const auto found = object.is_object() ? object.find(key) : object.end();
-  if (!object.is_object() || found == object.end())
-    fail(name, fmt::format("\"{}\" is missing", key));
-  return *found;
-}
-
-EpochRecord parse_epoch(const json& object, int previous, const std::string& name) {
-  const json& epoch = member(object, "epoch", name);
-  const bool fits = epoch.is_number_unsigned() && epoch.get<std::uint64_t>() <= 1000000000;
-  if (!fits || epoch.get<int>() <= previous)
-    fail(name, fmt::format("the epoch after {} is {}", previous, epoch.dump().substr(0, 40)));
+// Each epoch comes after the `previous` one.
+EpochRecord parse_epoch(const JsonFields& object, int previous) {
+  constexpr int kMostEpochs = 1000000000;
   EpochRecord record;
-  record.epoch = epoch.get<int>();
+  record.epoch = static_cast<int>(object["epoch"].whole_number(previous + 1, kMostEpochs));
   for (const auto& [key, figure] : kFigures) {
-    const json& value = member(object, key, name);
-    if (!value.is_number() && !value.is_null())
-      fail(name, fmt::format("\"{}\" of epoch {} is not a number", key, record.epoch));
-    record.*figure =
-        value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+    const JsonFields value = object[key];
+    record.*figure = value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.number();
   }
   return record;
 }
@@ -71,17 +56,10 @@ std::string history_text(const History& history) {
 }
 
 History parse_history(std::string_view text, const std::string& name) {
-  json document;
-  try {
-    document = json::parse(text);
-  } catch (const json::exception& error) {
-    fail(name, error.what());
-  }
-  const json& epochs = member(document, "epochs", name);
-  if (!epochs.is_array()) fail(name, "\"epochs\" is not a list");
   History history;
-  for (const json& epoch : epochs)
-    history.push_back(parse_epoch(epoch, history.empty() ? 0 : history.back().epoch, name));
+  for (const JsonFields& epoch :
+       JsonFields::parse(text, name + ": is not a training history")["epochs"].list())
+    history.push_back(parse_epoch(epoch, history.empty() ? 0 : history.back().epoch));
   return history;
 }
 

@@ -1,7 +1,10 @@
 #include "apps/training/trainer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 #include "base/random.h"
 #include "nn/ops.h"
@@ -12,7 +15,17 @@ namespace {
 constexpr int kEvaluationBatch = 32;
 constexpr std::uint64_t kDropoutStream = 0x64726f70;
 
-std::vector<nn::Tensor> prepare(nn::Classifier& model, const TrainingOptions& options) {
+void check_head(nn::Classifier& model, const Dataset& dataset) {
+  if (model.mask_head() == nullptr)
+    throw std::invalid_argument("Trainer: the model needs a head of kind mask to be trained");
+  if (model.options().labels.size() != dataset.classes.size())
+    throw std::invalid_argument(fmt::format("Trainer: a model of {} classes for a data set of {}",
+                                            model.options().labels.size(), dataset.classes.size()));
+}
+
+std::vector<nn::Tensor> prepare(nn::Classifier& model, const Dataset& dataset,
+                                const TrainingOptions& options) {
+  check_head(model, dataset);
   nn::MobileNetV2& backbone = model.backbone();
   backbone.freeze_before(options.first_trained_stage, options.keep_statistics);
   if (options.memory_budget > 0)
@@ -90,7 +103,7 @@ Trainer::Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& 
       data_(data),
       split_(split),
       options_(options),
-      optimizer_(prepare(model, options)) {
+      optimizer_(prepare(model, data.dataset, options)) {
   if (options_.first_trained_stage > 0) frozen_.emplace(plan_until(options_.first_trained_stage));
 }
 
@@ -148,7 +161,7 @@ EpochResult Trainer::run_epoch(int epoch, const Progress& progress) {
 
 Evaluation Trainer::evaluate() {
   const nn::Preprocessing preprocessing = model_.options().backbone.preprocessing;
-  // Behind a frozen backbone the features of a picture never change.
+  // Behind a frozen backbone the features of an image never change.
   nn::Tensor features = validation_features_.value_or(nn::Tensor());
   if (!features.defined()) {
     nn::Plan plan = plan_until(nn::MobileNetV2::kStages);

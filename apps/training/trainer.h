@@ -26,7 +26,7 @@ struct TrainingOptions {
   nn::Schedule schedule;
   vision::AugmentOptions augment;
   bool augmented = true;
-  const FaceCrops* faces = nullptr;  // or null: train on pictures as they are
+  const FaceCrops* faces = nullptr;  // or null: train on images as they are
   double label_smoothing = 0;
   // Stages of the backbone from this one on are trained (nn::MobileNetV2); kStages: the head alone.
   int first_trained_stage = nn::MobileNetV2::kStages;
@@ -38,7 +38,7 @@ struct TrainingOptions {
 
 struct EpochResult {
   double loss = 0, accuracy = 0;  // of the training part, as it was trained on
-  double validation_loss = 0, validation_accuracy = 0;  // of all validation pictures
+  double validation_loss = 0, validation_accuracy = 0;  // of all validation images
 };
 
 // Class probabilities [n, classes] as a model gives them, and their mean cross-entropy.
@@ -54,13 +54,14 @@ class Trainer {
   // Called after each batch with the means so far.
   using Progress = std::function<void(int batch, int batches, double loss, double accuracy)>;
 
-  // Keeps references to all but the options.
+  // Keeps references to all but the options. Throws std::invalid_argument for a model without a
+  // mask head (nn::HeadKind::mask), or with another number of classes than the data set.
   Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& split,
           const TrainingOptions& options);
 
   // Trains one epoch, counted from 0, and evaluates.
   EpochResult run_epoch(int epoch, const Progress& progress);
-  // Over the validation pictures, without augmentation.
+  // Over the validation images, without augmentation.
   Evaluation evaluate();
 
   // Optimiser moments and the step, to go on from after an epoch.

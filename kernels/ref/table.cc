@@ -1,3 +1,4 @@
+#include "kernels/checks.h"
 #include "kernels/ref/batch_norm.h"
 #include "kernels/ref/conv.h"
 #include "kernels/ref/conv_batch_norm.h"
@@ -12,7 +13,7 @@ namespace maskwatch::kernels::ref {
 template <typename T>
 const Table<T>& table() {
   static const Table<T> table = {
-#define OP(name, parameters) .name = &name<T>,
+#define OP(name, parameters) .name = checked<&checks::name<T>, &name<T>>(),
 #include "kernels/ops.def"
 #undef OP
   };

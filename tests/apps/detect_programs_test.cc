@@ -133,7 +133,7 @@ TEST_CASE("detect_mask_image --json says what the library finds") {
     const auto image = vision::load_image(folder / entry["image"].get<std::string>());
     const vision::Detection whole{
         {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
-    const auto expected = classifier.classify(image, std::vector{whole}, 0).front();
+    const auto expected = classifier.classify(image, vision::LocatedFaces{{whole}, 0}).front();
     REQUIRE(entry["faces"].size() == 1);
     const json& face = entry["faces"][0];
     CHECK(face["box"] == json{0.0, 0.0, image.width, image.height});
@@ -221,9 +221,9 @@ TEST_CASE("evaluate_mask_detector counts what the library predicts") {
     for (const auto& file :
          fs::directory_iterator(folder / ("set/" + classifier.labels()[label]))) {
       const auto image = vision::load_image(file.path().string());
-      const vision::Image crop = classifier.crop(
-          image, {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 0);
-      const auto found = classifier.classify(std::vector{crop}).front().label;
+      const vision::Detection whole{
+          {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
+      const auto found = classifier.classify(image, vision::LocatedFaces{{whole}, 0}).front().label;
       counts[label][static_cast<std::size_t>(found)] =
           counts[label][static_cast<std::size_t>(found)].get<int>() + 1;
     }

@@ -197,7 +197,7 @@ TEST_CASE("numbers that no training leaves behind") {
             Tensor& tensor = c.tensors["blocks.1.project.weight"];
             tensor = tensor.clone();
             tensor.data()[3] = bad;
-          }) == "tensor blocks.1.project.weight holds a value that is not finite");
+          }) == "tensor blocks.1.project.weight holds a number that is not finite");
   CHECK(fault_after([](Safetensors& c) {
           Tensor& tensor = c.tensors["last.bn.variance"];
           tensor = Tensor::full(tensor.shape(), -0.5f);

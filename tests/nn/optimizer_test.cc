@@ -5,6 +5,7 @@
 #include <cmath>
 #include <memory>
 
+#include "nn/layers.h"
 #include "nn/ops.h"
 #include "tests/check.h"
 #include "tests/nn/temporary.h"
@@ -47,6 +48,70 @@ TEST_CASE("Adam takes PyTorch's steps") {
     CHECK(check::difference(parameter.values(), expected[step], kTolerance) == "");
   }
   CHECK(adam.steps_taken() == 3);
+}
+
+TEST_CASE("Adam with weight decay takes the steps of PyTorch's AdamW, and leaves biases alone") {
+  // torch 2.15: AdamW([p], lr=0.01, eps=1e-7, weight_decay=0.1) with kGradients.
+  const std::vector<Doubles> expected = {{0.989000022, -1.98800004, 0.489500016},
+                                         {0.986096084, -1.98090184, 0.482309937},
+                                         {0.983618736, -1.98413646, 0.486103773}};
+  Tensor weight = Tensor::from({1, 3}, {1, -2, 0.5}), bias = start(), plain = start();
+  weight.set_requires_grad(true);
+  Adam decaying({weight, bias}, {.weight_decay = 0.1}), adam({plain});
+  for (std::size_t step = 0; step < 3; ++step) {
+    weight.zero_grad();
+    weight.add_gradient(Tensor::from({1, 3}, kGradients[step]));
+    bias.zero_grad();
+    bias.add_gradient(Tensor::from({3}, kGradients[step]));
+    decaying.step(0.01);
+    take_step(adam, plain, step, 0.01);
+    CHECK(check::difference(weight.values(), expected[step], kTolerance) == "");
+    CHECK(bias.values() == plain.values());
+  }
+}
+
+TEST_CASE("gradients are clipped together, and only if they are long") {
+  Tensor a = start(), b = start(), idle = start();
+  Adam adam({a, idle, b});
+  a.add_gradient(Tensor::from({3}, {3, 0, 0}));
+  b.add_gradient(Tensor::from({3}, {0, -4, 0}));
+  CHECK(adam.clip_gradients(5) == 5);
+  CHECK(a.grad().values() == std::vector<float>{3, 0, 0});
+  CHECK(adam.clip_gradients(1) == 5);
+  CHECK(check::difference(a.grad().values(), Doubles{0.6, 0, 0}, kTolerance) == "");
+  CHECK(check::difference(b.grad().values(), Doubles{0, -0.8, 0}, kTolerance) == "");
+  a.add_gradient(Tensor::from({3}, {std::nanf(""), 0, 0}));
+  CHECK(message_of<std::runtime_error>([&] { adam.clip_gradients(1); }) ==
+        "the gradients are not finite: training has diverged");
+}
+
+TEST_CASE("the average of weights follows them, changes places with them and resumes") {
+  Random random = Random::of_seed(1);
+  Dense layer(2, 1, random);
+  const Tensor weight = layer.state_dict().at("weight");
+  const auto set = [&](float value) { std::fill_n(weight.data(), 2, value); };
+  set(10);
+  WeightAverage average(layer, 0.15);
+  set(20);
+  average.update();  // 0.1 · 10 + 0.9 · 20
+  set(30);
+  average.update();  // 0.15 · 19 + 0.85 · 30
+  CHECK(average.state().at("weight").data()[1] == doctest::Approx(28.35));
+  average.swap();
+  CHECK(weight.data()[0] == doctest::Approx(28.35));
+  average.swap();
+  CHECK(weight.data()[0] == 30);
+
+  StateDict saved;
+  for (const auto& [name, tensor] : average.state()) saved[name] = tensor.clone();
+  WeightAverage resumed(layer, 0.15);
+  resumed.load_state(saved, average.updates());
+  set(40);
+  average.update();
+  resumed.update();
+  CHECK(resumed.state().at("weight").values() == average.state().at("weight").values());
+  saved.erase("bias");
+  CHECK_THROWS_AS(resumed.load_state(saved, 1), std::invalid_argument);
 }
 
 TEST_CASE("SGD with momentum and weight decay takes PyTorch's steps") {

@@ -19,10 +19,11 @@
 #include "tests/vision/image/small_pictures.h"
 #include "vision/drawn/face_extras.h"
 #include "vision/drawn/face_generator.h"
+#include "vision/drawn/mask_flat.h"
 #include "vision/drawn/mask_overlay.h"
-#include "vision/faces/detector_form.h"
 #include "vision/faces/face_detector.h"
 #include "vision/faces/landmark_finder.h"
+#include "vision/faces/network_metadata.h"
 #include "vision/haar/haar.h"
 #include "vision/masks/mask_classifier.h"
 

@@ -1,4 +1,4 @@
-// Things on and before faces that are no masks, drawn onto photographs by their 68 landmarks:
+// Things on and before faces that are not masks, drawn onto photographs by their 68 landmarks:
 // glasses, hats and hoods, lipstick, beards, scarves, and hands, cups and microphones before the
 // mouth. A training set that shows them with and without masks keeps a model from taking whatever
 // hides a mouth for a mask.

@@ -17,42 +17,42 @@
 namespace maskwatch::vision {
 namespace {
 
-constexpr float pi = std::numbers::pi_v<float>;
-constexpr float forehead = -.62f, chin_y = 1.05f;  // what counts as the face, in model units
-constexpr float face_middle = (forehead + chin_y) / 2;
+constexpr float kPi = std::numbers::pi_v<float>;
+constexpr float kForehead = -.62f, kChinY = 1.05f;  // what counts as the face, in model units
+constexpr float kFaceMiddle = (kForehead + kChinY) / 2;
 
 using enum MaskPattern;
 
 View head_view(const FaceParameters& p, const Box& box) {
   const auto turn = [](float degrees, const Vec3& axis) {
-    return Eigen::AngleAxisf(degrees * pi / 180, axis);
+    return Eigen::AngleAxisf(degrees * kPi / 180, axis);
   };
   View view;
   view.rotation =
       (turn(p.roll, Vec3::UnitZ()) * turn(-p.pitch, Vec3::UnitX()) * turn(p.yaw, Vec3::UnitY()))
           .toRotationMatrix();
   view.pivot = Vec3(0, .55f, -.1f);
-  view.scale = box.height / (chin_y - forehead);
+  view.scale = box.height / (kChinY - kForehead);
   view.x = box.x + box.width / 2;
-  view.y = box.y + box.height / 2 - view.scale * face_middle;
+  view.y = box.y + box.height / 2 - view.scale * kFaceMiddle;
   return view;
 }
 
 // The shoulders follow the head's turn a little.
 View body_view(const FaceParameters& p, const View& head) {
   View view = head;
-  view.rotation = Eigen::AngleAxisf(.3f * p.yaw * pi / 180, Vec3::UnitY()).toRotationMatrix();
+  view.rotation = Eigen::AngleAxisf(.3f * p.yaw * kPi / 180, Vec3::UnitY()).toRotationMatrix();
   return view;
 }
 
 Mesh around(int columns, int rows, float top, float bottom,
             const std::function<Vec3(float, float)>& at) {
   return Mesh(columns, rows,
-              [&](float u, float v) { return at((u * 2 - 1) * pi, top + (bottom - top) * v); });
+              [&](float u, float v) { return at((u * 2 - 1) * kPi, top + (bottom - top) * v); });
 }
 
 // Finer towards crown and chin, where the slices shrink fast.
-float spread(float v) { return -std::cos(std::clamp(v, 0.f, 1.f) * pi); }
+float spread(float v) { return -std::cos(std::clamp(v, 0.f, 1.f) * kPi); }
 
 void draw_body(Canvas& canvas, const FaceParameters& p, const FacePainter& painter,
                const View& view) {
@@ -70,7 +70,7 @@ void draw_body(Canvas& canvas, const FaceParameters& p, const FacePainter& paint
   canvas.draw(shoulders, view, clothes, true);
   if (!p.scarf) return;
   const Mesh scarf = around(48, 16, 1.12f, 1.62f, [](float angle, float y) {
-    const float swell = std::sin(std::clamp((y - 1.12f) / .5f, 0.f, 1.f) * pi);
+    const float swell = std::sin(std::clamp((y - 1.12f) / .5f, 0.f, 1.f) * kPi);
     const float wide = .47f + .12f * swell;
     return Vec3(wide * std::sin(angle), y - .05f * std::cos(angle), wide * std::cos(angle) - .12f);
   });
@@ -83,7 +83,7 @@ void draw_hair(Canvas& canvas, const FaceParameters& p, const FacePainter& paint
   if (p.hair_style == HairStyle::bald) return;
   const float thick = p.hair_style == HairStyle::cropped ? .05f : .11f;
   const Mesh cap = Mesh(72, 40, [&](float u, float v) {
-    return shape.skin((u * 2 - 1) * pi, -.16f + .89f * spread(v), thick, 0);
+    return shape.skin((u * 2 - 1) * kPi, -.16f + .89f * spread(v), thick, 0);
   });
   canvas.draw(cap, view, [&](const Fragment& at, Rgb& color) { return painter.hair(at, color); });
   if (p.hair_style != HairStyle::long_hair) return;
@@ -100,7 +100,7 @@ void draw_ears(Canvas& canvas, const FaceParameters& p, const FacePainter& paint
   for (const float side : {-1.f, 1.f}) {
     const Vec3 centre = shape.skin(side * 1.62f, .10f, .02f);
     const Mesh ear(20, 16, [&](float u, float v) {
-      const float angle = (u * 2 - 1) * pi, y = spread(v),
+      const float angle = (u * 2 - 1) * kPi, y = spread(v),
                   wide = std::sqrt(std::max(0.f, 1 - y * y));
       return Vec3(centre + Vec3(side * .02f + .085f * wide * std::sin(angle), .20f * y,
                                 .10f * wide * std::cos(angle) - .02f));
@@ -119,40 +119,40 @@ void draw_glasses(Canvas& canvas, const FaceParameters& p, const FaceShape& shap
   if (p.glasses == Glasses::none) return;
   const float rod = p.glasses == Glasses::thin ? .012f : .026f;
   const Rgb frame = p.glasses == Glasses::thin ? Rgb(.35f, .33f, .3f) : Rgb(.08f, .07f, .08f);
-  const float z = shape.front(0, eye_y).z() + .06f;
+  const float z = shape.front(0, kEyeY).z() + .06f;
   for (const float side : {-1.f, 1.f}) {
     const auto rim = [&](float turn) {
       const float c = std::cos(turn), s = std::sin(turn);
       const float x = .215f * std::copysign(std::pow(std::abs(c), .75f), c);
       const float y = .165f * std::copysign(std::pow(std::abs(s), .75f), s);
-      return Vec3(side * eye_x + x, eye_y + .03f + y, z - .25f * std::abs(side * eye_x + x));
+      return Vec3(side * kEyeX + x, kEyeY + .03f + y, z - .25f * std::abs(side * kEyeX + x));
     };
     if (p.glasses == Glasses::dark) {
       const Mesh lens(12, 12, [&](float u, float v) {
-        const Vec3 edge = rim((u * 2 - 1) * pi),
-                   middle(side * eye_x, eye_y + .03f, z - .25f * eye_x);
+        const Vec3 edge = rim((u * 2 - 1) * kPi),
+                   middle(side * kEyeX, kEyeY + .03f, z - .25f * kEyeX);
         return Vec3(middle + v * (edge - middle));
       });
       canvas.draw(lens, view, [&](const Fragment& at, Rgb& color) {
-        color = Rgb(.07f, .07f, .09f) + .12f * (eye_y + .1f - at.point.y());
+        color = Rgb(.07f, .07f, .09f) + .12f * (kEyeY + .1f - at.point.y());
         return true;
       });
     }
     constexpr int pieces = 28;
     for (int i = 0; i < pieces; ++i)
-      canvas.draw_rod(rim(2 * pi * i / pieces), rim(2 * pi * (i + 1) / pieces), rod, view, frame);
-    const Vec3 hinge(side * (eye_x + .215f), eye_y, z - .25f * (eye_x + .215f));
-    canvas.draw_rod(hinge, shape.skin(side * 1.1f, eye_y, .05f), rod, view, frame);
-    canvas.draw_rod(shape.skin(side * 1.1f, eye_y, .05f), shape.skin(side * 1.6f, -.04f, .06f), rod,
+      canvas.draw_rod(rim(2 * kPi * i / pieces), rim(2 * kPi * (i + 1) / pieces), rod, view, frame);
+    const Vec3 hinge(side * (kEyeX + .215f), kEyeY, z - .25f * (kEyeX + .215f));
+    canvas.draw_rod(hinge, shape.skin(side * 1.1f, kEyeY, .05f), rod, view, frame);
+    canvas.draw_rod(shape.skin(side * 1.1f, kEyeY, .05f), shape.skin(side * 1.6f, -.04f, .06f), rod,
                     view, frame);
   }
-  canvas.draw_rod({-.11f, eye_y, z}, {.11f, eye_y, z}, rod, view, frame);
+  canvas.draw_rod({-.11f, kEyeY, z}, {.11f, kEyeY, z}, rod, view, frame);
 }
 
 void draw_mask(Canvas& canvas, const FacePainter& painter, const FaceShape& shape,
                const View& view) {
   const Mesh cloth = Mesh(
-      96, 56, [&](float u, float v) { return shape.cloth((u * 2 - 1) * pi, .05f + 1.02f * v); });
+      96, 56, [&](float u, float v) { return shape.cloth((u * 2 - 1) * kPi, .05f + 1.02f * v); });
   canvas.draw(cloth, view, [&](const Fragment& at, Rgb& color) { return painter.mask(at, color); });
 }
 
@@ -200,7 +200,7 @@ Box face_box(const FaceShape& shape, const View& view) {
   float left = 1e30f, right = -1e30f, top = 1e30f, bottom = -1e30f;
   for (int i = 0; i <= 24; ++i) {
     for (int j = 0; j <= 24; ++j) {
-      const float y = forehead + (chin_y - .01f - forehead) * static_cast<float>(j) / 24;
+      const float y = kForehead + (kChinY - .01f - kForehead) * static_cast<float>(j) / 24;
       const Vec3 p = view.picture(shape.skin((static_cast<float>(i) / 12 - 1) * 1.45f, y));
       left = std::min(left, p.x());
       right = std::max(right, p.x());
@@ -251,7 +251,7 @@ DrawnFace draw_face_into(Image& scene, const Box& box, const FaceParameters& p, 
   // Facets of some three pixels: the light on them is interpolated.
   const int facets = std::clamp(static_cast<int>(1.3f * view.scale), 48, 128);
   const Mesh head(facets, facets, [&](float u, float v) {
-    return shape.skin((u * 2 - 1) * pi, 1.0499f * spread(v));
+    return shape.skin((u * 2 - 1) * kPi, 1.0499f * spread(v));
   });
   canvas.draw(
       head, view, [&](const Fragment& at, Rgb& color) { return painter.skin(at, color); }, true);
@@ -268,7 +268,7 @@ Image draw_backdrop(const FaceParameters& p, int width, int height) {
   Image out(width, height);
   const Rgb a = to_rgb(p.backdrop_a), b = to_rgb(p.backdrop_b);
   Random random{p.seed, 99};
-  const float turn = static_cast<float>(random.uniform(0, 2 * pi)), c = std::cos(turn),
+  const float turn = static_cast<float>(random.uniform(0, 2 * kPi)), c = std::cos(turn),
               s = std::sin(turn);
   const float waves = static_cast<float>(random.uniform(3, 12)),
               horizon = static_cast<float>(random.uniform(.35, .7));
@@ -280,7 +280,7 @@ Image draw_backdrop(const FaceParameters& p, int width, int height) {
       float t = 0;
       if (p.backdrop == Backdrop::gradient) t = along + .5f;
       if (p.backdrop == Backdrop::blobs) t = .5f + .8f * wave_noise(u * 5, v * 5, p.seed + 20);
-      if (p.backdrop == Backdrop::stripes) t = .5f + .5f * std::sin(along * waves * 2 * pi);
+      if (p.backdrop == Backdrop::stripes) t = .5f + .5f * std::sin(along * waves * 2 * kPi);
       if (p.backdrop == Backdrop::room) {
         const float cell_x = std::floor(u * waves / 2), cell_y = std::floor(v * waves / 2.5f);
         t = .5f + .5f * wave_noise(cell_x * 7.3f, cell_y * 5.1f, p.seed + 21);

@@ -72,7 +72,7 @@ float FacePainter::near_line(float distance, float half_thickness) const {
 void FacePainter::add_cheeks(const Fragment& at, Rgb& color) const {
   const float x = std::abs(at.point.x()) - .43f, y = at.point.y() - .32f;
   color = blend(color, color * Rgb(1.05f, .86f, .84f), .6f * std::exp(-(x * x + y * y) / .04f));
-  const float socket_x = std::abs(at.point.x()) - eye_x, socket_y = at.point.y() - eye_y + .02f;
+  const float socket_x = std::abs(at.point.x()) - kEyeX, socket_y = at.point.y() - kEyeY + .02f;
   color *= 1 - .20f * std::exp(-socket_x * socket_x / .03f - socket_y * socket_y / .012f);
   color *= 1 + .03f * wave_noise(at.point.x() * 9, at.point.y() * 9, p_.seed) +
            .015f * wave_noise(at.point.x() * 40, at.point.y() * 40, p_.seed + 1);
@@ -82,7 +82,7 @@ void FacePainter::add_cheeks(const Fragment& at, Rgb& color) const {
 
 void FacePainter::add_eye(float x, float y, float side, Rgb& color) const {
   const float half = shape_.eye_half_width();
-  const float dx = x - side * eye_x, t = dx / half, dy = y - eye_y;
+  const float dx = x - side * kEyeX, t = dx / half, dy = y - kEyeY;
   if (std::abs(t) > 1.5f || std::abs(dy) > .25f) return;
   const float inside_t = std::clamp(t, -1.f, 1.f);
   const float top = shape_.upper_lid(inside_t), bottom = shape_.lower_lid(inside_t);
@@ -168,7 +168,7 @@ void FacePainter::add_beard(float x, float y, Rgb& color) const {
   if (at_lips) where = 0;
   if (p_.beard == BeardKind::moustache)
     where *=
-        (1 - step_between(.22f, .30f, side)) * (1 - step_between(-.03f, .03f, y - mouth_y + .02f));
+        (1 - step_between(.22f, .30f, side)) * (1 - step_between(-.03f, .03f, y - kMouthY + .02f));
   const float hairs = .8f + .3f * wave_noise(x * 50, y * 22, p_.seed + 4);
   const float strength = p_.beard == BeardKind::stubble ? .35f : .93f;
   color =

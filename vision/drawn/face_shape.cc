@@ -7,7 +7,7 @@
 namespace maskwatch::vision {
 namespace {
 
-constexpr float crown = -1.05f, chin = 1.05f;
+constexpr float kCrown = -1.05f, kChin = 1.05f;
 
 float bump(float x, float y, float centre_x, float centre_y, float width, float height) {
   const float dx = (x - centre_x) / width, dy = (y - centre_y) / height;
@@ -26,21 +26,21 @@ float power(float value, int exponent) {
 
 float FaceShape::half_width(float y) const {
   const float wide = .77f * p_.face_width;
-  if (y < 0) return wide * std::pow(root(1 - y * y / (crown * crown)), .85f);
-  const float t = std::min(y / chin, 1.f);
+  if (y < 0) return wide * std::pow(root(1 - y * y / (kCrown * kCrown)), .85f);
+  const float t = std::min(y / kChin, 1.f);
   const float taper = .50f - .25f * (p_.jaw_width - 1);
   return wide * (1 - taper * std::pow(t, 2.2f)) * root(1 - power(t, 8));
 }
 
 float FaceShape::front_depth(float y) const {
-  if (y < 0) return .80f * std::pow(root(1 - y * y / (crown * crown)), .8f);
-  const float t = std::min(y / chin, 1.f);
+  if (y < 0) return .80f * std::pow(root(1 - y * y / (kCrown * kCrown)), .8f);
+  const float t = std::min(y / kChin, 1.f);
   return (.80f - .10f * t * t) * root(1 - power(t, 10));
 }
 
 float FaceShape::back_depth(float y) const {
-  if (y < 0) return .95f * root(1 - y * y / (crown * crown));
-  const float t = std::min(y / chin, 1.f);
+  if (y < 0) return .95f * root(1 - y * y / (kCrown * kCrown));
+  const float t = std::min(y / kChin, 1.f);
   return (.95f - .60f * t) * root(1 - power(t, 6));
 }
 
@@ -57,12 +57,12 @@ float FaceShape::bumps(float x, float y) const {
   }
   for (const float side : {-1.f, 1.f}) {
     out += .08f * bump(x, y, side * .105f * width, tip + .02f, .065f, .075f);
-    out -= .085f * bump(x, y, side * .29f, eye_y, .15f, .12f);
-    out += .035f * bump(x, y, side * eye_x, eye_y, .10f, .07f);  // the ball
+    out -= .085f * bump(x, y, side * .29f, kEyeY, .15f, .12f);
+    out += .035f * bump(x, y, side * kEyeX, kEyeY, .10f, .07f);  // the ball
     out += .045f * bump(x, y, side * .42f, .30f, .20f, .20f);
     out += .03f * bump(x, y, side * .25f, -.22f, .18f, .07f);
   }
-  out += .055f * bump(x, y, 0, mouth_y, .2f, .10f);
+  out += .055f * bump(x, y, 0, kMouthY, .2f, .10f);
   out -= .03f * bump(x, y, 0, .83f, .2f, .06f);
   out += .05f * bump(x, y, 0, .96f, .17f, .10f);
   return out;
@@ -133,7 +133,7 @@ float FaceShape::brow_y(float t) const {
 
 FaceShape::Lips FaceShape::lips(float t) const {
   const float away = std::abs(t), body = 1 - t * t;
-  const float corner = mouth_y - .075f * p_.smile * t * t + .02f * p_.smile;
+  const float corner = kMouthY - .075f * p_.smile * t * t + .02f * p_.smile;
   const float bow = .012f * std::exp(-t * t / .02f);  // the notch of the upper lip
   const float open = .13f * p_.mouth_open * std::pow(body, .7f);
   Lips out;
@@ -149,7 +149,7 @@ std::array<Vec3, 68> FaceShape::landmarks() const {
   // Along the edge of the jaw, by equal steps of a turn from ear to ear through the chin.
   for (int i = 0; i < 17; ++i) {
     const float turn = static_cast<float>(i - 8) / 8;  // -1 .. 1
-    const float y = chin * .985f * std::cos(turn * 1.55f);
+    const float y = kChin * .985f * std::cos(turn * 1.55f);
     const float around = std::min(1.f, std::abs(turn) * 4);
     const float angle = (turn < 0 ? -1.f : 1.f) * around * 1.32f;
     out[i] = skin(angle, y);
@@ -161,7 +161,7 @@ std::array<Vec3, 68> FaceShape::landmarks() const {
   }
   const float tip = .30f * p_.nose_length + .06f;
   for (int i = 0; i < 4; ++i)
-    out[27 + i] = front(0, eye_y + (tip - eye_y) * static_cast<float>(i) / 3);
+    out[27 + i] = front(0, kEyeY + (tip - kEyeY) * static_cast<float>(i) / 3);
   for (int i = 0; i < 5; ++i) {
     const float side = static_cast<float>(i - 2) / 2;
     out[31 + i] = front(.135f * p_.nose_width * side, tip + .10f - .03f * std::abs(side));
@@ -169,10 +169,10 @@ std::array<Vec3, 68> FaceShape::landmarks() const {
   constexpr float lid_t[6] = {-1, -.36f, .36f, 1, .36f, -.36f};
   for (int i = 0; i < 6; ++i) {
     const float t = lid_t[i];
-    const float y = eye_y + (i == 0 || i == 3 ? 0 : i < 3 ? upper_lid(t) : lower_lid(t));
-    out[36 + i] = front(-eye_x + t * eye_half_width(), y);
+    const float y = kEyeY + (i == 0 || i == 3 ? 0 : i < 3 ? upper_lid(t) : lower_lid(t));
+    out[36 + i] = front(-kEyeX + t * eye_half_width(), y);
     // the other eye starts at its inner corner, which is on its left as well
-    out[42 + i] = front(eye_x + t * eye_half_width(), y);
+    out[42 + i] = front(kEyeX + t * eye_half_width(), y);
   }
   const float wide = mouth_half_width();
   constexpr float outer_t[12] = {-1, -.62f, -.22f, 0, .22f, .62f, 1, .62f, .25f, 0, -.25f, -.62f};

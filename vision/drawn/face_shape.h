@@ -11,8 +11,8 @@
 
 namespace maskwatch::vision {
 
-inline constexpr float eye_x = .31f, eye_y = -.02f;
-inline constexpr float mouth_y = .66f;
+inline constexpr float kEyeX = .31f, kEyeY = -.02f;
+inline constexpr float kMouthY = .66f;
 
 class FaceShape {
  public:

@@ -1,9 +1,9 @@
-// Which masks people wear: the draws behind random_mask.
+#include "vision/drawn/mask_design.h"
+
 #include <algorithm>
 #include <iterator>
 
 #include "base/random.h"
-#include "vision/drawn/mask_overlay.h"
 
 namespace maskwatch::vision {
 namespace {

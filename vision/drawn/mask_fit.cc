@@ -11,8 +11,8 @@
 namespace maskwatch::vision {
 namespace {
 
-constexpr float reach = .34f;  // of a knot, in model units
-constexpr double ridge = .06;  // how far a knot may give way: landmarks are a little noisy
+constexpr float kReach = .34f;  // of a knot, in model units
+constexpr double kRidge = .06;  // how far a knot may give way: landmarks are a little noisy
 
 const FaceParameters& average_face() {
   static const FaceParameters average;
@@ -100,11 +100,11 @@ void FittedHead::fit_residue(std::span<const Point, 68> landmarks,
     residue.push_back(Eigen::Vector2d(landmarks[i].x, landmarks[i].y) - at.back());
   }
   const int count = static_cast<int>(at.size());
-  const double width = 2 * std::pow(reach * scale_, 2);
+  const double width = 2 * std::pow(kReach * scale_, 2);
   Eigen::MatrixXd kernel(count, count), aims(count, 2);
   for (int i = 0; i < count; ++i) {
     for (int j = 0; j < count; ++j)
-      kernel(i, j) = std::exp(-(at[i] - at[j]).squaredNorm() / width) + (i == j ? ridge : 0);
+      kernel(i, j) = std::exp(-(at[i] - at[j]).squaredNorm() / width) + (i == j ? kRidge : 0);
     aims.row(i) = residue[i];
   }
   const Eigen::MatrixXd weights = kernel.llt().solve(aims);
@@ -114,7 +114,7 @@ void FittedHead::fit_residue(std::span<const Point, 68> landmarks,
 
 Vec3 FittedHead::place(const Vec3& model) const {
   const Eigen::Vector2f at = project(model).cast<float>();
-  const float narrow = 1 / (2 * reach * reach * scale_ * scale_);
+  const float narrow = 1 / (2 * kReach * kReach * scale_ * scale_);
   Eigen::Vector2f moved = at;
   for (const Knot& knot : knots_)
     moved += std::exp(-(at - knot.at).squaredNorm() * narrow) * knot.weight;

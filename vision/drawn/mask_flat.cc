@@ -1,4 +1,5 @@
-// paste_flat_mask: what the original's generator does, for comparison.
+#include "vision/drawn/mask_flat.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,17 +8,16 @@
 #include <stdexcept>
 
 #include "vision/drawn/mask_fit.h"
-#include "vision/drawn/mask_overlay.h"
 
 namespace maskwatch::vision {
 namespace {
 
-constexpr int flat_width = 480, flat_height = 320;
-constexpr Color flat_blue{158, 198, 228}, flat_shade{132, 172, 204}, flat_band{225, 232, 238};
+constexpr int kFlatWidth = 480, kFlatHeight = 320;
+constexpr Color kFlatBlue{158, 198, 228}, kFlatShade{132, 172, 204}, kFlatBand{225, 232, 238};
 
 struct FlatMask {
-  Image color{flat_width, flat_height};
-  Image share{flat_width, flat_height, 1};
+  Image color{kFlatWidth, kFlatHeight};
+  Image share{kFlatWidth, kFlatHeight, 1};
 };
 
 void cover(FlatMask& flat, const Coverage& shape, Color color) {
@@ -38,21 +38,21 @@ FlatMask draw_flat_mask() {
   std::fill(flat.color.pixels.begin(), flat.color.pixels.end(), std::uint8_t{200});
   const auto stroke = [&](std::initializer_list<Point> points, float thickness, Color color) {
     const std::vector<Point> line(points);
-    cover(flat, cover_polyline(line, thickness, false, flat_width, flat_height), color);
+    cover(flat, cover_polyline(line, thickness, false, kFlatWidth, kFlatHeight), color);
   };
   for (const float side : {0.f, 1.f}) {
     const float edge = side > 0 ? 479.f : 1.f, body = side > 0 ? 420.f : 60.f;
-    stroke({{body, 70}, {edge, 20}}, 9, flat_band);
-    stroke({{body, 240}, {edge, 150}}, 9, flat_band);
+    stroke({{body, 70}, {edge, 20}}, 9, kFlatBand);
+    stroke({{body, 240}, {edge, 150}}, 9, kFlatBand);
   }
   const Point outline[] = {{50, 62},   {140, 34},  {205, 8},   {240, 2},   {275, 8},
                            {340, 34},  {430, 62},  {436, 150}, {412, 245}, {330, 300},
                            {240, 318}, {150, 300}, {68, 245},  {44, 150}};
-  cover(flat, cover_polygon(outline, flat_width, flat_height), flat_blue);
+  cover(flat, cover_polygon(outline, kFlatWidth, kFlatHeight), kFlatBlue);
   for (const float y : {110.f, 165.f, 220.f})
-    stroke({{56, y - 12}, {150, y + 4}, {240, y + 9}, {330, y + 4}, {424, y - 12}}, 5, flat_shade);
+    stroke({{56, y - 12}, {150, y + 4}, {240, y + 9}, {330, y + 4}, {424, y - 12}}, 5, kFlatShade);
   stroke({{54, 74}, {142, 46}, {207, 20}, {240, 14}, {273, 20}, {338, 46}, {426, 74}}, 3,
-         flat_shade);
+         kFlatShade);
   return flat;
 }
 
@@ -64,7 +64,7 @@ int distance_to_line(Point point, Point a, Point b) {
 }
 
 void lay_half(MaskedFace& face, const FlatMask& flat, bool left, const PixelBox& at) {
-  const Box half{left ? 0.f : flat_width / 2.f, 0, flat_width / 2.f, flat_height};
+  const Box half{left ? 0.f : kFlatWidth / 2.f, 0, kFlatWidth / 2.f, kFlatHeight};
   const Image color = resize(crop(flat.color, half), at.width, at.height);
   const Image share = resize(crop(flat.share, half), at.width, at.height);
   for (int y = std::max(0, -at.y); y < at.height && at.y + y < face.picture.height; ++y) {

@@ -9,8 +9,8 @@
 namespace maskwatch::vision {
 namespace {
 
-constexpr float pi = std::numbers::pi_v<float>;
-constexpr float chin_edge = .90f;  // below, cloth leaves the face and goes under the chin or down
+constexpr float kPi = std::numbers::pi_v<float>;
+constexpr float kChinEdge = .90f;  // below, cloth leaves the face and goes under the chin or down
 
 float bump(float x, float y, float centre_y, float width, float height) {
   const float dx = x / width, dy = (y - centre_y) / height;
@@ -80,7 +80,7 @@ MaskGarment::Place MaskGarment::place(float u, float v) const {
                                                           : square * std::sqrt(away);
   const float bottom = cut_.bottom_middle + (cut_.bottom_side - cut_.bottom_middle) * bottom_bend;
   // Loops gather the sides of what is not stiff.
-  const float gather = is_tube(d_.cut) ? 0 : .06f * std::sin(pi * std::clamp(v, 0.f, 1.f));
+  const float gather = is_tube(d_.cut) ? 0 : .06f * std::sin(kPi * std::clamp(v, 0.f, 1.f));
   return {s * cut_.side * (1 - gather), top + (bottom - top) * v};
 }
 
@@ -99,8 +99,8 @@ float MaskGarment::dome(float x, float y) const {
 // Below the chin: towards the neck, or straight down for what hangs.
 Vec3 MaskGarment::hanging(float angle, float y) const {
   const float s = std::sin(angle), c = std::cos(angle);
-  const Vec3 edge = shape_.skin(angle, chin_edge, 0, 0);
-  const float below = y - chin_edge;
+  const Vec3 edge = shape_.skin(angle, kChinEdge, 0, 0);
+  const float below = y - kChinEdge;
   if (d_.cut == MaskCut::bandana)
     return {edge.x() * (1 - .3f * below), y, edge.z() + .03f - .28f * below};
   if (d_.cut == MaskCut::gaiter) {
@@ -117,11 +117,11 @@ Vec3 MaskGarment::hanging(float angle, float y) const {
 Vec3 MaskGarment::surface(float u, float v) const {
   const Place at = place(u, v);
   const float in_front = std::clamp(std::cos(at.angle) * 1.6f, 0.f, 1.f);
-  const float held = std::min(at.y, chin_edge);
+  const float held = std::min(at.y, kChinEdge);
   const Vec3 egg = shape_.skin(at.angle, held, 0, 0);
   const float bare = shape_.skin(at.angle, held).z() - egg.z();
   const float off = in_front * std::max(dome(egg.x(), at.y), 0.f);
-  Vec3 point = at.y > chin_edge ? hanging(at.angle, at.y) : egg;
+  Vec3 point = at.y > kChinEdge ? hanging(at.angle, at.y) : egg;
   point.z() += std::max(off, bare + .012f);
   const Vec3 away(std::sin(at.angle), 0, std::cos(at.angle));
   const float slack = d_.looseness * .035f * (1 - std::abs(2 * u - 1));
@@ -292,7 +292,7 @@ std::vector<MaskGarment::Band> MaskGarment::bands() const {
       for (int i = 0; i <= pieces; ++i) {
         const float t = static_cast<float>(i) / pieces;
         const float angle = std::abs(from.angle) + (to.angle - std::abs(from.angle)) * t;
-        const float sag = .02f * std::sin(pi * t) * d_.looseness;
+        const float sag = .02f * std::sin(kPi * t) * d_.looseness;
         band.points.emplace_back(side * angle, from.y + (to.y - from.y) * t + sag, .035f);
       }
       out.push_back(std::move(band));

@@ -7,7 +7,7 @@
 
 #include "vision/drawn/face_paint.h"
 #include "vision/drawn/face_shape.h"
-#include "vision/drawn/mask_overlay.h"
+#include "vision/drawn/mask_design.h"
 #include "vision/drawn/mesh.h"
 
 namespace maskwatch::vision {

@@ -18,8 +18,8 @@
 namespace maskwatch::vision {
 namespace {
 
-constexpr int mesh_columns = 44, mesh_rows = 32;
-constexpr double most_pixels = 1.5e6;  // that are rendered; larger masks are enlarged from it
+constexpr int kMeshColumns = 44, kMeshRows = 32;
+constexpr double kMostPixels = 1.5e6;  // that are rendered; larger masks are enlarged from it
 
 void require_photo(const Image& photo, const char* operation) {
   if (photo.empty() || photo.channels != 3)
@@ -134,7 +134,7 @@ Layer MaskPainter::draw(const Image& photo, float margin) const {
   Layer layer{bounds_of(head_, garment_, photo, margin), {}, {}};
   if (layer.area.width <= 0 || layer.area.height <= 0) return layer;
   const double pixels = static_cast<double>(layer.area.width) * layer.area.height;
-  const float shrink = static_cast<float>(std::min(1.0, std::sqrt(most_pixels / pixels)));
+  const float shrink = static_cast<float>(std::min(1.0, std::sqrt(kMostPixels / pixels)));
   const PixelBox canvas_area{
       0, 0, std::max(1, static_cast<int>(static_cast<float>(layer.area.width) * shrink)),
       std::max(1, static_cast<int>(static_cast<float>(layer.area.height) * shrink))};
@@ -144,7 +144,7 @@ Layer MaskPainter::draw(const Image& photo, float margin) const {
   view.x = -static_cast<float>(layer.area.x) * shrink;
   view.y = -static_cast<float>(layer.area.y) * shrink;
   draw_bands(canvas, view);
-  const Mesh mesh(mesh_columns, mesh_rows,
+  const Mesh mesh(kMeshColumns, kMeshRows,
                   [&](float u, float v) { return head_.place(garment_.surface(u, v)); });
   canvas.draw(
       mesh, view,

@@ -10,11 +10,11 @@
 namespace maskwatch::vision {
 namespace {
 
-constexpr float gamma_of_picture = 2.2f;
+constexpr float kGammaOfPicture = 2.2f;
 // Linear brightness that well-lit skin of medium tone has in a photograph.
-constexpr float usual_skin = .30f;
+constexpr float kUsualSkin = .30f;
 
-float linear(float grey_level) { return std::pow(grey_level / 255, gamma_of_picture); }
+float linear(float grey_level) { return std::pow(grey_level / 255, kGammaOfPicture); }
 
 bool is_bare_skin(float x, float y) {
   const float away = std::abs(x);
@@ -77,7 +77,8 @@ void FaceLight::sample_skin(const Image& photo, const FittedHead& head) {
   }
 }
 
-// Least squares with weights that let go of what is no skin (hair, beards, glare), in three rounds.
+// Least squares with weights that let go of what is not skin (hair, beards, glare), in three
+// rounds.
 void FaceLight::fit() {
   std::vector<float> lights;
   for (const Sample& sample : samples_) lights.push_back(sample.light);
@@ -104,7 +105,7 @@ void FaceLight::fit() {
     sample.share = std::clamp(
         sample.light / std::max(ambient_ + direction_.dot(sample.normal), .25f * mean), .4f, 1.6f);
   // Dark skin is not dim light: the picture's exposure follows the skin's brightness in part.
-  const float light = std::clamp(std::pow(mean / usual_skin, .55f), .12f, 1.25f);
+  const float light = std::clamp(std::pow(mean / kUsualSkin, .55f), .12f, 1.25f);
   exposure_ = light / mean;
 }
 

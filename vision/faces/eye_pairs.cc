@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "vision/faces/ssd.h"
-
 namespace maskwatch::vision {
 namespace {
 
@@ -16,8 +14,8 @@ struct Eye {
 };
 
 Eye eye_of(const Detection& found) {
-  const Box& box = found.box;
-  return {box.x + box.width / 2, box.y + box.height / 2, (box.width + box.height) / 2, found.score};
+  const auto [x, y] = center(found.box);
+  return {x, y, (found.box.width + found.box.height) / 2, found.score};
 }
 
 // Two of the eyes, and the face that they make.

@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "vision/image/image.h"
+#include "vision/image/geometry.h"
 
 namespace maskwatch::vision {
 

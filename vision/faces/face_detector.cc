@@ -6,11 +6,13 @@
 #include <filesystem>
 #include <span>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 #include "base/data_files.h"
-#include "vision/faces/close_ups.h"
 #include "vision/faces/eye_pairs.h"
+#include "vision/faces/framed_retry.h"
+#include "vision/faces/memory_file.h"
 #include "vision/faces/ssd.h"
 #include "vision/haar/haar.h"
 
@@ -21,9 +23,7 @@ namespace {
 constexpr const char* kCascade = "haarcascade_frontalface_alt2.xml";
 constexpr const char* kEyeCascades[] = {"haarcascade_lefteye_2splits.xml",
                                         "haarcascade_righteye_2splits.xml"};
-// Of 0, 0.15 and 0.3 the best for the boxes of frontalface_default on the validation pictures of a
-// model of width 0.5: balanced accuracy 0.942, 0.954 and 0.950. Training crops faces with the same
-// margin (--face).
+// Training crops faces with the same margin (--face).
 constexpr float kMargin = 0.15f;
 constexpr const char* kSsdWeights = "weights/rfb_320.safetensors";
 
@@ -49,8 +49,8 @@ HaarOptions without_small(HaarOptions options, const HaarCascade& cascade, const
 
 class HaarFaces : public FaceDetector {
  public:
-  HaarFaces(const std::string& file, float confidence, int detail)
-      : cascade_(HaarCascade::load(file)),
+  HaarFaces(HaarCascade cascade, const std::string& file, float confidence, int detail)
+      : cascade_(std::move(cascade)),
         name_("haar (" + std::filesystem::path(file).filename().string() + ")"),
         detail_(detail) {
     options_.min_neighbors = std::max(1, static_cast<int>(std::lround(10 * confidence)));
@@ -73,13 +73,13 @@ class HaarFaces : public FaceDetector {
   int detail_;
 };
 
-// A cascade for faces, and pairs of eyes for those that wear a mask. On 110 pictures of masked
-// people the cascade alone finds 10 faces, with eyes 50, one of them wrong (the cascade's).
+// A cascade for faces, and pairs of eyes for those that wear a mask, which the cascade mostly
+// misses.
 class HaarFacesAndEyes : public FaceDetector {
  public:
   HaarFacesAndEyes(const std::string& faces, const std::string& left, const std::string& right,
                    float confidence, int detail)
-      : faces_(faces, confidence, detail),
+      : faces_(HaarCascade::load(faces), faces, confidence, detail),
         detail_(detail),
         eyes_{HaarCascade::load(left), HaarCascade::load(right)} {
     options_.min_neighbors = std::max(1, static_cast<int>(std::lround(6 * confidence)));
@@ -94,7 +94,7 @@ class HaarFacesAndEyes : public FaceDetector {
         if (!in_a_face(eye, found)) eyes.push_back(eye);
     const std::size_t by_faces = found.size();
     for (const Detection& face : faces_of_eyes(eyes)) {
-      const Box inside = cut_off(face.box, image);
+      const Box inside = cut_off(face.box, image.width, image.height);
       const bool known =
           std::any_of(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(by_faces),
                       [&](const Detection& other) {
@@ -115,11 +115,8 @@ class HaarFacesAndEyes : public FaceDetector {
 
   // Such an eye is spoken for: paired with a neighbour's it would make a face between the two.
   static bool in_a_face(const Detection& eye, std::span<const Detection> faces) {
-    const float x = eye.box.x + eye.box.width / 2, y = eye.box.y + eye.box.height / 2;
-    return std::any_of(faces.begin(), faces.end(), [&](const Detection& face) {
-      return x > face.box.x && x < face.box.x + face.box.width && y > face.box.y &&
-             y < face.box.y + face.box.height;
-    });
+    return std::any_of(faces.begin(), faces.end(),
+                       [&](const Detection& face) { return contains(face.box, center(eye.box)); });
   }
 
   HaarFaces faces_;
@@ -130,8 +127,9 @@ class HaarFacesAndEyes : public FaceDetector {
 
 class SsdFaces : public FaceDetector {
  public:
-  SsdFaces(const std::string& file, float confidence)
-      : detector_(file), name_("ssd (" + std::filesystem::path(file).filename().string() + ")") {
+  SsdFaces(SsdDetector detector, const std::string& file, float confidence)
+      : detector_(std::move(detector)),
+        name_("ssd (" + std::filesystem::path(file).filename().string() + ")") {
     options_.confidence = confidence;
   }
 
@@ -170,32 +168,67 @@ std::string lower_extension(const std::string& path) {
   return extension;
 }
 
-std::unique_ptr<FaceDetector> make_plain_detector(const std::string& face, float confidence,
-                                                  int detail) {
+void check_confidence(float confidence) {
   if (!(confidence >= 0 && confidence <= 1))
     throw std::invalid_argument("make_face_detector: confidence " + std::to_string(confidence) +
                                 " is not between 0 and 1");
+}
+
+std::unique_ptr<FaceDetector> make_ssd(const std::string& file, float confidence) {
+  return std::make_unique<SsdFaces>(SsdDetector(file), file, confidence);
+}
+
+std::unique_ptr<FaceDetector> make_plain_detector(const std::string& face, float confidence,
+                                                  int detail) {
   if (face == "none") return std::make_unique<WholePicture>();
-  if (face == "ssd") return std::make_unique<SsdFaces>(converted_ssd(), confidence);
+  if (face == "ssd") return make_ssd(converted_ssd(), confidence);
   if (face == "haar")
     return std::make_unique<HaarFacesAndEyes>(
         installed_cascade(kCascade), installed_cascade(kEyeCascades[0]),
         installed_cascade(kEyeCascades[1]), confidence, detail);
   const std::string extension = lower_extension(face);
-  if (extension == ".xml") return std::make_unique<HaarFaces>(face, confidence, detail);
-  if (extension == ".safetensors") return std::make_unique<SsdFaces>(face, confidence);
+  if (extension == ".xml")
+    return std::make_unique<HaarFaces>(HaarCascade::load(face), face, confidence, detail);
+  if (extension == ".safetensors") return make_ssd(face, confidence);
   throw std::invalid_argument(
       "\"" + face +
-      "\" is no face detector: haar, ssd, none, a cascade (.xml) or a converted "
+      "\" is not a face detector: haar, ssd, none, a cascade (.xml) or a converted "
       "detector (.safetensors)");
+}
+
+// XML begins with a tag, maybe after a byte-order mark and white space; safetensors with a length.
+bool is_xml(std::string_view contents) {
+  if (contents.starts_with("\xEF\xBB\xBF")) contents.remove_prefix(3);
+  const std::size_t first = contents.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && contents[first] == '<';
 }
 
 }  // namespace
 
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence,
                                                  int detail) {
+  check_confidence(confidence);
   std::unique_ptr<FaceDetector> detector = make_plain_detector(face, confidence, detail);
-  return face == "none" ? std::move(detector) : with_close_ups(std::move(detector));
+  return face == "none" ? std::move(detector) : retry_framed(std::move(detector));
+}
+
+std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> contents,
+                                                 const std::string& name, float confidence,
+                                                 int detail) {
+  check_confidence(confidence);
+  const std::string_view text(reinterpret_cast<const char*>(contents.data()), contents.size());
+  if (is_xml(text))
+    return retry_framed(
+        std::make_unique<HaarFaces>(HaarCascade::parse(text, name), name, confidence, detail));
+  std::unique_ptr<FaceDetector> detector;
+  read_as_file(contents, name, [&](const std::string& path) {
+    detector = std::make_unique<SsdFaces>(SsdDetector(path), name, confidence);
+  });
+  return retry_framed(std::move(detector));
+}
+
+Image face_crop(const Image& image, const Box& box, float margin, int size) {
+  return crop_and_resize(image, grow_box(box, margin), size, size);
 }
 
 }  // namespace maskwatch::vision

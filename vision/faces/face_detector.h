@@ -1,13 +1,21 @@
 // One face for every way to find faces: what the programs' --face option chooses.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "vision/image/image.h"
 
 namespace maskwatch::vision {
+
+// The faces of one image, and the margin of the detector that found them.
+struct LocatedFaces {
+  std::vector<Detection> faces;
+  float margin = 0;
+};
 
 class FaceDetector {
  public:
@@ -23,6 +31,8 @@ class FaceDetector {
   // How much a box must grow on each side, as a share of its size, to hold a whole head with some
   // room around it, as the pictures do that classifiers are trained on.
   virtual float margin() const = 0;
+
+  LocatedFaces locate(const Image& image) { return {detect(image), margin()}; }
 };
 
 // `face` is "haar" (frontal faces and pairs of eyes above masks, from opencv-data), "ssd"
@@ -33,9 +43,19 @@ class FaceDetector {
 // Of a picture whose shorter side is longer than `detail` pixels, what would be too small to be
 // found if it were that short may be left out: looking for the small takes a cascade most of its
 // time. 0: nothing is left out. Where nothing is found, faces that fill the picture are looked for
-// (vision/faces/close_ups.h). Throws std::invalid_argument for another word or confidence, and
+// (vision/faces/framed_retry.h). Throws std::invalid_argument for another word or confidence, and
 // std::runtime_error that names a file that is missing or broken.
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence = 0.5f,
                                                  int detail = 0);
+
+// The same from the contents of a cascade or of a converted detector; `name` stands for the file in
+// errors and messages.
+std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> contents,
+                                                 const std::string& name, float confidence = 0.5f,
+                                                 int detail = 0);
+
+// What a classifier sees of a face: the box grown by `margin`, scaled to size x size pixels. Throws
+// std::invalid_argument for a box that holds no pixel of the image.
+Image face_crop(const Image& image, const Box& box, float margin, int size);
 
 }  // namespace maskwatch::vision

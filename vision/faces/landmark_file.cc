@@ -8,14 +8,14 @@
 //                   and its leaves (list of matrices like the shape)
 //   anchors         for each forest a list of point numbers, one a pixel
 //   deltas          for each forest a list of x, y, one a pixel
+#include "vision/faces/landmark_file.h"
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <stdexcept>
-
-#include "vision/faces/landmark_trees.h"
 
 namespace maskwatch::vision {
 namespace {

@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 #include "nn/graph_plan.h"
-#include "vision/faces/detector_form.h"
+#include "vision/faces/network_metadata.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -18,13 +18,11 @@ struct Form {
 };
 
 Form read_form(const nn::Safetensors& contents, const std::string& path) {
-  const FormReader reader(contents, path);
+  const MetadataReader reader(contents, path);
   reader.require_kind("landmarks");
-  if (reader.text("coding") != "xy_share")
-    reader.fail("coding " + reader.text("coding") + " is unknown");
-  if (reader.number("points") != 68)
-    reader.fail("finds " + std::to_string(reader.number("points")) + " points, not 68");
-  return {reader.input(), reader.text(reader.part("outputs"), "points")};
+  if (reader["coding"].text() != "xy_share") reader["coding"].fail("is not \"xy_share\"");
+  if (reader["points"].number() != 68) reader["points"].fail("is not 68");
+  return {reader.input(), reader["outputs"]["points"].text()};
 }
 
 }  // namespace

@@ -6,8 +6,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <string>
 #include <vector>
 
 #include "vision/faces/landmarks.h"
@@ -43,13 +41,6 @@ struct LandmarkPredictor::Model {
   Shape mean_shape{};
   std::vector<LandmarkForest> forests;
 };
-
-// Puts up to `count` bytes at `bytes` and says how many: fewer only at the end.
-using ByteSource = std::function<std::size_t(char* bytes, std::size_t count)>;
-
-// dlib's serialised shape_predictor of `size` bytes. std::runtime_error names the file.
-LandmarkPredictor::Model read_landmark_trees(const ByteSource& source, std::uint64_t size,
-                                             const std::string& name);
 
 // `box` has its dlib meaning: the middle of its last pixel is 1. Arguments are checked by
 // LandmarkPredictor::predict.

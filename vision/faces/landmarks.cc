@@ -7,6 +7,7 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "vision/faces/landmark_file.h"
 #include "vision/faces/landmark_trees.h"
 
 namespace maskwatch::vision {

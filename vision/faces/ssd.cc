@@ -7,10 +7,14 @@
 #include <stdexcept>
 
 #include "nn/graph_plan.h"
-#include "vision/faces/detector_form.h"
+#include "vision/faces/network_metadata.h"
+#include "vision/faces/trained_ssd.h"
 
 namespace maskwatch::vision {
 namespace {
+
+constexpr int kMostClasses = 1 << 20;
+constexpr float kMaxOverlap = 0.3f;
 
 // Metadata "detector" of a detector of boxes.
 struct Form {
@@ -21,8 +25,8 @@ struct Form {
   Variances variances;
 };
 
-std::vector<CenterBox> read_priors(const FormReader& reader, const nn::Safetensors& contents) {
-  const std::string name = reader.text("priors");
+std::vector<CenterBox> read_priors(const MetadataReader& reader, const nn::Safetensors& contents) {
+  const std::string name = reader["priors"].text();
   const auto found = contents.tensors.find(name);
   if (found == contents.tensors.end()) reader.fail("the tensor " + name + " is missing");
   const nn::Tensor& tensor = found->second;
@@ -37,17 +41,15 @@ std::vector<CenterBox> read_priors(const FormReader& reader, const nn::Safetenso
 }
 
 Form read_form(const nn::Safetensors& contents, const std::string& path) {
-  const FormReader reader(contents, path);
+  const MetadataReader reader(contents, path);
   Form form;
   reader.require_kind("boxes");
-  if (reader.text("coding") != "center_size")
-    reader.fail("coding " + reader.text("coding") + " is unknown");
+  if (reader["coding"].text() != "center_size") reader["coding"].fail("is not \"center_size\"");
   form.input = reader.input();
-  const nlohmann::json& outputs = reader.part("outputs");
-  form.scores = reader.text(outputs, "scores");
-  form.boxes = reader.text(outputs, "boxes");
-  form.face_class = reader.number("face_class");
-  const auto variances = reader.numbers("variances", 2);
+  form.scores = reader["outputs"]["scores"].text();
+  form.boxes = reader["outputs"]["boxes"].text();
+  form.face_class = static_cast<int>(reader["face_class"].whole_number(0, kMostClasses - 1));
+  const auto variances = reader["variances"].numbers(2);
   form.variances = {static_cast<float>(variances[0]), static_cast<float>(variances[1])};
   form.priors = read_priors(reader, contents);
   return form;
@@ -95,36 +97,6 @@ std::vector<Box> decode_boxes(std::span<const float> encoded, std::span<const Ce
   return boxes;
 }
 
-Box cut_off(const Box& box, const Image& image) {
-  const float left = std::max(box.x, 0.0f), top = std::max(box.y, 0.0f);
-  const float right = std::min(box.x + box.width, static_cast<float>(image.width));
-  const float bottom = std::min(box.y + box.height, static_cast<float>(image.height));
-  return {left, top, std::max(right - left, 0.0f), std::max(bottom - top, 0.0f)};
-}
-
-float intersection_over_union(const Box& a, const Box& b) {
-  const float width = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x);
-  const float height = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
-  if (!(width > 0 && height > 0)) return 0;
-  const float shared = width * height;
-  return shared / (a.width * a.height + b.width * b.height - shared);
-}
-
-std::vector<Detection> non_maximum_suppression(std::vector<Detection> detections, float max_overlap,
-                                               std::size_t candidates) {
-  std::stable_sort(detections.begin(), detections.end(),
-                   [](const Detection& a, const Detection& b) { return a.score > b.score; });
-  if (detections.size() > candidates) detections.resize(candidates);
-  std::vector<Detection> kept;
-  for (const Detection& next : detections) {
-    const bool hidden = std::any_of(kept.begin(), kept.end(), [&](const Detection& surer) {
-      return intersection_over_union(surer.box, next.box) > max_overlap;
-    });
-    if (!hidden) kept.push_back(next);
-  }
-  return kept;
-}
-
 struct SsdDetector::Network {
   Form form;
   nn::Plan plan;
@@ -149,17 +121,30 @@ struct SsdDetector::Network {
 
 SsdDetector::SsdDetector(const std::string& file) {
   const nn::Safetensors contents = nn::load_safetensors(file);
-  network_ = std::make_unique<Network>(contents, file, read_form(contents, file));
+  if (nn::is_ssd(contents))
+    trained_ = std::make_unique<TrainedSsd>(contents, file);
+  else
+    network_ = std::make_unique<Network>(contents, file, read_form(contents, file));
 }
 SsdDetector::~SsdDetector() = default;
 SsdDetector::SsdDetector(SsdDetector&&) noexcept = default;
 SsdDetector& SsdDetector::operator=(SsdDetector&&) noexcept = default;
 
-int SsdDetector::input_width() const { return network_->form.input.width; }
-int SsdDetector::input_height() const { return network_->form.input.height; }
+SsdDetector::Network& SsdDetector::published() const {
+  if (!network_) throw std::invalid_argument("SsdDetector: the input has no fixed size");
+  return *network_;
+}
+
+const std::vector<std::string>& SsdDetector::labels() const {
+  static const std::vector<std::string> none;
+  return trained_ ? trained_->labels() : none;
+}
+
+int SsdDetector::input_width() const { return published().form.input.width; }
+int SsdDetector::input_height() const { return published().form.input.height; }
 
 SsdDetector::Raw SsdDetector::run(std::span<const float> input) {
-  nn::Plan& plan = network_->plan;
+  nn::Plan& plan = published().plan;
   if (static_cast<std::int64_t>(input.size()) != plan.input_shape().count())
     throw std::invalid_argument(fmt::format("SsdDetector::run: {} numbers for an input of {}",
                                             input.size(), plan.input_shape().count()));
@@ -172,19 +157,35 @@ SsdDetector::Raw SsdDetector::run(std::span<const float> input) {
 }
 
 std::vector<float> SsdDetector::network_input(const Image& image) const {
-  const InputForm& form = network_->form.input;
+  const InputForm& form = published().form.input;
   std::vector<float> input(form.count());
   fill_input(form, image, input);
   return input;
 }
 
 std::vector<Box> SsdDetector::decode(std::span<const float> boxes) const {
-  return decode_boxes(boxes, network_->form.priors, network_->form.variances);
+  return decode_boxes(boxes, published().form.priors, published().form.variances);
 }
 
 std::vector<Detection> SsdDetector::detect(const Image& image, const SsdOptions& options) {
+  if (!trained_) return detect_published(image, options);
+  std::vector<Detection> faces;
+  for (const LabelledFace& found : trained_->detect(image, options)) faces.push_back(found.face);
+  return faces;
+}
+
+std::vector<LabelledFace> SsdDetector::detect_labelled(const Image& image,
+                                                       const SsdOptions& options) {
+  if (trained_) return trained_->detect(image, options);
+  std::vector<LabelledFace> faces;
+  for (const Detection& face : detect_published(image, options)) faces.push_back({face, {}});
+  return faces;
+}
+
+std::vector<Detection> SsdDetector::detect_published(const Image& image,
+                                                     const SsdOptions& options) {
   const Raw raw = run(network_input(image));
-  const Form& form = network_->form;
+  const Form& form = published().form;
   const PixelBox extent = form.input.extent(image.width, image.height);
   const std::vector<Box> boxes = decode(raw.boxes);
   const float x = static_cast<float>(image.width) / static_cast<float>(extent.width);
@@ -198,12 +199,13 @@ std::vector<Detection> SsdDetector::detect(const Image& image, const SsdOptions&
   };
   std::vector<Detection> found;
   for (std::size_t i = 0; i < boxes.size(); ++i) {
-    const float score = raw.scores[i * static_cast<std::size_t>(network_->classes) +
+    const float score = raw.scores[i * static_cast<std::size_t>(published().classes) +
                                    static_cast<std::size_t>(form.face_class)];
     if (score > options.confidence) found.push_back({placed(boxes[i]), score});
   }
-  std::vector<Detection> faces = non_maximum_suppression(std::move(found), options.max_overlap);
-  for (Detection& face : faces) face.box = cut_off(face.box, image);
+  std::vector<Detection> faces =
+      non_maximum_suppression(std::move(found), options.max_overlap.value_or(kMaxOverlap));
+  for (Detection& face : faces) face.box = cut_off(face.box, image.width, image.height);
   std::erase_if(
       faces, [](const Detection& face) { return !(face.box.width >= 1 && face.box.height >= 1); });
   return faces;

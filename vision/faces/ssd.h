@@ -2,11 +2,13 @@
 // a network that scores a fixed set of boxes, the priors, and says how to move each. Reads the
 // files that data/convert_weights.py makes: layers in metadata "graph", the form of the detector in
 // metadata "detector". Runs RFB-320 (Linzaer, Ultra-Light-Fast-Generic-Face-Detector-1MB) and the
-// SSD MobileNetV1 of face-api, and whatever else is written in that form.
+// SSD MobileNetV1 of face-api, and whatever else is written in that form; and the files of
+// detectors trained here (nn/ssd.h), which also say of which class a face is.
 #pragma once
 
-#include <array>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -41,22 +43,27 @@ struct Variances {
 std::vector<Box> decode_boxes(std::span<const float> encoded, std::span<const CenterBox> priors,
                               const Variances& variances = {});
 
-// Shared area by joint area, 0 to 1; 0 where both boxes are empty.
-float intersection_over_union(const Box& a, const Box& b);
-
-// The part of the box inside the picture; without width or height where there is none.
-Box cut_off(const Box& box, const Image& image);
-
-// Keeps the surest box, drops those that overlap it by more than `max_overlap`, and goes on with
-// the next; surest first, of equal scores the earlier one. Boxes beyond the `candidates` surest are
-// not looked at.
-std::vector<Detection> non_maximum_suppression(std::vector<Detection> detections, float max_overlap,
-                                               std::size_t candidates = 200);
+// A size to which a picture is brought for a detector trained here, and which of the boxes found
+// there count.
+struct SsdScale {
+  int longest_side = 320;
+  // Square root of the area, in pixels of the scaled picture.
+  float least = 0, most = std::numeric_limits<float>::infinity();
+};
 
 struct SsdOptions {
-  float confidence = 0.5f;   // least score, above which a box is a face
-  float max_overlap = 0.3f;  // intersection over union of two faces
+  float confidence = 0.5f;                // least score, above which a box is a face
+  std::optional<float> max_overlap = {};  // of two faces; none: 0.3, or 0.45 if trained here
+  // Of detectors trained here; what they find is joined. Others have an input of one size.
+  std::vector<SsdScale> scales = {{320, 16}, {640, 0, 110}};
 };
+
+struct LabelledFace {
+  Detection face;
+  std::vector<float> probabilities;  // of SsdDetector::labels(); sum to 1
+};
+
+class TrainedSsd;
 
 class SsdDetector {
  public:
@@ -69,7 +76,13 @@ class SsdDetector {
   // Faces of an RGB or grey picture, surest first, boxes in pixels and cut off at its edges. Not
   // for two threads at once. Throws std::invalid_argument for an empty picture.
   std::vector<Detection> detect(const Image& image, const SsdOptions& options = {});
+  // The same with the probabilities of labels(); empty where there are none.
+  std::vector<LabelledFace> detect_labelled(const Image& image, const SsdOptions& options = {});
+  // The classes of faces; none of a published detector.
+  const std::vector<std::string>& labels() const;
 
+  // --- Of published detectors alone: std::invalid_argument of others, whose input has no fixed
+  // size. ---
   int input_width() const;
   int input_height() const;
 
@@ -88,7 +101,10 @@ class SsdDetector {
 
  private:
   struct Network;
-  std::unique_ptr<Network> network_;
+  Network& published() const;
+  std::vector<Detection> detect_published(const Image& image, const SsdOptions& options);
+  std::unique_ptr<Network> network_;     // of a published file
+  std::unique_ptr<TrainedSsd> trained_;  // or of one trained here
 };
 
 }  // namespace maskwatch::vision

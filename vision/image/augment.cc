@@ -15,7 +15,7 @@
 namespace maskwatch::vision {
 namespace {
 
-constexpr double radians = std::numbers::pi / 180;
+constexpr double kRadians = std::numbers::pi / 180;
 
 float either_way(Random& random, float range) {
   return static_cast<float>(random.uniform(-range, range));
@@ -23,8 +23,8 @@ float either_way(Random& random, float range) {
 
 // Keras's matrix with rows first, rewritten for (x, y), the flip folded in.
 Affine keras_map(const AugmentParameters& p, int width, int height) {
-  const double c = std::cos(p.rotation * radians), s = std::sin(p.rotation * radians);
-  const double shear_cos = std::cos(p.shear * radians), shear_sin = std::sin(p.shear * radians);
+  const double c = std::cos(p.rotation * kRadians), s = std::sin(p.rotation * kRadians);
+  const double shear_cos = std::cos(p.shear * kRadians), shear_sin = std::sin(p.shear * kRadians);
   const double shift_y = p.shift_y * height, shift_x = p.shift_x * width;
   // rotation x shift x shear x zoom, [row][column]
   const double yy = c * p.zoom_y, yx = (-c * shear_sin - s * shear_cos) * p.zoom_x;
@@ -52,8 +52,8 @@ std::uint8_t to_byte(int value) { return static_cast<std::uint8_t>(std::clamp(va
 using ColourMatrix = std::array<std::array<double, 3>, 3>;
 
 ColourMatrix colour_matrix(const AugmentParameters& p) {
-  const double c = p.saturation * std::cos(p.hue * radians);
-  const double s = p.saturation * std::sin(p.hue * radians);
+  const double c = p.saturation * std::cos(p.hue * kRadians);
+  const double s = p.saturation * std::sin(p.hue * kRadians);
   constexpr double grey[3] = {.299, .587, .114};
   // d(colour)/d(I, Q) and the sine terms of the standard hue rotation about the grey axis
   constexpr double turn[3][3] = {{-.168, -.330, .497}, {.328, -.035, -.292}, {-1.25, 1.05, .203}};

@@ -19,14 +19,6 @@ struct Color {
   std::uint8_t b = 0;
 };
 
-inline constexpr Color mask_green{40, 190, 70};
-inline constexpr Color no_mask_red{225, 45, 45};
-
-struct Point {
-  float x = 0;
-  float y = 0;
-};
-
 // The colour at a pixel's centre, for gradients, patterns and shading.
 using Paint = std::function<Color(float x, float y)>;
 

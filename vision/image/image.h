@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "vision/image/geometry.h"
+
 namespace maskwatch::vision {
 
 struct Image {
@@ -36,20 +38,6 @@ struct Image {
   }
 };
 
-// A rectangle in pixels: left and top edge, width and height.
-struct Box {
-  float x = 0;
-  float y = 0;
-  float width = 0;
-  float height = 0;
-};
-
-// A face that a detector found. `score` is the detector's own: higher is surer.
-struct Detection {
-  Box box;
-  float score = 0;
-};
-
 // Reads a JPEG, PNG or BMP file, told apart by content, as upright 8-bit RGB: EXIF orientation is
 // applied, grey, palette and 16-bit samples are converted, alpha is composited over white. Throws
 // std::runtime_error naming the file for one that is missing, of another kind, truncated, corrupt,
@@ -73,13 +61,6 @@ bool has_image_extension(const std::string& path);
 // Writes a .png, .jpg or .jpeg (quality 92) atomically. Throws std::invalid_argument for an empty
 // image or another extension and std::runtime_error naming the file when it cannot be written.
 void save_image(const std::string& path, const Image& image);
-
-struct PixelBox {
-  int x = 0;
-  int y = 0;
-  int width = 0;
-  int height = 0;
-};
 
 // `box` with its edges rounded to pixels and clamped to the picture.
 // Throws std::invalid_argument for a box that holds no pixel of the picture.

@@ -42,9 +42,9 @@ class Reader {
 
 void check_size(std::int64_t width, std::int64_t height) {
   if (width <= 0 || height <= 0) fail(fmt::format("its size {}x{} makes no sense", width, height));
-  if (width > max_picture_pixels || height > max_picture_pixels / width)
+  if (width > kMaxPicturePixels || height > kMaxPicturePixels / width)
     fail(fmt::format("its size {}x{} is over the limit of {} pixels", width, height,
-                     max_picture_pixels));
+                     kMaxPicturePixels));
 }
 
 // A hostile block of EXIF data means "not turned", never an error: the picture itself may be sound.
@@ -140,7 +140,7 @@ PictureHeader inspect_jpeg(std::span<const std::uint8_t> bytes) {
       at = end;
     }
   }
-  if (scan_bytes == 0) fail("corrupt JPEG: it holds no picture");
+  if (scan_bytes == 0) fail("corrupt JPEG: it has no scan");
   // Every block of 8x8 pixels takes one bit at the least.
   if (std::int64_t{header.width} * header.height > static_cast<std::int64_t>(scan_bytes + 64) * 512)
     fail(fmt::format("truncated: {} bytes cannot hold {}x{} pixels", scan_bytes, header.width,

@@ -19,7 +19,7 @@ struct PictureHeader {
 };
 
 // The most pixels that a picture may have.
-inline constexpr std::int64_t max_picture_pixels = std::int64_t{1} << 26;
+inline constexpr std::int64_t kMaxPicturePixels = std::int64_t{1} << 26;
 
 // Walks the whole file: every length must lie inside it, it must be closed by its end mark, PNG
 // check sums must hold, and the declared size must be one that so many bytes can encode. Throws

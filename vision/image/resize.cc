@@ -14,7 +14,7 @@ namespace maskwatch::vision::HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
-constexpr int fraction_bits = 7;
+constexpr int kFractionBits = 7;
 
 // out[i] = sum over t of rows[t][i] * weights[t], for i < size; reads and writes nothing beyond.
 void MixRows(const std::uint8_t* const* rows, const std::int16_t* weights, int taps,
@@ -26,7 +26,7 @@ void MixRows(const std::uint8_t* const* rows, const std::int16_t* weights, int t
   for (; i + lanes <= size; i += lanes) {
     auto sum = hn::Zero(d);
     for (int t = 0; t < taps; ++t) {
-      const auto pixel = hn::ShiftLeft<fraction_bits>(hn::PromoteTo(d, hn::LoadU(d8, rows[t] + i)));
+      const auto pixel = hn::ShiftLeft<kFractionBits>(hn::PromoteTo(d, hn::LoadU(d8, rows[t] + i)));
       sum = hn::SaturatedAdd(sum, hn::MulFixedPoint15(pixel, hn::Set(d, weights[t])));
     }
     hn::StoreU(sum, d, out + i);
@@ -34,7 +34,7 @@ void MixRows(const std::uint8_t* const* rows, const std::int16_t* weights, int t
   for (; i < size; ++i) {
     int sum = 0;
     for (int t = 0; t < taps; ++t)
-      sum += ((rows[t][i] << fraction_bits) * weights[t] + (1 << 14)) >> 15;
+      sum += ((rows[t][i] << kFractionBits) * weights[t] + (1 << 14)) >> 15;
     out[i] = static_cast<std::int16_t>(sum < 32767 ? sum : 32767);
   }
 }
@@ -48,10 +48,10 @@ void MixPixels(const std::int16_t* HWY_RESTRICT in, const ResizeAxis& axis,
     const std::int16_t* from = in + channels * axis.first[x];
     const std::int16_t* weights = axis.weights.data() + static_cast<std::size_t>(x) * axis.taps;
     for (int c = 0; c < channels; ++c) {
-      int sum = 1 << (fraction_bits - 1);
+      int sum = 1 << (kFractionBits - 1);
       for (int t = 0; t < axis.taps; ++t)
         sum += (from[channels * t + c] * weights[t] + (1 << 14)) >> 15;
-      sum >>= fraction_bits;
+      sum >>= kFractionBits;
       out[channels * x + c] = static_cast<std::uint8_t>(sum < 255 ? sum : 255);
     }
   }
@@ -72,7 +72,7 @@ void MixPixels3(const std::int16_t* HWY_RESTRICT in, const ResizeAxis& axis,
                 std::uint8_t* HWY_RESTRICT out) {
   const hn::FixedTag<std::int16_t, 4> d;
   const hn::Rebind<std::uint8_t, decltype(d)> d8;
-  const auto half = hn::Set(d, 1 << (fraction_bits - 1));
+  const auto half = hn::Set(d, 1 << (kFractionBits - 1));
   const int count = static_cast<int>(axis.first.size());
   for (int x = 0; x < count; ++x) {
     const std::int16_t* from = in + 3 * axis.first[x];
@@ -81,7 +81,7 @@ void MixPixels3(const std::int16_t* HWY_RESTRICT in, const ResizeAxis& axis,
     for (int t = 0; t < axis.taps; ++t)
       sum = hn::SaturatedAdd(
           sum, hn::MulFixedPoint15(hn::LoadU(d, from + 3 * t), hn::Set(d, weights[t])));
-    hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<fraction_bits>(sum)), d8, out + 3 * x);
+    hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<kFractionBits>(sum)), d8, out + 3 * x);
   }
 }
 #endif

@@ -23,8 +23,8 @@
 namespace maskwatch::vision {
 namespace {
 
-constexpr std::size_t longest_text = 4096;  // bytes; what is longer is cut
-constexpr float tallest_text = 4096;        // pixels
+constexpr std::size_t kLongestText = 4096;  // bytes; what is longer is cut
+constexpr float kTallestText = 4096;        // pixels
 
 // Debian's fonts-dejavu-core, and where other systems put the same font.
 constexpr const char* font_paths[] = {
@@ -190,15 +190,15 @@ const Typeface& system_typeface() {
 }
 
 TextSize text_size(std::string_view text, float height) {
-  return system_typeface().size(text.substr(0, longest_text),
-                                std::clamp(height, 1.f, tallest_text));
+  return system_typeface().size(text.substr(0, kLongestText),
+                                std::clamp(height, 1.f, kTallestText));
 }
 
 void draw_text(Image& image, Point top_left, std::string_view text, float height, Color color,
                float opacity) {
   if (image.channels != 3) throw std::invalid_argument("draw_text: an RGB picture is needed");
-  system_typeface().draw(image, top_left, text.substr(0, longest_text),
-                         std::clamp(height, 1.f, tallest_text), color, opacity);
+  system_typeface().draw(image, top_left, text.substr(0, kLongestText),
+                         std::clamp(height, 1.f, kTallestText), color, opacity);
 }
 
 }  // namespace maskwatch::vision

@@ -35,7 +35,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Truncation takes 1/256 from each of four products, 2/256 on average: the rounding constant gives
 // it back.
-constexpr std::uint16_t rounding = 128 + 2;
+constexpr std::uint16_t kRounding = 128 + 2;
 
 #if HWY_TARGET == HWY_SCALAR
 void MixCorners(const WarpRow& row) {
@@ -46,7 +46,7 @@ void MixCorners(const WarpRow& row) {
     const std::uint32_t weights[4] = {65535 - w01 - w10 - w11, w01, w10, w11};
     std::uint32_t out = 0;
     for (int shift = 0; shift < 24; shift += 8) {
-      std::uint32_t sum = rounding;
+      std::uint32_t sum = kRounding;
       for (int c = 0; c < 4; ++c)
         sum += ((row.corners[c][i] >> shift & 255) << 8) * weights[c] >> 16;
       out |= (sum >> 8) << shift;
@@ -60,7 +60,7 @@ void MixCorners(const WarpRow& row) {
   const hn::Repartition<std::uint16_t, decltype(d32)> d16;
   const int lanes = static_cast<int>(hn::Lanes(d32));
   const auto low = hn::Set(d32, 0xFFFF), odd = hn::Set(d32, 0xFF00FF00);
-  const auto ones = hn::Set(d16, 0xFFFF), round = hn::Set(d16, rounding);
+  const auto ones = hn::Set(d16, 0xFFFF), round = hn::Set(d16, kRounding);
   for (int i = 0; i < row.size; i += lanes) {
     const auto position = hn::LoadU(d32, row.position + i);
     const auto right = hn::And(position, low), bottom = hn::ShiftRight<16>(position);
@@ -107,7 +107,7 @@ namespace {
 
 HWY_EXPORT(MixCorners);
 
-constexpr int position_bits = 32;
+constexpr int kPositionBits = 32;
 
 // The positions that one output row reads, along one axis of the input: start + i * step, clamped
 // to the picture.
@@ -127,11 +127,11 @@ std::int64_t fixed_step(double value) {
 // The pair of neighbours whose first is `position`'s whole part; the last pixel pairs with the one
 // before it.
 int first_of_pair(std::int64_t position, int size) {
-  return std::min(static_cast<int>(position >> position_bits), size - 2);
+  return std::min(static_cast<int>(position >> kPositionBits), size - 2);
 }
 
 std::uint32_t share_of_second(std::int64_t position, int first) {
-  const std::int64_t share = (position - (std::int64_t{first} << position_bits)) >> 16;
+  const std::int64_t share = (position - (std::int64_t{first} << kPositionBits)) >> 16;
   return static_cast<std::uint32_t>(std::min<std::int64_t>(share, 65535));
 }
 
@@ -211,8 +211,8 @@ void warp_affine(const Image& in, const Affine& map, int width, int height, Imag
   RowBuffers buffers(width);
   const WarpRow row = buffers.row();
   const auto mix = HWY_DYNAMIC_DISPATCH(MixCorners);
-  const std::int64_t right = std::int64_t{in.width - 1} << position_bits;
-  const std::int64_t bottom = std::int64_t{in.height - 1} << position_bits;
+  const std::int64_t right = std::int64_t{in.width - 1} << kPositionBits;
+  const std::int64_t bottom = std::int64_t{in.height - 1} << kPositionBits;
   for (int y = 0; y < height; ++y) {
     fetch_corners(in, {fixed_start(map.xy * y + map.x0), fixed_step(map.xx), right},
                   {fixed_start(map.yy * y + map.y0), fixed_step(map.yx), bottom}, width, buffers);

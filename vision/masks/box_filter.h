@@ -7,7 +7,7 @@
 #include <Eigen/Core>
 #include <array>
 
-#include "vision/image/image.h"
+#include "vision/image/geometry.h"
 
 namespace maskwatch::vision {
 

@@ -6,25 +6,11 @@
 #include <stdexcept>
 
 #include "base/parallel.h"
+#include "vision/faces/memory_file.h"
 #include "vision/image/network_input.h"
 
 namespace maskwatch::vision {
 namespace {
-
-constexpr Color kOtherOrange{245, 150, 30};
-
-std::string plain_name(const std::string& label) {
-  std::string name = label;
-  for (char& c : name) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    if (c == ' ' || c == '-') c = '_';
-  }
-  return name;
-}
-
-bool is_one_of(const std::string& name, std::initializer_list<const char*> names) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
 
 std::unique_ptr<nn::Classifier> load_labelled(const std::string& file) {
   auto model = nn::load_classifier(file);
@@ -33,57 +19,26 @@ std::unique_ptr<nn::Classifier> load_labelled(const std::string& file) {
   return model;
 }
 
+std::unique_ptr<nn::Classifier> load_labelled(std::span<const std::uint8_t> contents,
+                                              const std::string& name) {
+  std::unique_ptr<nn::Classifier> model;
+  read_as_file(contents, name, [&](const std::string& path) { model = load_labelled(path); });
+  return model;
+}
+
 }  // namespace
 
-MaskState mask_state(const std::string& label) {
-  const std::string name = plain_name(label);
-  if (is_one_of(name, {"with_mask", "mask", "masked"})) return MaskState::mask;
-  if (is_one_of(name, {"without_mask", "no_mask", "unmasked"})) return MaskState::no_mask;
-  return MaskState::other;
-}
-
-std::string display_name(const std::string& label) {
-  switch (mask_state(label)) {
-    case MaskState::mask:
-      return "Mask";
-    case MaskState::no_mask:
-      return "No Mask";
-    case MaskState::other:
-      break;
-  }
-  std::string name = label;
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
-
-Color display_color(const std::string& label) {
-  switch (mask_state(label)) {
-    case MaskState::mask:
-      return mask_green;
-    case MaskState::no_mask:
-      return no_mask_red;
-    case MaskState::other:
-      break;
-  }
-  return kOtherOrange;
-}
-
-Box grow_box(const Image& image, const Box& box, float margin) {
-  const float dx = margin * box.width, dy = margin * box.height;
-  const PixelBox inside =
-      clamp_box(image, {box.x - dx, box.y - dy, box.width + 2 * dx, box.height + 2 * dy});
-  return {static_cast<float>(inside.x), static_cast<float>(inside.y),
-          static_cast<float>(inside.width), static_cast<float>(inside.height)};
-}
-
 MaskClassifier::MaskClassifier(const std::string& model_file, std::int64_t capacity)
-    : model_(load_labelled(model_file)),
+    : MaskClassifier(load_labelled(model_file), capacity) {}
+
+MaskClassifier::MaskClassifier(std::span<const std::uint8_t> contents, const std::string& name,
+                               std::int64_t capacity)
+    : MaskClassifier(load_labelled(contents, name), capacity) {}
+
+MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, std::int64_t capacity)
+    : model_(std::move(model)),
       plan_(model_->compile(capacity)),
       inputs_(static_cast<std::size_t>(capacity * plan_.input_shape().count())) {}
-
-Image MaskClassifier::crop(const Image& image, const Box& box, float margin) const {
-  return crop_and_resize(image, grow_box(image, box, margin), input_size(), input_size());
-}
 
 void MaskClassifier::classify_batch(std::span<const Image> crops,
                                     std::vector<Classification>& results) {
@@ -116,17 +71,39 @@ std::vector<Classification> MaskClassifier::classify(std::span<const Image> crop
   return results;
 }
 
-std::vector<Classification> MaskClassifier::classify(const Image& image,
-                                                     std::span<const Detection> faces,
-                                                     float margin) {
-  std::vector<Image> crops(faces.size());
-  for (std::size_t i = 0; i < faces.size(); ++i) crops[i] = crop(image, faces[i].box, margin);
+std::vector<Classification> MaskClassifier::classify(const Image& image, const LocatedFaces& found,
+                                                     View view) {
+  std::vector<Image> crops;
+  for (const Detection& face : found.faces) {
+    Image crop = face_crop(image, face.box, found.margin, input_size());
+    crops.push_back(view == View::mirrored ? flip_horizontally(crop) : std::move(crop));
+  }
   return classify(crops);
 }
 
-std::string result_text(const MaskClassifier& classifier, const Classification& result) {
-  const std::string& label = classifier.labels()[static_cast<std::size_t>(result.label)];
-  return fmt::format("{}: {:.2f}%", display_name(label), 100 * result.probability());
+std::vector<std::vector<Classification>> MaskClassifier::classify(
+    std::span<const Image> images, std::span<const LocatedFaces> found) {
+  if (images.size() != found.size())
+    throw std::invalid_argument(fmt::format("MaskClassifier::classify: {} images, faces of {}",
+                                            images.size(), found.size()));
+  struct Task {
+    std::size_t image;
+    Box box;
+  };
+  std::vector<Task> tasks;
+  for (std::size_t i = 0; i < images.size(); ++i)
+    for (const Detection& face : found[i].faces) tasks.push_back({i, face.box});
+  std::vector<Image> crops(tasks.size());
+  parallel_for(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t task) {
+    const auto& [i, box] = tasks[static_cast<std::size_t>(task)];
+    crops[static_cast<std::size_t>(task)] =
+        face_crop(images[i], box, found[i].margin, input_size());
+  });
+  std::vector<Classification> classes = classify(crops);
+  std::vector<std::vector<Classification>> results(images.size());
+  for (std::size_t task = 0; task < tasks.size(); ++task)
+    results[tasks[task].image].push_back(std::move(classes[task]));
+  return results;
 }
 
 }  // namespace maskwatch::vision

@@ -8,23 +8,10 @@
 #include <vector>
 
 #include "nn/classifier.h"
-#include "vision/image/draw.h"
+#include "vision/faces/face_detector.h"
 #include "vision/image/image.h"
 
 namespace maskwatch::vision {
-
-// What a class name means for a reader.
-enum class MaskState { mask, no_mask, other };
-
-// with_mask, mask, masked; without_mask, no_mask, unmasked; all else is `other`. Case and the
-// choice of space, '-' or '_' do not matter.
-MaskState mask_state(const std::string& label);
-
-// "Mask", "No Mask", or the label itself with spaces for underscores.
-std::string display_name(const std::string& label);
-
-// Green, red, or orange.
-Color display_color(const std::string& label);
 
 struct Classification {
   int label = -1;                    // index into MaskClassifier::labels()
@@ -32,9 +19,8 @@ struct Classification {
   float probability() const { return probabilities[static_cast<std::size_t>(label)]; }
 };
 
-// `box` with `margin` times its size added on each side, cut off at the picture's edges. Throws
-// std::invalid_argument if that leaves no pixel.
-Box grow_box(const Image& image, const Box& box, float margin);
+// Whether faces are shown to the network as they are or as in a mirror.
+enum class View { as_it_is, mirrored };
 
 class MaskClassifier {
  public:
@@ -43,31 +29,31 @@ class MaskClassifier {
   // are classified in several.
   explicit MaskClassifier(const std::string& model_file, std::int64_t capacity = 32);
 
+  // The same from the file's contents; `name` stands for the file in errors.
+  MaskClassifier(std::span<const std::uint8_t> contents, const std::string& name,
+                 std::int64_t capacity = 32);
+
   const std::vector<std::string>& labels() const { return model_->options().labels; }
   // Side of the network's input in pixels.
   int input_size() const { return model_->options().backbone.input_size; }
-
-  // What the network sees of a face: the grown box, scaled to input_size() x input_size(). May be
-  // called from several threads at once.
-  Image crop(const Image& image, const Box& box, float margin) const;
 
   // One result for each crop; std::invalid_argument for one of another size. Not for two threads at
   // once.
   std::vector<Classification> classify(std::span<const Image> crops);
 
-  // Crops and classifies.
-  std::vector<Classification> classify(const Image& image, std::span<const Detection> faces,
-                                       float margin);
+  // Crops and classifies the faces of one image, or of several: a list for each.
+  std::vector<Classification> classify(const Image& image, const LocatedFaces& found,
+                                       View view = View::as_it_is);
+  std::vector<std::vector<Classification>> classify(std::span<const Image> images,
+                                                    std::span<const LocatedFaces> found);
 
  private:
+  MaskClassifier(std::unique_ptr<nn::Classifier> model, std::int64_t capacity);
   void classify_batch(std::span<const Image> crops, std::vector<Classification>& results);
 
   std::unique_ptr<nn::Classifier> model_;
   nn::Plan plan_;
   std::vector<float> inputs_;  // [capacity, size, size, 3]
 };
-
-// "Mask: 99.12%"
-std::string result_text(const MaskClassifier& classifier, const Classification& result);
 
 }  // namespace maskwatch::vision

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "vision/faces/ssd.h"
 #include "vision/masks/assignment.h"
 
 namespace maskwatch::vision {
@@ -30,24 +29,17 @@ constexpr double kRounding = 1e-6;  // s, of times that are sums
 constexpr double kRecent = .5;
 constexpr double kOverlap = .3, kInside = .7;
 
-double area(const Box& box) { return static_cast<double>(box.width) * box.height; }
-
-// How much of the smaller box both share.
-double contained(const Box& a, const Box& b) {
-  const double width = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x);
-  const double height = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
-  const double least = std::min(area(a), area(b));
-  return width > 0 && height > 0 && least > 0 ? width * height / least : 0;
-}
-
 bool same_face(const Box& a, const Box& b) {
-  return intersection_over_union(a, b) > kSameFace || contained(a, b) > .8;
+  return intersection_over_union(a, b) > kSameFace || intersection_over_smaller(a, b) > .8;
 }
 
 bool within_reach(const Box& expected, const Box& seen) {
   const double dx = expected.x + expected.width / 2 - seen.x - seen.width / 2;
   const double dy = expected.y + expected.height / 2 - seen.y - seen.height / 2;
-  const double ratio = std::sqrt(area(expected) / std::max(1e-6, area(seen)));
+  const auto exact_area = [](const Box& box) {
+    return static_cast<double>(box.width) * box.height;
+  };
+  const double ratio = std::sqrt(exact_area(expected) / std::max(1e-6, exact_area(seen)));
   return std::hypot(dx, dy) < kReach * std::max(expected.height, seen.height) && ratio < kGrowth &&
          ratio > 1 / kGrowth;
 }
@@ -67,7 +59,8 @@ bool hidden(std::size_t one, std::span<const Observation> observations) {
   return std::any_of(observations.begin(), observations.end(), [&](const Observation& other) {
     const Box& face = other.box;
     const Box head{face.x, face.y - kHair * face.height, face.width, (1 + kHair) * face.height};
-    return face.y + face.height > box.y + box.height && contained(head, box) > kHidden;
+    return face.y + face.height > box.y + box.height &&
+           intersection_over_smaller(head, box) > kHidden;
   });
 }
 
@@ -103,7 +96,7 @@ void Tracker::assign_overlapping(std::span<const Observation> observations,
     for (std::size_t o = 0; o < observations.size() && chosen[f] < 0; ++o) {
       const Box& seen = observations[o].box;
       if (taken[o] || (intersection_over_union(expected, seen) < kOverlap &&
-                       contained(expected, seen) < kInside))
+                       intersection_over_smaller(expected, seen) < kInside))
         continue;
       chosen[f] = static_cast<int>(o);
       taken[o] = true;

@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-#include "vision/image/image.h"
+#include "vision/image/geometry.h"
 #include "vision/masks/box_filter.h"
 #include "vision/masks/label_vote.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "vision/masks/mask_classifier.h"
+#include "vision/masks/labels.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -15,7 +15,10 @@ constexpr double kGap = 2;       // seconds without a frame that leave a gap in 
 constexpr double kRefresh = .2;  // seconds
 constexpr int kBehind = 56;      // of 256: how much of the video shines through
 constexpr Color kWhite{255, 255, 255}, kGrey{170, 178, 186}, kAmber{255, 190, 60};
-constexpr Color kUnknownGrey{150, 150, 150};
+constexpr Color kBrightRed{255, 90, 90};  // letters on a dark ground
+
+const Color kMask = color_of(LabelMeaning::mask), kNoMask = color_of(LabelMeaning::no_mask),
+            kWornWrongly = color_of(LabelMeaning::worn_wrongly);
 
 // Letters of 12 pixels at 480 rows.
 float letters_for(const Image& picture) {
@@ -95,13 +98,13 @@ void draw_notice(Image& picture, const std::vector<std::string>& lines, float le
 void draw_tracks(Image& picture, const std::vector<Track>& tracks,
                  const std::vector<std::string>& labels) {
   const int line = line_width_for(picture);
-  const auto color_of = [&](const Track& track) {
-    return track.label < 0 ? kUnknownGrey
-                           : display_color(labels[static_cast<std::size_t>(track.label)]);
+  const auto color_for = [&](const Track& track) {
+    return color_of(track.label < 0 ? LabelMeaning::other
+                                    : meaning_of(labels[static_cast<std::size_t>(track.label)]));
   };
   for (const Track& track : tracks)
     draw_rectangle(picture, track.box,
-                   track.state == TrackState::lost ? std::max(1, line / 2) : line, color_of(track));
+                   track.state == TrackState::lost ? std::max(1, line / 2) : line, color_for(track));
   for (const Track& track : tracks) {
     if (track.state == TrackState::lost) continue;
     std::string text = fmt::format("#{}", track.number);
@@ -109,34 +112,43 @@ void draw_tracks(Image& picture, const std::vector<Track>& tracks,
       text +=
           fmt::format(" {} {:.0f}%", display_name(labels[static_cast<std::size_t>(track.label)]),
                       100 * track.confidence);
-    draw_tab(picture, track.box, text, color_of(track));
+    draw_tab(picture, track.box, text, color_for(track));
   }
 }
 
 void count_people(PanelFigures& figures, const std::vector<Track>& tracks,
                   const std::vector<std::string>& labels) {
   figures.people = static_cast<int>(tracks.size());
-  figures.masked = figures.unmasked = 0;
+  figures.count = {};
+  figures.counts_worn_wrongly = std::any_of(labels.begin(), labels.end(), [](const auto& label) {
+    return meaning_of(label) == LabelMeaning::worn_wrongly;
+  });
   for (const Track& track : tracks) {
     if (track.label < 0) continue;
-    const MaskState state = mask_state(labels[static_cast<std::size_t>(track.label)]);
-    figures.masked += state == MaskState::mask;
-    figures.unmasked += state == MaskState::no_mask;
+    const LabelMeaning meaning = meaning_of(labels[static_cast<std::size_t>(track.label)]);
+    figures.count.masked += meaning == LabelMeaning::mask;
+    figures.count.unmasked += meaning == LabelMeaning::no_mask;
+    figures.count.worn_wrongly += meaning == LabelMeaning::worn_wrongly;
   }
 }
 
-void VideoPanel::sample(double time, int masked, int unmasked) {
+void VideoPanel::sample(double time, const PeopleCount& count) {
   if (samples_.empty() || time >= samples_.back().time + kMoment || time < samples_.back().time)
-    samples_.push_back({time, 0, 0, 0});
+    samples_.push_back({time, 0, 0, 0, 0});
   Sample& now = samples_.back();
   ++now.count;
-  now.masked += (static_cast<float>(masked) - now.masked) / static_cast<float>(now.count);
-  now.unmasked += (static_cast<float>(unmasked) - now.unmasked) / static_cast<float>(now.count);
+  const auto average = [&](float& mean, int people) {
+    mean += (static_cast<float>(people) - mean) / static_cast<float>(now.count);
+  };
+  average(now.masked, count.masked);
+  average(now.unmasked, count.unmasked);
+  average(now.worn_wrongly, count.worn_wrongly);
   while (time - samples_.front().time > kGraphSeconds || samples_.size() > 1000)
     samples_.pop_front();
 }
 
-// The share of masked people in green, the others above them in red; nothing where there is nobody.
+// The share of masked people in green, above them who wears a mask wrongly in amber, and the others
+// in red; nothing where there is nobody.
 void VideoPanel::draw_graph(Image& card, const Box& area) const {
   fill_rectangle(card, area, {40, 44, 50});
   if (samples_.empty()) return;
@@ -149,13 +161,16 @@ void VideoPanel::draw_graph(Image& card, const Box& area) const {
     const Sample& sample = samples_[i];
     const double next = i + 1 < samples_.size() ? samples_[i + 1].time : end;
     const double until = next - sample.time < kGap ? next : sample.time + kMoment;
-    const float all = sample.masked + sample.unmasked;
+    const float all = sample.masked + sample.unmasked + sample.worn_wrongly;
     if (all < .05f) continue;
     const float left = std::floor(across(sample.time));
     const float width = std::max(1.f, std::ceil(across(until)) - left);
-    const float high = std::round(area.height * sample.masked / all);
-    fill_rectangle(card, {left, area.y, width, area.height - high}, no_mask_red);
-    fill_rectangle(card, {left, area.y + area.height - high, width, high}, mask_green);
+    const float masked = std::round(area.height * sample.masked / all);
+    const float with_any = std::round(area.height * (sample.masked + sample.worn_wrongly) / all);
+    const float bottom = area.y + area.height;
+    fill_rectangle(card, {left, area.y, width, area.height - with_any}, kNoMask);
+    fill_rectangle(card, {left, bottom - with_any, width, with_any - masked}, kWornWrongly);
+    fill_rectangle(card, {left, bottom - masked, width, masked}, kMask);
   }
 }
 
@@ -166,8 +181,13 @@ Image VideoPanel::draw_card(const Image& picture, const PanelFigures& figures) c
   write.line(
       {{fmt::format("{} {}", figures.people, figures.people == 1 ? "person" : "people"), kWhite}},
       1.5f);
-  write.line({{fmt::format("{} masked", figures.masked), mask_green},
-              {fmt::format("{} not", figures.unmasked), {255, 90, 90}}});
+  std::vector<std::pair<std::string, Color>> counts{
+      {fmt::format("{} masked", figures.count.masked), kMask},
+      {fmt::format("{} not", figures.count.unmasked), kBrightRed}};
+  if (figures.counts_worn_wrongly)
+    counts.insert(counts.begin() + 1,
+                  {fmt::format("{} wrongly", figures.count.worn_wrongly), kWornWrongly});
+  write.line(counts);
   write.skip(.25f);
   draw_graph(card, {letters * .6f, std::round(write.y()), letters * 13.8f, letters * 2.4f});
   write.skip(2.55f);
@@ -208,8 +228,8 @@ void VideoPanel::draw_message(Image& picture, const PanelFigures& figures) {
   const float right = static_cast<float>(picture.width) - letters, radius = .45f * letters;
   if (figures.recording) {
     const float width = text_size("REC", letters * 1.2f).width;
-    draw_text(picture, {right - width, letters * .5f}, "REC", letters * 1.2f, no_mask_red);
-    fill_ellipse(picture, {right - width - letters, letters * 1.1f}, radius, radius, no_mask_red);
+    draw_text(picture, {right - width, letters * .5f}, "REC", letters * 1.2f, kNoMask);
+    fill_ellipse(picture, {right - width - letters, letters * 1.1f}, radius, radius, kNoMask);
   }
   if (figures.paused) draw_notice(picture, {"paused"}, letters * 1.5f, kWhite, false);
   if (!figures.message.empty())

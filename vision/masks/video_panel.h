@@ -13,13 +13,20 @@
 
 namespace maskwatch::vision {
 
-// A box for each track: "#3 Mask 97%", green or red; an expected one (lost) is drawn thin and
-// without a filled tab.
+// A box for each track: "#3 Mask 97%", in the colour of its meaning (vision/masks/labels.h); an
+// expected one (lost) is drawn thin and without a filled tab.
 void draw_tracks(Image& picture, const std::vector<Track>& tracks,
                  const std::vector<std::string>& labels);
 
+// People by the meaning of their labels.
+struct PeopleCount {
+  int masked = 0, unmasked = 0, worn_wrongly = 0;
+};
+
 struct PanelFigures {
-  int people = 0, masked = 0, unmasked = 0;
+  int people = 0;  // with those whose labels mean something else or are not known
+  PeopleCount count;
+  bool counts_worn_wrongly = false;  // whether a label of the model means that
   double frames_a_second = 0;
   std::vector<std::pair<std::string, double>> latencies;  // stage, seconds
   std::int64_t dropped = 0;
@@ -31,14 +38,14 @@ struct PanelFigures {
   bool alarming = false;  // `message` is a fault
 };
 
-// Counts people by the meaning of their labels into people, masked and unmasked.
+// Sets the first three of `figures`.
 void count_people(PanelFigures& figures, const std::vector<Track>& tracks,
                   const std::vector<std::string>& labels);
 
 class VideoPanel {
  public:
-  // For the graph: how many wear a mask and how many do not at `time`, in seconds that rise.
-  void sample(double time, int masked, int unmasked);
+  // For the graph: who is there at `time`, in seconds that rise.
+  void sample(double time, const PeopleCount& count);
 
   // The panel in the upper left corner. Its letters are drawn anew at most five times a second of
   // `now`; between, it is only laid over the picture.
@@ -56,7 +63,7 @@ class VideoPanel {
   // One moment of the graph.
   struct Sample {
     double time;
-    float masked, unmasked;  // people, averaged over the moment
+    float masked, unmasked, worn_wrongly;  // people, averaged over the moment
     int count;
   };
   std::deque<Sample> samples_;  // of the last minute, half a second each

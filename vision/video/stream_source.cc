@@ -1,4 +1,5 @@
-// Cameras, files, network streams and lavfi graphs; one that is live and lost is connected again.
+#include "vision/video/stream_source.h"
+
 #include <fmt/format.h>
 
 #ifdef __GLIBC__
@@ -13,9 +14,7 @@
 #include <utility>
 
 #include "vision/video/frame_clock.h"
-#include "vision/video/stream_address.h"
 #include "vision/video/stream_decoder.h"
-#include "vision/video/video_source.h"
 
 namespace maskwatch::vision {
 namespace {

@@ -10,7 +10,7 @@
 #include <stdexcept>
 
 #include "vision/video/picture_folder.h"
-#include "vision/video/stream_address.h"
+#include "vision/video/stream_source.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -79,7 +79,7 @@ StreamAddress address_of(const std::string& source, const VideoSourceOptions& op
     return {Kind::camera, source, device, "v4l2"};
   if (error) throw std::runtime_error(source + ": cannot be read: " + error.message());
   throw std::runtime_error(hide_passwords(source) +
-                           ": there is no such file, folder or camera, and it is no "
+                           ": there is no such file, folder or camera, and it is not an "
                            "address such as rtsp://HOST/PATH");
 }
 
@@ -100,22 +100,6 @@ std::string without_file_scheme(const std::string& source) {
     if (encoded) i += 2;
   }
   return out;
-}
-
-std::string hide_passwords(const std::string& text) {
-  static const std::string mark = "://";
-  std::string out;
-  std::size_t done = 0;
-  for (std::size_t at; (at = text.find(mark, done)) != std::string::npos;) {
-    const std::size_t begin = at + mark.size();
-    const std::string word = text.substr(begin, text.find_first_of(" \t\r\n\v\f", begin) - begin);
-    const std::size_t colon = word.find(':'), host = word.rfind('@');
-    const bool hides = host != std::string::npos && colon < host;
-    out += text.substr(done, begin - done);
-    if (hides) out += word.substr(0, colon + 1) + "***";
-    done = begin + (hides ? host : 0);
-  }
-  return out + text.substr(done);
 }
 
 std::unique_ptr<VideoSource> VideoSource::open(const std::string& address,

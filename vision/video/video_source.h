@@ -84,7 +84,8 @@ class VideoSource {
   // Name and kind for people; passwords in addresses are hidden here and in every message.
   virtual std::string description() const = 0;
   virtual std::string message() const = 0;
-  // What was asked of a camera and what it gives instead; empty if it gives that, or is no camera.
+  // What was asked of a camera and what it gives instead; empty if it gives that, or is not a
+  // camera.
   virtual std::string note() const { return ""; }
 };
 

@@ -97,7 +97,7 @@ TEST_CASE("a wrong command line is one line with a hint") {
   check_wrong({"a", "--rate", "inf"}, "--rate: inf is not a number");
   check_wrong({"a", "--style", "flat"}, "--style: flat is not one of ours, theirs");
   check_wrong({"a", "--size", "4"}, "--size: 4 is not WIDTHxHEIGHT");
-  check_wrong({"a", "--seed", "1", "--style", "ours"}, "--seed excludes --style");
+  check_wrong({"a", "--seed", "1", "--style", "ours"}, "--style excludes --seed");
   check_wrong({"a", "--sise", "96"}, "unknown argument: --sise");
   check_wrong({"a", "--count"}, "--count: its value is missing");
   check_wrong({"a", "--json=no"}, "--json takes no value");

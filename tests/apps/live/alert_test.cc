@@ -72,3 +72,14 @@ TEST_CASE("an alert is raised once for who stays, however many come and go") {
   CHECK(alert.look({unmasked(1, 0)}, 2) == "");
   CHECK(alert.runs() == 1099);
 }
+
+TEST_CASE("an alert is raised for masks that are worn wrongly where it is told to") {
+  vision::Track wrongly = unmasked(1, 0, 5);
+  wrongly.label = 2;
+  const std::vector<std::string> labels{"with_mask", "without_mask", "mask_worn_wrongly"};
+  apps::Alert strict("true", 3, labels, "", true), lenient("true", 3, labels, "");
+  CHECK(strict.look({wrongly}, 5) == "");
+  CHECK(lenient.look({wrongly}, 5) == "");
+  CHECK(strict.runs() == 1);
+  CHECK(lenient.runs() == 0);
+}

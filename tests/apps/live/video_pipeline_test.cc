@@ -15,7 +15,7 @@
 #include "tests/vision/video/hls_server.h"
 #include "tests/vision/video/video_support.h"
 #include "vision/drawn/drawn_video.h"
-#include "vision/faces/ssd.h"
+#include "vision/image/geometry.h"
 #include "vision/video/video_writer.h"
 
 using namespace maskwatch;
@@ -90,8 +90,8 @@ Seen watch(const apps::PipelineOptions& options, int most = 1 << 30) {
     if (next == VideoPipeline::Next::end) break;
     REQUIRE(next == VideoPipeline::Next::frame);
     seen.tracks.push_back(shown.tracks);
-    seen.times.push_back(shown.flight->frame.time);
-    seen.numbers.push_back(shown.flight->frame.number);
+    seen.times.push_back(shown.frame->video.time);
+    seen.numbers.push_back(shown.frame->video.number);
   }
   pipeline.finish();
   seen.events = pipeline.take_events();
@@ -128,7 +128,7 @@ Score score(const DrawnVideo& video, const Seen& seen) {
       out.numbers[there.person].insert(track->number);
       ++out.labelled;
       const auto& label = seen.labels[static_cast<std::size_t>(track->label)];
-      out.right += (vision::mask_state(label) == vision::MaskState::mask) == there.masked;
+      out.right += (vision::meaning_of(label) == vision::LabelMeaning::mask) == there.masked;
     }
   return out;
 }
@@ -188,6 +188,16 @@ TEST_CASE("drawn videos: everybody is counted once, labelled right, and not mist
   SUBCASE("who cross, looked for in every third frame") { check_scene("cross", 3); }
 }
 
+TEST_CASE("options that only name a source: cascades, the model that ships, nobody who stops it") {
+  if (!ready()) return;
+  const TemporaryFolder folder;
+  apps::PipelineOptions options;
+  options.source = written(folder, drawn("cross", 240, 180), 10);
+  CHECK(watch(options).tracks.size() == 10);
+  options.detectors.clear();
+  CHECK_THROWS_AS(VideoPipeline{options}, std::invalid_argument);
+}
+
 TEST_CASE("drawn people before a camera: the same, though frames may be lost") {
   if (!ready()) return;
   const TemporaryFolder folder;
@@ -238,7 +248,7 @@ TEST_CASE("a live source: nothing is lost, boxes come soon, and a slow display d
   apps::Shown shown;
   std::vector<double> delays;
   while (slow.next(shown, kPatience) == VideoPipeline::Next::frame) {
-    delays.push_back(apps::seconds_between(shown.flight->captured, apps::Clock::now()));
+    delays.push_back(apps::seconds_between(shown.frame->captured, apps::Clock::now()));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   slow.finish();
@@ -313,13 +323,13 @@ TEST_CASE("pausing holds a file where it is, and the next detector takes over") 
   pipeline.set_paused(true);
   while (pipeline.next(shown, kQuiet) == VideoPipeline::Next::frame) {
   }
-  const auto held = shown.flight->frame.number;
+  const auto held = shown.frame->video.number;
   CHECK(held < 20);
   CHECK(pipeline.next(shown, .2) == VideoPipeline::Next::none);
   pipeline.next_detector();
   pipeline.set_paused(false);
   REQUIRE(pipeline.next(shown, kPatience) == VideoPipeline::Next::frame);
-  CHECK(shown.flight->frame.number == held + 1);
+  CHECK(shown.frame->video.number == held + 1);
   for (int i = 0; i < 10; ++i) pipeline.next(shown, kPatience);
   CHECK(pipeline.figures().detector.starts_with("none"));
   pipeline.finish();
@@ -356,7 +366,7 @@ TEST_CASE("a live playlist (HLS) plays smoothly, though it comes in segments") {
   while (times.empty() || times.back() < 3.9) {
     REQUIRE(pipeline.next(shown, kPatience) == VideoPipeline::Next::frame);
     when.push_back(apps::Clock::now());
-    times.push_back(shown.flight->frame.time);
+    times.push_back(shown.frame->video.time);
   }
   pipeline.finish();
   if (!kFast) return;

@@ -65,16 +65,17 @@ TEST_CASE("text that is not a history is named, with what is wrong") {
   const std::string whole = apps::history_text(two_epochs);
   for (std::size_t length = 0; length + 2 < whole.size(); ++length)
     CHECK(message(whole.substr(0, length)).find("h.json: is not a training history: ") == 0);
-  says("[]", "\"epochs\" is missing");
-  says("3", "\"epochs\" is missing");
-  says(R"({"epochs": {}})", "\"epochs\" is not a list");
-  says(R"({"epochs": [1]})", "\"epoch\" is missing");
-  says(R"({"epochs": [{"epoch": 1}]})", "\"loss\" is missing");
-  says(R"({"epochs": [{"epoch": 1, "loss": "low"}]})", "\"loss\" of epoch 1 is not a number");
+  says("[]", "is not an object");
+  says("3", "is not an object");
+  says(R"({"epochs": {}})", "epochs is not a list");
+  says(R"({"epochs": [1]})", "epochs[0] is not an object");
+  says(R"({"epochs": [{"epoch": 1}]})", "epochs[0].loss is missing");
+  says(R"({"epochs": [{"epoch": 1, "loss": "low"}]})", "epochs[0].loss is not a number");
   for (const char* epoch : {"0", "-1", "1.5", "1e99", "99999999999", "null", "\"1\""})
-    says(std::string(R"({"epochs": [{"epoch": )") + epoch + "}]}", "the epoch after 0 is");
+    says(std::string(R"({"epochs": [{"epoch": )") + epoch + "}]}",
+         "epochs[0].epoch is not a whole number from 1");
   apps::History twice = two_epochs;
   twice[1].epoch = 1;
-  says(apps::history_text(twice), "the epoch after 1 is 1");
+  says(apps::history_text(twice), "epochs[1].epoch is not a whole number from 2");
   says(std::string(100000, '['), "parse error");
 }

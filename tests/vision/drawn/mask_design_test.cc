@@ -1,10 +1,10 @@
+#include "vision/drawn/mask_design.h"
+
 #include <doctest/doctest.h>
 
 #include <cstdint>
 #include <set>
 #include <string>
-
-#include "vision/drawn/mask_overlay.h"
 
 using namespace maskwatch;
 

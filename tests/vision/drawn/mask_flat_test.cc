@@ -1,10 +1,11 @@
+#include "vision/drawn/mask_flat.h"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "tests/vision/drawn/masked_faces.h"
-#include "vision/drawn/mask_overlay.h"
 
 using namespace maskwatch;
 

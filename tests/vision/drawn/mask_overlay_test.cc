@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "tests/vision/drawn/masked_faces.h"
+#include "vision/drawn/mask_flat.h"
 
 using namespace maskwatch;
 

@@ -7,7 +7,6 @@
 
 #include "base/data_files.h"
 #include "vision/drawn/face_generator.h"
-#include "vision/faces/ssd.h"
 #include "vision/image/draw.h"
 
 using namespace maskwatch;

@@ -1,3 +1,5 @@
+#include "vision/faces/landmark_file.h"
+
 #include <doctest/doctest.h>
 
 #include <filesystem>

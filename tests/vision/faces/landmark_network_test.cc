@@ -90,15 +90,15 @@ TEST_CASE("landmark network: pictures and boxes out of the ordinary") {
 }
 
 TEST_CASE("landmark network: a file that says what is not so is refused") {
-  CHECK(fault_with("kind", "boxes").find("kind is boxes") != std::string::npos);
-  CHECK(fault_with("points", 5).find("5 points") != std::string::npos);
+  CHECK(fault_with("kind", "boxes").find("its kind is boxes") != std::string::npos);
+  CHECK(fault_with("points", 5).find("points is not 68") != std::string::npos);
   CHECK(fault_with("points", 1e300).find("points") != std::string::npos);
   CHECK(fault_with("points", nullptr).find("points is missing") != std::string::npos);
-  CHECK(fault_with("coding", "polar").find("coding polar") != std::string::npos);
-  CHECK(fault_with("resize", "fold").find("resize fold") != std::string::npos);
-  CHECK(fault_with("order", "bgr").find("order bgr") != std::string::npos);
+  CHECK(fault_with("coding", "polar").find("coding is not \"xy_share\"") != std::string::npos);
+  CHECK(fault_with("resize", "fold").find("resize is unknown: \"fold\"") != std::string::npos);
+  CHECK(fault_with("order", "bgr").find("order is not \"rgb\"") != std::string::npos);
   CHECK(fault_with("mean", json::array({1, 2})).find("mean") != std::string::npos);
-  CHECK(fault_with("outputs", "points").find("points is missing") != std::string::npos);
+  CHECK(fault_with("outputs", "points").find("outputs is not an object") != std::string::npos);
   CHECK(fault_with("outputs", json{{"points", "nowhere"}}).find("nowhere") != std::string::npos);
   CHECK(fault_with("outputs", json{{"points", "mean"}}).find("not 136") != std::string::npos);
   for (const json& size : {json{0, 16}, json{-32, 16}, json{1e9, 1e9}, json{32.5, 16}, json{32}})
@@ -109,10 +109,10 @@ TEST_CASE("landmark network: a file that says what is not so is refused") {
   CHECK(fault_of<vision::LandmarkNetwork>(contents).find("layer points") != std::string::npos);
   contents = tiny_network();
   contents.metadata.erase("detector");
-  CHECK(fault_of<vision::LandmarkNetwork>(contents).find("metadata detector is missing") !=
+  CHECK(fault_of<vision::LandmarkNetwork>(contents).find("metadata \"detector\" is missing") !=
         std::string::npos);
   contents = tiny_network();
   contents.metadata.erase("graph");
-  CHECK(fault_of<vision::LandmarkNetwork>(contents).find("metadata graph is missing") !=
+  CHECK(fault_of<vision::LandmarkNetwork>(contents).find("metadata \"graph\" is missing") !=
         std::string::npos);
 }

@@ -109,33 +109,6 @@ TEST_CASE("boxes are decoded about their priors") {
   CHECK_THROWS_AS(vision::decode_boxes(std::vector<float>(7), priors), std::invalid_argument);
 }
 
-TEST_CASE("intersection over union") {
-  const Box box{10, 20, 40, 30};
-  CHECK(vision::intersection_over_union(box, box) == 1);
-  CHECK(vision::intersection_over_union(box, {30, 20, 40, 30}) == doctest::Approx(1 / 3.0));
-  CHECK(vision::intersection_over_union(box, {20, 25, 10, 10}) == doctest::Approx(1 / 12.0));
-  CHECK(vision::intersection_over_union(box, {50, 20, 40, 30}) == 0);
-  CHECK(vision::intersection_over_union(box, {0, 0, 1, 1}) == 0);
-  CHECK(vision::intersection_over_union({}, {}) == 0);
-}
-
-TEST_CASE("suppression keeps the surest of boxes that overlap") {
-  const Box left{0, 0, 10, 10}, near_left{1, 0, 10, 10}, right{20, 0, 10, 10}, half{5, 0, 10, 10};
-  const auto kept = vision::non_maximum_suppression(
-      {{near_left, 0.8f}, {right, 0.7f}, {left, 0.9f}, {half, 0.6f}}, 0.4f);
-  REQUIRE(kept.size() == 3);
-  CHECK(kept[0].box.x == left.x);
-  CHECK(kept[1].box.x == right.x);
-  CHECK(kept[2].box.x == half.x);  // overlaps `left` by a third; the suppressed box hides nothing
-  CHECK(vision::non_maximum_suppression({{left, 0.9f}, {half, 0.6f}}, 0.3f).size() == 1);
-  // Equal scores: the earlier one stays.
-  const auto equal = vision::non_maximum_suppression({{near_left, 0.5f}, {left, 0.5f}}, 0.4f);
-  REQUIRE(equal.size() == 1);
-  CHECK(equal[0].box.x == near_left.x);
-  CHECK(vision::non_maximum_suppression({{left, 0.5f}, {right, 0.9f}}, 0.3f, 1).size() == 1);
-  CHECK(vision::non_maximum_suppression({}, 0.3f).empty());
-}
-
 TEST_CASE("a detector finds what its network scores, in pixels of the picture") {
   const SavedModel saved(tiny_detector());
   vision::SsdDetector detector(saved.path());
@@ -198,7 +171,9 @@ TEST_CASE("a broken detector file is an error that names the file and its fault"
   CHECK(with("input_size", {1e9, 1e9}).find("out of range") != std::string::npos);
   CHECK(with("input_size", {64, 16}).find("2 priors") != std::string::npos);
   CHECK(with("face_class", 2).find("face_class 2 of 2 classes") != std::string::npos);
-  CHECK(with("face_class", -1).find("face_class -1") != std::string::npos);
+  CHECK(with("face_class", -1)
+            .find("metadata \"detector\": face_class is not a whole number from 0") !=
+        std::string::npos);
 
   nn::Safetensors lost = tiny_detector();
   lost.tensors.erase("priors");
@@ -208,8 +183,9 @@ TEST_CASE("a broken detector file is an error that names the file and its fault"
   CHECK(fault_of<vision::SsdDetector>(lost).find("[8]") != std::string::npos);
   lost = tiny_detector();
   lost.metadata["detector"] = "[";
-  CHECK(fault_of<vision::SsdDetector>(lost).find("no object") != std::string::npos);
+  CHECK(fault_of<vision::SsdDetector>(lost).find("metadata \"detector\": is not JSON") !=
+        std::string::npos);
   lost.metadata.erase("detector");
-  CHECK(fault_of<vision::SsdDetector>(lost).find("metadata detector is missing") !=
+  CHECK(fault_of<vision::SsdDetector>(lost).find("metadata \"detector\" is missing") !=
         std::string::npos);
 }

@@ -105,7 +105,7 @@ TEST_CASE("a label stays inside the picture and covers no neighbour") {
          {Box{.3f * w, .4f * h, .3f * w, .3f * h}, Box{.8f * w, 0, .2f * w, .4f * h},
           Box{-.1f * w, .7f * h, .3f * w, .5f * h}}) {
       Image image(width, height);
-      vision::draw_label(image, box, "No Mask: 87.50%", vision::no_mask_red);
+      vision::draw_label(image, box, "No Mask: 87.50%", vision::Color{225, 45, 45});
       const Box painted = painted_box(image);
       CHECK(painted.x >= std::floor(std::max(0.f, std::min(box.x, w - painted.width))));
       const float tab = 1.6f * vision::text_height_for(image);
@@ -121,7 +121,7 @@ TEST_CASE("a label stays inside the picture and covers no neighbour") {
 TEST_CASE("a label on a tiny picture is cut, not fatal") {
   for (const auto& [width, height] : {std::pair{1, 1}, {3, 50}, {50, 3}}) {
     Image image(width, height);
-    vision::draw_label(image, {0, 0, 3, 3}, "Mask: 99.12%", vision::mask_green);
+    vision::draw_label(image, {0, 0, 3, 3}, "Mask: 99.12%", vision::Color{40, 190, 70});
     CHECK(image.at(0, 0)[1] > 0);
   }
 }

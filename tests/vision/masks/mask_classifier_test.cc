@@ -1,36 +1,17 @@
 #include "vision/masks/mask_classifier.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <numeric>
+#include <span>
 #include <stdexcept>
+
+#include "base/file.h"
+#include "tests/vision/masks/saved_model.h"
 
 using namespace maskwatch;
 
 namespace {
-
-class SavedModel {
- public:
-  explicit SavedModel(nn::HeadKind head = nn::HeadKind::mask)
-      : path_((std::filesystem::temp_directory_path() /
-               ("maskwatch_model_" + std::to_string(getpid()) + ".safetensors"))
-                  .string()) {
-    nn::ClassifierOptions options;
-    options.backbone.width = 0.1;
-    options.backbone.input_size = 64;
-    options.head = head;
-    if (head != nn::HeadKind::none)
-      options.labels = {"mask_worn_wrongly", "with_mask", "without_mask"};
-    nn::save_classifier(path_, nn::Classifier(options, 3));
-  }
-  ~SavedModel() { std::filesystem::remove(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 vision::Image gradient(int width, int height) {
   vision::Image image(width, height);
@@ -39,44 +20,15 @@ vision::Image gradient(int width, int height) {
   return image;
 }
 
-bool same(const vision::Color& a, const vision::Color& b) {
-  return a.r == b.r && a.g == b.g && a.b == b.b;
+vision::LocatedFaces eleven_faces() {
+  vision::LocatedFaces found{{}, 0.1f};
+  for (int i = 0; i < 11; ++i)
+    found.faces.push_back(
+        {{15.0f * static_cast<float>(i), 5.0f * static_cast<float>(i), 40, 50}, 1});
+  return found;
 }
 
 }  // namespace
-
-TEST_CASE("class names become words and colours") {
-  using vision::MaskState;
-  for (const char* name : {"with_mask", "With Mask", "mask", "masked", "WITH-MASK"}) {
-    CHECK(vision::mask_state(name) == MaskState::mask);
-    CHECK(vision::display_name(name) == "Mask");
-    CHECK(same(vision::display_color(name), vision::mask_green));
-  }
-  for (const char* name : {"without_mask", "no_mask", "No Mask", "unmasked"}) {
-    CHECK(vision::mask_state(name) == MaskState::no_mask);
-    CHECK(vision::display_name(name) == "No Mask");
-    CHECK(same(vision::display_color(name), vision::no_mask_red));
-  }
-  CHECK(vision::mask_state("mask_worn_wrongly") == MaskState::other);
-  CHECK(vision::display_name("mask_worn_wrongly") == "mask worn wrongly");
-  const vision::Color other = vision::display_color("mask_worn_wrongly");
-  CHECK_FALSE(same(other, vision::mask_green));
-  CHECK_FALSE(same(other, vision::no_mask_red));
-}
-
-TEST_CASE("a box grows on all sides and stays inside the picture") {
-  const vision::Image image(100, 80);
-  const vision::Box grown = vision::grow_box(image, {40, 30, 20, 10}, 0.5f);
-  CHECK(grown.x == 30);
-  CHECK(grown.y == 25);
-  CHECK(grown.width == 40);
-  CHECK(grown.height == 20);
-  const vision::Box corner = vision::grow_box(image, {90, 70, 20, 20}, 0.1f);
-  CHECK(corner.x == 88);
-  CHECK(corner.width == 12);
-  CHECK(corner.height == 12);
-  CHECK_THROWS_AS(vision::grow_box(image, {200, 0, 10, 10}, 0), std::invalid_argument);
-}
 
 TEST_CASE("faces are classified alike one by one, together, and beyond the capacity") {
   const SavedModel saved;
@@ -84,11 +36,10 @@ TEST_CASE("faces are classified alike one by one, together, and beyond the capac
   CHECK(one.input_size() == 64);
   REQUIRE(one.labels().size() == 3);
   const vision::Image image = gradient(200, 150);
-  std::vector<vision::Detection> faces;
-  for (int i = 0; i < 11; ++i)
-    faces.push_back({{15.0f * static_cast<float>(i), 5.0f * static_cast<float>(i), 40, 50}, 1});
-  const auto separately = one.classify(image, faces, 0.1f);
-  const auto together = few.classify(image, faces, 0.1f);
+  const vision::LocatedFaces found = eleven_faces();
+  const auto& faces = found.faces;
+  const auto separately = one.classify(image, found);
+  const auto together = few.classify(image, found);
   REQUIRE(separately.size() == faces.size());
   REQUIRE(together.size() == faces.size());
   for (std::size_t i = 0; i < faces.size(); ++i) {
@@ -101,16 +52,56 @@ TEST_CASE("faces are classified alike one by one, together, and beyond the capac
       CHECK(probabilities[c] == doctest::Approx(separately[i].probabilities[c]).epsilon(1e-5));
     }
   }
-  CHECK(few.classify(image, {}, 0).empty());
+  CHECK(few.classify(image, vision::LocatedFaces()).empty());
   const std::vector<vision::Image> wrong{gradient(64, 63)};
   CHECK_THROWS_AS(few.classify(wrong), std::invalid_argument);
 }
 
-TEST_CASE("a result reads as a name and a share of a hundred") {
+TEST_CASE("faces of several images are classified as those of each") {
   const SavedModel saved;
-  const vision::MaskClassifier classifier(saved.path());
-  CHECK(vision::result_text(classifier, {1, {0.0f, 0.99116f, 0.00884f}}) == "Mask: 99.12%");
-  CHECK(vision::result_text(classifier, {2, {0, 0, 1}}) == "No Mask: 100.00%");
+  vision::MaskClassifier classifier(saved.path());
+  const std::vector<vision::Image> images{gradient(200, 150), vision::Image(), gradient(150, 200)};
+  const std::vector<vision::LocatedFaces> found{eleven_faces(), {}, {{{{20, 30, 40, 50}, 1}}, .2f}};
+  const auto together = classifier.classify(images, found);
+  REQUIRE(together.size() == 3);
+  CHECK(together[1].empty());
+  for (const std::size_t i : {0, 2}) {
+    const auto alone = classifier.classify(images[i], found[i]);
+    REQUIRE(together[i].size() == alone.size());
+    for (std::size_t face = 0; face < alone.size(); ++face)
+      for (std::size_t c = 0; c < 3; ++c)
+        CHECK(together[i][face].probabilities[c] ==
+              doctest::Approx(alone[face].probabilities[c]).epsilon(1e-5));
+  }
+  CHECK_THROWS_AS(classifier.classify(images, std::vector<vision::LocatedFaces>(2)),
+                  std::invalid_argument);
+}
+
+TEST_CASE("a mirrored view is the view of the mirrored image") {
+  const SavedModel saved;
+  vision::MaskClassifier classifier(saved.path());
+  const vision::Image image = gradient(128, 64);
+  const vision::LocatedFaces left{{{{0, 0, 64, 64}, 1}}, 0}, right{{{{64, 0, 64, 64}, 1}}, 0};
+  const auto mirrored = classifier.classify(image, left, vision::View::mirrored);
+  CHECK(mirrored[0].probabilities ==
+        classifier.classify(vision::flip_horizontally(image), right)[0].probabilities);
+  CHECK(mirrored[0].probabilities != classifier.classify(image, left)[0].probabilities);
+}
+
+TEST_CASE("a model from its bytes") {
+  const SavedModel saved;
+  const std::string file = read_file(saved.path());
+  const std::span bytes(reinterpret_cast<const std::uint8_t*>(file.data()), file.size());
+  vision::MaskClassifier by_path(saved.path()), by_bytes(bytes, "a model");
+  const vision::Image image = gradient(200, 150);
+  const auto a = by_path.classify(image, eleven_faces());
+  const auto b = by_bytes.classify(image, eleven_faces());
+  REQUIRE(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i].probabilities == b[i].probabilities);
+  CHECK_THROWS_WITH_AS(vision::MaskClassifier(bytes.first(bytes.size() / 2), "a model"),
+                       doctest::Contains("a model: "), std::runtime_error);
+  CHECK_THROWS_AS(vision::MaskClassifier(std::span<const std::uint8_t>(), "nothing"),
+                  std::runtime_error);
 }
 
 TEST_CASE("a model without classes classifies no faces") {

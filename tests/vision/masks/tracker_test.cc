@@ -9,7 +9,7 @@
 #include <set>
 
 #include "tests/vision/masks/moving_boxes.h"
-#include "vision/faces/ssd.h"
+#include "vision/image/geometry.h"
 
 using namespace maskwatch;
 

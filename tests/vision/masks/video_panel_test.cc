@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
+
+#include "vision/masks/labels.h"
 
 using namespace maskwatch;
 
@@ -15,6 +18,9 @@ using vision::Track;
 using vision::TrackState;
 using vision::VideoPanel;
 
+const Color kMask = vision::color_of(vision::LabelMeaning::mask);
+const Color kNoMask = vision::color_of(vision::LabelMeaning::no_mask);
+const Color kWornWrongly = vision::color_of(vision::LabelMeaning::worn_wrongly);
 const std::vector<std::string> kLabels{"with_mask", "without_mask", "mask_worn_wrongly"};
 
 Image grey(int width, int height) {
@@ -64,14 +70,14 @@ TEST_CASE("boxes are green with a mask, red without, thin while a face is only e
                       {track(1, 0, {100, 100, 80, 90}), track(2, 1, {300, 100, 80, 90}),
                        track(3, 1, {450, 300, 80, 90}, TrackState::lost)},
                       kLabels);
-  CHECK(is(image, 100, 150, vision::mask_green));
-  CHECK(is(image, 300, 150, vision::no_mask_red));
-  CHECK(is(image, 301, 150, vision::no_mask_red));
-  CHECK(is(image, 450, 350, vision::no_mask_red));
+  CHECK(is(image, 100, 150, kMask));
+  CHECK(is(image, 300, 150, kNoMask));
+  CHECK(is(image, 301, 150, kNoMask));
+  CHECK(is(image, 450, 350, kNoMask));
   CHECK(is(image, 451, 350, {128, 128, 128}));
   CHECK(is(image, 140, 140, {128, 128, 128}));
-  CHECK(is(image, 102, 90, vision::mask_green));  // the tab of the label
-  CHECK(is(image, 452, 290, {128, 128, 128}));    // none
+  CHECK(is(image, 102, 90, kMask));             // the tab of the label
+  CHECK(is(image, 452, 290, {128, 128, 128}));  // none
   // Other numbers and labels are other letters.
   Image other = grey(640, 480);
   vision::draw_tracks(other, {track(7, 0, {100, 100, 80, 90})}, kLabels);
@@ -86,7 +92,7 @@ TEST_CASE("no box runs through the label of another") {
   vision::draw_tracks(both, {behind, track(2, 1, {180, 100, 120, 92})}, kLabels);
   const vision::Box tab{201, 184, 60, 14};
   CHECK(vision::crop(both, tab).pixels == vision::crop(alone, tab).pixels);
-  CHECK(is(both, 190, 191, vision::no_mask_red));
+  CHECK(is(both, 190, 191, kNoMask));
 }
 
 TEST_CASE("people are counted by what their labels mean") {
@@ -96,8 +102,31 @@ TEST_CASE("people are counted by what their labels mean") {
       {track(1, 0, {}), track(2, 1, {}), track(3, 1, {}), track(4, 2, {}), track(5, -1, {})},
       kLabels);
   CHECK(figures.people == 5);
-  CHECK(figures.masked == 1);
-  CHECK(figures.unmasked == 2);
+  CHECK(figures.count.masked == 1);
+  CHECK(figures.count.unmasked == 2);
+  CHECK(figures.count.worn_wrongly == 1);
+  CHECK(figures.counts_worn_wrongly);
+  vision::count_people(figures, {track(1, 1, {})}, {"with_mask", "without_mask"});
+  CHECK(figures.people == 1);
+  CHECK(figures.count.masked == 0);
+  CHECK(figures.count.unmasked == 1);
+  CHECK_FALSE(figures.counts_worn_wrongly);
+}
+
+TEST_CASE("a mask that is worn wrongly has a colour and a count of its own") {
+  Image image = grey(640, 480);
+  vision::draw_tracks(image, {track(1, 2, {100, 200, 200, 90})}, kLabels);
+  CHECK(is(image, 100, 250, kWornWrongly));
+  PanelFigures figures;
+  const auto letters = [&] {
+    Image card(640, 480);
+    VideoPanel panel;
+    panel.draw(card, figures, 0);
+    return count(card, kWornWrongly);
+  };
+  CHECK(letters() == 0);
+  figures.counts_worn_wrongly = true;
+  CHECK(letters() > 20);
 }
 
 TEST_CASE("the panel keeps its share of the picture from 640x480 to 4K") {
@@ -119,18 +148,24 @@ TEST_CASE("the panel keeps its share of the picture from 640x480 to 4K") {
 
 TEST_CASE("the graph shows the share of masks over time") {
   PanelFigures figures;
-  const auto colors = [&](int masked, int unmasked) {
+  const auto colors = [&](const vision::PeopleCount& people) {
     VideoPanel panel;
-    for (int i = 0; i < 600; ++i) panel.sample(i * .1, masked, unmasked);
+    for (int i = 0; i < 600; ++i) panel.sample(i * .1, people);
     Image image(640, 480);
     panel.draw(image, figures, 0);
-    return std::pair(count(image, vision::mask_green), count(image, vision::no_mask_red));
+    return std::array{count(image, kMask), count(image, kNoMask), count(image, kWornWrongly)};
   };
-  const auto [green, red] = colors(3, 1);
+  const auto [green, red, none] = colors({3, 1, 0});
   CHECK(green / static_cast<double>(green + red) == doctest::Approx(.75).epsilon(.06));
   CHECK(green + red > 4000);
-  CHECK(colors(0, 2).second > 4000);
-  CHECK(colors(0, 0).second == 0);
+  CHECK(none == 0);
+  CHECK(colors({0, 2, 0})[1] > 4000);
+  CHECK(colors({0, 0, 0})[1] == 0);
+  const auto [masked, unmasked, wrongly] = colors({2, 1, 1});
+  const double all = masked + unmasked + wrongly;
+  CHECK(masked / all == doctest::Approx(.5).epsilon(.06));
+  CHECK(unmasked / all == doctest::Approx(.25).epsilon(.06));
+  CHECK(wrongly / all == doctest::Approx(.25).epsilon(.06));
 }
 
 TEST_CASE("the panel's letters are drawn anew only from time to time") {
@@ -153,7 +188,7 @@ TEST_CASE("messages, help and the red dot; pictures of any size") {
   CHECK(plain.pixels == grey(640, 480).pixels);
   figures.recording = true;
   VideoPanel::draw_message(plain, figures);
-  CHECK(count(plain, vision::no_mask_red) > 40);
+  CHECK(count(plain, kNoMask) > 40);
   figures.message = "the connection is lost; reconnecting in 1 s";
   Image with_message = grey(640, 480);
   VideoPanel::draw_message(with_message, figures);

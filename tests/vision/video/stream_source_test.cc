@@ -1,3 +1,5 @@
+#include "vision/video/stream_source.h"
+
 #include <doctest/doctest.h>
 
 #include <cmath>

@@ -1,4 +1,4 @@
-#include "vision/faces/close_ups.h"
+#include "vision/faces/framed_retry.h"
 
 #include <doctest/doctest.h>
 
@@ -32,7 +32,7 @@ class Told : public vision::FaceDetector {
 
 std::vector<vision::Detection> look(std::vector<std::vector<vision::Detection>> answers,
                                     std::vector<Image>& seen, const Image& image) {
-  const auto detector = vision::with_close_ups(std::make_unique<Told>(std::move(answers), seen));
+  const auto detector = vision::retry_framed(std::make_unique<Told>(std::move(answers), seen));
   CHECK(detector->name() == "told");
   CHECK(detector->margin() == .25f);
   return detector->detect(image);

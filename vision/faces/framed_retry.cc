@@ -1,10 +1,8 @@
-#include "vision/faces/close_ups.h"
+#include "vision/faces/framed_retry.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
-
-#include "vision/faces/ssd.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -31,9 +29,9 @@ Image frame(const Image& image, int left, int top) {
   return framed;
 }
 
-class WithCloseUps : public FaceDetector {
+class FramedRetry : public FaceDetector {
  public:
-  explicit WithCloseUps(std::unique_ptr<FaceDetector> detector) : detector_(std::move(detector)) {}
+  explicit FramedRetry(std::unique_ptr<FaceDetector> detector) : detector_(std::move(detector)) {}
 
   std::vector<Detection> detect(const Image& image) override {
     std::vector<Detection> faces = detector_->detect(image);
@@ -52,7 +50,7 @@ class WithCloseUps : public FaceDetector {
     for (auto& [box, score] : faces)
       box = cut_off({(box.x - static_cast<float>(left)) * x, (box.y - static_cast<float>(top)) * y,
                      box.width * x, box.height * y},
-                    image);
+                    image.width, image.height);
     std::erase_if(faces, [](const Detection& face) {
       return !(face.box.width >= 1 && face.box.height >= 1);
     });
@@ -64,8 +62,8 @@ class WithCloseUps : public FaceDetector {
 
 }  // namespace
 
-std::unique_ptr<FaceDetector> with_close_ups(std::unique_ptr<FaceDetector> detector) {
-  return std::make_unique<WithCloseUps>(std::move(detector));
+std::unique_ptr<FaceDetector> retry_framed(std::unique_ptr<FaceDetector> detector) {
+  return std::make_unique<FramedRetry>(std::move(detector));
 }
 
 }  // namespace maskwatch::vision

@@ -1,4 +1,4 @@
-#include "vision/faces/detector_form.h"
+#include "vision/faces/network_metadata.h"
 
 #include <fmt/format.h>
 
@@ -12,9 +12,18 @@
 namespace maskwatch::vision {
 namespace {
 
-using nlohmann::json;
-
 constexpr int kLargestInput = 2048;
+
+JsonFields parse_form(const nn::Safetensors& contents, const std::string& path) {
+  const auto found = contents.metadata.find("detector");
+  if (found == contents.metadata.end())
+    throw std::runtime_error(path +
+                             ": is not a detector that data/convert_weights.py made: metadata "
+                             "\"detector\" is missing");
+  JsonFields form = JsonFields::parse(found->second, path + ": metadata \"detector\"");
+  form.require_object();
+  return form;
+}
 
 }  // namespace
 
@@ -49,61 +58,28 @@ void fill_input(const InputForm& form, const Image& image, std::span<float> inpu
                   &input[(extent.y + y) * pitch + extent.x * std::size_t{3}]);
 }
 
-FormReader::FormReader(const nn::Safetensors& contents, const std::string& path) : path_(path) {
-  const auto found = contents.metadata.find("detector");
-  if (found == contents.metadata.end())
-    fail("no detector that data/convert_weights.py made: metadata detector is missing");
-  form_ = json::parse(found->second, nullptr, false);
-  if (!form_.is_object()) fail("metadata detector is no object");
-}
+MetadataReader::MetadataReader(const nn::Safetensors& contents, const std::string& path)
+    : path_(path), form_(parse_form(contents, path)) {}
 
-void FormReader::fail(const std::string& what) const {
+void MetadataReader::fail(const std::string& what) const {
   throw std::runtime_error(path_ + ": " + what);
 }
 
-void FormReader::require_kind(const std::string& kind) const {
-  if (text("kind") != kind) fail("finds no " + kind + ": kind is " + text("kind"));
+void MetadataReader::require_kind(const std::string& kind) const {
+  if (form_["kind"].text() != kind)
+    fail("does not find " + kind + ": its kind is " + form_["kind"].text());
 }
 
-const json& FormReader::part(const json& object, const std::string& key) const {
-  if (!object.is_object() || !object.contains(key))
-    fail("metadata detector: " + key + " is missing");
-  return object[key];
-}
-
-std::string FormReader::text(const json& object, const std::string& key) const {
-  const json& value = part(object, key);
-  if (!value.is_string()) fail("metadata detector: " + key + " is no string");
-  return value.get<std::string>();
-}
-
-std::vector<double> FormReader::numbers(const std::string& key, std::size_t count) const {
-  const json& list = part(key);
-  std::vector<double> numbers;
-  if (list.is_array())
-    for (const json& value : list)
-      if (value.is_number()) numbers.push_back(value.get<double>());
-  if (numbers.size() != count || list.size() != count)
-    fail(fmt::format("metadata detector: {} is no list of {} numbers", key, count));
-  return numbers;
-}
-
-int FormReader::number(const std::string& key) const {
-  const json& value = part(key);
-  if (!value.is_number_integer()) fail(key + " is no whole number");
-  return static_cast<int>(std::clamp<std::int64_t>(value, -1, 1 << 20));
-}
-
-InputForm FormReader::input() const {
+InputForm MetadataReader::input() const {
   InputForm form;
-  if (text("order") != "rgb") fail("order " + text("order") + " is unknown");
-  const auto size = numbers("input_size", 2);
+  if (form_["order"].text() != "rgb") form_["order"].fail("is not \"rgb\"");
+  const auto size = form_["input_size"].numbers(2);
   for (const double side : size)
     if (!(side >= 16 && side <= kLargestInput) || side != std::floor(side))
-      fail("input_size is out of range");
+      form_["input_size"].fail("is out of range");
   form.width = static_cast<int>(size[0]);
   form.height = static_cast<int>(size[1]);
-  const auto mean = numbers("mean", 3), scale = numbers("scale", 3);
+  const auto mean = form_["mean"].numbers(3), scale = form_["scale"].numbers(3);
   for (std::size_t c = 0; c < 3; ++c) {
     form.mean[c] = static_cast<float>(mean[c]);
     form.scale[c] = static_cast<float>(scale[c]);
@@ -112,12 +88,12 @@ InputForm FormReader::input() const {
   return form;
 }
 
-Fit FormReader::fit() const {
-  const std::string name = text("resize");
+Fit MetadataReader::fit() const {
+  const std::string name = form_["resize"].text();
   if (name == "stretch") return Fit::stretch;
   if (name == "letterbox_top_left") return Fit::corner;
   if (name == "letterbox_center") return Fit::centre;
-  fail("metadata detector: resize " + name + " is unknown");
+  form_["resize"].fail("is unknown: \"" + name + "\"");
 }
 
 }  // namespace maskwatch::vision

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <vector>
 
-#include "vision/image/image.h"
+#include "vision/faces/face_detector.h"
 #include "vision/masks/tracker.h"
 #include "vision/video/video_source.h"
 
@@ -16,16 +16,15 @@ inline double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-// The first three are written by the capture thread and only read after that. `faces` and `margin`
-// belong to the detection and the classification thread in turn; `tracks` and `ready` are guarded
+// The first three are written by the capture thread and only read after that. `found` belongs
+// to the detection and the classification thread in turn; `tracks` and `ready` are guarded
 // by the pipeline's mutex.
-struct Flight {
-  vision::VideoFrame frame;
+struct PipelineFrame {
+  vision::VideoFrame video;
   Clock::time_point captured;  // when a live source's data had come; when a file's frame was due
   bool due = false;            // faces are looked for
 
-  std::vector<vision::Detection> faces;
-  float margin = 0;  // of the detector that found them
+  vision::LocatedFaces found;
 
   std::vector<vision::Track> tracks;
   bool ready = false;
@@ -33,7 +32,7 @@ struct Flight {
   // For another frame; the picture's memory is kept.
   void reset() {
     due = ready = false;
-    faces.clear();
+    found.faces.clear();
     tracks.clear();
   }
 };

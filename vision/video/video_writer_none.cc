@@ -1,18 +1,9 @@
-// Stands in for the FFmpeg half where the project is built without it: folders of pictures remain.
+// Stands in for the writer where the project is built without FFmpeg.
 #include <stdexcept>
 
-#include "vision/video/stream_address.h"
-#include "vision/video/video_source.h"
 #include "vision/video/video_writer.h"
 
 namespace maskwatch::vision {
-
-std::unique_ptr<VideoSource> open_stream(const StreamAddress& address, const VideoSourceOptions&) {
-  throw std::runtime_error(
-      address.name +
-      ": this program was built without the FFmpeg libraries and plays nothing "
-      "but folders of pictures");
-}
 
 struct VideoWriter::State {
   std::string codec;

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/json_fields.h"
 #include "nn/safetensors.h"
 #include "vision/image/image.h"
 
@@ -34,29 +34,24 @@ struct InputForm {
 void fill_input(const InputForm& form, const Image& image, std::span<float> input);
 
 // Reads the metadata of one file. std::runtime_error names the file and what is wrong with it.
-class FormReader {
+class MetadataReader {
  public:
-  FormReader(const nn::Safetensors& contents, const std::string& path);
+  MetadataReader(const nn::Safetensors& contents, const std::string& path);
 
   // Throws unless the file's kind is `kind` ("boxes", "landmarks").
   void require_kind(const std::string& kind) const;
   InputForm input() const;
 
-  const nlohmann::json& part(const std::string& key) const { return part(form_, key); }
-  const nlohmann::json& part(const nlohmann::json& object, const std::string& key) const;
-  std::string text(const std::string& key) const { return text(form_, key); }
-  std::string text(const nlohmann::json& object, const std::string& key) const;
-  std::vector<double> numbers(const std::string& key, std::size_t count) const;
-  // A whole number between -1 and 2^20; numbers beyond are cut off there.
-  int number(const std::string& key) const;
+  // A part of the metadata ("outputs").
+  JsonFields operator[](const std::string& key) const { return form_[key]; }
 
   [[noreturn]] void fail(const std::string& what) const;
 
  private:
   Fit fit() const;
 
-  const std::string& path_;
-  nlohmann::json form_;
+  const std::string path_;
+  const JsonFields form_;
 };
 
 }  // namespace maskwatch::vision

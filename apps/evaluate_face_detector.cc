@@ -1,0 +1,312 @@
+// evaluate_face_detector: how well a detector finds the faces of pictures with boxes, and how well
+// it, or a classifier behind it, labels what it finds.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "apps/common/files.h"
+#include "apps/common/options.h"
+#include "apps/common/program.h"
+#include "apps/common/progress.h"
+#include "apps/training/average_precision.h"
+#include "apps/training/box_messages.h"
+#include "apps/training/boxes.h"
+#include "apps/training/detection_report.h"
+#include "base/file.h"
+#include "base/parallel.h"
+#include "vision/faces/face_detector.h"
+#include "vision/faces/ssd.h"
+#include "vision/masks/mask_classifier.h"
+
+namespace maskwatch::apps {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  std::vector<std::string> datasets, classes, negatives;
+  std::string face = "haar";
+  std::string model;
+  double least_score = 0.05, threshold = 0.5;
+  std::string history, found, write_found, plot;
+  bool json = false;
+  int threads = 0;
+};
+
+void define_options(OptionParser& parser, Options& o) {
+  parser
+      .add("-d,--dataset", &o.datasets,
+           "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
+           "boxes.json, FDDB's ellipses (.txt)")
+      .required();
+  parser.add("--classes", &o.classes,
+             "What class names mean, where they are not the usual ones: mask=NAME,NAME "
+             "no_mask=... worn_wrongly=... face=... (class unknown) ignore=... other=... (no "
+             "face)");
+  parser.add("--negatives", &o.negatives, "Folders of pictures without any face");
+  auto& face = parser.add("-f,--face", &o.face, "Face detector: haar, ssd or a file");
+  face.show_default();
+  parser.add(
+      "-m,--model", &o.model,
+      "Classifier that labels what the detector finds (default: the detector's own labels, if it "
+      "has any)");
+  parser
+      .add("--least-score", &o.least_score,
+           "The detector's confidence: fainter faces are not looked at")
+      .range(0.0, 1.0)
+      .show_default();
+  parser
+      .add("-c,--confidence", &o.threshold,
+           "Least score of a face in the figures that are for one threshold")
+      .range(0.0, 1.0)
+      .show_default();
+  parser.add("--history", &o.history,
+             "JSON of a training run: only the pictures that it was validated on");
+  parser
+      .add("--found", &o.found,
+           "JSON of faces found by another program, to judge instead of a detector: "
+           "[{\"file\", \"found\": [{\"box\": [x, y, width, height], \"score\", \"label\"}]}]")
+      .excludes(face);
+  parser.add("--write-found", &o.write_found, "Write what was found in the form of --found");
+  parser.add("-p,--plot", &o.plot, "Picture of precision over recall to write (.png, .jpg)");
+  parser.add("--json", &o.json, "Print the figures as JSON");
+  parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
+}
+
+// Keeps the validation pictures of a training run.
+void keep_validation(BoxDataset& data, const std::string& path) {
+  const json history = json::parse(read_file(path), nullptr, false);
+  const auto fault = [&] {
+    return UsageError(path + ": no list validation_files in it",
+                      "train_face_detector --history writes one");
+  };
+  if (!history.is_object() || !history.contains("validation_files") ||
+      !history["validation_files"].is_array())
+    throw fault();
+  std::set<std::string> names;
+  for (const json& name : history["validation_files"]) {
+    if (!name.is_string()) throw fault();
+    names.insert(name.get<std::string>());
+  }
+  std::erase_if(data.pictures,
+                [&](const BoxPicture& picture) { return !names.contains(picture.name); });
+  if (data.pictures.empty())
+    throw UsageError(path + ": none of the pictures that it names is in the data set");
+}
+
+// What came of the pictures, in the order of the data set.
+struct Findings {
+  std::vector<JudgedPicture> pictures;
+  std::vector<std::string> names, broken;
+  double seconds = 0;  // of the detector and the classifier
+  std::string by;      // who found it
+};
+
+// Index into kFaceClasses of each of a classifier's labels; kUnlabelled for those that mean
+// nothing.
+std::vector<int> classes_of(const std::vector<std::string>& labels) {
+  std::vector<int> classes;
+  for (const std::string& label : labels) {
+    const auto meaning = ClassMap().meaning(label);
+    const bool face = meaning && meaning->kind == ClassMeaning::Kind::face;
+    classes.push_back(face ? meaning->label : kUnlabelled);
+  }
+  return classes;
+}
+
+int surest(const std::vector<float>& probabilities) {
+  return static_cast<int>(std::max_element(probabilities.begin(), probabilities.end()) -
+                          probabilities.begin());
+}
+
+// A detector, and who labels what it finds: a classifier, or a detector trained here itself.
+class Finder {
+ public:
+  explicit Finder(const Options& o) : least_score_(static_cast<float>(o.least_score)) {
+    if (std::filesystem::path(o.face).extension() == ".safetensors" && o.model.empty()) {
+      ssd_ = std::make_unique<vision::SsdDetector>(o.face);
+      if (!ssd_->labels().empty()) {
+        classes_ = classes_of(ssd_->labels());
+        name_ = o.face;
+        return;
+      }
+      ssd_.reset();
+    }
+    detector_ = vision::make_face_detector(o.face, least_score_);
+    name_ = detector_->name();
+    if (o.model.empty()) return;
+    classifier_ = std::make_unique<vision::MaskClassifier>(o.model);
+    classes_ = classes_of(classifier_->labels());
+    name_ += ", labels by " + o.model;
+  }
+
+  const std::string& name() const { return name_; }
+
+  std::vector<FoundFace> find(const vision::Image& image) {
+    std::vector<FoundFace> found;
+    if (ssd_) {
+      vision::SsdOptions options;
+      options.confidence = least_score_;
+      for (const auto& [face, probabilities] : ssd_->detect_labelled(image, options))
+        found.push_back({face.box, face.score, class_of(surest(probabilities))});
+      return found;
+    }
+    const std::vector<vision::Detection> faces = detector_->detect(image);
+    for (const vision::Detection& face : faces) found.push_back({face.box, face.score});
+    if (!classifier_) return found;
+    const auto labels = classifier_->classify(image, faces, detector_->margin());
+    for (std::size_t i = 0; i < found.size(); ++i) found[i].label = class_of(labels[i].label);
+    return found;
+  }
+
+ private:
+  int class_of(int label) const { return classes_[static_cast<std::size_t>(label)]; }
+
+  float least_score_;
+  std::unique_ptr<vision::SsdDetector> ssd_;
+  std::unique_ptr<vision::FaceDetector> detector_;
+  std::unique_ptr<vision::MaskClassifier> classifier_;
+  std::vector<int> classes_;  // of the labels, as indices into kFaceClasses
+  std::string name_;
+};
+
+Findings detect_all(const Options& o, const BoxDataset& data) {
+  Finder finder(o);
+  Findings findings;
+  findings.by = finder.name();
+  ProgressBar bar(static_cast<std::int64_t>(data.pictures.size()));
+  for (const BoxPicture& picture : data.pictures) {
+    try {
+      const vision::Image image = vision::load_image(picture.path);
+      const auto start = std::chrono::steady_clock::now();
+      std::vector<FoundFace> found = finder.find(image);
+      findings.seconds +=
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      findings.pictures.push_back({picture.faces, std::move(found)});
+      findings.names.push_back(picture.name);
+    } catch (const std::runtime_error& fault) {
+      findings.broken.emplace_back(fault.what());
+    }
+    bar.update(static_cast<std::int64_t>(findings.names.size() + findings.broken.size()));
+  }
+  bar.finish();
+  if (findings.names.empty())
+    throw UsageError("no picture of the data set can be read: " + findings.broken.front());
+  return findings;
+}
+
+FoundFace read_face(const json& face, const std::string& where) {
+  const auto fail = [&](const char* what) { throw UsageError(where + ": a found face " + what); };
+  if (!face.is_object() || !face.contains("box") || !face["box"].is_array() ||
+      face["box"].size() != 4)
+    fail("has no \"box\" of four numbers");
+  for (const json& number : face["box"])
+    if (!number.is_number()) fail("has no \"box\" of four numbers");
+  if (!face.contains("score") || !face["score"].is_number()) fail("has no number \"score\"");
+  const json& box = face["box"];
+  FoundFace found{
+      {box[0].get<float>(), box[1].get<float>(), box[2].get<float>(), box[3].get<float>()},
+      face["score"].get<double>(),
+      kUnlabelled};
+  if (!face.contains("label") || face["label"].is_null()) return found;
+  if (!face["label"].is_string()) fail("has a \"label\" that is not a text");
+  const auto meaning = ClassMap().meaning(face["label"].get<std::string>());
+  if (!meaning || meaning->kind != ClassMeaning::Kind::face)
+    fail("has a \"label\" that is none of with_mask, without_mask and mask_worn_wrongly");
+  found.label = meaning->label;
+  return found;
+}
+
+// What another program found. A picture that the file does not name has no face found in it.
+Findings read_found(const std::string& path, const BoxDataset& data) {
+  const json list = json::parse(read_file(path), nullptr, false);
+  if (!list.is_array()) throw UsageError(path + ": not a JSON list of pictures");
+  std::map<std::string, std::vector<FoundFace>> found;
+  for (const json& entry : list) {
+    if (!entry.is_object() || !entry.contains("file") || !entry["file"].is_string() ||
+        !entry.contains("found") || !entry["found"].is_array())
+      throw UsageError(path + ": an entry has no \"file\" or no list \"found\"");
+    const std::string name = entry["file"].get<std::string>();
+    for (const json& face : entry["found"])
+      found[name].push_back(read_face(face, path + ": " + one_line(name)));
+  }
+  Findings findings;
+  findings.by = path;
+  std::size_t used = 0;
+  for (const BoxPicture& picture : data.pictures) {
+    const auto faces = found.find(picture.name);
+    used += faces != found.end() ? 1 : 0;
+    findings.pictures.push_back(
+        {picture.faces, faces == found.end() ? std::vector<FoundFace>() : faces->second});
+    findings.names.push_back(picture.name);
+  }
+  if (!found.empty() && used == 0)
+    throw UsageError(path + ": none of the pictures that it names is in the data set");
+  return findings;
+}
+
+void write_found(const std::string& path, const Findings& findings) {
+  json list = json::array();
+  for (std::size_t i = 0; i < findings.names.size(); ++i) {
+    json faces = json::array();
+    for (const FoundFace& face : findings.pictures[i].found) {
+      json entry{{"box", {face.box.x, face.box.y, face.box.width, face.box.height}},
+                 {"score", face.score}};
+      if (face.label != kUnlabelled)
+        entry["label"] = kFaceClasses[static_cast<std::size_t>(face.label)];
+      faces.push_back(std::move(entry));
+    }
+    list.push_back({{"file", findings.names[i]}, {"found", std::move(faces)}});
+  }
+  write_file_atomically(path, list.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+int evaluate(int argc, char** argv) {
+  Options o;
+  OptionParser parser(
+      "evaluate_face_detector",
+      "Evaluates a face detector on pictures with boxes: COCO's average precision, recall at a "
+      "rate of false faces, labels of the faces found.");
+  define_options(parser, o);
+  parser.parse(argc, argv);
+  set_threads(o.threads);
+  check_outputs({{"--write-found", o.write_found}, {"--plot", o.plot}},
+                {{"--found", o.found}, {"--history", o.history}, {"the model", o.model}});
+  BoxDataset data = read_boxes(o.datasets, {ClassMap(o.classes), o.negatives});
+  if (!o.history.empty()) keep_validation(data, o.history);
+  if (!o.json) tell_of_boxes(data);
+  const Findings findings = o.found.empty() ? detect_all(o, data) : read_found(o.found, data);
+  for (const std::string& fault : findings.broken)
+    fmt::print(stderr, "skipped {}\n", one_line(fault));
+  const DetectionFigures figures = detection_figures(findings.pictures, o.threshold);
+  const double milliseconds =
+      1e3 * findings.seconds / static_cast<double>(findings.pictures.size());
+  if (!o.write_found.empty()) write_found(o.write_found, findings);
+  if (!o.plot.empty()) vision::save_image(o.plot, plot_precision(findings.pictures));
+  if (o.json) {
+    json all = detection_json(figures);
+    all["detector"] = findings.by;
+    all["datasets"] = o.datasets;
+    if (o.found.empty()) all["milliseconds_per_picture"] = milliseconds;
+    all["skipped"] = data.skipped.size() + findings.broken.size();
+    fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
+    return 0;
+  }
+  fmt::print("{}\n{}: {} faces found\n{}", summary_of(data), one_line(findings.by), figures.found,
+             detection_text(figures));
+  if (o.found.empty()) fmt::print("{:.2f} ms a picture\n", milliseconds);
+  return 0;
+}
+
+}  // namespace
+}  // namespace maskwatch::apps
+
+int main(int argc, char** argv) {
+  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::evaluate);
+}

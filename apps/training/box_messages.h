@@ -1,0 +1,18 @@
+// What the programs say of a data set with boxes that they have read.
+#pragma once
+
+#include <string>
+
+#include "apps/training/boxes.h"
+
+namespace maskwatch::apps {
+
+// Prints what was left out, file by file and box by box, at most kMostNamed lines of a kind and the
+// number of the rest; and what was changed.
+inline constexpr std::size_t kMostNamed = 50;
+void tell_of_boxes(const BoxDataset& data);
+
+// "4662 pictures, 1240 without a face; faces: with_mask 3793, ...; 3 files skipped".
+std::string summary_of(const BoxDataset& data);
+
+}  // namespace maskwatch::apps

@@ -1,0 +1,403 @@
+#include "apps/training/boxes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "apps/common/program.h"
+#include "apps/training/boxes_fddb.h"
+#include "apps/training/boxes_files.h"
+#include "apps/training/boxes_format.h"
+#include "apps/training/boxes_json.h"
+#include "apps/training/boxes_voc.h"
+#include "apps/training/boxes_yolo.h"
+#include "base/file.h"
+#include "base/parallel.h"
+
+namespace maskwatch::apps {
+namespace {
+
+namespace fs = std::filesystem;
+using vision::Box;
+
+constexpr const char* kFormatsHint =
+    "a data set is a folder of pictures with Pascal VOC (.xml), YOLO (.txt), COCO or boxes.json "
+    "files, or one such file";
+
+// A picture and what an annotation says of it, before either was checked.
+struct Found {
+  BoxPicture picture;
+  WrittenPicture written;
+  std::string annotation;  // path of the file; empty: a negative
+};
+
+std::string extension_of(const std::string& path) {
+  std::string extension = fs::path(path).extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return extension;
+}
+
+// Gathers what one data set says.
+class Gatherer {
+ public:
+  Gatherer(const std::string& root, std::string source, BoxDataset& data, std::vector<Found>& found)
+      : files_(root), source_(std::move(source)), data_(data), found_(found) {
+    for (const SkippedFile& file : files_.skipped()) data_.skipped.push_back(file);
+  }
+
+  void read_folder() {
+    read_names();
+    for (const std::string& file : files_.others()) {
+      if (is_names(file)) continue;
+      try {
+        if (!read_annotation(file)) skip(file, "neither a picture nor an annotation");
+      } catch (const std::runtime_error& error) {
+        skip(file, error.what());
+      }
+    }
+    for (const std::string& picture : files_.pictures())
+      if (!claimed_.contains(picture)) skip(picture, "a picture without annotation");
+  }
+
+  // One file alone; pictures that it does not name are no concern of it.
+  void read_file_alone(const std::string& relative) {
+    read_names();
+    try {
+      if (!read_annotation(relative)) throw FormatError("holds no boxes");
+    } catch (const FormatError& error) {
+      throw UsageError(files_.path_of(relative) + ": " + error.what(), kFormatsHint);
+    }
+  }
+
+  void read_negatives() {
+    for (const std::string& picture : files_.pictures()) claim("", picture, {});
+  }
+
+  std::size_t pictures_seen() const { return files_.pictures().size(); }
+  std::size_t annotated() const { return claimed_.size(); }
+
+ private:
+  void skip(const std::string& relative, const std::string& reason) {
+    data_.skipped.push_back({files_.path_of(relative), reason});
+  }
+
+  static bool is_names(const std::string& file) {
+    const std::string name = fs::path(file).filename().string();
+    const std::string extension = extension_of(file);
+    return name == "classes.txt" || extension == ".names" || extension == ".yaml" ||
+           extension == ".yml";
+  }
+
+  void read_names() {
+    for (const std::string& file : files_.others()) {
+      if (!is_names(file)) continue;
+      try {
+        const std::string text = read_file(files_.path_of(file));
+        const bool yaml = extension_of(file).starts_with(".y");
+        names_[folder_of(file)] = yaml ? parse_yaml_names(text) : parse_class_list(text);
+      } catch (const std::runtime_error& error) {
+        skip(file, error.what());
+      }
+    }
+  }
+
+  // The names in the nearest folder above the file; else the only ones that there are.
+  std::vector<std::string> names_for(const std::string& file) const {
+    for (std::string folder = folder_of(file);; folder = folder_of(folder)) {
+      const auto names = names_.find(folder);
+      if (names != names_.end()) return names->second;
+      if (folder.empty()) break;
+    }
+    return names_.size() == 1 ? names_.begin()->second : std::vector<std::string>();
+  }
+
+  // False for a file that is no annotation at all.
+  bool read_annotation(const std::string& file) {
+    const std::string extension = extension_of(file);
+    if (extension != ".xml" && extension != ".json" && extension != ".txt") return false;
+    const std::string text = read_file(files_.path_of(file));
+    if (text.empty() && extension != ".txt") throw FormatError("an empty file");
+    if (extension == ".json") {
+      add_all(file, parse_json_boxes(text));
+    } else if (extension == ".xml") {
+      WrittenPicture written = parse_voc(text);
+      // The picture beside the file counts more than what <filename> says: people rename both.
+      if (written.file.empty() || !files_.find_picture(file, written.file))
+        written.file = stem_of(file);
+      add_all(file, {std::move(written)});
+    } else if (is_fddb(text)) {
+      add_all(file, parse_fddb(text));
+    } else {
+      if (!text.empty() && !is_yolo(text) && !files_.find_picture(file, stem_of(file)))
+        return false;
+      WrittenPicture written = parse_yolo(text, names_for(file));
+      written.file = stem_of(file);
+      add_all(file, {std::move(written)});
+    }
+    return true;
+  }
+
+  void add_all(const std::string& file, std::vector<WrittenPicture> pictures) {
+    for (WrittenPicture& written : pictures) {
+      const auto picture = files_.find_picture(file, written.file);
+      if (picture)
+        claim(file, *picture, std::move(written));
+      else
+        skip(file, fmt::format("an annotation without picture: {}", written.file));
+    }
+  }
+
+  void claim(const std::string& file, const std::string& picture, WrittenPicture written) {
+    const auto [claim, first] = claimed_.emplace(picture, file);
+    if (!first)
+      return skip(file, fmt::format("{} is annotated already by {}", picture, claim->second));
+    Found found;
+    found.picture.path = files_.path_of(picture);
+    found.picture.name = picture;
+    found.picture.source = written.source.empty() ? source_ : written.source;
+    found.annotation = file.empty() ? "" : files_.path_of(file);
+    found.written = std::move(written);
+    found_.push_back(std::move(found));
+  }
+
+  BoxFiles files_;
+  std::string source_;
+  BoxDataset& data_;
+  std::vector<Found>& found_;
+  std::map<std::string, std::vector<std::string>> names_;  // of the folder where they stand
+  std::map<std::string, std::string> claimed_;             // picture to annotation
+};
+
+// Class names without a meaning: how often and where first.
+using UnknownClasses = std::map<std::string, std::pair<std::int64_t, std::string>>;
+
+std::string size_text(int width, int height) { return fmt::format("{}x{}", width, height); }
+
+// The factor from the annotation's pixels to the picture's; 0 where no factor explains the sizes.
+double scale_of(const Found& found) {
+  const WrittenPicture& written = found.written;
+  if (written.in_shares || written.width == 0 || written.height == 0) return 1;
+  const double x = static_cast<double>(found.picture.width) / written.width;
+  const double y = static_cast<double>(found.picture.height) / written.height;
+  const double rounding = 1.0 / written.width + 1.0 / written.height;
+  return std::abs(x - y) <= (rounding + 0.005) * std::max(x, y) ? x : 0;
+}
+
+// Checks the boxes of one picture.
+class BoxCheck {
+ public:
+  BoxCheck(Found& found, const ClassMap& classes, BoxDataset& data, UnknownClasses& unknown)
+      : found_(found), classes_(classes), data_(data), unknown_(unknown) {}
+
+  void run(double scale) {
+    for (const std::string& fault : found_.written.faults) drop(fault);
+    const bool shares = found_.written.in_shares;
+    const double x_scale = shares ? found_.picture.width : scale;
+    const double y_scale = shares ? found_.picture.height : scale;
+    for (const WrittenBox& written : found_.written.boxes) {
+      const Box box{static_cast<float>(written.box.x * x_scale),
+                    static_cast<float>(written.box.y * y_scale),
+                    static_cast<float>(written.box.width * x_scale),
+                    static_cast<float>(written.box.height * y_scale)};
+      add(written, box);
+    }
+  }
+
+ private:
+  void drop(const std::string& reason) {
+    data_.dropped_boxes.push_back({found_.annotation, found_.picture.name + ": " + reason});
+  }
+
+  void add(const WrittenBox& written, const Box& box) {
+    ClassMeaning meaning{ClassMeaning::Kind::face, kUnlabelled};
+    if (!written.class_name.empty()) {
+      const auto known = classes_.meaning(written.class_name);
+      if (!known) {
+        auto& [count, where] = unknown_[written.class_name];
+        if (count++ == 0) where = found_.annotation;
+        return;
+      }
+      meaning = *known;
+    }
+    if (meaning.kind == ClassMeaning::Kind::other) return;
+    const std::string text = fmt::format("the box at ({:.4g}, {:.4g}) of {:.4g} x {:.4g} ", box.x,
+                                         box.y, box.width, box.height);
+    if (!(box.width > 0 && box.height > 0)) return drop(text + "is empty");
+    const float left = std::max(box.x, 0.f), top = std::max(box.y, 0.f);
+    const float right = std::min(box.x + box.width, static_cast<float>(found_.picture.width));
+    const float bottom = std::min(box.y + box.height, static_cast<float>(found_.picture.height));
+    if (!(right > left && bottom > top)) return drop(text + "lies outside the picture");
+    const bool ignored = written.ignored || meaning.kind == ClassMeaning::Kind::ignored;
+    const bool cut = right - left < box.width - 1 || bottom - top < box.height - 1;
+    data_.cut_boxes += cut ? 1 : 0;
+    found_.picture.faces.push_back(
+        {{left, top, right - left, bottom - top}, ignored ? kUnlabelled : meaning.label, ignored});
+  }
+
+  Found& found_;
+  const ClassMap& classes_;
+  BoxDataset& data_;
+  UnknownClasses& unknown_;
+};
+
+// Reads the sizes of all pictures; says of each that cannot be read why.
+std::vector<std::string> measure(std::vector<Found>& found) {
+  std::vector<std::string> faults(found.size());
+  parallel_for(static_cast<std::int64_t>(found.size()), [&](std::int64_t i) {
+    const auto index = static_cast<std::size_t>(i);
+    BoxPicture& picture = found[index].picture;
+    try {
+      const vision::ImageSize size = vision::image_file_size(picture.path);
+      picture.width = size.width;
+      picture.height = size.height;
+    } catch (const std::exception& error) {
+      faults[index] = error.what();
+    }
+  });
+  return faults;
+}
+
+void require_meanings(const UnknownClasses& unknown) {
+  if (unknown.empty()) return;
+  std::string text;
+  for (const auto& [name, where] : unknown)
+    text += fmt::format("{}'{}' ({} boxes, first in {})", text.empty() ? "" : ", ", one_line(name),
+                        where.first, one_line(where.second));
+  const std::string& name = unknown.begin()->first;
+  throw UsageError(
+      fmt::format("class{} without a meaning: {}", unknown.size() == 1 ? "" : "es", text),
+      fmt::format("say it with --classes, for example no_mask={0}, ignore={0} or "
+                  "other={0}",
+                  one_line(name)));
+}
+
+void check_all(std::vector<Found> found, const ClassMap& classes, BoxDataset& data) {
+  const std::vector<std::string> faults = measure(found);
+  UnknownClasses unknown;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    BoxPicture& picture = found[i].picture;
+    if (!faults[i].empty()) {
+      data.skipped.push_back({picture.path, faults[i]});
+      continue;
+    }
+    const double scale = scale_of(found[i]);
+    if (scale == 0) {
+      data.skipped.push_back(
+          {picture.path, fmt::format("is {} where its annotation says {}",
+                                     size_text(picture.width, picture.height),
+                                     size_text(found[i].written.width, found[i].written.height))});
+      continue;
+    }
+    data.rescaled_pictures += scale != 1 ? 1 : 0;
+    BoxCheck(found[i], classes, data, unknown).run(scale);
+    data.pictures.push_back(std::move(picture));
+  }
+  require_meanings(unknown);
+}
+
+std::vector<std::string> idle_rules(const ClassMap& classes, const std::vector<Found>& found) {
+  std::set<std::string> idle = classes.names();
+  for (const Found& each : found)
+    for (const WrittenBox& box : each.written.boxes) idle.erase(box.class_name);
+  return {idle.begin(), idle.end()};
+}
+
+std::string last_name(const fs::path& folder) {
+  std::error_code unknown;
+  const fs::path real = fs::canonical(folder, unknown);
+  return (unknown ? folder : real).filename().string();
+}
+
+// Where the pictures of an annotation file may lie: beside it, or beside the folder that holds it.
+fs::path root_of_file(const fs::path& file) {
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  const std::string name = last_name(folder);
+  const bool apart = name == "annotations" || name == "Annotations" || name == "labels";
+  return apart ? folder / ".." : folder;
+}
+
+void read_dataset(const std::string& dataset, BoxDataset& data, std::vector<Found>& found) {
+  std::error_code unknown;
+  const fs::file_status status = fs::status(dataset, unknown);
+  if (!fs::exists(status)) throw UsageError(dataset + ": no such folder or file", kFormatsHint);
+  const bool yaml = extension_of(dataset).starts_with(".y");
+  if (fs::is_regular_file(status) && !yaml) {
+    const fs::path root = root_of_file(dataset);
+    Gatherer gatherer(root.string(), last_name(root), data, found);
+    gatherer.read_file_alone(
+        fs::relative(fs::canonical(dataset), fs::canonical(root)).generic_string());
+    if (gatherer.annotated() == 0)
+      throw UsageError(dataset + ": none of the pictures that it names is there", kFormatsHint);
+    return;
+  }
+  const fs::path root = yaml ? root_of_file(dataset) : fs::path(dataset);
+  Gatherer gatherer(root.string(), last_name(root), data, found);
+  gatherer.read_folder();
+  if (gatherer.annotated() > 0) return;
+  throw UsageError(
+      dataset + (gatherer.pictures_seen() == 0 ? ": holds no jpg, jpeg, png or bmp pictures"
+                                               : ": none of its pictures has an annotation"),
+      kFormatsHint);
+}
+
+void sort_by_path(std::vector<SkippedFile>& files) {
+  std::stable_sort(files.begin(), files.end(),
+                   [](const SkippedFile& a, const SkippedFile& b) { return a.path < b.path; });
+}
+
+void require_different(const std::vector<std::string>& paths) {
+  std::set<fs::path> seen;
+  for (const std::string& path : paths) {
+    std::error_code unknown;
+    const fs::path real = fs::canonical(path, unknown);
+    if (!unknown && !seen.insert(real).second)
+      throw UsageError(path + ": the data set is given twice");
+  }
+}
+
+}  // namespace
+
+BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions& options) {
+  if (datasets.empty()) throw UsageError("no data set given", kFormatsHint);
+  std::vector<std::string> all = datasets;
+  all.insert(all.end(), options.negatives.begin(), options.negatives.end());
+  require_different(all);
+  BoxDataset data;
+  std::vector<Found> found;
+  for (const std::string& dataset : datasets) read_dataset(dataset, data, found);
+  for (const std::string& folder : options.negatives) {
+    Gatherer gatherer(folder, last_name(folder), data, found);
+    gatherer.read_negatives();
+    if (gatherer.pictures_seen() == 0)
+      throw UsageError(folder + ": holds no jpg, jpeg, png or bmp pictures");
+  }
+  std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
+    return std::tie(a.picture.name, a.picture.path) < std::tie(b.picture.name, b.picture.path);
+  });
+  data.idle_rules = idle_rules(options.classes, found);
+  check_all(std::move(found), options.classes, data);
+  sort_by_path(data.skipped);
+  sort_by_path(data.dropped_boxes);
+  if (data.pictures.empty())
+    throw UsageError(datasets.front() +
+                     ": none of its pictures can be read: " + data.skipped.front().reason);
+  return data;
+}
+
+std::vector<std::int64_t> face_counts(const BoxDataset& data) {
+  std::vector<std::int64_t> counts(kFaceClasses.size() + 1);
+  for (const BoxPicture& picture : data.pictures)
+    for (const FaceBox& face : picture.faces)
+      if (!face.ignored)
+        ++counts[face.label == kUnlabelled ? kFaceClasses.size()
+                                           : static_cast<std::size_t>(face.label)];
+  return counts;
+}
+
+}  // namespace maskwatch::apps

@@ -1,0 +1,55 @@
+// Pictures with boxes around their faces, read from other people's annotations: Pascal VOC, YOLO,
+// COCO, FDDB's ellipses and our own boxes.json (see the parsers boxes_*.h).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "apps/common/dataset.h"
+#include "apps/training/boxes_classes.h"
+#include "vision/image/image.h"
+
+namespace maskwatch::apps {
+
+struct FaceBox {
+  vision::Box box;          // pixels, inside the picture
+  int label = kUnlabelled;  // index into kFaceClasses
+  bool ignored = false;     // neither a face nor background: nobody is to learn or judge from it
+};
+
+struct BoxPicture {
+  std::string path;    // opens it
+  std::string name;    // path below the data set
+  std::string source;  // who took or gathered it; the data set's name unless the file says
+  int width = 0, height = 0;
+  std::vector<FaceBox> faces;  // none: the picture is background
+};
+
+struct BoxDataset {
+  std::vector<BoxPicture> pictures;  // in byte order of name, then path
+  // Pictures and annotation files left out, and boxes left out (by the file that lists them); in
+  // byte order of path.
+  std::vector<SkippedFile> skipped, dropped_boxes;
+  std::int64_t cut_boxes = 0;           // boxes that the picture's edge cut
+  std::int64_t rescaled_pictures = 0;   // pictures in another size than their annotation says
+  std::vector<std::string> idle_rules;  // names in --classes that no annotation has
+};
+
+struct BoxOptions {
+  ClassMap classes;
+  std::vector<std::string> negatives;  // folders of pictures without a face
+};
+
+// Reads folders (searched to any depth) or single annotation files. A picture without annotation,
+// an annotation without picture, broken files, and boxes that are empty or outside their picture
+// are left out and listed. A picture that two files annotate counts once, by the first. Throws
+// UsageError for a data set that is missing or has no picture with an annotation, a file named that
+// cannot be read, and for classes without a meaning.
+BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions& options = {});
+
+// Faces that count, of each class; those without a class last.
+std::vector<std::int64_t> face_counts(const BoxDataset& data);
+
+}  // namespace maskwatch::apps

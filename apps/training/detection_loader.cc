@@ -1,0 +1,89 @@
+#include "apps/training/detection_loader.h"
+
+#include <algorithm>
+
+#include "base/parallel.h"
+#include "vision/image/network_input.h"
+
+namespace maskwatch::apps {
+
+DetectionLoader::DetectionLoader(const DetectionPictures& pictures, const std::vector<int>& chosen,
+                                 const DetectionLoaderOptions& options, std::int64_t begin,
+                                 std::int64_t end)
+    : pictures_(pictures),
+      chosen_(chosen),
+      options_(options),
+      claimed_(begin),
+      given_(begin),
+      end_(end),
+      ahead_(threads() + 2) {
+  try {
+    for (int i = 0; i < threads(); ++i) threads_.emplace_back([this] { run(); });
+  } catch (...) {
+    stop();
+    throw;
+  }
+}
+
+DetectionLoader::~DetectionLoader() { stop(); }
+
+void DetectionLoader::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+DetectionBatch DetectionLoader::make(std::int64_t step) const {
+  const int size = options_.crops.size;
+  DetectionBatch batch;
+  batch.inputs = nn::Tensor::empty({options_.batch_size, size, size, 3});
+  for (int i = 0; i < options_.batch_size; ++i) {
+    DetectionCrop crop = make_crop(pictures_, chosen_, options_.crops,
+                                   static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(i));
+    vision::to_network_input(crop.image,
+                             batch.inputs.data() + static_cast<std::int64_t>(i) * size * size * 3,
+                             options_.preprocessing);
+    batch.faces.push_back(std::move(crop.faces));
+  }
+  return batch;
+}
+
+void DetectionLoader::run() {
+  try {
+    while (true) {
+      std::int64_t step = 0;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(
+            lock, [this] { return stopping_ || claimed_ >= end_ || claimed_ < given_ + ahead_; });
+        if (stopping_ || claimed_ >= end_) return;
+        step = claimed_++;
+      }
+      DetectionBatch batch = make(step);
+      const std::lock_guard lock(mutex_);
+      ready_.emplace(step, std::move(batch));
+      changed_.notify_all();
+    }
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    if (!failure_) failure_ = std::current_exception();
+    changed_.notify_all();
+  }
+}
+
+DetectionBatch DetectionLoader::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return failure_ || ready_.contains(given_); });
+  const auto found = ready_.find(given_);
+  if (found == ready_.end()) std::rethrow_exception(failure_);
+  DetectionBatch batch = std::move(found->second);
+  ready_.erase(found);
+  ++given_;
+  changed_.notify_all();
+  return batch;
+}
+
+}  // namespace maskwatch::apps

@@ -1,0 +1,60 @@
+// Training of a face detector as a task: crops of pictures with boxes, the loss of an SSD, average
+// precision on the validation pictures.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "apps/training/average_precision.h"
+#include "apps/training/detection_loader.h"
+#include "apps/training/detection_split.h"
+#include "apps/training/training_task.h"
+#include "nn/ssd.h"
+
+namespace maskwatch::apps {
+
+struct DetectionTaskOptions {
+  DetectionLoaderOptions batches;
+  nn::SsdLossOptions loss;
+};
+
+// The faces that a network sees in pictures, each looked at with its longest side at 320 pixels for
+// large faces and at 640 for small ones. Uses all threads. Same bytes for any number of them.
+std::vector<JudgedPicture> judge_pictures(const nn::SsdNetwork& network,
+                                          const DetectionPictures& pictures,
+                                          const std::vector<int>& chosen);
+
+class DetectionTask : public TrainingTask {
+ public:
+  // Keeps references to all but the options.
+  DetectionTask(nn::SsdNetwork& network, const DetectionPictures& pictures,
+                const DetectionSplit& split, const DetectionTaskOptions& options);
+
+  nn::Module& model() override { return network_; }
+  void prepare(std::int64_t begin, std::int64_t end) override;
+  nn::Tensor loss(Figures& figures) override;
+  // "AP50", "AP50:95"; "found" and "right": shares of the faces of 12 pixels and more that are
+  // found, and found and labelled right, at a score of 0.5 and an overlap of 0.4; "false": faces
+  // found a picture without one.
+  Figures validate() override;
+
+ private:
+  nn::SsdNetwork& network_;
+  const DetectionPictures& pictures_;
+  const DetectionSplit& split_;
+  DetectionTaskOptions options_;
+  std::vector<nn::Anchor> anchors_;
+  std::unique_ptr<DetectionLoader> loader_;
+};
+
+// Piece by piece what went most wrong: the surest faces that are none, or the largest faces that
+// were not found at `threshold`, with some picture around and the boxes of both sides: true faces
+// in the colours of their classes, what was found in blue.
+enum class Mistake { false_alarm, miss };
+vision::Image worst_mistakes(Mistake kind, const DetectionPictures& pictures,
+                             const std::vector<int>& chosen,
+                             const std::vector<JudgedPicture>& judged, double threshold);
+
+}  // namespace maskwatch::apps

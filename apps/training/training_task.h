@@ -1,0 +1,28 @@
+// A training run has two halves: the task knows data, loss and evaluation, the trainer
+// (step_trainer.h) optimiser, schedule, averages and checkpoints.
+#pragma once
+
+#include <cstdint>
+
+#include "apps/common/progress.h"
+#include "nn/module.h"
+#include "nn/tensor.h"
+
+namespace maskwatch::apps {
+
+class TrainingTask {
+ public:
+  virtual ~TrainingTask() = default;
+
+  // What is trained. The trainer puts it into training mode before each step.
+  virtual nn::Module& model() = 0;
+  // Steps begin .. end-1 follow: batches may be made ahead.
+  virtual void prepare(std::int64_t begin, std::int64_t end) = 0;
+  // The loss of the next step, a scalar with its history. `figures`: what else there is to say of
+  // the batch, the same names at every step.
+  virtual nn::Tensor loss(Figures& figures) = 0;
+  // Of the validation part, with the model's weights as they are.
+  virtual Figures validate() = 0;
+};
+
+}  // namespace maskwatch::apps

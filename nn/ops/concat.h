@@ -1,0 +1,58 @@
+// Joining tensors along an axis.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "nn/ops/check.h"
+#include "nn/tensor.h"
+
+namespace maskwatch::nn {
+
+// Shapes are equal but for `axis`, which is added up; negative axes count from the last.
+inline Tensor concat(const std::vector<Tensor>& parts, int axis) {
+  if (parts.empty()) reject("concat", "nothing to join");
+  Shape shape = parts.front().shape();
+  const int rank = static_cast<int>(shape.size());
+  const int at = axis < 0 ? axis + rank : axis;
+  if (at < 0 || at >= rank)
+    reject("concat", "axis " + std::to_string(axis) + " of shape " + to_string(shape));
+  const auto along = static_cast<std::size_t>(at);
+  shape[along] = 0;
+  for (const Tensor& part : parts) {
+    Shape others = part.shape();
+    if (others.size() == shape.size()) others[along] = 0;
+    require(others == shape, "concat", parts.front(), part);
+  }
+  std::int64_t outer = 1, inner = 1, joined = 0;
+  for (std::size_t i = 0; i < along; ++i) outer *= shape[i];
+  for (std::size_t i = along + 1; i < shape.size(); ++i) inner *= shape[i];
+  for (const Tensor& part : parts) joined += part.dim(at);
+  shape[along] = joined;
+
+  Tensor y = Tensor::empty(shape);
+  std::int64_t begin = 0;
+  for (const Tensor& part : parts) {
+    const std::int64_t length = part.dim(at) * inner;
+    for (std::int64_t i = 0; i < outer; ++i)
+      std::copy_n(part.data() + i * length, length, y.data() + i * joined * inner + begin);
+    begin += length;
+  }
+  y.record(parts, [=](const Tensor& dy) {
+    std::int64_t from = 0;
+    for (const Tensor& part : parts) {
+      const std::int64_t length = part.dim(at) * inner;
+      if (part.requires_grad()) {
+        const Tensor dx = Tensor::empty(part.shape());
+        for (std::int64_t i = 0; i < outer; ++i)
+          std::copy_n(dy.data() + i * joined * inner + from, length, dx.data() + i * length);
+        part.add_gradient(dx);
+      }
+      from += length;
+    }
+  });
+  return y;
+}
+
+}  // namespace maskwatch::nn

@@ -1,0 +1,203 @@
+"""train_face_detector and evaluate_face_detector as a user runs them: same bytes for any number of threads and after
+kill -9 and --resume, what they write, and one clear line for bad input.
+Usage: train_face_test.py TRAIN_FACE_DETECTOR EVALUATE_FACE_DETECTOR"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+TRAIN, EVALUATE = (os.path.abspath(path) for path in sys.argv[1:3])
+RECIPE = ["--scratch", "--width", "0.35", "--size", "64", "--batch-size", "4", "--steps", "9", "--stretch", "3", "--validation", "0.25"]
+
+
+def png(width, height, pixels):
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    rows = b"".join(b"\0" + pixels[y * width * 3 : (y + 1) * width * 3] for y in range(height))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def drawn(seed):
+    """A picture of coloured patches with square faces, bare or with a blue lower half; and its boxes as Pascal VOC."""
+    chance = random.Random(seed)
+    width, height = 120, 90
+    patches = [[tuple(chance.randrange(256) for _ in range(3)) for _ in range(6)] for _ in range(5)]
+    pixels = bytearray(b"".join(bytes(patches[y * 5 // height][x * 6 // width]) for y in range(height) for x in range(width)))
+    objects = ""
+    for place in range(seed % 4):
+        side = chance.randrange(14, 34)
+        left, top = 40 * place + chance.randrange(0, 40 - side + 1), chance.randrange(0, height - side)
+        masked = chance.random() < 0.5
+        for y in range(side):
+            color = bytes((60, 90, 200) if masked and y > side // 2 else (225, 170, 140))
+            start = ((top + y) * width + left) * 3
+            pixels[start : start + 3 * side] = color * side
+        edges = "".join(f"<{name}>{value}</{name}>" for name, value in zip(("xmin", "ymin", "xmax", "ymax"), (left, top, left + side, top + side)))
+        objects += f"<object><name>{'with_mask' if masked else 'without_mask'}</name><bndbox>{edges}</bndbox></object>"
+    return png(width, height, bytes(pixels)), f"<annotation><filename>{seed}.png</filename>{objects}</annotation>"
+
+
+class Training(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp()
+        cls.data = os.path.join(cls.folder, "data")
+        os.mkdir(cls.data)
+        for seed in range(24):
+            picture, annotation = drawn(seed)
+            with open(os.path.join(cls.data, f"{seed}.png"), "wb") as file:
+                file.write(picture)
+            with open(os.path.join(cls.data, f"{seed}.xml"), "w") as file:
+                file.write(annotation)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def at(self, name):
+        return os.path.join(self.folder, name)
+
+    def arguments(self, name, *more):
+        return [TRAIN, "-d", self.data, "-m", self.at(name + ".safetensors"), "--history", self.at(name + ".json"), *RECIPE, *more]
+
+    def train(self, name, *more):
+        done = subprocess.run(self.arguments(name, *more), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    def model(self, name):
+        with open(self.at(name + ".safetensors"), "rb") as file:
+            return file.read()
+
+    def test_same_bytes_for_any_number_of_threads(self):
+        for threads in (1, 2, 3):
+            self.train(f"threads{threads}", "--threads", str(threads))
+        self.assertEqual(self.model("threads1"), self.model("threads2"))
+        self.assertEqual(self.model("threads1"), self.model("threads3"))
+        self.train("seed", "--seed", "43")
+        self.assertNotEqual(self.model("threads1"), self.model("seed"))
+
+    def test_same_bytes_after_kill_and_resume(self):
+        self.train("whole")
+        process = subprocess.Popen(self.arguments("cut"), stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            if line.startswith("Step 3/"):
+                break
+        # The checkpoint follows the line.
+        deadline = time.monotonic() + 60
+        while not os.path.exists(self.at("cut.safetensors.checkpoint")) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        self.assertIn("going on after step ", self.train("cut", "--resume"))
+        self.assertEqual(self.model("whole"), self.model("cut"))
+        self.assertFalse(os.path.exists(self.at("cut.safetensors.checkpoint")))
+
+    def test_what_they_write(self):
+        pictures = [self.at(name) for name in ("curves.png", "precision.png", "misses.jpg", "false.png", "preview.png")]
+        said = self.train("outputs", "--plot", pictures[0], "--precision-plot", pictures[1], "--misses", pictures[2], "--false-alarms", pictures[3])
+        self.assertIn("AP50:95", said)
+        subprocess.run([TRAIN, "-d", self.data, "--preview", pictures[4]], check=True, capture_output=True)
+        for picture in pictures:
+            self.assertGreater(os.path.getsize(picture), 1000)
+        with open(self.at("outputs.json")) as file:
+            history = json.load(file)
+        self.assertEqual([stretch["step"] for stretch in history["stretches"]], [3, 6, 9])
+        self.assertTrue(history["validation_files"])
+        done = subprocess.run(self.arguments("tuned")[:7] + ["--fine-tune", self.at("outputs.safetensors"), "--size", "64", "--steps", "2", "--batch-size", "2", "--freeze", "18"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotEqual(self.model("tuned"), self.model("outputs"))
+
+    def test_evaluation_of_faces_found_elsewhere(self):
+        found = [{"file": "3.png", "found": [{"box": [1, 1, 10, 10], "score": 0.9, "label": "with_mask"}]}]
+        with open(self.at("found.json"), "w") as file:
+            json.dump(found, file)
+        done = subprocess.run([EVALUATE, "-d", self.data, "--found", self.at("found.json"), "--json", "--write-found", self.at("again.json"), "--plot", self.at("curve.png")], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        figures = json.loads(done.stdout)
+        self.assertEqual(figures["pictures"], 24)
+        self.assertEqual(figures["backgrounds"], 6)
+        with open(self.at("again.json")) as file:
+            again = json.load(file)
+        self.assertEqual([entry for entry in again if entry["found"]][0]["file"], "3.png")
+
+    def test_broken_files_are_named_and_skipped(self):
+        broken = self.at("broken")
+        shutil.copytree(self.data, broken)
+        path = os.path.join(broken, "5.png")
+        with open(path, "r+b") as file:
+            file.truncate(os.path.getsize(path) // 2)
+        os.remove(os.path.join(broken, "6.png"))
+        os.remove(os.path.join(broken, "7.xml"))
+        open(os.path.join(broken, "9.xml"), "w").close()
+        arguments = self.arguments("broken")
+        arguments[2] = broken
+        done = subprocess.run(arguments, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for name, reason in (("5.png", ""), ("6.xml", "annotation without picture"), ("7.png", "picture without annotation"), ("9.xml", "empty file")):
+            self.assertRegex(done.stdout, f"skipped .*{name}.*{reason}")
+        self.assertIn("5 files skipped", done.stdout)
+
+    def test_bad_input_is_one_line_and_exit_code_2(self):
+        os.mkdir(self.at("empty"))
+        with open(self.at("garbage.safetensors"), "wb") as file:
+            file.write(struct.pack("<Q", 1 << 60) + b"{}")
+        open(self.at("zero.json"), "w").close()
+        other = self.at("other")
+        shutil.copytree(self.data, other)
+        with open(os.path.join(other, "3.xml")) as file:
+            text = file.read()
+        with open(os.path.join(other, "3.xml"), "w") as file:
+            file.write(text.replace("without_mask", "helmet").replace("with_mask", "helmet"))
+        tail = ["-m", self.at("never.safetensors"), "--history", self.at("never.json")]
+        good = ["-d", self.data, *tail]
+        cases = {
+            "missing data set": (["-d", self.at("nowhere"), *tail, "--scratch"], "nowhere"),
+            "empty data set": (["-d", self.at("empty"), *tail, "--scratch"], "empty"),
+            "empty file": (["-d", self.at("zero.json"), *tail, "--scratch"], "zero.json"),
+            "unknown class": (["-d", other, *tail, "--scratch"], "'helmet'"),
+            "rule without a meaning": ([*good, "--scratch", "--classes", "hat=helmet"], "hat"),
+            "nothing to begin with": (good, "--scratch"),
+            "contradiction": ([*good, "--scratch", "--weights", self.at("garbage.safetensors")], "exclude each other"),
+            "missing weights": ([*good, "--weights", self.at("no.safetensors")], "no.safetensors"),
+            "hostile weights": ([*good, "--weights", self.at("garbage.safetensors")], "garbage.safetensors"),
+            "hostile model": ([*good, "--fine-tune", self.at("garbage.safetensors")], "garbage.safetensors"),
+            "no folder for the model": (["-d", self.data, "--scratch", "-m", self.at("no/where.safetensors")], "no/where"),
+            "a source that is not there": ([*good, "--scratch", "--leave-out", "mars"], "mars"),
+            "a picture of another kind": ([*good, "--scratch", "--plot", self.at("never.gif")], "never.gif"),
+            "number out of range": ([*good, "--scratch", "--steps", "0"], "steps"),
+            "steps and epochs": ([*good, "--scratch", "--steps", "2", "--epochs", "2"], "epochs"),
+        }
+        for name, (arguments, expected) in cases.items():
+            with self.subTest(name):
+                done = subprocess.run([TRAIN, *arguments], capture_output=True, text=True, cwd=self.folder)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+                self.assertTrue(done.stderr.startswith("error: "), done.stderr)
+                self.assertIn(expected, done.stderr)
+                self.assertFalse([file for file in os.listdir(self.folder) if file.startswith("never")])
+
+    def test_resume_refuses_another_recipe(self):
+        process = subprocess.Popen(self.arguments("recipe")[:-6] + ["--steps", "1000", "--stretch", "2"], stdout=subprocess.PIPE, text=True)
+        for line in process.stdout:
+            if line.startswith("Step 4/"):
+                break
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        done = subprocess.run(self.arguments("recipe", "--resume"), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("other options", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)

@@ -1,0 +1,99 @@
+// What the batches of an epoch hold, in which order, and what they depend on.
+#include "apps/training/batch_loader.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "tests/apps/training/drawn_dataset.h"
+
+using namespace maskwatch;
+
+namespace {
+
+constexpr int kSize = 8, kCount = 10;
+
+std::vector<int> all_indices() {
+  std::vector<int> indices(kCount);
+  std::iota(indices.begin(), indices.end(), 0);
+  return indices;
+}
+
+// The first value of each image of an epoch, as it was in memory.
+std::vector<int> values_of(const apps::LoadedDataset& data, const apps::BatchLoaderOptions& options,
+                           std::uint64_t epoch) {
+  apps::BatchLoader loader(data, all_indices(), options, epoch);
+  std::vector<int> values;
+  for (int batch = 0; batch < loader.batches(); ++batch) {
+    const apps::Batch made = loader.next();
+    REQUIRE(made.inputs.dim(0) == static_cast<std::int64_t>(made.labels.size()));
+    for (std::int64_t i = 0; i < made.inputs.dim(0); ++i)
+      values.push_back(
+          static_cast<int>(std::lround((made.inputs.data()[i * kSize * kSize * 3] + 1) * 127.5)));
+  }
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("an epoch shows every image once, with its label, in an order of its own") {
+  const apps::LoadedDataset data = dark_and_bright(kCount, kSize);
+  apps::BatchLoaderOptions options;
+  options.batch_size = 4;
+  options.augmented = false;
+  apps::BatchLoader loader(data, all_indices(), options, 0);
+  CHECK(loader.batches() == 3);
+  for (const std::int64_t size : {4, 4, 2}) {
+    const apps::Batch batch = loader.next();
+    CHECK(batch.inputs.shape() == nn::Shape{size, kSize, kSize, 3});
+    CHECK(batch.targets.shape() == nn::Shape{size, 2});
+    for (std::int64_t i = 0; i < size; ++i) {
+      const int label = batch.labels[static_cast<std::size_t>(i)];
+      CHECK((batch.inputs.data()[i * kSize * kSize * 3] < 0) == (label == 1));
+      CHECK(batch.targets.data()[2 * i + label] == 1);
+      CHECK(batch.targets.data()[2 * i + 1 - label] == 0);
+    }
+  }
+  const std::vector<int> first = values_of(data, options, 0);
+  CHECK(first == values_of(data, options, 0));
+  CHECK(first != values_of(data, options, 1));
+  std::vector<int> sorted = first, expected;
+  std::sort(sorted.begin(), sorted.end());
+  for (int i = 0; i < kCount; ++i) expected.push_back((i % 2 == 1 ? 20 : 200) + i);
+  std::sort(expected.begin(), expected.end());
+  CHECK(sorted == expected);
+}
+
+TEST_CASE("face crops take the place of images by chance, augmented or not") {
+  const apps::LoadedDataset data = dark_and_bright(kCount, kSize);
+  apps::FaceCrops faces;
+  faces.size = kSize;
+  faces.found.assign(kCount, true);
+  faces.found[0] = false;
+  faces.pixels.assign(data.pixels.size(), 100);
+  apps::BatchLoaderOptions options;
+  options.faces = &faces;
+  for (const bool augmented : {false, true}) {
+    CAPTURE(augmented);
+    options.augmented = augmented;
+    int crops = 0, whole = 0;
+    for (std::uint64_t epoch = 0; epoch < 8; ++epoch) {
+      const std::vector<int> values = values_of(data, options, epoch);
+      const auto here = std::count(values.begin(), values.end(), 100);
+      crops += static_cast<int>(here);
+      whole += kCount - static_cast<int>(here);
+    }
+    CHECK(crops > 16);
+    CHECK(whole > 24);
+  }
+}
+
+TEST_CASE("a loader may be left before its epoch ends") {
+  const apps::LoadedDataset data = dark_and_bright(kCount, kSize);
+  apps::BatchLoaderOptions options;
+  options.batch_size = 1;
+  apps::BatchLoader loader(data, all_indices(), options, 0);
+  CHECK(loader.next().labels.size() == 1);
+}

@@ -1,0 +1,294 @@
+// Readers of boxes: each format, and what people's folders hold besides.
+#include "apps/training/boxes.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <sstream>
+
+#include "apps/common/program.h"
+#include "tests/apps/temporary_folder.h"
+#include "tests/shared_data.h"
+
+using namespace maskwatch;
+
+namespace {
+
+void picture(const std::string& path, int width = 40, int height = 20) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  vision::save_image(path, vision::Image(width, height));
+}
+
+std::string voc(const std::string& file, const std::string& objects, int width = 40,
+                int height = 20) {
+  return "<annotation><filename>" + file + "</filename><size><width>" + std::to_string(width) +
+         "</width><height>" + std::to_string(height) + "</height></size>" + objects +
+         "</annotation>";
+}
+
+std::string object(const std::string& name, const std::string& box, bool difficult = false) {
+  std::array<std::string, 4> edges;
+  std::istringstream words(box);
+  for (std::string& edge : edges) words >> edge;
+  return "<object><name>" + name + "</name><difficult>" + (difficult ? "1" : "0") +
+         "</difficult><bndbox><xmin>" + edges[0] + "</xmin><ymin>" + edges[1] + "</ymin><xmax>" +
+         edges[2] + "</xmax><ymax>" + edges[3] + "</ymax></bndbox></object>";
+}
+
+bool same_box(const vision::Box& a, const vision::Box& b) {
+  const auto near = [](float x, float y) { return std::abs(x - y) < 1e-3f; };
+  return near(a.x, b.x) && near(a.y, b.y) && near(a.width, b.width) && near(a.height, b.height);
+}
+
+// "name: reason" of each file left out.
+std::string told(const std::vector<apps::SkippedFile>& files) {
+  std::string text;
+  for (const auto& file : files)
+    text += std::filesystem::path(file.path).filename().string() + ": " + file.reason + "\n";
+  return text;
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+TEST_CASE("Pascal VOC: classes by their usual names, difficult faces ignored, negatives") {
+  const TemporaryFolder folder;
+  picture(folder / "JPEGImages/1.png");
+  picture(folder / "JPEGImages/2.png");
+  folder.write("Annotations/1.xml", voc("1.png", object("with_mask", "2 3 12 18") +
+                                                     object("mask_weared_incorrect", "20 1 30 9") +
+                                                     object("No-Mask", "31 1 40 20", true)));
+  folder.write("Annotations/2.xml", voc("2.png", ""));
+  const auto data = apps::read_boxes({folder.path()});
+  REQUIRE(data.pictures.size() == 2);
+  CHECK(told(data.skipped) == "");
+  CHECK(told(data.dropped_boxes) == "");
+  const auto& faces = data.pictures[0].faces;
+  REQUIRE(faces.size() == 3);
+  CHECK(faces[0].label == 0);
+  CHECK(same_box(faces[0].box, {2, 3, 10, 15}));
+  CHECK(faces[1].label == 2);
+  CHECK(faces[2].ignored);
+  CHECK(data.pictures[1].faces.empty());
+  CHECK(apps::face_counts(data) == std::vector<std::int64_t>{1, 0, 1, 0});
+}
+
+TEST_CASE("YOLO: shares become pixels; names from classes.txt, data.yaml or the command line") {
+  const TemporaryFolder folder;
+  picture(folder / "train/images/a.png");
+  picture(folder / "valid/images/a.png", 20, 40);
+  folder.write("train/labels/a.txt", "1 0.5 0.5 0.5 1.0\n\n0 0.25 0.5 0.1 0.2\r\n");
+  folder.write("valid/labels/a.txt", "0 0.1 0.1 0.3 0.1 0.3 0.4\n");
+  const auto check = [&](const apps::BoxDataset& data) {
+    REQUIRE(data.pictures.size() == 2);
+    CHECK(told(data.skipped) == "");
+    REQUIRE(data.pictures[0].faces.size() == 2);
+    CHECK(data.pictures[0].faces[0].label == 1);
+    CHECK(same_box(data.pictures[0].faces[0].box, {10, 0, 20, 20}));
+    CHECK(data.pictures[0].faces[1].label == 0);
+    REQUIRE(data.pictures[1].faces.size() == 1);  // a polygon
+    CHECK(same_box(data.pictures[1].faces[0].box, {2, 4, 4, 12}));
+  };
+  CHECK(has(message_of([&] { apps::read_boxes({folder.path()}); }), "'0' (2 boxes"));
+  check(apps::read_boxes({folder.path()}, {apps::ClassMap({"mask=0", "no_mask=1"}), {}}));
+  for (const char* yaml :
+       {"train: x\nnames: ['mask', \"no_mask\"] # both\nnc: 2\n", "names: {0: mask, 1: no_mask}\n",
+        "nc: 2\nnames:\n- mask\n- no_mask\ntrain: x\n",
+        "names:\n  0: mask  # first\n\n  1: no_mask\ntrain: x\n"}) {
+    CAPTURE(yaml);
+    folder.write("data.yaml", yaml);
+    check(apps::read_boxes({folder.path()}));
+    check(apps::read_boxes({folder / "data.yaml"}));
+  }
+  std::filesystem::remove(folder / "data.yaml");
+  folder.write("classes.txt", "mask\r\nno_mask\r\n");
+  check(apps::read_boxes({folder.path()}));
+}
+
+TEST_CASE("COCO: crowds are ignored regions; pictures without an annotation are background") {
+  const TemporaryFolder folder;
+  picture(folder / "images/1.png");
+  picture(folder / "images/2.png");
+  folder.write("annotations/instances.json", R"({
+    "images": [{"id": 7, "file_name": "1.png", "width": 40, "height": 20},
+               {"id": 8, "file_name": "2.png", "width": 40, "height": 20}],
+    "categories": [{"id": 3, "name": "face"}, {"id": 4, "name": "person"}],
+    "annotations": [{"image_id": 7, "category_id": 3, "bbox": [1, 2, 3, 4]},
+                    {"image_id": 7, "category_id": 4, "bbox": [1, 2, 30, 14]},
+                    {"image_id": 7, "category_id": 3, "bbox": [10, 2, 30, 14], "iscrowd": 1}]})");
+  const apps::BoxOptions options{apps::ClassMap({"other=person"}), {}};
+  for (const std::string& from : {folder.path(), folder / "annotations/instances.json"}) {
+    const auto data = apps::read_boxes({from}, options);
+    REQUIRE(data.pictures.size() == 2);
+    REQUIRE(data.pictures[0].faces.size() == 2);
+    CHECK(data.pictures[0].faces[0].label == apps::kUnlabelled);
+    CHECK_FALSE(data.pictures[0].faces[0].ignored);
+    CHECK(data.pictures[0].faces[1].ignored);
+    CHECK(data.pictures[1].faces.empty());
+    CHECK(apps::face_counts(data) == std::vector<std::int64_t>{0, 0, 0, 1});
+  }
+  CHECK(has(message_of([&] { apps::read_boxes({folder.path()}); }), "'person' (1 boxes"));
+}
+
+TEST_CASE("FDDB: a box around each ellipse, names without extension") {
+  const TemporaryFolder folder;
+  picture(folder / "2002/08/img_1.png", 100, 100);
+  picture(folder / "2003/08/img_1.png", 100, 100);
+  folder.write("ellipses.txt",
+               "2002/08/img_1\n2\n20 10 0 50 40  1\n20 10 1.5707963 50 40  1\n2003/08/img_1\n0\n");
+  const auto data = apps::read_boxes({folder.path()});
+  REQUIRE(data.pictures.size() == 2);
+  REQUIRE(data.pictures[0].faces.size() == 2);
+  CHECK(same_box(data.pictures[0].faces[0].box, {30, 30, 40, 20}));
+  CHECK(same_box(data.pictures[0].faces[1].box, {40, 20, 20, 40}));
+  CHECK(data.pictures[0].faces[0].label == apps::kUnlabelled);
+  CHECK(data.pictures[1].faces.empty());
+}
+
+TEST_CASE("our own boxes.json: sources, ignored faces, pictures in another size") {
+  const TemporaryFolder folder;
+  picture(folder / "images/1.png", 80, 40);
+  picture(folder / "images/2.png", 20, 40);
+  folder.write("boxes.json", R"([
+    {"file": "images/1.png", "source": "here", "width": 40, "height": 20, "faces": [
+      {"box": [1, 2, 3, 4], "label": "without_mask"},
+      {"box": [10, 2, 3, 4], "label": "without_mask", "ignored": true}]},
+    {"file": "images/2.png", "width": 40, "height": 20, "faces": []}])");
+  const auto data = apps::read_boxes({folder.path()});
+  REQUIRE(data.pictures.size() == 1);
+  CHECK(data.pictures[0].source == "here");
+  CHECK(data.rescaled_pictures == 1);
+  CHECK(same_box(data.pictures[0].faces[0].box, {2, 4, 6, 8}));
+  CHECK(data.pictures[0].faces[1].ignored);
+  CHECK(told(data.skipped) == "2.png: is 20x40 where its annotation says 40x20\n");
+}
+
+TEST_CASE("what is broken or misplaced is named and left out, and nothing else") {
+  const TemporaryFolder folder;
+  picture(folder / "good.png");
+  folder.write("good.xml",
+               voc("good.png", object("mask", "-5 2 10 18") + object("mask", "5 5 5 9") +
+                                   object("mask", "9 9 4 12") + object("mask", "50 5 60 9") +
+                                   object("mask", "1 2 x 4") + object("mask", "nan 2 3 4")));
+  picture(folder / "alone.png");
+  folder.write("lost.xml", voc("gone.png", ""));
+  folder.write("lost.txt", "0 0.5 0.5 0.1 0.1\n");
+  folder.write("empty.xml", "");
+  folder.write("torn.xml", "<annotation><filename>x");
+  folder.write("other.xml", "<html/>");
+  folder.write("other.json", "{\"a\": 1}");
+  folder.write("notes.txt", "two words\n");
+  folder.write("zero.png", "");
+  folder.write("zero.txt", "");
+  picture(folder / "none.png");
+  folder.write("none.txt", "");  // YOLO's way to say: no face
+  picture(folder / "twice.png");
+  folder.write("twice.txt", "0 0.5 0.5 0.1 0.1\n");
+  folder.write("twice.xml", voc("twice.png", ""));
+  picture(folder / "caption.png");
+  folder.write("caption.txt", "a cat\n");
+  picture(folder / "odd.png");
+  folder.write("odd.txt", "0 0.5 0.5 0.1\n0 0.5 0.5 0.1 0.1\n0 50 50 10 10\n0.5 0 0 0.1 0.1\n");
+  const auto data =
+      apps::read_boxes({folder.path()}, {apps::ClassMap({"mask=0,mask", "no_mask=7"}), {}});
+  std::vector<std::string> kept;
+  for (const auto& each : data.pictures) kept.push_back(each.name);
+  CHECK(kept == std::vector<std::string>{"good.png", "none.png", "odd.png", "twice.png"});
+  CHECK(data.pictures[2].faces.size() == 1);
+  CHECK(data.pictures[0].faces.size() == 1);
+  CHECK(same_box(data.pictures[0].faces[0].box, {0, 2, 10, 16}));
+  CHECK(data.cut_boxes == 1);
+  CHECK(data.idle_rules == std::vector<std::string>{"7"});
+  const std::string dropped = told(data.dropped_boxes);
+  CHECK(std::count(dropped.begin(), dropped.end(), '\n') == 8);
+  CHECK(has(dropped, "good.xml: good.png: the box at (5, 5) of 0 x 4 is empty"));
+  CHECK(has(dropped, "(9, 9) of -5 x 3 is empty"));
+  CHECK(has(dropped, "(50, 5) of 10 x 4 lies outside the picture"));
+  CHECK(has(dropped, "odd.txt: odd.png: line 1 is not"));
+  CHECK(has(dropped, "line 3 holds numbers that are not shares"));
+  CHECK(has(dropped, "line 4 does not begin with the number of a class"));
+  CHECK(has(dropped, "no number <xmax>"));
+  CHECK(has(dropped, "no number <xmin>"));
+  const std::string skipped = told(data.skipped);
+  CHECK(has(skipped, "alone.png: a picture without annotation"));
+  CHECK(has(skipped, "lost.xml: an annotation without picture: lost"));
+  CHECK(has(skipped, "lost.txt: an annotation without picture: lost"));
+  CHECK(has(skipped, "empty.xml: an empty file"));
+  CHECK(has(skipped, "torn.xml: not XML"));
+  CHECK(has(skipped, "other.xml: no <annotation>"));
+  CHECK(has(skipped, "other.json: neither COCO's form nor"));
+  CHECK(has(skipped, "notes.txt: neither a picture nor an annotation"));
+  CHECK(has(skipped, "zero.png: "));
+  CHECK(has(skipped, "twice.xml: twice.png is annotated already by twice.txt"));
+  CHECK(has(skipped, "caption.txt: line 1 is not"));
+  CHECK(has(skipped, "caption.png: a picture without annotation"));
+}
+
+TEST_CASE("pictures without a face by the folder; the same folder twice is refused") {
+  const TemporaryFolder folder;
+  picture(folder / "a/1.png");
+  folder.write("a/1.txt", "0 0.5 0.5 0.2 0.2\n");
+  folder.write("a/classes.txt", "face\n");
+  picture(folder / "b/deep/2.png");
+  const auto data = apps::read_boxes({folder / "a"}, {{}, {folder / "b"}});
+  REQUIRE(data.pictures.size() == 2);
+  CHECK(data.pictures[1].name == "deep/2.png");
+  CHECK(data.pictures[1].faces.empty());
+  CHECK(has(message_of([&] { apps::read_boxes({folder / "a", folder / "b/../a"}); }), "twice"));
+}
+
+TEST_CASE("a data set that cannot be used is refused in one line") {
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder / "empty");
+  picture(folder / "bare/1.png");
+  folder.write("zero.json", "");
+  folder.write("torn.json", "[{");
+  folder.write("lost.json", R"([{"file": "gone.png", "faces": []}])");
+  folder.write("odd.csv", "a,b\n");
+  const auto says = [&](const std::string& path, const std::string& part) {
+    CHECK_THROWS_AS(apps::read_boxes({path}), apps::UsageError);
+    const std::string text = message_of([&] { apps::read_boxes({path}); });
+    INFO(text);
+    CHECK(has(text, path));
+    CHECK(has(text, part));
+    CHECK_FALSE(has(text, "\n"));
+  };
+  says(folder / "nowhere", "no such folder or file");
+  says(folder / "empty", "holds no jpg, jpeg, png or bmp pictures");
+  says(folder / "bare", "none of its pictures has an annotation");
+  says(folder / "zero.json", "an empty file");
+  says(folder / "torn.json", "not JSON");
+  says(folder / "lost.json", "none of the pictures that it names is there");
+  says(folder / "odd.csv", "holds no boxes");
+}
+
+TEST_CASE("rules of classes: their own names first, no name with two meanings") {
+  const apps::ClassMap map({"mask=Good,with mask", "no_mask=face", "Worn_Wrongly=x"});
+  using Kind = apps::ClassMeaning::Kind;
+  CHECK(map.meaning("Good") == apps::ClassMeaning{Kind::face, 0});
+  CHECK(map.meaning("face") == apps::ClassMeaning{Kind::face, 1});
+  CHECK(map.meaning("x") == apps::ClassMeaning{Kind::face, 2});
+  CHECK(map.meaning("WITHOUT MASK") == apps::ClassMeaning{Kind::face, 1});
+  CHECK_FALSE(map.meaning("good"));
+  for (const char* rule : {"mask", "=a", "mask=", "helmet=a", "mask=a,,b"})
+    CHECK_THROWS_AS(apps::ClassMap({rule}), apps::UsageError);
+  CHECK_THROWS_AS(apps::ClassMap({"mask=a", "no_mask=a"}), apps::UsageError);
+}
+
+TEST_CASE("the data sets of ../shared are read whole") {
+  REQUIRE_SHARED_DATA(dataset, "datasets/boxes");
+  const auto boxes = apps::read_boxes({dataset});
+  CHECK(boxes.pictures.size() == 4662);
+  CHECK(told(boxes.skipped) == "");
+  CHECK(apps::face_counts(boxes) == std::vector<std::int64_t>{3793, 4807, 816, 0});
+  REQUIRE_SHARED_DATA(ellipses, "faces/fddb_subset/ellipses.txt");
+  const auto fddb = apps::read_boxes({ellipses});
+  CHECK(fddb.pictures.size() == 142);
+  CHECK(apps::face_counts(fddb)[3] == 227);
+}

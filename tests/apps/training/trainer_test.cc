@@ -1,0 +1,85 @@
+// What a training changes, and models that cannot be trained.
+#include "apps/training/trainer.h"
+
+#include <doctest/doctest.h>
+
+#include "tests/apps/temporary_folder.h"
+#include "tests/apps/training/drawn_dataset.h"
+
+using namespace maskwatch;
+
+namespace {
+
+constexpr int kSize = 33;
+
+nn::ClassifierOptions small_model(nn::HeadKind head, std::vector<std::string> labels) {
+  nn::ClassifierOptions options;
+  options.backbone.width = 0.05;
+  options.backbone.input_size = kSize;
+  options.head = head;
+  options.labels = std::move(labels);
+  return options;
+}
+
+apps::TrainingOptions quick(int first_trained_stage) {
+  apps::TrainingOptions options;
+  options.batch_size = 4;
+  options.schedule.rate = 1e-2;
+  options.augmented = false;
+  options.first_trained_stage = first_trained_stage;
+  options.keep_statistics = false;
+  return options;
+}
+
+// All parameters and statistics of the head, or of the backbone.
+std::vector<float> values_of(const nn::Classifier& model, bool of_head) {
+  std::vector<float> values;
+  for (const auto& [name, tensor] : model.state_dict())
+    if (name.starts_with("head.") == of_head)
+      values.insert(values.end(), tensor.data(), tensor.data() + tensor.count());
+  REQUIRE(!values.empty());
+  return values;
+}
+
+const apps::Split kSplit{{0, 1, 2, 3, 4, 5, 6, 7}, {8, 9, 10, 11}};
+
+}  // namespace
+
+TEST_CASE("what is to be trained changes, what is frozen does not") {
+  const apps::LoadedDataset data = dark_and_bright(12, kSize);
+  for (const int first_trained : {0, nn::MobileNetV2::kStages}) {
+    CAPTURE(first_trained);
+    nn::Classifier model(small_model(nn::HeadKind::mask, {"bright", "dark"}), 1);
+    apps::Trainer trainer(model, data, kSplit, quick(first_trained));
+    const std::vector<float> backbone = values_of(model, false), head = values_of(model, true);
+    int calls = 0;
+    for (int epoch = 0; epoch < 5; ++epoch)
+      trainer.run_epoch(epoch, [&](int batch, int batches, double, double) {
+        CHECK(batches == 2);
+        CHECK(batch == calls++ % 2 + 1);
+      });
+    CHECK(calls == 10);
+    CHECK(trainer.steps_taken() == 10);
+    const apps::Evaluation after = trainer.evaluate();
+    CHECK(after.labels == std::vector<int>{0, 1, 0, 1});
+    CHECK(after.probabilities.shape() == nn::Shape{4, 2});
+    CHECK((values_of(model, false) == backbone) == (first_trained > 0));
+    CHECK(values_of(model, true) != head);
+  }
+}
+
+TEST_CASE("a model that cannot be trained on the data is refused") {
+  const apps::LoadedDataset data = dark_and_bright(12, kSize);
+  const auto fault = [&](const nn::ClassifierOptions& options) {
+    nn::Classifier model(options, 1);
+    return message_of([&] { apps::Trainer(model, data, kSplit, quick(0)); });
+  };
+  CHECK(fault(small_model(nn::HeadKind::classifier, {"bright", "dark"})) ==
+        "Trainer: the model needs a head of kind mask to be trained");
+  CHECK(fault(small_model(nn::HeadKind::none, {})) ==
+        "Trainer: the model needs a head of kind mask to be trained");
+  CHECK(fault(small_model(nn::HeadKind::mask, {"a", "b", "c"})) ==
+        "Trainer: a model of 3 classes for a data set of 2");
+  nn::Classifier model(small_model(nn::HeadKind::classifier, {"bright", "dark"}), 1);
+  CHECK_THROWS_AS(apps::Trainer(model, data, kSplit, quick(0)), std::invalid_argument);
+}

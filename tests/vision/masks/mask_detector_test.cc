@@ -1,0 +1,175 @@
+#include "vision/masks/mask_detector.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/data_files.h"
+#include "base/file.h"
+#include "tests/vision/masks/saved_model.h"
+#include "vision/drawn/face_generator.h"
+#include "vision/masks/mask_classifier.h"
+
+using namespace maskwatch;
+
+namespace {
+
+std::span<const std::uint8_t> bytes_of(const std::string& file) {
+  return {reinterpret_cast<const std::uint8_t*>(file.data()), file.size()};
+}
+
+// A part of a face at every other place: no detector is needed to tell the images apart.
+Image striped(int width, int height) {
+  Image image(width, height);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = static_cast<std::uint8_t>(i * 31 + i / 97);
+  return image;
+}
+
+MaskDetectorOptions whole_pictures(const SavedModel& model) {
+  MaskDetectorOptions options;
+  options.model = model.path();
+  options.face_detector = "none";
+  return options;
+}
+
+void check_same(const std::vector<Face>& a, const std::vector<Face>& b) {
+  REQUIRE(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    CHECK(a[i].box.x == b[i].box.x);
+    CHECK(a[i].box.width == b[i].box.width);
+    CHECK(a[i].score == b[i].score);
+    CHECK(a[i].label == b[i].label);
+    REQUIRE(a[i].probabilities.size() == b[i].probabilities.size());
+    for (std::size_t c = 0; c < a[i].probabilities.size(); ++c)
+      CHECK(a[i].probabilities[c] == doctest::Approx(b[i].probabilities[c]).epsilon(1e-5));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a face says where it is, what it is called and what that means") {
+  const SavedModel model;
+  MaskDetector detector(whole_pictures(model));
+  const auto faces = detector.detect(striped(90, 70));
+  REQUIRE(faces.size() == 1);
+  const Face& face = faces[0];
+  CHECK(face.box.width == 90);
+  CHECK(face.box.height == 70);
+  CHECK(face.score == 1);
+  REQUIRE(face.probabilities.size() == detector.labels().size());
+  const auto likeliest = std::max_element(face.probabilities.begin(), face.probabilities.end());
+  CHECK(face.label_index == likeliest - face.probabilities.begin());
+  CHECK(face.probability == *likeliest);
+  CHECK(face.label == detector.labels()[static_cast<std::size_t>(face.label_index)]);
+  CHECK(face.meaning == vision::meaning_of(face.label));
+  CHECK(face_text(face) == vision::result_text(face.label, face.probability));
+}
+
+TEST_CASE("the default detector is the model that ships, with Haar cascades") {
+  if (!find_haar_cascade("haarcascade_frontalface_alt2.xml")) {
+    MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
+    return;
+  }
+  MaskDetector detector;
+  CHECK(detector.face_detector_name().starts_with("haar"));
+  CHECK(detector.labels().size() >= 2);
+  const vision::DrawnFace drawn = vision::draw_face(vision::random_face(7, false), 320, 240);
+  check_same(detector.detect(drawn.picture),
+             detector.classify(drawn.picture, detector.find_faces(drawn.picture)));
+}
+
+TEST_CASE("images one by one, together, from a file and from its bytes give the same faces") {
+  const SavedModel model;
+  MaskDetector detector(whole_pictures(model));
+  const std::vector<Image> images{striped(90, 70), striped(64, 64), striped(31, 200)};
+  const auto together = detector.detect_all(images);
+  REQUIRE(together.size() == images.size());
+  for (std::size_t i = 0; i < images.size(); ++i)
+    check_same(together[i], detector.detect(images[i]));
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "maskwatch_detector_test.png").string();
+  save_image(path, images[0]);
+  check_same(detector.detect_file(path), together[0]);
+  check_same(detector.detect_encoded(bytes_of(read_file(path))), together[0]);
+  std::filesystem::remove(path);
+  CHECK_THROWS_WITH_AS(detector.detect_file("lost.png"), doctest::Contains("lost.png"),
+                       std::runtime_error);
+  CHECK_THROWS_AS(detector.detect_encoded({}), std::runtime_error);
+  CHECK_THROWS_AS(detector.detect(Image()), std::invalid_argument);
+}
+
+TEST_CASE("a mirrored look is a look at the mirrored image") {
+  const SavedModel model;
+  MaskDetector detector(whole_pictures(model));
+  const Image image = striped(64, 64);
+  check_same(detector.classify_mirrored(image, detector.find_faces(image)),
+             detector.detect(vision::flip_horizontally(image)));
+}
+
+TEST_CASE("models and face detectors from bytes") {
+  const SavedModel model;
+  const auto cascade = find_haar_cascade("haarcascade_frontalface_alt2.xml");
+  MaskDetectorOptions options = whole_pictures(model);
+  MaskDetector by_path(options);
+  const std::string contents = read_file(model.path());
+  options.model = "not looked at";
+  options.model_bytes = bytes_of(contents);
+  MaskDetector by_bytes(options);
+  check_same(by_bytes.detect(striped(90, 70)), by_path.detect(striped(90, 70)));
+  if (cascade) {
+    const std::string xml = read_file(*cascade);
+    options.face_detector_bytes = bytes_of(xml);
+    MaskDetector from_xml(options);
+    by_path.use_face_detector(*cascade);
+    const Image drawn = vision::draw_face(vision::random_face(7, false), 320, 240).picture;
+    check_same(from_xml.detect(drawn), by_path.detect(drawn));
+  }
+  const std::string nonsense = "no model";
+  options.face_detector_bytes = bytes_of(nonsense);
+  CHECK_THROWS_WITH_AS(MaskDetector{options}, doctest::Contains("face detector: "),
+                       std::runtime_error);
+  options.face_detector_bytes = {};
+  options.model_bytes = bytes_of(nonsense);
+  CHECK_THROWS_WITH_AS(MaskDetector{options}, doctest::Contains("model: "), std::runtime_error);
+}
+
+TEST_CASE("options that make no sense are refused") {
+  const SavedModel model;
+  const auto with = [&](auto change) {
+    MaskDetectorOptions options = whole_pictures(model);
+    change(options);
+    MaskDetector detector(options);
+  };
+  CHECK_THROWS_AS(with([](auto& o) { o.confidence = 1.5f; }), std::invalid_argument);
+  CHECK_THROWS_AS(with([](auto& o) { o.capacity = 0; }), std::invalid_argument);
+  CHECK_THROWS_AS(with([](auto& o) { o.threads = -1; }), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(with([](auto& o) { o.face_detector = "magic"; }),
+                       doctest::Contains("is not a face detector"), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(with([](auto& o) { o.model = "lost.safetensors"; }),
+                       doctest::Contains("lost.safetensors"), std::runtime_error);
+}
+
+TEST_CASE("a face detector that cannot be made leaves the old one") {
+  const SavedModel model;
+  MaskDetector detector(whole_pictures(model));
+  const std::string name = detector.face_detector_name();
+  CHECK_THROWS_AS(detector.use_face_detector("lost.xml"), std::runtime_error);
+  CHECK(detector.face_detector_name() == name);
+  CHECK(detector.detect(striped(64, 64)).size() == 1);
+}
+
+TEST_CASE("faces are drawn in the colour of what they mean") {
+  Image image(200, 200);
+  Face face;
+  face.box = {40, 60, 100, 80};
+  face.label = "mask_worn_wrongly";
+  face.meaning = LabelMeaning::worn_wrongly;
+  face.probability = .9f;
+  draw(image, std::vector{face});
+  const vision::Color amber = vision::color_of(LabelMeaning::worn_wrongly);
+  const std::uint8_t* edge = image.at(40, 100);
+  CHECK((edge[0] == amber.r && edge[1] == amber.g && edge[2] == amber.b));
+  CHECK(image.at(90, 100)[0] == 0);
+}

@@ -1,0 +1,44 @@
+// Runs a detector that was trained here (nn/ssd.h) on pictures of any size: scaled to one or more
+// sizes, since large faces are found in a small picture and small ones in a large one.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/ssd.h"
+#include "vision/faces/ssd.h"
+#include "vision/image/image.h"
+
+namespace maskwatch::vision {
+
+class TrainedSsd {
+ public:
+  // std::runtime_error names the file and its fault.
+  TrainedSsd(const nn::Safetensors& contents, const std::string& path);
+
+  // Surest first, boxes in pixels of the picture and cut off at its edges. std::invalid_argument
+  // for an empty picture and scales that are not in 32..4096.
+  std::vector<LabelledFace> detect(const Image& image, const SsdOptions& options);
+
+  const std::vector<std::string>& labels() const { return network_->options().labels; }
+
+ private:
+  // The network for inputs of one size.
+  struct Compiled {
+    Compiled(const nn::SsdNetwork& network, int height, int width);
+    nn::Plan plan;
+    std::vector<nn::Anchor> anchors;
+  };
+  Compiled& compiled_for(int height, int width);
+  // Boxes of one scale in pixels of the picture.
+  void find(const Image& image, const SsdScale& scale, float min_score,
+            std::vector<nn::SsdBox>& found);
+
+  std::unique_ptr<nn::SsdNetwork> network_;
+  std::list<Compiled> compiled_;  // the last used first
+  std::vector<float> input_;
+};
+
+}  // namespace maskwatch::vision

@@ -1,0 +1,35 @@
+// What a class name of a model means, what it is called and which colour it has: one table, which
+// everything that shows, counts or alerts asks.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "vision/image/draw.h"
+
+namespace maskwatch::vision {
+
+enum class LabelMeaning {
+  mask,
+  no_mask,
+  worn_wrongly,  // a mask that leaves the nose or the mouth free
+  other,         // none of these
+};
+
+// Case, spaces, '-', '_', the word "face", a number in front ("0 With Mask") and a byte-order mark
+// do not matter: "with_mask", "WithMask", "Mask", "face_with_mask" all mean a mask; "without_mask",
+// "NoMask" none; "mask_worn_wrongly", "mask_weared_incorrect" one that is worn wrongly. Unknown
+// names are `other`.
+LabelMeaning meaning_of(std::string_view label);
+
+// "Mask", "No Mask", "Mask Worn Wrongly", or the label itself with spaces for underscores.
+std::string display_name(const std::string& label);
+
+// Green, red, amber or grey. The three differ in lightness too, so that they can be told apart
+// without seeing red and green.
+Color color_of(LabelMeaning meaning);
+
+// "Mask: 99.12%"
+std::string result_text(const std::string& label, float probability);
+
+}  // namespace maskwatch::vision

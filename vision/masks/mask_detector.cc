@@ -1,0 +1,123 @@
+#include "vision/masks/mask_detector.h"
+
+#include <stdexcept>
+#include <utility>
+
+#include "base/data_files.h"
+#include "base/parallel.h"
+#include "vision/image/draw.h"
+#include "vision/masks/mask_classifier.h"
+
+namespace maskwatch {
+namespace {
+
+constexpr const char* kShippedModel = "models/mask_detector.safetensors";
+
+std::unique_ptr<vision::FaceDetector> make_face_detector(const MaskDetectorOptions& options) {
+  if (options.face_detector_bytes.empty())
+    return vision::make_face_detector(options.face_detector, options.confidence, options.detail);
+  return vision::make_face_detector(options.face_detector_bytes, "face detector",
+                                    options.confidence, options.detail);
+}
+
+std::unique_ptr<vision::MaskClassifier> make_classifier(const MaskDetectorOptions& options) {
+  if (options.capacity < 1)
+    throw std::invalid_argument("MaskDetector: capacity " + std::to_string(options.capacity) +
+                                " is below 1");
+  if (!options.model_bytes.empty())
+    return std::make_unique<vision::MaskClassifier>(options.model_bytes, "model", options.capacity);
+  return std::make_unique<vision::MaskClassifier>(
+      options.model.empty() ? shipped_model_file() : options.model, options.capacity);
+}
+
+}  // namespace
+
+std::string face_text(const Face& face) {
+  return vision::result_text(face.label, face.probability);
+}
+
+std::string shipped_model_file() {
+  if (const auto file = find_data_file(kShippedModel)) return *file;
+  std::string folders;
+  for (const std::string& folder : data_folders())
+    folders += (folders.empty() ? "" : ", ") + folder;
+  throw std::runtime_error(std::string("the model that ships, ") + kShippedModel +
+                           ", is in none of " + folders +
+                           " (MASKWATCH_DATA can name the folder that holds it)");
+}
+
+MaskDetector::MaskDetector(const MaskDetectorOptions& options)
+    : confidence_(options.confidence), detail_(options.detail) {
+  if (options.threads < 0)
+    throw std::invalid_argument("MaskDetector: " + std::to_string(options.threads) + " threads");
+  if (options.threads > 0) set_threads(options.threads);
+  faces_ = make_face_detector(options);
+  classifier_ = make_classifier(options);
+}
+MaskDetector::~MaskDetector() = default;
+MaskDetector::MaskDetector(MaskDetector&&) noexcept = default;
+MaskDetector& MaskDetector::operator=(MaskDetector&&) noexcept = default;
+
+std::vector<Face> MaskDetector::detect(const Image& image) {
+  return classify(image, find_faces(image));
+}
+
+std::vector<Face> MaskDetector::detect_file(const std::string& path) {
+  return detect(load_image(path));
+}
+
+std::vector<Face> MaskDetector::detect_encoded(std::span<const std::uint8_t> bytes) {
+  return detect(vision::decode_image(bytes, "image"));
+}
+
+std::vector<std::vector<Face>> MaskDetector::detect_all(std::span<const Image> images) {
+  std::vector<LocatedFaces> found;
+  for (const Image& image : images) found.push_back(find_faces(image));
+  return classify_all(images, found);
+}
+
+LocatedFaces MaskDetector::find_faces(const Image& image) { return faces_->locate(image); }
+
+std::vector<Face> MaskDetector::classify(const Image& image, const LocatedFaces& found) {
+  return named(found, classifier_->classify(image, found));
+}
+
+std::vector<Face> MaskDetector::classify_mirrored(const Image& image, const LocatedFaces& found) {
+  return named(found, classifier_->classify(image, found, vision::View::mirrored));
+}
+
+std::vector<std::vector<Face>> MaskDetector::classify_all(std::span<const Image> images,
+                                                          std::span<const LocatedFaces> found) {
+  auto classes = classifier_->classify(images, found);
+  std::vector<std::vector<Face>> faces;
+  for (std::size_t i = 0; i < found.size(); ++i)
+    faces.push_back(named(found[i], std::move(classes[i])));
+  return faces;
+}
+
+std::vector<Face> MaskDetector::named(const LocatedFaces& found,
+                                      std::vector<vision::Classification> classes) const {
+  std::vector<Face> faces;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const std::string& label = labels()[static_cast<std::size_t>(classes[i].label)];
+    faces.push_back({found.faces[i].box, found.faces[i].score, classes[i].label, label,
+                     vision::meaning_of(label), classes[i].probability(),
+                     std::move(classes[i].probabilities)});
+  }
+  return faces;
+}
+
+const std::vector<std::string>& MaskDetector::labels() const { return classifier_->labels(); }
+
+std::string MaskDetector::face_detector_name() const { return faces_->name(); }
+
+void MaskDetector::use_face_detector(const std::string& face_detector) {
+  faces_ = vision::make_face_detector(face_detector, confidence_, detail_);
+}
+
+void draw(Image& image, std::span<const Face> faces) {
+  for (const Face& face : faces)
+    vision::draw_label(image, face.box, face_text(face), vision::color_of(face.meaning));
+}
+
+}  // namespace maskwatch

@@ -1,0 +1,114 @@
+// The front door: finds the faces of an image and says of each whether it wears a mask.
+//
+//   maskwatch::MaskDetector detector;
+//   for (const maskwatch::Face& face : detector.detect(maskwatch::load_image("people.jpg")))
+//     std::cout << face.label << ' ' << face.probability << '\n';
+//
+// Errors: std::invalid_argument for what no detector can do (an empty image, a confidence above 1),
+// std::runtime_error that names the file that is missing or broken.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vision/faces/face_detector.h"
+#include "vision/image/image.h"
+#include "vision/masks/labels.h"
+
+namespace maskwatch {
+
+namespace vision {
+class MaskClassifier;
+struct Classification;
+}  // namespace vision
+
+using vision::Box;
+using vision::Image;
+using vision::LabelMeaning;
+using vision::load_image;
+using vision::LocatedFaces;
+using vision::save_image;
+
+struct Face {
+  Box box;               // pixels of the image
+  float score = 0;       // of the face detector: higher is surer
+  int label_index = -1;  // into MaskDetector::labels()
+  std::string label;     // "with_mask", as the model names it
+  LabelMeaning meaning = LabelMeaning::other;
+  float probability = 0;             // of the label
+  std::vector<float> probabilities;  // of all labels
+};
+
+// "Mask: 99.12%"
+std::string face_text(const Face& face);
+
+struct MaskDetectorOptions {
+  std::string model;                          // path; empty: the model that ships
+  std::span<const std::uint8_t> model_bytes;  // the file's contents in place of a path
+  // As vision::make_face_detector takes it: "haar", "ssd", "none", or a path.
+  std::string face_detector = "haar";
+  // Contents of a cascade or of a converted detector in place of it.
+  std::span<const std::uint8_t> face_detector_bytes;
+  float confidence = .5f;  // of faces; see vision::make_face_detector
+  int detail = 0;          // likewise
+  int capacity = 32;       // faces that one run of the network takes
+  int threads = 0;         // of the whole process; 0: as they are, at first one a core
+};
+
+// Path of the model that ships, wherever the current folder is. std::runtime_error if it is not
+// found.
+std::string shipped_model_file();
+
+// Not for two threads at once, but as said at classify().
+class MaskDetector {
+ public:
+  // Reads the models; bytes in `options` are not needed any more after that.
+  explicit MaskDetector(const MaskDetectorOptions& options = {});
+  ~MaskDetector();
+  MaskDetector(MaskDetector&&) noexcept;
+  MaskDetector& operator=(MaskDetector&&) noexcept;
+
+  // The faces of an RGB or grey image, surest first.
+  std::vector<Face> detect(const Image& image);
+  // Of a JPEG, PNG or BMP file, and of the contents of one.
+  std::vector<Face> detect_file(const std::string& path);
+  std::vector<Face> detect_encoded(std::span<const std::uint8_t> bytes);
+  // Of many images; the network sees the faces of all of them together, which is faster.
+  std::vector<std::vector<Face>> detect_all(std::span<const Image> images);
+
+  // The two steps of detect(). While one thread finds the faces of an image, another one may
+  // classify those of the one before.
+  LocatedFaces find_faces(const Image& image);
+  std::vector<Face> classify(const Image& image, const LocatedFaces& found);
+  // The faces as in a mirror; what a network makes of both views errs in different ways.
+  std::vector<Face> classify_mirrored(const Image& image, const LocatedFaces& found);
+  // Of many images at once. An image without faces may be empty.
+  std::vector<std::vector<Face>> classify_all(std::span<const Image> images,
+                                              std::span<const LocatedFaces> found);
+
+  // The classes of the model.
+  const std::vector<std::string>& labels() const;
+
+  // For messages: "haar (haarcascade_frontalface_alt2.xml)".
+  std::string face_detector_name() const;
+  // Another face detector with the confidence and detail of before, in the thread that finds faces.
+  // If it cannot be made the old one stays.
+  void use_face_detector(const std::string& face_detector);
+
+ private:
+  std::vector<Face> named(const LocatedFaces& found,
+                          std::vector<vision::Classification> classes) const;
+
+  std::unique_ptr<vision::FaceDetector> faces_;
+  std::unique_ptr<vision::MaskClassifier> classifier_;
+  float confidence_;
+  int detail_;
+};
+
+// Draws a box with its text around each face, in the colour of its meaning, into an RGB image.
+void draw(Image& image, std::span<const Face> faces);
+
+}  // namespace maskwatch
