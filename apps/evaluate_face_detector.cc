@@ -160,7 +160,7 @@ class Finder {
     const std::vector<vision::Detection> faces = detector_->detect(image);
     for (const vision::Detection& face : faces) found.push_back({face.box, face.score});
     if (!classifier_) return found;
-    const auto labels = classifier_->classify(image, faces, detector_->margin());
+    const auto labels = classifier_->classify(image, {faces, detector_->margin()});
     for (std::size_t i = 0; i < found.size(); ++i) found[i].label = class_of(labels[i].label);
     return found;
   }

@@ -10,6 +10,7 @@
 #include "apps/training/detection_light.h"
 #include "vision/image/bilinear.h"
 #include "vision/image/draw.h"
+#include "vision/masks/labels.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -203,8 +204,6 @@ DetectionCrop make_crop(const DetectionPictures& pictures, std::span<const int> 
 
 Image crop_sheet(std::span<const DetectionCrop> crops, int columns) {
   constexpr vision::Color unlabelled{60, 110, 235}, grey{150, 150, 150};
-  constexpr std::array<vision::Color, kFaceClasses.size()> colors{
-      vision::mask_green, vision::no_mask_red, vision::Color{240, 150, 30}};
   int width = 0, height = 0;
   for (const DetectionCrop& crop : crops) {
     width = std::max(width, crop.image.width);
@@ -219,7 +218,8 @@ Image crop_sheet(std::span<const DetectionCrop> crops, int columns) {
                              face.ignored ? grey
                              : face.label == kUnlabelled
                                  ? unlabelled
-                                 : colors[static_cast<std::size_t>(face.label)]);
+                                 : vision::color_of(vision::meaning_of(
+                                       kFaceClasses[static_cast<std::size_t>(face.label)])));
     const int place = static_cast<int>(i);
     vision::paste(sheet, image, place % columns * (width + 2), place / columns * (height + 2));
   }

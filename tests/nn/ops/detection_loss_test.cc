@@ -73,7 +73,7 @@ TEST_CASE("focal loss: gradient, value, and no infinity") {
         CHECK(loss == doctest::Approx(expected).epsilon(1e-9));
       }
   for (const float logit : {-1e30f, -200.0f, 200.0f, 1e30f}) {
-    float gradient;
+    float gradient = 0;
     CHECK(std::isfinite(focal_loss(&gradient, logit, true, {}, 1)));
     CHECK(std::isfinite(gradient));
   }
