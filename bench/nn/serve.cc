@@ -23,6 +23,7 @@
 #include "base/parallel.h"
 #include "nn/classifier.h"
 #include "nn/memory.h"
+#include "nn/ops/loss.h"
 #include "nn/optimizer.h"
 
 using namespace maskwatch;

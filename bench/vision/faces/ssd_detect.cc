@@ -54,14 +54,16 @@ int run(int argc, char** argv) {
       "ssd_detect", "Faces and times of an SSD detector for pictures named on standard input");
   std::string model, raw;
   vision::SsdOptions options;
+  float max_overlap = 0.3f;
   int repeat = 1, threads = 1;
   parser.add("--model", &model).required();
   parser.add("--confidence", &options.confidence);
-  parser.add("--max-overlap", &options.max_overlap);
+  parser.add("--max-overlap", &max_overlap);
   parser.add("--repeat", &repeat).range(1, 1 << 20);
   parser.add("--threads", &threads);
   parser.add("--raw", &raw);
   parser.parse(argc, argv);
+  options.max_overlap = max_overlap;
   set_threads(threads);
   vision::SsdDetector detector(model);
   for (std::string line; std::getline(std::cin, line);) {

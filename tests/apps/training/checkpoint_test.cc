@@ -59,7 +59,7 @@ TEST_CASE("what is not a checkpoint, or one of another run, is named") {
     nn::save_safetensors(path, contents);
     CHECK(fault() == path + ": not a checkpoint: steps_taken is " + steps);
   }
-  contents.metadata["steps_taken"] = "0";
+  contents.metadata["steps_taken"] = std::string("0");
   contents.metadata["history"] = "[]";
   nn::save_safetensors(path, contents);
   CHECK(fault().starts_with(path + ": is not a training history: "));
