@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+
+#include "vision/image/crc32.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -40,11 +42,20 @@ class Reader {
   bool big_endian_;
 };
 
-void check_size(std::int64_t width, std::int64_t height) {
+void set_size(PictureHeader& header, std::int64_t width, std::int64_t height) {
   if (width <= 0 || height <= 0) fail(fmt::format("its size {}x{} makes no sense", width, height));
   if (width > kMaxPicturePixels || height > kMaxPicturePixels / width)
     fail(fmt::format("its size {}x{} is over the limit of {} pixels", width, height,
                      kMaxPicturePixels));
+  header.width = static_cast<int>(width);
+  header.height = static_cast<int>(height);
+}
+
+// `pixels_per_byte`: the most that a byte of the compressed data can stand for.
+void check_capacity(const PictureHeader& header, std::int64_t bytes, std::int64_t pixels_per_byte) {
+  if (bytes == 0 || std::int64_t{header.width} * header.height > bytes * pixels_per_byte)
+    fail(fmt::format("truncated: {} bytes cannot hold {}x{} pixels", bytes, header.width,
+                     header.height));
 }
 
 // A hostile block of EXIF data means "not turned", never an error: the picture itself may be sound.
@@ -87,9 +98,7 @@ void read_frame(const Reader& in, std::size_t at, int marker, PictureHeader& hea
     fail("a lossless, hierarchical or arithmetic-coded JPEG, which is not supported");
   if (header.width != 0) fail("corrupt JPEG: two frame headers");
   if (in.u8(at + 2) != 8) fail("only JPEGs of 8 bits a sample are supported");
-  header.height = static_cast<int>(in.u16(at + 3));
-  header.width = static_cast<int>(in.u16(at + 5));
-  check_size(header.width, header.height);
+  set_size(header, in.u16(at + 5), in.u16(at + 3));
 }
 
 // stb_image 2.27 writes past its table when a Huffman code has more than 256 symbols.
@@ -142,117 +151,49 @@ PictureHeader inspect_jpeg(std::span<const std::uint8_t> bytes) {
   }
   if (scan_bytes == 0) fail("corrupt JPEG: it has no scan");
   // Every block of 8x8 pixels takes one bit at the least.
-  if (std::int64_t{header.width} * header.height > static_cast<std::int64_t>(scan_bytes + 64) * 512)
-    fail(fmt::format("truncated: {} bytes cannot hold {}x{} pixels", scan_bytes, header.width,
-                     header.height));
+  check_capacity(header, static_cast<std::int64_t>(scan_bytes) + 64, 512);
   return header;
-}
-
-// CRC-32 of ISO 3309, eight table steps at a time.
-struct CrcTables {
-  std::array<std::array<std::uint32_t, 256>, 8> step{};
-  CrcTables() {
-    for (std::uint32_t i = 0; i < 256; ++i) {
-      std::uint32_t value = i;
-      for (int bit = 0; bit < 8; ++bit) value = value >> 1 ^ (value & 1 ? 0xEDB88320u : 0);
-      step[0][i] = value;
-    }
-    for (std::size_t i = 0; i < 256; ++i)
-      for (std::size_t s = 1; s < 8; ++s)
-        step[s][i] = step[s - 1][i] >> 8 ^ step[0][step[s - 1][i] & 255];
-  }
-};
-
-std::uint32_t crc32(std::span<const std::uint8_t> bytes) {
-  static const CrcTables tables;
-  const auto& t = tables.step;
-  std::uint32_t crc = 0xFFFFFFFFu;
-  std::size_t i = 0;
-  for (; i + 8 <= bytes.size(); i += 8) {
-    const std::uint8_t* p = &bytes[i];
-    crc ^= p[0] | p[1] << 8 | p[2] << 16 | std::uint32_t{p[3]} << 24;
-    crc = t[7][crc & 255] ^ t[6][crc >> 8 & 255] ^ t[5][crc >> 16 & 255] ^ t[4][crc >> 24] ^
-          t[3][p[4]] ^ t[2][p[5]] ^ t[1][p[6]] ^ t[0][p[7]];
-  }
-  for (; i < bytes.size(); ++i) crc = crc >> 8 ^ t[0][(crc ^ bytes[i]) & 255];
-  return ~crc;
-}
-
-int png_bits_per_pixel(int depth, int colour_type) {
-  switch (colour_type) {
-    case 0:
-    case 3:
-      return depth;
-    case 2:
-      return 3 * depth;
-    case 4:
-      return 2 * depth;
-    case 6:
-      return 4 * depth;
-    default:
-      fail("corrupt PNG: unknown colour type");
-  }
 }
 
 PictureHeader inspect_png(std::span<const std::uint8_t> bytes) {
   constexpr std::uint32_t ihdr = 0x49484452, idat = 0x49444154, iend = 0x49454E44;
   const Reader in(bytes, true);
   PictureHeader header{.format = PictureFormat::png};
-  std::int64_t packed = 0, unpacked = 0;
+  std::int64_t packed = 0;
   for (std::size_t at = 8;;) {
     if (!in.holds(at, 12)) fail("truncated: the PNG has no end chunk");
     const std::size_t length = in.u32(at);
     const std::uint32_t type = in.u32(at + 4);
-    if (length > bytes.size() || !in.holds(at, length + 12))
-      fail("truncated: a PNG chunk runs past the end of the file");
+    if (!in.holds(at + 12, length)) fail("truncated: a PNG chunk runs past the end of the file");
     if (crc32(bytes.subspan(at + 4, length + 4)) != in.u32(at + 8 + length))
       fail("corrupt PNG: the check sum of a chunk is wrong");
     if ((at == 8) != (type == ihdr)) fail("corrupt PNG: its header chunk is out of place");
-    if (type == ihdr) {
-      if (length != 13) fail("corrupt PNG: its header has the wrong length");
-      const std::int64_t width = in.u32(at + 8), height = in.u32(at + 12);
-      check_size(width, height);
-      header.width = static_cast<int>(width);
-      header.height = static_cast<int>(height);
-      const int bits = png_bits_per_pixel(in.u8(at + 16) & 31, in.u8(at + 17));
-      unpacked = (width * bits + 7) / 8 * height;
-    }
+    if (type == ihdr) set_size(header, in.u32(at + 8), in.u32(at + 12));
     if (type == idat) packed += static_cast<std::int64_t>(length);
     if (type == iend) break;
     at += length + 12;
   }
-  constexpr std::int64_t deflate_limit = 1032;  // no deflate stream grows by more
-  if (packed == 0 || unpacked > packed * deflate_limit)
-    fail(fmt::format("truncated: {} bytes cannot hold {}x{} pixels", packed, header.width,
-                     header.height));
+  // A pixel is one bit at the least, and no deflate stream grows by more than this factor.
+  check_capacity(header, packed, 8 * 1032);
   return header;
 }
 
 PictureHeader inspect_bmp(std::span<const std::uint8_t> bytes) {
   const Reader in(bytes, false);
-  const std::size_t pixels_at = in.u32(10);
-  const std::uint32_t info_size = in.u32(14);
-  std::int64_t width, height, bits;
-  if (info_size == 12) {
-    width = in.u16(18);
-    height = in.u16(20);
-    bits = in.u16(24);
-  } else {
-    width = static_cast<std::int32_t>(in.u32(18));
-    height = std::abs(std::int64_t{static_cast<std::int32_t>(in.u32(22))});
-    bits = in.u16(28);
-    const std::uint32_t compression = in.u32(30);
-    if (compression != 0 && compression != 3) fail("a compressed BMP, which is not supported");
-  }
-  check_size(width, height);
-  if (bits != 1 && bits != 4 && bits != 8 && bits != 16 && bits != 24 && bits != 32)
-    fail(fmt::format("corrupt BMP: {} bits a pixel", bits));
-  const std::int64_t needed = (width * bits + 31) / 32 * 4 * height;
-  if (pixels_at > bytes.size() || needed > static_cast<std::int64_t>(bytes.size() - pixels_at))
+  PictureHeader header{.format = PictureFormat::bmp};
+  const bool old = in.u32(14) == 12;  // OS/2's header
+  if (old)
+    set_size(header, in.u16(18), in.u16(20));
+  else
+    set_size(header, static_cast<std::int32_t>(in.u32(18)),
+             std::abs(std::int64_t{static_cast<std::int32_t>(in.u32(22))}));
+  const std::uint32_t compression = old ? 0 : in.u32(30);
+  if (compression != 0 && compression != 3) fail("a compressed BMP, which is not supported");
+  const std::int64_t bits = in.u16(old ? 24 : 28);
+  const std::int64_t row = (header.width * bits + 31) / 32 * 4;  // bytes
+  if (bits == 0 || !in.holds(in.u32(10), static_cast<std::size_t>(row * header.height)))
     fail("truncated: the BMP data ends in the middle of the picture");
-  return {.format = PictureFormat::bmp,
-          .width = static_cast<int>(width),
-          .height = static_cast<int>(height)};
+  return header;
 }
 
 bool starts_with(std::span<const std::uint8_t> bytes, std::string_view magic, std::size_t at = 0) {
