@@ -14,6 +14,7 @@
 #include "vision/haar/haar_model.h"
 #include "vision/haar/haar_plan.h"
 #include "vision/haar/haar_strip.h"
+#include "vision/image/grey.h"
 
 namespace maskwatch::vision {
 namespace {

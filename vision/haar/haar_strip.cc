@@ -29,28 +29,6 @@ void SearchStrip(const HaarLevel& level, const HaarStrip& strip, int window_heig
 
 std::size_t Padding() { return 2 * hn::Lanes(I32()); }
 
-void RgbToGrey(const std::uint8_t* HWY_RESTRICT rgb, std::size_t count,
-               std::uint8_t* HWY_RESTRICT grey) {
-  const hn::ScalableTag<std::int32_t> d;
-  const hn::Rebind<std::uint8_t, decltype(d)> d8;
-  const auto grey_of = [](int r, int g, int b) {
-    return (r * 9798 + g * 19235 + b * 3735 + 16384) >> 15;
-  };
-  std::size_t i = 0;
-  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
-    hn::Vec<decltype(d8)> r, g, b;
-    hn::LoadInterleaved3(d8, rgb + 3 * i, r, g, b);
-    auto sum = hn::Mul(hn::PromoteTo(d, r), hn::Set(d, 9798));
-    sum = hn::Add(sum, hn::Mul(hn::PromoteTo(d, g), hn::Set(d, 19235)));
-    sum = hn::Add(sum, hn::Mul(hn::PromoteTo(d, b), hn::Set(d, 3735)));
-    hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<15>(hn::Add(sum, hn::Set(d, 16384)))), d8, grey + i);
-  }
-  for (; i < count; ++i) {
-    const std::uint8_t* p = rgb + 3 * i;
-    grey[i] = static_cast<std::uint8_t>(grey_of(p[0], p[1], p[2]));
-  }
-}
-
 }  // namespace HWY_NAMESPACE
 }  // namespace maskwatch::vision
 HWY_AFTER_NAMESPACE();
@@ -60,17 +38,12 @@ namespace maskwatch::vision {
 
 HWY_EXPORT(SearchStrip);
 HWY_EXPORT(Padding);
-HWY_EXPORT(RgbToGrey);
 
 std::size_t haar_padding() { return HWY_DYNAMIC_DISPATCH(Padding)(); }
 
 void search_strip(const HaarLevel& level, const HaarStrip& strip, int window_height,
                   HaarWorkspace& workspace, std::vector<HaarHit>& hits) {
   HWY_DYNAMIC_DISPATCH(SearchStrip)(level, strip, window_height, workspace, hits);
-}
-
-void rgb_to_grey(const std::uint8_t* rgb, std::size_t count, std::uint8_t* grey) {
-  HWY_DYNAMIC_DISPATCH(RgbToGrey)(rgb, count, grey);
 }
 
 HaarWorkspace::HaarWorkspace(int stride, int rows, int source_width, bool with_tilted,

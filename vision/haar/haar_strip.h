@@ -70,7 +70,4 @@ std::size_t haar_padding();
 void search_strip(const HaarLevel& level, const HaarStrip& strip, int window_height,
                   HaarWorkspace& workspace, std::vector<HaarHit>& hits);
 
-// Grey from `count` RGB pixels, rounded as OpenCV's COLOR_RGB2GRAY.
-void rgb_to_grey(const std::uint8_t* rgb, std::size_t count, std::uint8_t* grey);
-
 }  // namespace maskwatch::vision

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "vision/image/codec.h"
+#include "vision/image/grey.h"
 #include "vision/image/picture_header.h"
 
 namespace maskwatch::vision {
@@ -169,11 +170,7 @@ PixelBox clamp_box(const Image& image, const Box& box) {
 Image to_grey(const Image& image) {
   if (image.channels == 1) return image;
   Image out(image.width, image.height, 1);
-  for (std::size_t i = 0; i < out.pixels.size(); ++i) {
-    const std::uint8_t* rgb = &image.pixels[3 * i];
-    out.pixels[i] = static_cast<std::uint8_t>(
-        (9798 * rgb[0] + 19235 * rgb[1] + 3735 * rgb[2] + (1 << 14)) >> 15);
-  }
+  rgb_to_grey(image.pixels.data(), out.pixels.size(), out.pixels.data());
   return out;
 }
 

@@ -102,14 +102,6 @@ TEST_CASE("a crop is clamped to the picture") {
   CHECK(vision::crop(image, {-1e30f, -1e30f, 3e30f, 3e30f}).pixels == image.pixels);
 }
 
-// cv2.cvtColor(np.uint8([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [13, 200, 77]]]),
-// cv2.COLOR_RGB2GRAY)
-TEST_CASE("grey is OpenCV's grey") {
-  Image image(4, 1);
-  image.pixels = {255, 0, 0, 0, 255, 0, 0, 0, 255, 13, 200, 77};
-  CHECK(values(vision::to_grey(image)) == std::vector<int>{76, 150, 29, 130});
-}
-
 TEST_CASE("a flip exchanges left and right") {
   const Image image = pattern(5, 3), flipped = vision::flip_horizontally(image);
   CHECK(flipped.at(0, 2)[1] == image.at(4, 2)[1]);
