@@ -36,6 +36,10 @@ constexpr int kBackboneStages = 18;
 constexpr double kLastShare = 0.02;  // of the learning rate, at the end
 constexpr double kThreshold = 0.5;   // of the figures and pictures at the end
 
+// Share of the old running statistics that a step keeps: a run has thousands of steps, where Keras
+// counts on many times more.
+constexpr double kStatisticsMomentum = 0.99;
+
 struct Options {
   std::vector<std::string> datasets, classes, negatives, leave_out;
   std::string model = "face_detector.safetensors";
@@ -220,12 +224,13 @@ std::unique_ptr<nn::SsdNetwork> make_network(const Options& o) {
   if (o.scratch) {
     options.backbone.width = o.width;
     options.backbone.input_size = o.size;
-    options.backbone.batch_norm.momentum = 0.99;
+    options.backbone.batch_norm.momentum = kStatisticsMomentum;
     return std::make_unique<nn::SsdNetwork>(options);
   }
   const nn::Safetensors contents = nn::load_safetensors(o.weights);
   options.backbone = nn::classifier_options(contents, o.weights).backbone;
   options.backbone.input_size = o.size;
+  options.backbone.batch_norm.momentum = kStatisticsMomentum;
   auto network = std::make_unique<nn::SsdNetwork>(options);
   try {
     network->backbone().load_state_dict(contents.tensors);
@@ -382,7 +387,9 @@ int train(int argc, char** argv) {
   }
   const std::int64_t steps = steps_of(o, split);
   const std::string recipe = recipe_of(o, pictures, *network, steps);
-  network->freeze_before(frozen_stages(o), /*keep_statistics=*/!o.scratch);
+  // A backbone that normalised by ImageNet's statistics while its weights move at this rate would
+  // drift away from them; a detector's own statistics fit a person's few pictures better than theirs.
+  network->freeze_before(frozen_stages(o), /*keep_statistics=*/!o.fine_tune.empty());
 
   DetectionTaskOptions task_options;
   task_options.batches.crops = {o.size, o.mosaic, o.seed};

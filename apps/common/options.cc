@@ -162,8 +162,12 @@ Number OptionParser::Option::State::number(const std::string& text) const {
                                                       : "a whole number of at least 0";
   const std::string limits =
       range ? fmt::format(" from {} to {}", range->first, range->second) : "";
-  const auto outside = [&](double n) { return range && (n < range->first || n > range->second); };
-  if (!number || outside(static_cast<double>(*number)))
+  // In the option's own precision, so that 0.01 as a float is not below 0.01.
+  const auto outside = [&](Number n) {
+    return static_cast<double>(n) < static_cast<double>(static_cast<Number>(range->first)) ||
+           static_cast<double>(n) > static_cast<double>(static_cast<Number>(range->second));
+  };
+  if (!number || (range && outside(*number)))
     throw std::invalid_argument(fmt::format("is not {}{}", kind, limits));
   return *number;
 }

@@ -69,9 +69,8 @@ def flags(prefix, *wanted):
 
 
 def compile_program(prefix, source, compiler):
-    shared = any(prefix.rglob("libmaskwatch.so"))
     program = prefix / "bin" / source.stem
-    libraries = flags(prefix, "--libs", *([] if shared else ["--static"]))
+    libraries = flags(prefix, "--libs")
     run([*compiler, source, "-o", program, *flags(prefix, "--cflags"), *libraries], source.parent)
     return program
 
