@@ -1,5 +1,5 @@
-// Random numbers by counting (splitmix64: Steele, Lea and Flood 2014): the n-th number of a stream
-// depends on the stream's seed and n alone, never on which thread asked first.
+// Counter-based random numbers (splitmix64: Steele, Lea and Flood 2014): the n-th number of a
+// stream depends on the stream's seed and n alone, never on which thread asked first.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,5 @@
-// Batch normalisation for the convolutions that take in the batch norms around them: some rows at a
-// time, which lie in the cache, by the calling thread. Defined in batch_norm.cc. Included once for
-// each target.
+// Batch normalisation fused into the adjacent convolutions: a cache-resident block of rows at a
+// time, on the calling thread. Defined in batch_norm.cc. Included once for each target.
 #if defined(KERNELS_BATCH_NORM_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef KERNELS_BATCH_NORM_INL_H_
 #undef KERNELS_BATCH_NORM_INL_H_

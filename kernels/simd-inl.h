@@ -1,4 +1,4 @@
-// Whole vectors, the rest, and rows of channels: what the memory-bound families share. Compiled
+// Full vectors, masked tails and rows of channels, shared by the memory-bound kernels. Compiled
 // once for each vector target, like the files that include it.
 //
 // The rest of an array goes through the same vector instructions as the bulk, so a number does not

@@ -1,8 +1,9 @@
 // MobileNetV2 (Sandler et al. 2018) of any width and input size, in Keras' and PyTorch's flavours.
 //
-// A stage is what freezing and plans cut at: 0 is the stem (3×3 stride 2), 1..17 the inverted
-// residual blocks, 18 the last 1×1 convolution. State: stem.conv.*, stem.bn.*,
-// blocks.I.{expand,expand_bn,depthwise,depthwise_bn,project,project_bn}.*, last.conv.*, last.bn.*
+// Stages are the units in which the network is frozen and compiled: 0 is the stem (3×3 stride
+// 2), 1..17 the inverted residual blocks, 18 the last 1×1 convolution. State: stem.conv.*,
+// stem.bn.*, blocks.I.{expand,expand_bn,depthwise,depthwise_bn,project,project_bn}.*, last.conv.*,
+// last.bn.*
 #pragma once
 
 #include <algorithm>

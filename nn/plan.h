@@ -1,8 +1,8 @@
 // Inference plan: a network compiled once for an input size. Batch norm is folded into the weights
 // before it, weights are packed for the kernels, and all values between layers lie in one arena,
-// planned by lifetime. Running a plan allocates nothing. Several pictures run side by side, one a
-// thread, up to the layers on vectors at the end, which take all of them at once; a single picture
-// uses all threads in each layer.
+// planned by lifetime. Running a plan allocates nothing. Several pictures run side by side, one
+// per thread; the final layers, which act on vectors, process the whole batch at once. A single
+// picture uses all threads in each layer.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// A face detector with one look (Liu et al., "SSD", 2016): MobileNetV2, a light feature pyramid on
+// A single-shot face detector (Liu et al., "SSD", 2016): MobileNetV2, a light feature pyramid on
 // top (Lin et al., "Feature pyramid networks", 2017) and separable heads at strides 8 to 64. For
 // each anchor it gives four numbers of the box, the logit of a face, and the logits of the classes.
 //

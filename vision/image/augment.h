@@ -1,5 +1,5 @@
 // Random variations of training pictures, as Keras's ImageDataGenerator draws and applies them, and
-// some more that are off unless asked for; and the step from 8-bit pixels to network inputs.
+// some more that are off unless asked for.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Picture bytes to pixels and back, through stb_image and stb_image_write.
-// The only file that includes them, so that their memory is bounded and no other picture format
-// gets in.
+// codec.cc is the only file that includes them, so that their memory is bounded and no other
+// picture format gets in.
 #pragma once
 
 #include <cstddef>

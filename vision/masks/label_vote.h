@@ -1,6 +1,6 @@
 // One label from many uncertain ones: the evidence that a classifier gives of one face over time is
-// added up, as log odds, up to a bound. What is sure changes the label within a few frames
-// (somebody puts a mask on); what wavers does not make it flicker.
+// added up, as log odds, up to a bound. Confident evidence changes the label within a few
+// frames (somebody puts a mask on); wavering evidence does not make it flicker.
 #pragma once
 
 #include <span>

@@ -25,8 +25,8 @@ LabelMeaning meaning_of(std::string_view label);
 // "Mask", "No Mask", "Mask Worn Wrongly", or the label itself with spaces for underscores.
 std::string display_name(const std::string& label);
 
-// Green, red, amber or grey. The three differ in lightness too, so that they can be told apart
-// without seeing red and green.
+// Green, red, amber or grey. Green, red and amber also differ in lightness, so that they can be
+// told apart without seeing red and green.
 Color color_of(LabelMeaning meaning);
 
 // "Mask: 99.12%"

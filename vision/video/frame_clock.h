@@ -1,5 +1,6 @@
 // Turns the timestamps of a source, which may start anywhere, jump or be missing, into times that
-// start at 0, always rise and stay where a double, and nanoseconds in 64 bits, tell them apart.
+// start at 0, always increase, and stay within the range where a double and 64-bit nanoseconds
+// resolve them.
 #pragma once
 
 #include <optional>
