@@ -1,9 +1,9 @@
 #include "apps/training/boxes_classes.h"
 
 #include <cctype>
-#include <span>
 
 #include "apps/common/program.h"
+#include "vision/masks/labels.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -19,38 +19,29 @@ std::string plain(std::string_view name) {
   return text;
 }
 
-struct UsualNames {
-  ClassMeaning meaning;
-  std::vector<std::string_view> names;  // as plain() makes them
-};
-
-const std::vector<UsualNames>& usual_names() {
-  static const std::vector<UsualNames> all{
-      {{Kind::face, 0},
-       {"withmask", "mask", "masked", "facemask", "masks", "maskon", "wearingmask", "wearmask",
-        "hasmask", "maskedface", "facewithmask", "goodmask", "correctmask", "maskcorrect",
-        "maskworncorrectly", "maskwearedcorrect", "properlyworn", "properlywearingmask", "cmfd"}},
-      {{Kind::face, 1},
-       {"withoutmask", "nomask", "unmasked", "bare", "bareface", "withoutmasks", "maskoff",
-        "notwearingmask", "notmasked", "facenomask", "facewithoutmask", "nomaskface",
-        "unmaskedface", "nonmask", "notmask"}},
-      {{Kind::face, 2},
-       {"maskwornwrongly", "wornwrongly", "wrongmask", "maskwrong", "maskwearedincorrect",
-        "maskworincorrect", "maskwornincorrectly", "wornincorrectly", "incorrectmask",
-        "maskincorrect", "incorrect", "badmask", "impropermask", "improperlyworn", "imfd",
-        "wearingmaskincorrectly", "incorrectlywornmask", "incorrectlyworn", "partialmask"}},
-      {{Kind::face, kUnlabelled}, {"face", "faces"}},
-      {{Kind::ignored, 0}, {"ignore", "ignored", "ignoredregion", "ignoredregions", "dontcare"}}};
-  return all;
+// Of the usual names; none for one that says nothing.
+std::optional<ClassMeaning> usual_meaning(const std::string& name) {
+  switch (vision::meaning_of(name)) {
+    case vision::LabelMeaning::mask:
+      return ClassMeaning{Kind::face, 0};
+    case vision::LabelMeaning::no_mask:
+      return ClassMeaning{Kind::face, 1};
+    case vision::LabelMeaning::worn_wrongly:
+      return ClassMeaning{Kind::face, 2};
+    case vision::LabelMeaning::other:
+      break;
+  }
+  const std::string text = plain(name);
+  if (text == "face" || text == "faces") return ClassMeaning{Kind::face, kUnlabelled};
+  for (const char* ignored : {"ignore", "ignored", "ignoredregion", "ignoredregions", "dontcare"})
+    if (text == ignored) return ClassMeaning{Kind::ignored, 0};
+  return std::nullopt;
 }
 
 // The word before "=" in a rule.
 std::optional<ClassMeaning> meaning_of_word(const std::string& word) {
   if (plain(word) == "other") return ClassMeaning{Kind::other, 0};
-  for (const auto& [meaning, names] : usual_names())
-    for (const std::string_view name : names)
-      if (plain(word) == name) return meaning;
-  return std::nullopt;
+  return usual_meaning(word);
 }
 
 constexpr const char* kRuleHint =
@@ -87,11 +78,7 @@ ClassMap::ClassMap(const std::vector<std::string>& rules) {
 std::optional<ClassMeaning> ClassMap::meaning(const std::string& name) const {
   const auto rule = rules_.find(name);
   if (rule != rules_.end()) return rule->second;
-  const std::string wanted = plain(name);
-  for (const auto& [meaning, names] : usual_names())
-    for (const std::string_view usual : names)
-      if (wanted == usual) return meaning;
-  return std::nullopt;
+  return usual_meaning(name);
 }
 
 std::set<std::string> ClassMap::names() const {

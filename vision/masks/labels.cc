@@ -8,14 +8,35 @@
 namespace maskwatch::vision {
 namespace {
 
-constexpr std::string_view kMaskNames[] = {
-    "mask",        "masked",          "withmask",          "withamask",      "maskon",
-    "wearingmask", "wearsmask",       "wearmask",          "maskworn",       "correctmask",
-    "maskcorrect", "rightmask",       "maskworncorrectly", "maskwornright",  "maskwornrightly",
-    "maskweared",  "correctlymasked", "maskwearedcorrect", "withmaskcorrect"};
+// CMFD and IMFD are the folders of MaskedFace-Net (Cabani et al. 2021).
+constexpr std::string_view kMaskNames[] = {"mask",
+                                           "masked",
+                                           "withmask",
+                                           "withamask",
+                                           "maskon",
+                                           "wearingmask",
+                                           "wearsmask",
+                                           "wearmask",
+                                           "maskworn",
+                                           "correctmask",
+                                           "maskcorrect",
+                                           "rightmask",
+                                           "maskworncorrectly",
+                                           "maskwornright",
+                                           "maskwornrightly",
+                                           "maskweared",
+                                           "correctlymasked",
+                                           "maskwearedcorrect",
+                                           "withmaskcorrect",
+                                           "masks",
+                                           "hasmask",
+                                           "goodmask",
+                                           "properlyworn",
+                                           "properlywearingmask",
+                                           "cmfd"};
 constexpr std::string_view kNoMaskNames[] = {
-    "nomask",  "withoutmask", "withoutamask", "unmasked",       "notmasked",
-    "nonmask", "maskless",    "maskoff",      "notwearingmask", "nomaskworn"};
+    "nomask",  "withoutmask",    "withoutamask", "unmasked", "notmasked",    "nonmask", "maskless",
+    "maskoff", "notwearingmask", "nomaskworn",   "notmask",  "withoutmasks", "bare"};
 constexpr std::string_view kWornWronglyNames[] = {"maskwornwrongly",
                                                   "wornwrongly",
                                                   "wronglyworn",
@@ -38,7 +59,12 @@ constexpr std::string_view kWornWronglyNames[] = {"maskwornwrongly",
                                                   "maskwornimproperly",
                                                   "incorrect",
                                                   "incorrectwithmask",
-                                                  "wearingmaskincorrectly"};
+                                                  "wearingmaskincorrectly",
+                                                  "maskworincorrect",
+                                                  "badmask",
+                                                  "improperlyworn",
+                                                  "partialmask",
+                                                  "imfd"};
 
 struct Meaning {
   LabelMeaning meaning;
