@@ -10,9 +10,9 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <stdexcept>
 #include <utility>
 
-#include "apps/common/program.h"
 #include "vision/masks/labels.h"
 
 extern char** environ;
@@ -102,9 +102,10 @@ std::vector<std::string> command_words(const std::string& line) {
       inside = true;
     }
   }
-  if (quote != 0) throw UsageError("--alert: a quote is not closed in: " + line);
+  if (quote != 0) throw std::invalid_argument("--alert: a quote is not closed in: " + line);
   if (inside) words.push_back(word);
-  if (words.empty() || words[0].empty()) throw UsageError("--alert: there is no command");
+  if (words.empty() || words[0].empty())
+    throw std::invalid_argument("--alert: there is no command");
   return words;
 }
 
@@ -116,8 +117,8 @@ Alert::Alert(const std::string& command, double after, std::vector<std::string> 
       source_(std::move(source)),
       worn_wrongly_(worn_wrongly) {
   if (!can_be_found(words_[0]))
-    throw UsageError("--alert: there is no program \"" + words_[0] + "\"",
-                     "no shell is involved; for one, use sh -c '...'");
+    throw std::runtime_error("--alert: there is no program \"" + words_[0] +
+                             "\" (no shell is involved; for one, use sh -c '...')");
 }
 
 std::string Alert::look(const std::vector<vision::Track>& tracks, double time) {

@@ -15,9 +15,8 @@
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
-
-#include "apps/common/program.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -84,7 +83,7 @@ EventLog::EventLog(const std::string& path) : path_(path), descriptor_(-1) {
   else
     descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0 && !(pipe && errno == ENXIO))
-    throw UsageError("--events " + path + ": " + std::strerror(errno));
+    throw std::runtime_error("--events " + path + ": " + std::strerror(errno));
   std::fflush(stdout);
   thread_ = std::thread([this] { work(); });
 }

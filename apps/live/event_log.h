@@ -19,8 +19,8 @@ namespace maskwatch::apps {
 
 class EventLog {
  public:
-  // Begins a new file; "-" is standard output; a named pipe may get its reader later. UsageError
-  // if it cannot be written.
+  // Begins a new file; "-" is standard output; a named pipe may get its reader later.
+  // std::runtime_error names it if it cannot be written.
   explicit EventLog(const std::string& path);
   ~EventLog();  // as finish()
   EventLog(const EventLog&) = delete;

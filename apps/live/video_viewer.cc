@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
 
 #include "apps/common/program.h"
@@ -243,7 +244,7 @@ void VideoViewer::note_fault(const std::string& fault) {
   if (fault.empty()) return;
   if (window_) say(fault, true);
   if (fault_) return;
-  fault_ = std::make_exception_ptr(UsageError(fault));
+  fault_ = std::make_exception_ptr(std::runtime_error(fault));
   ended_by_ = fault;
 }
 
