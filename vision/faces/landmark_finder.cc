@@ -4,8 +4,11 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <span>
 #include <stdexcept>
+#include <utility>
 
+#include "base/file.h"
 #include "vision/faces/landmark_network.h"
 
 namespace maskwatch::vision {
@@ -48,7 +51,11 @@ class Trees : public LandmarkFinder {
 
 class NetworkFinder : public LandmarkFinder {
  public:
-  explicit NetworkFinder(const std::string& path) : network_(path), path_(path) {}
+  explicit NetworkFinder(const std::string& path)
+      : NetworkFinder(std::make_shared<const std::string>(read_file(path)), path) {}
+  // `bytes` of the file: a copy must be the same finder, whatever became of the file since.
+  NetworkFinder(std::shared_ptr<const std::string> bytes, const std::string& path)
+      : network_(std::as_bytes(std::span(*bytes)), path), bytes_(std::move(bytes)), path_(path) {}
 
   // Of boxes about dlib's points on 175 faces of fddb_subset, the one in which the network's points
   // came nearest to them.
@@ -62,7 +69,7 @@ class NetworkFinder : public LandmarkFinder {
   }
   bool holds(const LandmarkFit& fit) const override { return fit.spread < .024f; }
   std::unique_ptr<LandmarkFinder> copy() const override {
-    return std::make_unique<NetworkFinder>(path_);
+    return std::make_unique<NetworkFinder>(bytes_, path_);
   }
   std::string name() const override { return "network (" + file_name(path_) + ")"; }
 
@@ -80,6 +87,7 @@ class NetworkFinder : public LandmarkFinder {
   }
 
   LandmarkNetwork network_;
+  std::shared_ptr<const std::string> bytes_;
   std::string path_;
 };
 

@@ -6,34 +6,27 @@
 #include <stdexcept>
 
 #include "base/parallel.h"
-#include "vision/faces/memory_file.h"
 #include "vision/image/network_input.h"
 
 namespace maskwatch::vision {
 namespace {
 
-std::unique_ptr<nn::Classifier> load_labelled(const std::string& file) {
-  auto model = nn::load_classifier(file);
+std::unique_ptr<nn::Classifier> labelled(std::unique_ptr<nn::Classifier> model,
+                                         const std::string& name) {
   if (model->options().labels.empty())
-    throw std::runtime_error(file + ": the model names no classes, so it cannot classify faces");
-  return model;
-}
-
-std::unique_ptr<nn::Classifier> load_labelled(std::span<const std::uint8_t> contents,
-                                              const std::string& name) {
-  std::unique_ptr<nn::Classifier> model;
-  read_as_file(contents, name, [&](const std::string& path) { model = load_labelled(path); });
+    throw std::runtime_error(name + ": the model names no classes, so it cannot classify faces");
   return model;
 }
 
 }  // namespace
 
 MaskClassifier::MaskClassifier(const std::string& model_file, std::int64_t capacity)
-    : MaskClassifier(load_labelled(model_file), capacity) {}
+    : MaskClassifier(labelled(nn::load_classifier(model_file), model_file), capacity) {}
 
 MaskClassifier::MaskClassifier(std::span<const std::uint8_t> contents, const std::string& name,
                                std::int64_t capacity)
-    : MaskClassifier(load_labelled(contents, name), capacity) {}
+    : MaskClassifier(labelled(nn::load_classifier(std::as_bytes(contents), name), name), capacity) {
+}
 
 MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, std::int64_t capacity)
     : model_(std::move(model)),
