@@ -57,8 +57,7 @@ class NetworkFinder : public LandmarkFinder {
   NetworkFinder(std::shared_ptr<const std::string> bytes, const std::string& path)
       : network_(std::as_bytes(std::span(*bytes)), path), bytes_(std::move(bytes)), path_(path) {}
 
-  // Of boxes about dlib's points on 175 faces of fddb_subset, the one in which the network's points
-  // came nearest to them.
+  // The second box is the one in which the network's points come nearest to dlib's.
   LandmarkFit find(const Image& image, const Box& face) override {
     const auto predict = [&](const Box& box) { return network_.predict(image, box); };
     const Landmarks first = predict(face);
