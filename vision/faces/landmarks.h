@@ -81,10 +81,10 @@ class LandmarkPredictor {
 
   // The points that dlib gives for the rectangle left = x, right = x + width - 1, top = y, bottom =
   // y + height - 1, before dlib rounds them to whole pixels. Grey or RGB; what lies outside the
-  // picture counts as black. May be called from several threads at once. `box` is a square
-  // from brows to chin, as dlib's own face detector finds it: the predictor was trained on such.
-  // Throws std::invalid_argument for an empty or
-  // malformed picture, or a box that is not finite, is empty or is more than 2^24 away.
+  // picture counts as black. May be called from several threads at once. `box` is a square from
+  // brows to chin, as dlib's own face detector finds it: the predictor was trained on such. Throws
+  // std::invalid_argument for an empty or malformed picture, or a box that is not finite, is empty
+  // or is more than 2^24 away.
   Landmarks predict(const Image& image, const Box& box) const;
 
   struct Model;
