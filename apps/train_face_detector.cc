@@ -423,7 +423,7 @@ int train(int argc, char** argv) {
 }  // namespace maskwatch::apps
 
 int main(int argc, char** argv) {
-  // Lines come out as they are written, also into a pipe: who kills a long run has seen what it
+  // Lines come out as they are written, even into a pipe: whoever kills a long run has seen what it
   // said.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   return maskwatch::apps::run_program(argc, argv, maskwatch::apps::train);

@@ -12,8 +12,8 @@
 
 namespace maskwatch::apps {
 
-// The words of a command line: parted by spaces, kept together by '...' or "...", any character
-// taken as it is after a backslash (but within '...'). Nothing else is special. Throws
+// The words of a command line: separated by spaces, kept together by '...' or "...", any
+// character taken as it is after a backslash (except within '...'). Nothing else is special. Throws
 // std::invalid_argument for a quote that is not closed and for a line without words.
 std::vector<std::string> command_words(const std::string& line);
 

@@ -93,7 +93,7 @@ EventLog::~EventLog() {
   if (path_ != "-" && descriptor_ >= 0) close(descriptor_);
 }
 
-// While nobody reads it this fails with ENXIO.
+// Fails with ENXIO while nobody reads the pipe.
 void EventLog::open_pipe() {
   if (descriptor_ < 0) descriptor_ = open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 }
@@ -120,7 +120,7 @@ std::string EventLog::take_fault() {
 void EventLog::work() {
   bool well = true;
   while (const auto line = lines_.pop()) well = well && put(*line);
-  open_pipe();  // who opens it for reading only now is to see its end
+  open_pipe();  // a reader that opens it only now must see its end
 }
 
 // False if no more can be written.

@@ -27,7 +27,7 @@ struct VideoOptions {
 // Throws what OptionParser::parse throws.
 VideoOptions read_video_options(int argc, char** argv);
 
-// What of it concerns the pipeline. UsageError for a camera size of another form,
+// The part that concerns the pipeline. UsageError for a camera size of another form,
 // std::runtime_error if there is no model.
 PipelineOptions pipeline_options(const VideoOptions& options, std::atomic<bool>& stop);
 
