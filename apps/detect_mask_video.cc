@@ -19,8 +19,8 @@ std::atomic<bool> stop{false};
 
 constexpr std::int64_t kSameSignal = 500'000'000;  // ns
 
-// The first signal ends everything cleanly, the second one at once; but `timeout`, and a terminal
-// together with a script, send one and the same to us twice.
+// The first signal ends everything cleanly, the second one at once; but `timeout`, or a terminal
+// together with a script, sends us the same signal twice.
 void obey_signal(int signal) {
   static std::atomic<std::int64_t> first{0};
   timespec clock{};

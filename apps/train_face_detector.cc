@@ -6,6 +6,8 @@
 #include <bit>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
 
 #include "apps/common/files.h"
 #include "apps/common/options.h"
@@ -35,6 +37,7 @@ constexpr int kFrozenStages = 4;  // stem and blocks 0 to 2: ImageNet's edges an
 constexpr int kBackboneStages = 18;
 constexpr double kLastShare = 0.02;  // of the learning rate, at the end
 constexpr double kThreshold = 0.5;   // of the figures and pictures at the end
+constexpr const char* kStartAgain = "start again without --resume";
 
 // Share of the old running statistics that a step keeps: a run has thousands of steps, where Keras
 // counts on many times more.
@@ -291,11 +294,19 @@ struct Run {
 void restore(Run& run) {
   if (!run.options.resume) return;
   const std::string path = checkpoint_path(run.options.model);
-  if (!std::filesystem::exists(path)) {
-    fmt::print("no checkpoint {}: starting with the first step\n", path);
-    return;
+  try {
+    const std::optional<Checkpoint> checkpoint = load_checkpoint(path, run.recipe);
+    if (!checkpoint) {
+      fmt::print("no checkpoint {}: starting with the first step\n", path);
+      return;
+    }
+    run.records = parse_stretches(checkpoint->history, path);
+    run.trainer.restore(*checkpoint);
+  } catch (const std::invalid_argument& fault) {
+    throw UsageError(path + ": " + fault.what(), kStartAgain);
+  } catch (const std::runtime_error& fault) {
+    throw UsageError(fault.what(), kStartAgain);
   }
-  run.records = run.trainer.restore(path, run.recipe);
   fmt::print("going on after step {} of {}\n", run.trainer.steps_taken(), run.steps);
 }
 
@@ -312,7 +323,8 @@ void train_stretch(Run& run) {
   fmt::print("Step {}/{}  {}  {}  {:.1f} s, {} left\n", record.step, run.steps,
              format_figures(record.training), format_figures(record.validation), record.seconds,
              format_duration(left));
-  run.trainer.save(checkpoint_path(run.options.model), run.recipe, run.records);
+  save_checkpoint(checkpoint_path(run.options.model),
+                  run.trainer.checkpoint(run.recipe, run.records));
 }
 
 vision::Image curves_of(const std::vector<StretchRecord>& records) {
@@ -388,7 +400,8 @@ int train(int argc, char** argv) {
   const std::int64_t steps = steps_of(o, split);
   const std::string recipe = recipe_of(o, pictures, *network, steps);
   // A backbone that normalised by ImageNet's statistics while its weights move at this rate would
-  // drift away from them; a detector's own statistics fit a person's few pictures better than theirs.
+  // drift away from them; a detector's own statistics fit a person's few pictures better than
+  // theirs.
   network->freeze_before(frozen_stages(o), /*keep_statistics=*/!o.fine_tune.empty());
 
   DetectionTaskOptions task_options;
@@ -410,7 +423,7 @@ int train(int argc, char** argv) {
 }  // namespace maskwatch::apps
 
 int main(int argc, char** argv) {
-  // Lines come out as they are written, also into a pipe: who kills a long run has seen what it
+  // Lines come out as they are written, even into a pipe: whoever kills a long run has seen what it
   // said.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   return maskwatch::apps::run_program(argc, argv, maskwatch::apps::train);

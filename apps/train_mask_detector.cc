@@ -1,5 +1,5 @@
-// train_mask_detector: from folders of pictures to a model file, as the original's training script,
-// and more.
+// train_mask_detector: from folders of pictures to a model file, like the original's training
+// script, and more.
 #include <fmt/format.h>
 
 #include <bit>
@@ -287,7 +287,7 @@ void restore(Run& run) {
     }
     run.model.load_state_dict(checkpoint->model);
     run.trainer.restore(checkpoint->optimizer, checkpoint->steps_taken);
-    run.history = checkpoint->history;
+    run.history = parse_history(checkpoint->history, path);
   } catch (const std::invalid_argument& fault) {
     throw UsageError(path + ": " + fault.what(), kStartAgain);
   } catch (const std::runtime_error& fault) {
@@ -317,8 +317,8 @@ void train_epoch(Run& run, int epoch) {
       epoch + 1, run.options.epochs, result.loss, result.accuracy, result.validation_loss,
       result.validation_accuracy, seconds, format_duration(left));
   save_checkpoint(checkpoint_path(run.options.model),
-                  {run.recipe, run.trainer.steps_taken(), run.history, run.model.state_dict(),
-                   run.trainer.optimizer_state()});
+                  {run.recipe, run.trainer.steps_taken(), 0, history_text(run.history),
+                   run.model.state_dict(), run.trainer.optimizer_state()});
 }
 
 void write_results(Run& run, const LoadedDataset& data, const Split& split) {
@@ -401,7 +401,7 @@ int train(int argc, char** argv) {
 }  // namespace maskwatch::apps
 
 int main(int argc, char** argv) {
-  // Lines come out as they are written, also into a pipe: who kills a long run has seen what it
+  // Lines come out as they are written, even into a pipe: whoever kills a long run has seen what it
   // said.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   return maskwatch::apps::run_program(argc, argv, maskwatch::apps::train);

@@ -145,15 +145,6 @@ std::vector<Anchor> make_anchors(std::int64_t height, std::int64_t width,
   return anchors;
 }
 
-void encode_box(float* code, const CornerBox& box, const Anchor& anchor) {
-  constexpr auto center = static_cast<float>(kCenterVariance);
-  constexpr auto size = static_cast<float>(kSizeVariance);
-  code[0] = ((box.x0 + box.x1) / 2 - anchor.x) / (center * anchor.width);
-  code[1] = ((box.y0 + box.y1) / 2 - anchor.y) / (center * anchor.height);
-  code[2] = std::log((box.x1 - box.x0) / anchor.width) / size;
-  code[3] = std::log((box.y1 - box.y0) / anchor.height) / size;
-}
-
 CornerBox decode_box(const float* code, const Anchor& anchor) {
   constexpr auto center = static_cast<float>(kCenterVariance);
   const auto grown = [&](float length, float number) {

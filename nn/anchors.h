@@ -50,8 +50,7 @@ inline constexpr double kCenterVariance = 0.1, kSizeVariance = 0.2;
 // Sizes grow by no more than e to this: so no number of a network overflows.
 inline constexpr double kMaxLogGrowth = 4;
 
-// The four numbers (x, y, width, height) that decode_box() turns into `box`, which is not empty.
-void encode_box(float* code, const CornerBox& box, const Anchor& anchor);
+// The box that the four numbers `code` (x, y, width, height) make of an anchor.
 CornerBox decode_box(const float* code, const Anchor& anchor);
 
 // Instead of the number of a class:

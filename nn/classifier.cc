@@ -105,7 +105,7 @@ namespace {
 std::unique_ptr<Classifier> classifier_from(const Safetensors& contents, const std::string& name) {
   const ClassifierOptions options = classifier_options(contents, name);
   check_channels(contents, options, name);
-  check_numbers(contents, name);
+  check_values(contents, name);
   auto model = std::make_unique<Classifier>(options);
   try {
     model->load_state_dict(contents.tensors);

@@ -45,7 +45,7 @@ MobileNetV2Options backbone_options(const Metadata& metadata) {
   return backbone;
 }
 
-void check_numbers(const Safetensors& contents, const std::string& path) {
+void check_values(const Safetensors& contents, const std::string& path) {
   for (const auto& [name, tensor] : contents.tensors) {
     const float* numbers = tensor.data();
     if (!std::all_of(numbers, numbers + tensor.count(), [](float x) { return std::isfinite(x); }))

@@ -101,8 +101,8 @@ void describe_backbone(const MobileNetV2Options& options,
                        std::map<std::string, std::string>& metadata);
 MobileNetV2Options backbone_options(const Metadata& metadata);
 
-// A damaged model must not answer "nan%": std::runtime_error names a tensor that holds a number
+// A damaged model must not answer "nan%": std::runtime_error names a tensor that holds a value
 // which is not finite, or a negative variance.
-void check_numbers(const Safetensors& contents, const std::string& path);
+void check_values(const Safetensors& contents, const std::string& path);
 
 }  // namespace maskwatch::nn

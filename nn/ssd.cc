@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "base/json_fields.h"
 #include "nn/model_metadata.h"
 #include "nn/ops/concat.h"
 #include "nn/ops/elementwise.h"
@@ -313,17 +314,16 @@ std::string text_of(const AnchorOptions& anchors) {
   return nlohmann::json{{"aspect", anchors.aspect}, {"levels", levels}}.dump();
 }
 
-AnchorOptions read_anchors(const Metadata& metadata) {
-  try {
-    const nlohmann::json read = nlohmann::json::parse(metadata.text("anchors"));
-    AnchorOptions anchors{{}, read.at("aspect").get<double>()};
-    for (const nlohmann::json& level : read.at("levels"))
-      anchors.levels.push_back(
-          {level.at("stride").get<int>(), level.at("sizes").get<std::vector<float>>()});
-    return anchors;
-  } catch (const nlohmann::json::exception&) {
-    metadata.fail("metadata anchors is not a list of strides and sizes with an aspect");
+AnchorOptions read_anchors(const Metadata& metadata, const std::string& path) {
+  const auto read = JsonFields::parse(metadata.text("anchors"), path + ": metadata \"anchors\"");
+  AnchorOptions anchors{{}, read["aspect"].number()};
+  for (const JsonFields& level : read["levels"].list()) {
+    anchors.levels.push_back(
+        {static_cast<int>(level["stride"].whole_number(1, kStrides.back())), {}});
+    for (const JsonFields& size : level["sizes"].list())
+      anchors.levels.back().sizes.push_back(static_cast<float>(size.number()));
   }
+  return anchors;
 }
 
 SsdNetworkOptions ssd_options(const Safetensors& contents, const std::string& path) {
@@ -338,7 +338,7 @@ SsdNetworkOptions ssd_options(const Safetensors& contents, const std::string& pa
       channels != static_cast<double>(static_cast<std::int64_t>(channels)))
     metadata.fail("metadata channels is out of range");
   options.channels = static_cast<std::int64_t>(channels);
-  options.anchors = read_anchors(metadata);
+  options.anchors = read_anchors(metadata, path);
   options.labels = metadata.labels();
   // The largest tensor must be in the file as the metadata promise, before a network of that width
   // takes memory.
@@ -374,7 +374,7 @@ bool is_ssd(const Safetensors& contents) {
 
 std::unique_ptr<SsdNetwork> make_ssd(const Safetensors& contents, const std::string& path) {
   const SsdNetworkOptions options = ssd_options(contents, path);
-  check_numbers(contents, path);
+  check_values(contents, path);
   try {
     auto network = std::make_unique<SsdNetwork>(options);
     network->load_state_dict(contents.tensors);

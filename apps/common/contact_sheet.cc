@@ -6,11 +6,6 @@
 #include "vision/image/draw.h"
 
 namespace maskwatch::apps {
-namespace {
-
-constexpr int kColumns = 10;
-
-}  // namespace
 
 vision::Image thumbnail(const vision::Image& image, int size) {
   const double scale = static_cast<double>(size) / std::max(image.width, image.height);
@@ -18,10 +13,11 @@ vision::Image thumbnail(const vision::Image& image, int size) {
   return vision::resize(image, side(image.width), side(image.height));
 }
 
-vision::Image contact_sheet(const std::vector<vision::Image>& thumbnails, int size) {
+vision::Image contact_sheet(const std::vector<vision::Image>& thumbnails, int size, int columns) {
   const int count = std::min(static_cast<int>(thumbnails.size()), kSheetImages);
   if (count == 0) throw std::invalid_argument("contact_sheet: no images");
-  const int columns = std::min(count, kColumns), rows = (count + columns - 1) / columns;
+  columns = std::min(count, columns);
+  const int rows = (count + columns - 1) / columns;
   vision::Image sheet(columns * size, rows * size);
   for (int i = 0; i < count; ++i) {
     const vision::Image& image = thumbnails[static_cast<std::size_t>(i)];

@@ -1,5 +1,7 @@
 #include "apps/common/face_options.h"
 
+#include <stdexcept>
+
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 
@@ -45,7 +47,7 @@ std::string model_file(const FaceOptions& options) {
   try {
     return shipped_model_file();
   } catch (const std::runtime_error& fault) {
-    throw UsageError(fault.what(), "name one with --model");
+    throw std::runtime_error(std::string(fault.what()) + " (name one with --model)");
   }
 }
 

@@ -27,10 +27,10 @@ void add_landmark_option(OptionParser& parser, std::string& landmarks, const std
 // vision::make_landmark_finder, with the licence of what was chosen on standard error.
 std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks);
 
-// The model file that was named, or the one that ships. UsageError if that is missing.
+// The model file that was named, or the one that ships. std::runtime_error if that is missing.
 std::string model_file(const FaceOptions& options);
 
-// What MaskDetector is to be made of. UsageError if there is no model.
+// What MaskDetector is to be made of. std::runtime_error if there is no model.
 MaskDetectorOptions detector_options(const FaceOptions& options);
 
 }  // namespace maskwatch::apps

@@ -7,7 +7,7 @@
 namespace maskwatch::apps {
 
 // Throws std::runtime_error unless a file can be made at `path`: its folder exists and takes one,
-// and `path` is no folder.
+// and `path` is not a folder.
 void require_writable(const std::string& path);
 
 struct NamedFile {

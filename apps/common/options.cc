@@ -32,7 +32,7 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
-// Nothing unless the whole text is a number that the type holds; infinity and NaN are none.
+// Nothing unless the whole text is a number that the type holds; infinity and NaN are not.
 template <typename Number>
 std::optional<Number> number_in(const std::string& text) {
   Number number{};

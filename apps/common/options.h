@@ -1,5 +1,5 @@
-// The command line of a program: what it is called, what it takes, and its --help. CLI11 reads the
-// words behind it; options.cc alone includes that, as it compiles for many seconds.
+// The command line of a program: what it is called, what it takes, and its --help. CLI11 parses it;
+// only options.cc includes that library, because it takes many seconds to compile.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ class OptionParser {
     Option& choices(std::vector<std::string> allowed);
     // `fault` says what is wrong with a value ("is not WIDTHxHEIGHT"); empty: nothing.
     Option& check(std::function<std::string(const std::string& value)> fault);
-    // Both together are an error.
+    // Giving both is an error.
     Option& excludes(const Option& other);
 
    private:

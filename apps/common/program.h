@@ -21,9 +21,9 @@ struct CommandDone {};
 // standard error:
 //   UsageError, std::runtime_error (what the library says of a file), std::invalid_argument -> 2
 //   std::bad_alloc, anything else, standard output that cannot be written                  -> 1
-// CommandDone is no error: 0.
-// SIGPIPE is ignored, so that a reader who leaves (`| head`) costs no training run: what is written
-// after that is lost, and this is no error.
+// CommandDone is not an error: 0.
+// SIGPIPE is ignored, so that a reader who leaves (`| head`) does not end a training run: what is
+// written after that is lost, which is not an error.
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body);
 
 // Prints a line `note: ...` to standard error. If that cannot be written there is nobody to tell.

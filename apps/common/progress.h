@@ -34,7 +34,7 @@ struct ProgressOutput {
   std::function<int()> width;   // columns now
   std::function<double()> now;  // seconds on a clock that never goes back
 
-  // `file` as it is: a terminal or not, as wide as its window. TERM=dumb is no terminal.
+  // `file` as it is: a terminal or not, as wide as its window. TERM=dumb is not a terminal.
   static ProgressOutput to(std::FILE* file = stderr);
 };
 

@@ -10,9 +10,9 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <stdexcept>
 #include <utility>
 
-#include "apps/common/program.h"
 #include "vision/masks/labels.h"
 
 extern char** environ;
@@ -41,7 +41,7 @@ bool can_be_found(const std::string& program) {
   return false;
 }
 
-// Seconds; a time in which nobody was seen, as the source was lost, does not count.
+// Seconds; time during which the source was lost does not count.
 double labelled_for(const vision::Track& track) { return track.last_seen - track.label_since; }
 
 std::vector<char*> pointers(std::vector<std::string>& strings) {
@@ -51,8 +51,8 @@ std::vector<char*> pointers(std::vector<std::string>& strings) {
   return out;
 }
 
-// A child with nothing of ours but its standard error: own session, so that Ctrl-C reaches it no
-// more than a closed terminal; signals as at birth.
+// A child that inherits nothing but standard error: it has a session of its own, so that neither
+// Ctrl-C nor a closed terminal reaches it, and the default handling of all signals.
 int spawn(std::vector<std::string> words, std::vector<std::string> environment, pid_t& child) {
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attributes;
@@ -102,9 +102,10 @@ std::vector<std::string> command_words(const std::string& line) {
       inside = true;
     }
   }
-  if (quote != 0) throw UsageError("--alert: a quote is not closed in: " + line);
+  if (quote != 0) throw std::invalid_argument("--alert: a quote is not closed in: " + line);
   if (inside) words.push_back(word);
-  if (words.empty() || words[0].empty()) throw UsageError("--alert: there is no command");
+  if (words.empty() || words[0].empty())
+    throw std::invalid_argument("--alert: there is no command");
   return words;
 }
 
@@ -116,8 +117,8 @@ Alert::Alert(const std::string& command, double after, std::vector<std::string> 
       source_(std::move(source)),
       worn_wrongly_(worn_wrongly) {
   if (!can_be_found(words_[0]))
-    throw UsageError("--alert: there is no program \"" + words_[0] + "\"",
-                     "no shell is involved; for one, use sh -c '...'");
+    throw std::runtime_error("--alert: there is no program \"" + words_[0] +
+                             "\" (no shell is involved; for one, use sh -c '...')");
 }
 
 std::string Alert::look(const std::vector<vision::Track>& tracks, double time) {
@@ -139,7 +140,7 @@ bool Alert::concerns(const vision::Track& track) const {
          (worn_wrongly_ && meaning == vision::LabelMeaning::worn_wrongly);
 }
 
-// The oldest who is not there any more.
+// The oldest of those who have left.
 void Alert::forget_one(const std::vector<vision::Track>& tracks) {
   const auto gone = [&](std::int64_t number) {
     return std::none_of(tracks.begin(), tracks.end(),

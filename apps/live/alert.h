@@ -12,9 +12,9 @@
 
 namespace maskwatch::apps {
 
-// The words of a command line: parted by spaces, kept together by '...' or "...", any character
-// taken as it is after a backslash (but within '...'). Nothing else is special. Throws a UsageError
-// for a quote that is not closed or no words.
+// The words of a command line: separated by spaces, kept together by '...' or "...", any
+// character taken as it is after a backslash (except within '...'). Nothing else is special. Throws
+// std::invalid_argument for a quote that is not closed and for a line without words.
 std::vector<std::string> command_words(const std::string& line);
 
 class Alert {
@@ -24,7 +24,7 @@ class Alert {
   // MASKWATCH_CONFIDENCE (0 to 1), MASKWATCH_SECONDS (with that label), MASKWATCH_TIME (of the
   // source), MASKWATCH_BOX ("x y width height"), MASKWATCH_SOURCE. Its input is empty, its output
   // goes to our standard error. It may outlive us. `worn_wrongly`: masks that are worn wrongly
-  // raise it too. UsageError if there is no such program.
+  // raise it too. std::runtime_error if there is no such program.
   Alert(const std::string& command, double after, std::vector<std::string> labels,
         std::string source, bool worn_wrongly = false);
 

@@ -1,5 +1,5 @@
-// A queue between two threads that holds at most so many things: who gives waits when it is full,
-// who takes waits when it is empty.
+// A queue between two threads that holds a limited number of items: the giver waits when it is
+// full, the taker when it is empty.
 #pragma once
 
 #include <condition_variable>
@@ -26,7 +26,7 @@ class BoundedQueue {
     return true;
   }
 
-  // False if there is no room, of which there is `beyond` more than for others.
+  // False if the queue is full; `beyond` items more than its capacity still fit.
   bool try_push(T item, std::size_t beyond = 0) {
     const std::lock_guard lock(mutex_);
     if (closed_ || (items_.size() >= capacity_ && items_.size() - capacity_ >= beyond))

@@ -1,5 +1,5 @@
 // In which frames of a video faces are looked for: every N-th, or as many as a frame rate allows.
-// For one thread, but for observed().
+// For one thread, except observed().
 #pragma once
 
 #include <atomic>

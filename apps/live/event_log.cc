@@ -15,9 +15,8 @@
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
-
-#include "apps/common/program.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -84,7 +83,7 @@ EventLog::EventLog(const std::string& path) : path_(path), descriptor_(-1) {
   else
     descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0 && !(pipe && errno == ENXIO))
-    throw UsageError("--events " + path + ": " + std::strerror(errno));
+    throw std::runtime_error("--events " + path + ": " + std::strerror(errno));
   std::fflush(stdout);
   thread_ = std::thread([this] { work(); });
 }
@@ -94,7 +93,7 @@ EventLog::~EventLog() {
   if (path_ != "-" && descriptor_ >= 0) close(descriptor_);
 }
 
-// While nobody reads it this fails with ENXIO.
+// Fails with ENXIO while nobody reads the pipe.
 void EventLog::open_pipe() {
   if (descriptor_ < 0) descriptor_ = open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 }
@@ -121,7 +120,7 @@ std::string EventLog::take_fault() {
 void EventLog::work() {
   bool well = true;
   while (const auto line = lines_.pop()) well = well && put(*line);
-  open_pipe();  // who opens it for reading only now is to see its end
+  open_pipe();  // a reader that opens it only now must see its end
 }
 
 // False if no more can be written.

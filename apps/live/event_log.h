@@ -1,8 +1,8 @@
 // Who appears, changes or leaves in a video, as JSON lines:
 //   {"event":"appear","time":1.2,"clock":"2026-01-31T12:00:01.200Z","track":1,"label":"with_mask",
 //    "confidence":0.98,"box":[x,y,width,height],"first_seen":1.1,"last_seen":1.2}
-// `time` and the two others in seconds of the source; a `leave` is told when somebody was not seen
-// for a while, but its time is that of the last sight. A `change` also has "before".
+// `time` and the two others in seconds of the source; a `leave` is written once somebody has not
+// been seen for a while, but its time is that of the last sighting. A `change` also has "before".
 #pragma once
 
 #include <atomic>
@@ -19,15 +19,15 @@ namespace maskwatch::apps {
 
 class EventLog {
  public:
-  // Begins a new file; "-" is standard output; a named pipe may get its reader later. UsageError
-  // if it cannot be written.
+  // Begins a new file; "-" is standard output; a named pipe may get its reader later.
+  // std::runtime_error names it if it cannot be written.
   explicit EventLog(const std::string& path);
   ~EventLog();  // as finish()
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
 
-  // A thread writes them, each line at once: neither a slow disk nor a reader who does not read is
-  // waited for. Beyond 10,000 lines that wait, new ones are lost.
+  // A thread writes them, each line at once, so the caller never waits for a slow disk or an idle
+  // reader. While 10,000 lines are waiting, new ones are lost.
   void write(const std::vector<vision::TrackEvent>& events, const std::vector<std::string>& labels);
 
   // Writes what is left, but gives up when none of it can be written for 2 s.

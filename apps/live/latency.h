@@ -11,7 +11,7 @@ class Latency {
  public:
   void add(double seconds);
   std::int64_t count() const { return count_; }
-  // The time that the share `q` of all stays below, to within 1 %; 0 where nothing was added.
+  // The time below which the share `q` of all lies, to within 1 %; 0 where nothing was added.
   double quantile(double q) const;
   double median() const { return quantile(.5); }
   double longest() const { return longest_; }

@@ -7,8 +7,8 @@ namespace maskwatch::apps {
 
 class PlayClock {
  public:
-  // `bursts`: of a live source whose frames come many at a time (VideoSource::bursts), which is not
-  // to fall behind ever more.
+  // `bursts`: for a live source whose frames come many at a time (VideoSource::bursts), which must
+  // not fall further and further behind.
   PlayClock(bool bursts, double fps);
 
   // How long after `now` (any steady clock) the frame whose time is `time` is due. Nullopt: it is

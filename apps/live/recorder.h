@@ -24,7 +24,7 @@ class Recorder {
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
 
-  // Begins a video; one that runs ends. Throws as VideoWriter does if the file cannot be made.
+  // Begins a video; a running one ends. Throws as VideoWriter does if the file cannot be made.
   void start(const std::string& path, int width, int height, double fps);
   // The same without waiting for file and encoder: take_fault() tells if it cannot be made.
   void start_soon(const std::string& path, int width, int height, double fps);

@@ -24,10 +24,11 @@ struct VideoOptions {
   int threads = 0;
 };
 
-// Throws what parse_arguments throws.
+// Throws what OptionParser::parse throws.
 VideoOptions read_video_options(int argc, char** argv);
 
-// What of it concerns the pipeline. UsageError for a camera size that is none, or no model.
+// The part that concerns the pipeline. UsageError for a camera size of another form,
+// std::runtime_error if there is no model.
 PipelineOptions pipeline_options(const VideoOptions& options, std::atomic<bool>& stop);
 
 }  // namespace maskwatch::apps

@@ -102,7 +102,7 @@ void VideoPipeline::finish() {
   threads_.clear();
 }
 
-// What goes wrong in a thread ends the others, and is told to the display.
+// A fault in one thread ends the others, and the display learns of it.
 void VideoPipeline::run(void (VideoPipeline::*body)()) {
   try {
     (this->*body)();
@@ -192,7 +192,7 @@ bool VideoPipeline::rewind() {
   return true;
 }
 
-// False if it is too late to be shown, or the program ends before.
+// False if it is too late to be shown, or the program ends before that.
 bool VideoPipeline::wait_for_its_time(double time) {
   while (paused_ && !live_ && !stop_) {
     play_clock_.start_again();

@@ -5,9 +5,9 @@
 //
 // Who owns what: the capture thread the source; the detection thread finds faces and the
 // classification thread classifies those of the frame before, each with its half of MaskDetector;
-// the tracker, the queue to the display and the figures are
-// guarded by one mutex, held for microseconds. A frame (apps/live/pipeline_frame.h) belongs to one
-// thread at a time, and is only read once it is displayed.
+// the tracker, the queue to the display and the figures are guarded by one mutex, held briefly. A
+// frame (apps/live/pipeline_frame.h) belongs to one thread at a time, and is only read once it is
+// displayed.
 //
 // Two ways to run. Where no frame may be lost (`drop` false) every frame passes through all threads
 // in order, and each of them waits for the next: the result depends on the frames alone. Otherwise
@@ -96,7 +96,7 @@ class VideoPipeline {
   void start();
 
   enum class Next { frame, none, end };
-  // The next frame, waited for for at most `seconds`. An error of any thread is thrown here.
+  // Waits at most `seconds` for the next frame. An error of any thread is thrown here.
   Next next(Shown& shown, double seconds);
 
   // Waits instead, while the frames are to stay where they are: `none`, or `end` when the program
@@ -128,7 +128,7 @@ class VideoPipeline {
   bool live() const { return live_; }
   bool drops() const { return drop_; }
 
-  // Ends all threads; then everybody who is still there has left, and figures() are final.
+  // Ends all threads; whoever is still in view then counts as gone, and figures() are final.
   void finish();
 
  private:

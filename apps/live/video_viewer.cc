@@ -7,6 +7,7 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
 
 #include "apps/common/program.h"
@@ -72,7 +73,7 @@ void VideoViewer::loop() {
     look_after_outputs();
     if (fault_ && !window_) return;
     Shown next;
-    // While the video stands still the pipeline is left alone, but told-of ends are noticed.
+    // While the video is paused the pipeline is left alone, but a request to end is noticed.
     const auto state = paused_ ? pipeline_.idle(kWait) : pipeline_.next(next, kWait);
     if (state == VideoPipeline::Next::end) return;
     if (state == VideoPipeline::Next::frame) take(next);
@@ -238,16 +239,16 @@ void VideoViewer::look_after_outputs() {
   if (events_) note_fault(events_->take_fault());
 }
 
-// It is told of at once in a window, and ends a program that has none.
+// A window shows the fault at once; a program without a window ends.
 void VideoViewer::note_fault(const std::string& fault) {
   if (fault.empty()) return;
   if (window_) say(fault, true);
   if (fault_) return;
-  fault_ = std::make_exception_ptr(UsageError(fault));
+  fault_ = std::make_exception_ptr(std::runtime_error(fault));
   ended_by_ = fault;
 }
 
-// The log of a server that nobody looks at: one line when the source is lost, one when it is back.
+// For the log of an unattended server: one line when the source is lost, one when it is back.
 void VideoViewer::tell_of_losses() {
   const std::string loss = pipeline_.loss();
   if (loss.empty() == !lost_) return;

@@ -25,7 +25,8 @@ class VideoViewer {
   VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
               std::unique_ptr<vision::VideoWindow> window);
 
-  // Until the video ends, the user does, or the program is told to stop; then everything is closed.
+  // Until the video ends, the user quits, or the program is told to stop; then everything is
+  // closed.
   void run();
 
   // After run(). What went wrong first: the source, a recording, the event log. Null: nothing.

@@ -65,7 +65,7 @@ class Gatherer {
       if (!claimed_.contains(picture)) skip(picture, "a picture without annotation");
   }
 
-  // One file alone; pictures that it does not name are no concern of it.
+  // One file alone; pictures that it does not name are not looked at.
   void read_file_alone(const std::string& relative) {
     read_names();
     try {
@@ -117,7 +117,7 @@ class Gatherer {
     return names_.size() == 1 ? names_.begin()->second : std::vector<std::string>();
   }
 
-  // False for a file that is no annotation at all.
+  // False for a file that is not an annotation at all.
   bool read_annotation(const std::string& file) {
     const std::string extension = extension_of(file);
     if (extension != ".xml" && extension != ".json" && extension != ".txt") return false;
@@ -326,8 +326,9 @@ void read_dataset(const std::string& dataset, BoxDataset& data, std::vector<Foun
   std::error_code unknown;
   const fs::file_status status = fs::status(dataset, unknown);
   if (!fs::exists(status)) throw UsageError(dataset + ": no such folder or file", kFormatsHint);
-  const bool yaml = extension_of(dataset).starts_with(".y");
-  if (fs::is_regular_file(status) && !yaml) {
+  const bool is_file = fs::is_regular_file(status);
+  const bool yaml = is_file && extension_of(dataset).starts_with(".y");
+  if (is_file && !yaml) {
     const fs::path root = root_of_file(dataset);
     Gatherer gatherer(root.string(), last_name(root), data, found);
     gatherer.read_file_alone(

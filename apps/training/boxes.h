@@ -16,7 +16,7 @@ namespace maskwatch::apps {
 struct FaceBox {
   vision::Box box;          // pixels, inside the picture
   int label = kUnlabelled;  // index into kFaceClasses
-  bool ignored = false;     // neither a face nor background: nobody is to learn or judge from it
+  bool ignored = false;     // neither a face nor background: not trained on, not judged
 };
 
 struct BoxPicture {

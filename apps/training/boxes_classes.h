@@ -16,7 +16,7 @@ namespace maskwatch::apps {
 inline constexpr std::array<std::string_view, 3> kFaceClasses{"with_mask", "without_mask",
                                                               "mask_worn_wrongly"};
 
-// A FaceBox's label: an index into kFaceClasses, or kUnlabelled for a face whose class nobody said.
+// A FaceBox's label: an index into kFaceClasses, or kUnlabelled for a face of unknown class.
 inline constexpr int kUnlabelled = -1;
 
 // What a class name stands for.

@@ -1,21 +1,22 @@
-// What a training run needs to go on from the end of an epoch: model, optimiser, history. One
-// safetensors file, written atomically, so that a run killed at any moment leaves a whole one.
+// What a training run needs to go on from the end of an epoch or of a stretch of steps: model,
+// optimiser, averaged weights, history. One safetensors file, written atomically, so that a run
+// killed at any moment leaves a whole one.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 
-#include "apps/training/history.h"
 #include "nn/module.h"
 
 namespace maskwatch::apps {
 
 struct Checkpoint {
   std::string recipe;  // everything that the result depends on: options and data set
-  std::int64_t steps_taken = 0;
-  History history;
+  std::int64_t steps_taken = 0, average_updates = 0;
+  std::string history;  // as text, of the trainer's own form
   nn::StateDict model, optimizer;
+  nn::StateDict average = {};  // of the weights; empty if none is kept
 };
 
 // Beside the model that the run is to write.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "apps/common/contact_sheet.h"
 #include "apps/training/detection_light.h"
 #include "vision/image/bilinear.h"
 #include "vision/image/draw.h"
@@ -204,26 +205,20 @@ DetectionCrop make_crop(const DetectionPictures& pictures, std::span<const int> 
 
 Image crop_sheet(std::span<const DetectionCrop> crops, int columns) {
   constexpr vision::Color unlabelled{60, 110, 235}, grey{150, 150, 150};
-  int width = 0, height = 0;
+  std::vector<Image> marked;
+  int side = 0;
   for (const DetectionCrop& crop : crops) {
-    width = std::max(width, crop.image.width);
-    height = std::max(height, crop.image.height);
-  }
-  const int rows = (static_cast<int>(crops.size()) + columns - 1) / columns;
-  Image sheet(columns * (width + 2), rows * (height + 2));
-  for (std::size_t i = 0; i < crops.size(); ++i) {
-    Image image = crops[i].image;
-    for (const FaceBox& face : crops[i].faces)
+    Image& image = marked.emplace_back(crop.image);
+    side = std::max({side, image.width, image.height});
+    for (const FaceBox& face : crop.faces)
       vision::draw_rectangle(image, face.box, 1,
                              face.ignored ? grey
                              : face.label == kUnlabelled
                                  ? unlabelled
                                  : vision::color_of(vision::meaning_of(
                                        kFaceClasses[static_cast<std::size_t>(face.label)])));
-    const int place = static_cast<int>(i);
-    vision::paste(sheet, image, place % columns * (width + 2), place / columns * (height + 2));
   }
-  return sheet;
+  return contact_sheet(marked, side + 2, columns);
 }
 
 }  // namespace maskwatch::apps

@@ -35,8 +35,8 @@ inline constexpr double kFaceLeft = 0.5, kTraceLeft = 0.1;
 DetectionCrop make_crop(const DetectionPictures& pictures, std::span<const int> chosen,
                         const CropOptions& options, std::uint64_t step, std::uint64_t index);
 
-// The crops as one picture, `columns` a row, with boxes in the colours of their classes; ignored
-// ones grey.
+// A contact sheet of the crops, `columns` a row, with boxes in the colours of their classes;
+// ignored ones grey. Throws std::invalid_argument if there are none.
 vision::Image crop_sheet(std::span<const DetectionCrop> crops, int columns);
 
 }  // namespace maskwatch::apps

@@ -24,7 +24,7 @@ double share(std::int64_t part, std::int64_t whole) {
 struct Scored {
   double score;
   bool right;   // a true face
-  bool counts;  // as false, if it is none
+  bool counts;  // as a false alarm, if it is not right
 };
 
 // Points of operation: `rates` of false boxes over `pictures`, from boxes surest first.

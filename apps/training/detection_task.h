@@ -49,9 +49,9 @@ class DetectionTask : public TrainingTask {
   std::unique_ptr<DetectionLoader> loader_;
 };
 
-// Piece by piece what went most wrong: the surest faces that are none, or the largest faces that
-// were not found at `threshold`, with some picture around and the boxes of both sides: true faces
-// in the colours of their classes, what was found in blue.
+// Piece by piece what went most wrong: the surest false alarms, or the largest faces that were
+// not found at `threshold`, with some of the picture around them and all boxes: true faces in the
+// colours of their classes, what was found in blue.
 enum class Mistake { false_alarm, miss };
 vision::Image worst_mistakes(Mistake kind, const DetectionPictures& pictures,
                              const std::vector<int>& chosen,

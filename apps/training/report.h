@@ -60,7 +60,7 @@ struct Roc {
   std::vector<RocPoint> points;  // at 0.1, 0.5, 1, 2, 3, 5 and 10 % of false alarms at most
 };
 
-// Throws std::invalid_argument when the lengths differ, a score is no number, or one of the two
+// Throws std::invalid_argument when the lengths differ, a score is NaN, or one of the two
 // sides is empty.
 Roc roc_of(std::span<const float> scores, const std::vector<bool>& positive);
 

@@ -2,22 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "apps/common/program.h"
-#include "nn/safetensors.h"
-
 namespace maskwatch::apps {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr const char* kFormat = "maskwatch step checkpoint";
 
 ordered_json to_json(const Figures& figures) {
   ordered_json object = ordered_json::object();
@@ -62,25 +56,6 @@ nn::Adam::Options adam_options(const StepTrainerOptions& options) {
   return adam;
 }
 
-constexpr const char* kPrefixes[] = {"model.", "optimizer.", "average."};
-
-nn::StateDict part_of(const nn::StateDict& all, const std::string& prefix) {
-  nn::StateDict part;
-  for (const auto& [name, tensor] : all)
-    if (name.starts_with(prefix)) part[name.substr(prefix.size())] = tensor;
-  return part;
-}
-
-std::int64_t count_in(const nn::Safetensors& contents, const char* key, const std::string& path) {
-  const auto found = contents.metadata.find(key);
-  std::int64_t count = -1;
-  if (found != contents.metadata.end())
-    std::from_chars(found->second.data(), found->second.data() + found->second.size(), count);
-  if (count < 0)
-    throw UsageError(path + ": not a checkpoint: no number " + key, "start again without --resume");
-  return count;
-}
-
 }  // namespace
 
 std::string stretches_text(const std::vector<StretchRecord>& records) {
@@ -104,7 +79,7 @@ std::vector<StretchRecord> parse_stretches(const std::string& text, const std::s
                          figures_of(entry.at("training")), figures_of(entry.at("validation"))});
     return records;
   } catch (const ordered_json::exception& error) {
-    throw UsageError(name + ": not a training history: " + error.what());
+    throw std::runtime_error(name + ": not a training history: " + error.what());
   }
 }
 
@@ -153,44 +128,21 @@ StretchRecord StepTrainer::run(std::int64_t steps, const Progress& progress) {
   return record;
 }
 
-void StepTrainer::save(const std::string& path, const std::string& recipe,
-                       const std::vector<StretchRecord>& records) const {
-  nn::Safetensors contents;
-  contents.metadata = {{"format", kFormat},
-                       {"recipe", recipe},
-                       {"steps_taken", std::to_string(optimizer_.steps_taken())},
-                       {"average_updates", std::to_string(average_.updates())},
-                       {"history", stretches_text(records)}};
-  const nn::StateDict parts[] = {task_.model().state_dict(), optimizer_.state(), average_.state()};
-  for (std::size_t i = 0; i < 3; ++i)
-    for (const auto& [name, tensor] : parts[i]) contents.tensors[kPrefixes[i] + name] = tensor;
-  nn::save_safetensors(path, contents);
+Checkpoint StepTrainer::checkpoint(const std::string& recipe,
+                                   const std::vector<StretchRecord>& records) const {
+  return {recipe,
+          optimizer_.steps_taken(),
+          average_.updates(),
+          stretches_text(records),
+          task_.model().state_dict(),
+          optimizer_.state(),
+          average_.state()};
 }
 
-std::vector<StretchRecord> StepTrainer::restore(const std::string& path,
-                                                const std::string& recipe) {
-  const nn::Safetensors contents = nn::load_safetensors(path);
-  const auto text = [&](const char* key) {
-    const auto found = contents.metadata.find(key);
-    return found == contents.metadata.end() ? std::string() : found->second;
-  };
-  if (text("format") != kFormat)
-    throw UsageError(path + ": not a checkpoint of such a run", "start again without --resume");
-  if (text("recipe") != recipe)
-    throw UsageError(path + ": made with other options or pictures: " + one_line(text("recipe")) +
-                         "; now " + recipe,
-                     "start again without --resume");
-  std::vector<StretchRecord> records = parse_stretches(text("history"), path);
-  try {
-    task_.model().load_state_dict(part_of(contents.tensors, kPrefixes[0]));
-    optimizer_.load_state(part_of(contents.tensors, kPrefixes[1]),
-                          count_in(contents, "steps_taken", path));
-    average_.load_state(part_of(contents.tensors, kPrefixes[2]),
-                        count_in(contents, "average_updates", path));
-  } catch (const std::invalid_argument& fault) {
-    throw UsageError(path + ": " + fault.what(), "start again without --resume");
-  }
-  return records;
+void StepTrainer::restore(const Checkpoint& checkpoint) {
+  task_.model().load_state_dict(checkpoint.model);
+  optimizer_.load_state(checkpoint.optimizer, checkpoint.steps_taken);
+  average_.load_state(checkpoint.average, checkpoint.average_updates);
 }
 
 }  // namespace maskwatch::apps

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/training/checkpoint.h"
 #include "apps/training/training_task.h"
 #include "nn/optimizer.h"
 
@@ -50,12 +51,11 @@ class StepTrainer {
   // The model holds the averaged weights until the next call.
   void swap_average() { average_.swap(); }
 
-  // One safetensors file, written atomically. `recipe`: everything that the result depends on.
-  void save(const std::string& path, const std::string& recipe,
-            const std::vector<StretchRecord>& records) const;
-  // What save() wrote, with its records. UsageError names the file if it is no checkpoint, or one
-  // of another recipe.
-  std::vector<StretchRecord> restore(const std::string& path, const std::string& recipe);
+  // What a run of this recipe needs to go on from here.
+  Checkpoint checkpoint(const std::string& recipe, const std::vector<StretchRecord>& records) const;
+  // std::invalid_argument for a checkpoint of another model or optimiser; the trainer is then of no
+  // further use.
+  void restore(const Checkpoint& checkpoint);
 
  private:
   TrainingTask& task_;

@@ -1,7 +1,6 @@
-"""The suite's results as Markdown and as a chart (gnuplot)."""
+"""The suite's results as Markdown and as a chart (matplotlib)."""
 
 import pathlib
-import subprocess
 
 NAMES = {"maskwatch": "Maskwatch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "litert": "LiteRT (XNNPACK)",
          "ncnn": "ncnn", "opencv": "OpenCV DNN", "tensorflow": "TensorFlow", "torch": "PyTorch",
@@ -151,32 +150,26 @@ def chart(results, path):
     engines = [n for n in NAMES if n != "maskwatch" and any(r.get(n, {}).get("median") for _, r in columns)]
     if not columns or not engines:
         return
-    lines = ["case " + " ".join(f'"{NAMES[n]}"' for n in engines)]
-    for title, result in columns:
-        shares = [ratio(result, n) if n in result else None for n in engines]
-        lines.append(f'"{title}" ' + " ".join(f"{1 / s:.3f}" if s else "0" for s in shares))
-    script = f"""
-$data << END
-{chr(10).join(lines)}
-END
-set terminal pngcairo size 1400,600 font 'sans,11'
-set output '{path.name}'
-set style data histogram
-set style histogram clustered gap 1
-set style fill solid 0.9 noborder
-set grid ytics
-set key outside right
-set title 'MobileNetV2 1.0/224: time of each engine over that of Maskwatch (above 1: slower)'
-set ylabel 'times'
-set yrange [0:*]
-set offsets graph 0, 0, 0.2, 0
-set arrow from graph 0, first 1 to graph 1, first 1 nohead lw 2 lc rgb 'black' front
-plot for [i=2:{len(engines) + 1}] $data using i:xtic(1) title columnheader
-"""
     try:
-        subprocess.run(["gnuplot"], input=script, text=True, cwd=path.parent, check=True)
-    except (OSError, subprocess.CalledProcessError) as failure:
+        from matplotlib.figure import Figure
+    except ImportError as failure:
         print(f"no chart: {failure}")
+        return
+    figure = Figure(figsize=(14, 6), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    width = 0.9 / len(engines)
+    for i, name in enumerate(engines):
+        shares = [ratio(result, name) if name in result else None for _, result in columns]
+        places = [column - 0.45 + width * (i + 0.5) for column in range(len(columns))]
+        axes.bar(places, [1 / share if share else 0 for share in shares], width, label=NAMES[name])
+    axes.axhline(1, color="black", linewidth=2)
+    axes.set_xticks(range(len(columns)), [title for title, _ in columns])
+    axes.set_title("MobileNetV2 1.0/224: time of each engine over that of Maskwatch (above 1: slower)")
+    axes.set_ylabel("times")
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside right upper")
+    figure.savefig(path)
 
 
 def write(results, out):

@@ -12,7 +12,6 @@
 #include "base/data_files.h"
 #include "vision/faces/eye_pairs.h"
 #include "vision/faces/framed_retry.h"
-#include "vision/faces/memory_file.h"
 #include "vision/faces/ssd.h"
 #include "vision/haar/haar.h"
 
@@ -220,11 +219,8 @@ std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> c
   if (is_xml(text))
     return retry_framed(
         std::make_unique<HaarFaces>(HaarCascade::parse(text, name), name, confidence, detail));
-  std::unique_ptr<FaceDetector> detector;
-  read_as_file(contents, name, [&](const std::string& path) {
-    detector = std::make_unique<SsdFaces>(SsdDetector(path), name, confidence);
-  });
-  return retry_framed(std::move(detector));
+  return retry_framed(
+      std::make_unique<SsdFaces>(SsdDetector(std::as_bytes(contents), name), name, confidence));
 }
 
 Image face_crop(const Image& image, const Box& box, float margin, int size) {

@@ -36,7 +36,7 @@ class Reader {
       : source_(source), name_(name), unread_(size), chunk_(kChunk + kSlack) {}
 
   LandmarkPredictor::Model read() {
-    if (integer() != 1) fail("is no dlib shape predictor (version 1)");
+    if (integer() != 1) fail("is not a dlib shape predictor (version 1)");
     LandmarkPredictor::Model model;
     read_mean_shape(model.mean_shape);
     model.forests.resize(count("forests", kTreeBytes));
@@ -78,7 +78,7 @@ class Reader {
     const unsigned control = static_cast<unsigned char>(chunk_[at_]);
     const unsigned bytes = control & 15;
     if (bytes == 0 || bytes > 8 || (control & 0x70) != 0)
-      fail("is corrupt: no number where one is due");
+      fail("is corrupt: no number where one is expected");
     if (end_ - at_ < 1 + bytes) fail("is truncated");
     std::uint64_t magnitude;
     std::memcpy(&magnitude, chunk_.data() + at_ + 1, sizeof magnitude);
@@ -120,7 +120,7 @@ class Reader {
   void same_count(const char* what, std::size_t due, std::uint64_t item_bytes) {
     const std::size_t found = count(what, item_bytes);
     if (found != due)
-      fail(std::to_string(found) + " " + what + " where " + std::to_string(due) + " are due");
+      fail(std::to_string(found) + " " + what + " where " + std::to_string(due) + " are expected");
   }
 
   std::uint32_t index(const char* what, std::size_t limit) {

@@ -4,8 +4,11 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <span>
 #include <stdexcept>
+#include <utility>
 
+#include "base/file.h"
 #include "vision/faces/landmark_network.h"
 
 namespace maskwatch::vision {
@@ -48,10 +51,13 @@ class Trees : public LandmarkFinder {
 
 class NetworkFinder : public LandmarkFinder {
  public:
-  explicit NetworkFinder(const std::string& path) : network_(path), path_(path) {}
+  explicit NetworkFinder(const std::string& path)
+      : NetworkFinder(std::make_shared<const std::string>(read_file(path)), path) {}
+  // `bytes` of the file: a copy must be the same finder, whatever became of the file since.
+  NetworkFinder(std::shared_ptr<const std::string> bytes, const std::string& path)
+      : network_(std::as_bytes(std::span(*bytes)), path), bytes_(std::move(bytes)), path_(path) {}
 
-  // Of boxes about dlib's points on 175 faces of fddb_subset, the one in which the network's points
-  // came nearest to them.
+  // The second box is the one in which the network's points come nearest to dlib's.
   LandmarkFit find(const Image& image, const Box& face) override {
     const auto predict = [&](const Box& box) { return network_.predict(image, box); };
     const Landmarks first = predict(face);
@@ -62,7 +68,7 @@ class NetworkFinder : public LandmarkFinder {
   }
   bool holds(const LandmarkFit& fit) const override { return fit.spread < .024f; }
   std::unique_ptr<LandmarkFinder> copy() const override {
-    return std::make_unique<NetworkFinder>(path_);
+    return std::make_unique<NetworkFinder>(bytes_, path_);
   }
   std::string name() const override { return "network (" + file_name(path_) + ")"; }
 
@@ -80,6 +86,7 @@ class NetworkFinder : public LandmarkFinder {
   }
 
   LandmarkNetwork network_;
+  std::shared_ptr<const std::string> bytes_;
   std::string path_;
 };
 

@@ -44,10 +44,12 @@ struct LandmarkNetwork::Network {
   }
 };
 
-LandmarkNetwork::LandmarkNetwork(const std::string& file) {
-  const nn::Safetensors contents = nn::load_safetensors(file);
-  network_ = std::make_unique<Network>(contents, file, read_form(contents, file));
-}
+LandmarkNetwork::LandmarkNetwork(const std::string& file)
+    : LandmarkNetwork(nn::load_safetensors(file), file) {}
+LandmarkNetwork::LandmarkNetwork(std::span<const std::byte> bytes, const std::string& name)
+    : LandmarkNetwork(nn::load_safetensors(bytes, name), name) {}
+LandmarkNetwork::LandmarkNetwork(const nn::Safetensors& contents, const std::string& name)
+    : network_(std::make_unique<Network>(contents, name, read_form(contents, name))) {}
 LandmarkNetwork::~LandmarkNetwork() = default;
 LandmarkNetwork::LandmarkNetwork(LandmarkNetwork&&) noexcept = default;
 LandmarkNetwork& LandmarkNetwork::operator=(LandmarkNetwork&&) noexcept = default;

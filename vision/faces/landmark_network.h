@@ -4,6 +4,7 @@
 // square, and answers with the points in shares of that square.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,12 +12,18 @@
 
 #include "vision/faces/landmarks.h"
 
+namespace maskwatch::nn {
+struct Safetensors;
+}  // namespace maskwatch::nn
+
 namespace maskwatch::vision {
 
 class LandmarkNetwork {
  public:
   // std::runtime_error names the file and its fault.
   explicit LandmarkNetwork(const std::string& file);
+  // The same from the bytes of a file; `name` stands for the file in errors.
+  LandmarkNetwork(std::span<const std::byte> bytes, const std::string& name);
   ~LandmarkNetwork();
   LandmarkNetwork(LandmarkNetwork&&) noexcept;
   LandmarkNetwork& operator=(LandmarkNetwork&&) noexcept;
@@ -38,6 +45,7 @@ class LandmarkNetwork {
 
  private:
   struct Network;
+  LandmarkNetwork(const nn::Safetensors& contents, const std::string& name);
   std::unique_ptr<Network> network_;
 };
 

@@ -38,16 +38,6 @@ std::span<const Point> points_of(const Landmarks& points, const LandmarkRange& r
   return std::span(points).subspan(range.first, range.count);
 }
 
-Point centre_of(const Landmarks& points, const LandmarkRange& range) {
-  Point sum;
-  for (const Point& p : points_of(points, range)) {
-    sum.x += p.x;
-    sum.y += p.y;
-  }
-  const auto count = static_cast<float>(range.count);
-  return {sum.x / count, sum.y / count};
-}
-
 LandmarkPredictor::LandmarkPredictor(std::shared_ptr<const Model> model)
     : model_(std::move(model)) {}
 
@@ -80,15 +70,6 @@ LandmarkPredictor LandmarkPredictor::parse(std::string_view bytes, const std::st
 Landmarks LandmarkPredictor::predict(const Image& image, const Box& box) const {
   check(image, box);
   return run_landmark_trees(*model_, image, box);
-}
-
-Box landmark_box(const Box& box, BoxSource source) {
-  if (source == BoxSource::dlib) return box;
-  const bool haar = source == BoxSource::haar;
-  const float side = std::sqrt(box.width * box.height) * (haar ? .915f : .957f);
-  const float x = box.x + box.width / 2;
-  const float y = box.y + box.height * (.5f + (haar ? .083f : .061f));
-  return {x - side / 2, y - side / 2, side, side};
 }
 
 LandmarkFit fit_landmarks(const LandmarkPredictor& predictor, const Image& image, const Box& box) {

@@ -62,7 +62,6 @@ inline constexpr std::array<NamedRange, 9> lines{{{"jawline", jawline},
 }  // namespace landmarks
 
 std::span<const Point> points_of(const Landmarks& points, const LandmarkRange& range);
-Point centre_of(const Landmarks& points, const LandmarkRange& range);
 
 // Where Debian's libdlib-data puts dlib's predictor, and what a program says that offers it.
 inline constexpr std::string_view kDlibLandmarkFile =
@@ -82,9 +81,10 @@ class LandmarkPredictor {
 
   // The points that dlib gives for the rectangle left = x, right = x + width - 1, top = y, bottom =
   // y + height - 1, before dlib rounds them to whole pixels. Grey or RGB; what lies outside the
-  // picture counts as black. May be called from several threads at once. `box` is one that the
-  // predictor was trained on: see landmark_box. Throws std::invalid_argument for an empty or
-  // malformed picture, or a box that is not finite, is empty or is more than 2^24 away.
+  // picture counts as black. May be called from several threads at once. `box` is a square from
+  // brows to chin, as dlib's own face detector finds it: the predictor was trained on such. Throws
+  // std::invalid_argument for an empty or malformed picture, or a box that is not finite, is empty
+  // or is more than 2^24 away.
   Landmarks predict(const Image& image, const Box& box) const;
 
   struct Model;
@@ -94,29 +94,13 @@ class LandmarkPredictor {
   std::shared_ptr<const Model> model_;
 };
 
-// Who found a face's box.
-enum class BoxSource { dlib, haar, ssd };
-
-// The square that dlib's own face detector would have found, on whose boxes the predictor was
-// trained: from brows to chin. Medians over 150 faces of fddb_subset and mask1376 (dlib 20.0.1
-// beside OpenCV's haarcascade_frontalface_default and _alt2, and RFB-320): it is 0.915 times as
-// wide as a Haar box, 0.957 times an SSD box (sides of equal area), and its middle lies 0.083 and
-// 0.061 heights lower. With it the points come nearer to those from dlib's box: mean distance 1.5 %
-// of that box's width (default), 1.0 % (_alt2) and 1.5 % (SSD), from 1.8, 1.2 and 2.7 % with the
-// detectors' own boxes.
-Box landmark_box(const Box& box, BoxSource source);
-
 // Points, and how well they hold: the trees are asked again from boxes moved and scaled a little,
-// as those that they were trained on. On a face they come to the same points, elsewhere they drift.
+// like those that they were trained on. On a face they come to the same points, elsewhere they
+// drift.
 struct LandmarkFit {
   Landmarks points{};
   float spread = 0;  // root mean square distance between the answers, as a share of the face's size
 };
-
-// A fit with less spread is one of a face. Measured as above: 0 of 133 boxes of background pass, 5
-// of 24 false alarms of Haar, 92 % of the faces that dlib finds, 87 % with the Haar boxes of the
-// default cascade, 92 % with _alt2's, 81 % with SSD boxes (which are looser).
-inline constexpr float kFaceSpread = 0.03f;
 
 // `box` as for LandmarkPredictor::predict, with its errors. Takes five times as long. The second
 // form asks whatever gives points for a box.

@@ -119,12 +119,14 @@ struct SsdDetector::Network {
   }
 };
 
-SsdDetector::SsdDetector(const std::string& file) {
-  const nn::Safetensors contents = nn::load_safetensors(file);
+SsdDetector::SsdDetector(const std::string& file) : SsdDetector(nn::load_safetensors(file), file) {}
+SsdDetector::SsdDetector(std::span<const std::byte> bytes, const std::string& name)
+    : SsdDetector(nn::load_safetensors(bytes, name), name) {}
+SsdDetector::SsdDetector(const nn::Safetensors& contents, const std::string& name) {
   if (nn::is_ssd(contents))
-    trained_ = std::make_unique<TrainedSsd>(contents, file);
+    trained_ = std::make_unique<TrainedSsd>(contents, name);
   else
-    network_ = std::make_unique<Network>(contents, file, read_form(contents, file));
+    network_ = std::make_unique<Network>(contents, name, read_form(contents, name));
 }
 SsdDetector::~SsdDetector() = default;
 SsdDetector::SsdDetector(SsdDetector&&) noexcept = default;

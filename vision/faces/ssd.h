@@ -6,6 +6,7 @@
 // detectors trained here (nn/ssd.h), which also say of which class a face is.
 #pragma once
 
+#include <cstddef>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -14,6 +15,10 @@
 #include <vector>
 
 #include "vision/image/image.h"
+
+namespace maskwatch::nn {
+struct Safetensors;
+}  // namespace maskwatch::nn
 
 namespace maskwatch::vision {
 
@@ -69,6 +74,8 @@ class SsdDetector {
  public:
   // std::runtime_error names the file and its fault.
   explicit SsdDetector(const std::string& file);
+  // The same from the bytes of a file; `name` stands for the file in errors.
+  SsdDetector(std::span<const std::byte> bytes, const std::string& name);
   ~SsdDetector();
   SsdDetector(SsdDetector&&) noexcept;
   SsdDetector& operator=(SsdDetector&&) noexcept;
@@ -101,6 +108,7 @@ class SsdDetector {
 
  private:
   struct Network;
+  SsdDetector(const nn::Safetensors& contents, const std::string& name);
   Network& published() const;
   std::vector<Detection> detect_published(const Image& image, const SsdOptions& options);
   std::unique_ptr<Network> network_;     // of a published file

@@ -12,9 +12,9 @@
 namespace maskwatch::vision {
 namespace {
 
-// Inputs are padded to multiples of this, at the right and below: so few sizes occur.
+// Inputs are padded to multiples of this, at the right and below, so that few sizes occur.
 constexpr int kGrain = 32;
-// In the middle of the range, where preprocessing makes nothing of it.
+// The middle of the range, which preprocessing turns into about 0.
 constexpr std::uint8_t kPadding = 127;
 // Sizes whose plans are kept: two scales of two pictures' proportions.
 constexpr std::size_t kCompiled = 4;

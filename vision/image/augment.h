@@ -43,7 +43,7 @@ struct AugmentParameters {
   float blur = 0;                      // standard deviation, pixels
   float low_resolution = 1;            // factor
   float noise = 0;                     // standard deviation, grey levels
-  int jpeg_quality = 0;                // 0: not
+  int jpeg_quality = 0;                // 0: none
   Box erased;                          // shares of the size; width 0: none
   std::uint64_t noise_key = 0;
 };
@@ -54,8 +54,8 @@ AugmentParameters draw_augmentation(const AugmentOptions& options, std::uint64_t
 
 // `out` becomes `in`, varied, in the same size; its memory is reused. The warp is Keras's: rotation
 // x shift x shear x zoom about ((height - 1) / 2, (width - 1) / 2) maps output to input positions,
-// bilinear, the border's pixels continued
-// ("nearest"), then the flip. In fixed point: the same bytes on every SIMD target.
+// bilinear, the border's pixels continued ("nearest"), then the flip. In fixed point: the same
+// bytes on every SIMD target.
 // Throws std::invalid_argument unless `in` is an RGB picture that is not `out`.
 void augment(const Image& in, const AugmentParameters& parameters, Image& out);
 

@@ -1,4 +1,4 @@
-// An 8-bit picture in memory, and its way in from and out to files.
+// An 8-bit picture in memory, and how it is read from files and written to them.
 // Pixels are interleaved rows (HWC, row-major), no padding; three channels are R, G, B.
 #pragma once
 

@@ -8,8 +8,8 @@ namespace maskwatch::vision {
 
 void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>& scale,
                    const std::array<float, 3>& offset, float* out) {
-  // A run of pixels that both a vector and a pixel divide; the compiler turns the inner loop into
-  // vectors.
+  // Values at a time: a multiple of a vector's lanes and of a pixel's samples; the compiler turns
+  // the inner loop into vectors.
   constexpr std::size_t run = 48;
   float scales[run], offsets[run];
   for (std::size_t i = 0; i < run; ++i) {

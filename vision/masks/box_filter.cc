@@ -6,13 +6,13 @@
 namespace maskwatch::vision {
 namespace {
 
-// In box heights and seconds, for centre and size. Detectors' boxes of a face at rest vary by 2 to
-// 6 % of its height; somebody who walks past a camera changes speed by about one height a second
-// within a second.
+// Standard deviations in box heights and seconds, for centre and size: of a detector's box around
+// the true one, of the speed of a face when it is first seen, and of the change of its speed within
+// a second.
 constexpr double kSeen[2] = {.04, .06};
 constexpr double kFirstSpeed[2] = {2., .3};
 constexpr double kPush[2] = {1., .15};
-// A size that grows does not go on growing for long.
+// Seconds in which the speed of a size falls to 1/e: what grows does not go on growing for long.
 constexpr double kSizeMemory = .5;
 
 int kind(std::size_t axis) { return axis < 2 ? 0 : 1; }

@@ -21,9 +21,6 @@ class BoxFilter {
 
   // Where the box is `ahead` seconds on (or back, below 0).
   Box box(double ahead = 0) const;
-  // Of the centre, in pixels a second.
-  double velocity_x() const { return axes_[0].state(1); }
-  double velocity_y() const { return axes_[1].state(1); }
 
   // How far `seen` is from what is expected: the square of the Mahalanobis distance over the four
   // numbers, and the logarithm of the determinant of its covariance in box heights.

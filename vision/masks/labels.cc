@@ -90,7 +90,7 @@ std::string_view without_byte_order_mark(std::string_view label) {
 bool is_separator(char c) { return c == ' ' || c == '-' || c == '_' || c == '\t' || c == '\r'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Small letters alone, without what does not matter.
+// In lower case, without what does not matter.
 std::string plain_name(std::string_view label) {
   label = without_byte_order_mark(label);
   const auto first = std::find_if_not(label.begin(), label.end(),

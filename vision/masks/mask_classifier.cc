@@ -6,53 +6,54 @@
 #include <stdexcept>
 
 #include "base/parallel.h"
-#include "vision/faces/memory_file.h"
+#include "nn/classifier.h"
 #include "vision/image/network_input.h"
 
 namespace maskwatch::vision {
 namespace {
 
-std::unique_ptr<nn::Classifier> load_labelled(const std::string& file) {
-  auto model = nn::load_classifier(file);
+std::unique_ptr<nn::Classifier> labelled(std::unique_ptr<nn::Classifier> model,
+                                         const std::string& name) {
   if (model->options().labels.empty())
-    throw std::runtime_error(file + ": the model names no classes, so it cannot classify faces");
-  return model;
-}
-
-std::unique_ptr<nn::Classifier> load_labelled(std::span<const std::uint8_t> contents,
-                                              const std::string& name) {
-  std::unique_ptr<nn::Classifier> model;
-  read_as_file(contents, name, [&](const std::string& path) { model = load_labelled(path); });
+    throw std::runtime_error(name + ": the model names no classes, so it cannot classify faces");
   return model;
 }
 
 }  // namespace
 
 MaskClassifier::MaskClassifier(const std::string& model_file, std::int64_t capacity)
-    : MaskClassifier(load_labelled(model_file), capacity) {}
+    : MaskClassifier(labelled(nn::load_classifier(model_file), model_file), capacity) {}
 
 MaskClassifier::MaskClassifier(std::span<const std::uint8_t> contents, const std::string& name,
                                std::int64_t capacity)
-    : MaskClassifier(load_labelled(contents, name), capacity) {}
+    : MaskClassifier(labelled(nn::load_classifier(std::as_bytes(contents), name), name), capacity) {
+}
 
 MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, std::int64_t capacity)
     : model_(std::move(model)),
-      plan_(model_->compile(capacity)),
-      inputs_(static_cast<std::size_t>(capacity * plan_.input_shape().count())) {}
+      plan_(std::make_unique<nn::Plan>(model_->compile(capacity))),
+      inputs_(static_cast<std::size_t>(capacity * plan_->input_shape().count())) {}
+
+MaskClassifier::~MaskClassifier() = default;
+MaskClassifier::MaskClassifier(MaskClassifier&&) noexcept = default;
+MaskClassifier& MaskClassifier::operator=(MaskClassifier&&) noexcept = default;
+
+const std::vector<std::string>& MaskClassifier::labels() const { return model_->options().labels; }
+int MaskClassifier::input_size() const { return model_->options().backbone.input_size; }
 
 void MaskClassifier::classify_batch(std::span<const Image> crops,
                                     std::vector<Classification>& results) {
   const auto batch = static_cast<std::int64_t>(crops.size());
-  const std::int64_t pixels = plan_.input_shape().count();
+  const std::int64_t pixels = plan_->input_shape().count();
   const auto preprocessing = model_->options().backbone.preprocessing;
   parallel_for(batch, [&](std::int64_t i) {
     to_network_input(crops[static_cast<std::size_t>(i)], inputs_.data() + i * pixels,
                      preprocessing);
   });
-  plan_.run(inputs_.data(), batch);
+  plan_->run(inputs_.data(), batch);
   const auto classes = static_cast<std::int64_t>(labels().size());
   for (std::int64_t i = 0; i < batch; ++i) {
-    const float* row = plan_.output() + i * classes;
+    const float* row = plan_->output() + i * classes;
     const auto label = static_cast<int>(std::max_element(row, row + classes) - row);
     results.push_back({label, std::vector<float>(row, row + classes)});
   }
@@ -65,7 +66,7 @@ std::vector<Classification> MaskClassifier::classify(std::span<const Image> crop
           fmt::format("MaskClassifier::classify: a crop of {}x{}x{} for a network of {}x{}x3",
                       crop.width, crop.height, crop.channels, input_size(), input_size()));
   std::vector<Classification> results;
-  const auto capacity = static_cast<std::size_t>(plan_.capacity());
+  const auto capacity = static_cast<std::size_t>(plan_->capacity());
   for (std::size_t done = 0; done < crops.size(); done += capacity)
     classify_batch(crops.subspan(done, std::min(capacity, crops.size() - done)), results);
   return results;

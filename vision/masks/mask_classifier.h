@@ -2,14 +2,19 @@
 // that ship. Crops, scales and classifies all faces of a picture together.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "nn/classifier.h"
 #include "vision/faces/face_detector.h"
 #include "vision/image/image.h"
+
+namespace maskwatch::nn {
+class Classifier;
+class Plan;
+}  // namespace maskwatch::nn
 
 namespace maskwatch::vision {
 
@@ -32,10 +37,13 @@ class MaskClassifier {
   // The same from the file's contents; `name` stands for the file in errors.
   MaskClassifier(std::span<const std::uint8_t> contents, const std::string& name,
                  std::int64_t capacity = 32);
+  ~MaskClassifier();
+  MaskClassifier(MaskClassifier&&) noexcept;
+  MaskClassifier& operator=(MaskClassifier&&) noexcept;
 
-  const std::vector<std::string>& labels() const { return model_->options().labels; }
+  const std::vector<std::string>& labels() const;
   // Side of the network's input in pixels.
-  int input_size() const { return model_->options().backbone.input_size; }
+  int input_size() const;
 
   // One result for each crop; std::invalid_argument for one of another size. Not for two threads at
   // once.
@@ -52,7 +60,7 @@ class MaskClassifier {
   void classify_batch(std::span<const Image> crops, std::vector<Classification>& results);
 
   std::unique_ptr<nn::Classifier> model_;
-  nn::Plan plan_;
+  std::unique_ptr<nn::Plan> plan_;
   std::vector<float> inputs_;  // [capacity, size, size, 3]
 };
 

@@ -21,7 +21,7 @@ constexpr float kSameFace = .5f;
 // Shared by two boxes of one frame, of the smaller one, before the farther face has no say.
 constexpr double kHidden = .2;
 constexpr float kHair = .3f;  // how far a head rises above the box of its face, in heights
-// What is found in less than one look of so many is nobody.
+// What is found in less than one of this many looks is not a person.
 constexpr int kRarely = 3;
 constexpr double kRounding = 1e-6;  // s, of times that are sums
 // A face that was seen this many seconds ago is still looked for where a box overlaps what is

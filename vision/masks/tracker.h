@@ -65,7 +65,7 @@ class Tracker {
   // The faces of the frame at `time` (seconds; earlier than the last update counts as equal to it).
   std::vector<TrackEvent> update(double time, std::span<const Observation> observations);
 
-  // All confirmed tracks, but for those that nobody has looked for in the last end_after seconds,
+  // All confirmed tracks, except those that were not looked for in the last end_after seconds,
   // and the lost ones of the last show_lost seconds, as they are expected at `time`, which may lie
   // a little before the last update too; ordered by number.
   std::vector<Track> at(double time) const;

@@ -104,7 +104,8 @@ void draw_tracks(Image& picture, const std::vector<Track>& tracks,
   };
   for (const Track& track : tracks)
     draw_rectangle(picture, track.box,
-                   track.state == TrackState::lost ? std::max(1, line / 2) : line, color_for(track));
+                   track.state == TrackState::lost ? std::max(1, line / 2) : line,
+                   color_for(track));
   for (const Track& track : tracks) {
     if (track.state == TrackState::lost) continue;
     std::string text = fmt::format("#{}", track.number);
@@ -147,8 +148,8 @@ void VideoPanel::sample(double time, const PeopleCount& count) {
     samples_.pop_front();
 }
 
-// The share of masked people in green, above them who wears a mask wrongly in amber, and the others
-// in red; nothing where there is nobody.
+// The share of masked people in green, above them those who wear a mask wrongly in amber, and the
+// others in red; nothing where there are no people.
 void VideoPanel::draw_graph(Image& card, const Box& area) const {
   fill_rectangle(card, area, {40, 44, 50});
   if (samples_.empty()) return;

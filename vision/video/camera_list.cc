@@ -12,7 +12,7 @@
 namespace maskwatch::vision {
 namespace {
 
-constexpr int kMostDevices = 64;  // of VIDEO_NUM_DEVICES = 256; nobody has more cameras
+constexpr int kMostDevices = 64;  // of VIDEO_NUM_DEVICES = 256; no machine has more cameras
 
 struct Descriptor {
   int number;

@@ -43,7 +43,7 @@ class PictureFolder final : public VideoSource {
         fps_(options.fps > 0 ? options.fps : kUsualFps),
         stop_(options.stop) {
     if (names_.empty())
-      throw std::runtime_error(folder + ": there are no pictures (jpg, jpeg, png, bmp) in it");
+      throw std::runtime_error(folder + ": holds no pictures (jpg, jpeg, png, bmp)");
     if (!load(first_)) throw std::runtime_error("none of the pictures can be read: " + message_);
   }
 

@@ -41,7 +41,7 @@ class StreamDecoder {
   bool may_jump() const;   // timestamps of this format may start anew
   double fps() const;
   std::string description() const;  // format and codec
-  // What a camera gives and was not asked for; empty if there is no such thing.
+  // What a camera gives in place of what was asked for; empty if it gives that.
   std::string unlike(const VideoSourceOptions& wanted) const;
 
  private:

@@ -43,7 +43,7 @@ StreamPipe::~StreamPipe() {
   avio_context_free(&io_);
 }
 
-// A pipe has ended once its writers have gone; that none has come yet is nothing that poll tells.
+// A pipe has ended once its writers have gone; poll does not tell that none has come yet.
 int StreamPipe::read(std::uint8_t* bytes, int size) {
   while (!watch_->interrupted() && !watch_->expired()) {
     pollfd state{descriptor_, POLLIN, 0};

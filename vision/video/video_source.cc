@@ -29,7 +29,7 @@ bool is_address(const std::string& source) {
                      [](unsigned char c) { return std::isalnum(c) || c == '+' || c == '_'; });
 }
 
-// White space in a password stands for itself no longer: FFmpeg and hide_passwords end there.
+// White space in a password must be escaped: FFmpeg and hide_passwords end there.
 std::string encoded(const std::string& address) {
   const std::size_t host = address.rfind('@');
   std::string out;

@@ -316,7 +316,7 @@ VideoWriter::~VideoWriter() {
   try {
     close();
   } catch (const std::exception&) {
-    // Who wants to know calls close.
+    // Whoever wants to know calls close().
   }
 }
 

@@ -12,8 +12,8 @@ bool is_set(const char* variable) {
   return value != nullptr && *value != '\0';
 }
 
-// What SDL may open a window with. Left to itself it finds, where no display answers, one that
-// nobody sees.
+// What SDL may open a window with. Left to itself, where no display answers, it chooses a driver
+// whose window nobody sees.
 void choose_display() {
   if (is_set("SDL_VIDEODRIVER")) return;
   const bool x11 = is_set("DISPLAY"), wayland = is_set("WAYLAND_DISPLAY");
@@ -28,7 +28,7 @@ void choose_display() {
 
 SdlWindow::SdlWindow(const std::string& title) {
   choose_display();
-  // Who stops the program by a signal stops it; no event is made of that.
+  // A signal stops the program directly; SDL must not turn it into an event.
   SDL_SetHint(SDL_HINT_NO_SIGNAL_HANDLERS, "1");
   SDL_SetHint(SDL_HINT_RENDER_SCALE_QUALITY, "linear");
   if (SDL_Init(SDL_INIT_VIDEO) != 0)

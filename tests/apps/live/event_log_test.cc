@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
-#include "apps/common/program.h"
 #include "base/file.h"
 #include "tests/apps/live/tracks.h"
 #include "tests/apps/temporary_folder.h"
@@ -37,7 +37,7 @@ TEST_CASE("events are JSON lines") {
     CHECK(line["label"].is_null());
     CHECK(line["clock"].get<std::string>().size() == 24);
   }
-  CHECK_THROWS_AS(apps::EventLog(folder / "no/such/file"), apps::UsageError);
+  CHECK_THROWS_AS(apps::EventLog(folder / "no/such/file"), std::runtime_error);
 }
 
 TEST_CASE("nobody waits for who reads the events, and what is lost is told") {

@@ -169,6 +169,17 @@ TEST_CASE("our own boxes.json: sources, ignored faces, pictures in another size"
   CHECK(told(data.skipped) == "2.png: is 20x40 where its annotation says 40x20\n");
 }
 
+TEST_CASE("a folder whose name ends like a YAML file's is a folder") {
+  const TemporaryFolder folder;
+  picture(folder / "set.yolo/in.png");
+  folder.write("set.yolo/in.txt", "0 0.5 0.5 0.1 0.1\n");
+  picture(folder / "beside.png");
+  folder.write("beside.txt", "0 0.5 0.5 0.1 0.1\n");
+  const auto data = apps::read_boxes({folder / "set.yolo"}, {apps::ClassMap({"mask=0"}), {}});
+  REQUIRE(data.pictures.size() == 1);
+  CHECK(data.pictures[0].name == "in.png");
+}
+
 TEST_CASE("what is broken or misplaced is named and left out, and nothing else") {
   const TemporaryFolder folder;
   picture(folder / "good.png");

@@ -47,14 +47,14 @@ TEST_CASE("landmarks: counts, indices and numbers that cannot be are named") {
     odd.*field = value;
     return fault_of(predictor_bytes(odd));
   };
-  CHECK(with(&Odd::version, 2) == "small.dat: is no dlib shape predictor (version 1)");
+  CHECK(with(&Odd::version, 2) == "small.dat: is not a dlib shape predictor (version 1)");
   CHECK(with(&Odd::points, 5) == "small.dat: has shapes of 10x1 numbers; 68 points are 136x1");
   CHECK(with(&Odd::pixel, 2) == "small.dat: pixel 2 of 2");
   CHECK(with(&Odd::pixel, -1).starts_with("small.dat: pixel -1 of "));
   CHECK(with(&Odd::anchor, 68) == "small.dat: anchor 68 of 68");
   CHECK(with(&Odd::anchor, -1) == "small.dat: anchor -1 of 68");
-  CHECK(with(&Odd::anchor_lists, 2) == "small.dat: 2 lists of anchors where 1 are due");
-  CHECK(with(&Odd::deltas, 1) == "small.dat: 1 deltas where 2 are due");
+  CHECK(with(&Odd::anchor_lists, 2) == "small.dat: 2 lists of anchors where 1 are expected");
+  CHECK(with(&Odd::deltas, 1) == "small.dat: 1 deltas where 2 are expected");
   CHECK(with(&Odd::leaves, 3) == "small.dat: has a tree of 1 splits and 3 leaves");
   CHECK(with(&Odd::delta, 0x1p127f) == "");
   for (const long long trees : {-1LL, 1LL << 20, 1LL << 32, 1LL << 62}) {
