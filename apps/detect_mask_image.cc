@@ -42,7 +42,7 @@ struct Result {
 void define_options(OptionParser& parser, Options& o) {
   parser.add("-i,--image", &o.images, "Picture to look at: JPEG, PNG or BMP; one or more")
       .required();
-  add_face_options(parser, o.faces, "haar");
+  add_face_options(parser, o.faces, vision::kDefaultFaceDetector);
   parser.add("-o,--output", &o.output,
              "Where to write the picture with the boxes: a .png or .jpg file for one picture, "
              "a folder for several (default: NAME_detected.png in the current folder)");

@@ -21,7 +21,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "vision/faces/face_detector.h"
-#include "vision/faces/ssd.h"
+#include "vision/masks/label_fusion.h"
 #include "vision/masks/mask_classifier.h"
 
 namespace maskwatch::apps {
@@ -31,7 +31,7 @@ using nlohmann::json;
 
 struct Options {
   std::vector<std::string> datasets, classes, negatives;
-  std::string face = "haar";
+  std::string face = vision::kDefaultFaceDetector;
   std::string model;
   double least_score = 0.05, threshold = 0.5;
   std::string history, found, write_found, plot;
@@ -50,12 +50,12 @@ void define_options(OptionParser& parser, Options& o) {
              "no_mask=... worn_wrongly=... face=... (class unknown) ignore=... other=... (no "
              "face)");
   parser.add("--negatives", &o.negatives, "Folders of pictures without any face");
-  auto& face = parser.add("-f,--face", &o.face, "Face detector: haar, ssd or a file");
+  auto& face = parser.add("-f,--face", &o.face, "Face detector: ours, haar, ssd or a file");
   face.show_default();
   parser.add(
       "-m,--model", &o.model,
-      "Classifier that labels what the detector finds (default: the detector's own labels, if it "
-      "has any)");
+      "Classifier that labels what the detector finds, together with the detector's own labels, if "
+      "it has any, as detect_mask_image does (default: these alone)");
   parser
       .add("--least-score", &o.least_score,
            "The detector's confidence: fainter faces are not looked at")
@@ -120,59 +120,45 @@ std::vector<int> classes_of(const std::vector<std::string>& labels) {
   return classes;
 }
 
-int surest(const std::vector<float>& probabilities) {
-  return static_cast<int>(std::max_element(probabilities.begin(), probabilities.end()) -
-                          probabilities.begin());
+std::size_t surest(const std::vector<float>& probabilities) {
+  return static_cast<std::size_t>(std::max_element(probabilities.begin(), probabilities.end()) -
+                                  probabilities.begin());
 }
 
-// A detector, and who labels what it finds: a classifier, or a detector trained here itself.
+// A detector, and who labels what it finds: a classifier, the detector itself, or both together.
 class Finder {
  public:
-  explicit Finder(const Options& o) : least_score_(static_cast<float>(o.least_score)) {
-    if (std::filesystem::path(o.face).extension() == ".safetensors" && o.model.empty()) {
-      ssd_ = std::make_unique<vision::SsdDetector>(o.face);
-      if (!ssd_->labels().empty()) {
-        classes_ = classes_of(ssd_->labels());
-        name_ = o.face;
-        return;
-      }
-      ssd_.reset();
-    }
-    detector_ = vision::make_face_detector(o.face, least_score_);
-    name_ = detector_->name();
+  explicit Finder(const Options& o)
+      : detector_(vision::make_face_detector(o.face, static_cast<float>(o.least_score))),
+        name_(detector_->name()) {
     if (o.model.empty()) return;
     classifier_ = std::make_unique<vision::MaskClassifier>(o.model);
-    classes_ = classes_of(classifier_->labels());
     name_ += ", labels by " + o.model;
   }
 
   const std::string& name() const { return name_; }
 
   std::vector<FoundFace> find(const vision::Image& image) {
+    const vision::LocatedFaces located = detector_->locate(image);
     std::vector<FoundFace> found;
-    if (ssd_) {
-      vision::SsdOptions options;
-      options.confidence = least_score_;
-      for (const auto& [face, probabilities] : ssd_->detect_labelled(image, options))
-        found.push_back({face.box, face.score, class_of(surest(probabilities))});
-      return found;
+    for (const vision::Detection& face : located.faces) found.push_back({face.box, face.score});
+    if (classifier_) {
+      const std::vector<int> classes = classes_of(classifier_->labels());
+      const auto labels = vision::fuse_labels(classifier_->classify(image, located),
+                                              classifier_->labels(), located);
+      for (std::size_t i = 0; i < found.size(); ++i)
+        found[i].label = classes[static_cast<std::size_t>(labels[i].label)];
+    } else if (!located.labels.empty()) {
+      const std::vector<int> classes = classes_of(located.labels);
+      for (std::size_t i = 0; i < found.size(); ++i)
+        found[i].label = classes[surest(located.probabilities[i])];
     }
-    const std::vector<vision::Detection> faces = detector_->detect(image);
-    for (const vision::Detection& face : faces) found.push_back({face.box, face.score});
-    if (!classifier_) return found;
-    const auto labels = classifier_->classify(image, {faces, detector_->margin()});
-    for (std::size_t i = 0; i < found.size(); ++i) found[i].label = class_of(labels[i].label);
     return found;
   }
 
  private:
-  int class_of(int label) const { return classes_[static_cast<std::size_t>(label)]; }
-
-  float least_score_;
-  std::unique_ptr<vision::SsdDetector> ssd_;
   std::unique_ptr<vision::FaceDetector> detector_;
   std::unique_ptr<vision::MaskClassifier> classifier_;
-  std::vector<int> classes_;  // of the labels, as indices into kFaceClasses
   std::string name_;
 };
 

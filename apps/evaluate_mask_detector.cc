@@ -129,8 +129,12 @@ LocatedFaces find_largest_face(const Image& picture, MaskDetector& detector) {
   const auto largest =
       std::max_element(found.faces.begin(), found.faces.end(),
                        [](const auto& a, const auto& b) { return area(a.box) < area(b.box); });
-  if (largest != found.faces.end()) found.faces = {*largest};
-  return found;
+  if (largest == found.faces.end()) return found;
+  LocatedFaces only{{*largest}, found.margin, found.labels};
+  if (!found.labels.empty())
+    only.probabilities = {
+        std::move(found.probabilities[static_cast<std::size_t>(largest - found.faces.begin())])};
+  return only;
 }
 
 // Pictures [begin, end) of the data set; empty where one cannot be read, which `broken` then tells.

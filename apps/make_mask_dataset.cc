@@ -18,7 +18,7 @@ namespace {
 struct Options {
   std::vector<std::string> folders;
   MaskDatasetOptions make;
-  std::string style = "ours", face = "haar", landmarks = "dlib";
+  std::string style = "ours", face = vision::kDefaultFaceDetector, landmarks = "dlib";
   int threads = 0;
 };
 
@@ -56,7 +56,7 @@ void define_options(OptionParser& parser, Options& o) {
       .show_default();
   parser
       .add("--face", &o.face,
-           "How faces are found: haar, ssd, none (the picture is the face), or a file")
+           "How faces are found: ours, haar, ssd, none (the picture is the face), or a file")
       .show_default();
   add_landmark_option(parser, o.landmarks, "How landmarks are found",
                       "; or beside: NAME.txt beside each picture, 68 lines 'x y' a face");

@@ -108,7 +108,7 @@ void define_options(OptionParser& parser, Options& o) {
       .show_default();
   parser.add("--face", &o.face,
              "Also train on the face in each picture, found and cut out as detect_mask_image "
-             "does: haar, ssd or a file");
+             "does: ours, haar, ssd or a file");
   parser.add("--allow-leakage", &o.allow_leakage,
              "Split as the original: copies of a picture may stand on both sides");
   parser.add("--precision", &o.precision, "Numbers of the model file: f32 or f16 (half the size)")

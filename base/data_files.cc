@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <stdexcept>
 
 #include "base/data_folders.h"  // made by meson
 
@@ -78,6 +79,15 @@ std::vector<std::string> data_folders() {
 
 std::optional<std::string> find_data_file(const std::string& name) {
   return find_in(data_folders(), name);
+}
+
+std::string shipped_file(const std::string& what, const std::string& name) {
+  if (const auto file = find_data_file(name)) return *file;
+  std::string folders;
+  for (const std::string& folder : data_folders())
+    folders += (folders.empty() ? "" : ", ") + folder;
+  throw std::runtime_error(what + ", " + name + ", is in none of " + folders +
+                           " (MASKWATCH_DATA can name the folder that holds it)");
 }
 
 std::optional<std::string> find_haar_cascade(const std::string& name) {

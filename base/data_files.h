@@ -23,6 +23,10 @@ std::vector<std::string> data_folders_of(const std::string& program, const std::
 // nothing.
 std::optional<std::string> find_data_file(const std::string& name);
 
+// The same for a file that the library cannot do without: std::runtime_error, which calls it `what`
+// ("the model that ships") and names the folders, if none has it.
+std::string shipped_file(const std::string& what, const std::string& name);
+
 // The cascade of this file name as Debian's opencv-data installs it, or nothing.
 std::optional<std::string> find_haar_cascade(const std::string& name);
 

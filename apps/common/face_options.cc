@@ -12,9 +12,10 @@ void add_face_options(OptionParser& parser, FaceOptions& options, const std::str
   parser.add("-m,--model", &options.model,
              "Model file, as train_mask_detector writes it (default: the one that ships)");
   parser
-      .add("-f,--face", &options.face,
-           "How faces are found: haar, ssd, none (the whole picture is the face), or the file of "
-           "a cascade (.xml) or of a converted detector (.safetensors)")
+      .add(
+          "-f,--face", &options.face,
+          "How faces are found: ours (the detector that ships), haar, ssd, none (the whole picture "
+          "is the face), or the file of a cascade (.xml) or of a detector (.safetensors)")
       .show_default();
   parser
       .add("-c,--confidence", &options.confidence,

@@ -50,7 +50,7 @@ void add_source_options(OptionParser& parser, VideoOptions& o) {
 }
 
 void add_work_options(OptionParser& parser, VideoOptions& o, std::string& every) {
-  add_face_options(parser, o.faces, "haar");
+  add_face_options(parser, o.faces, vision::kDefaultFaceDetector);
   parser
       .add("--threshold", &o.threshold,
            "How probable a mask must be to count as worn; what is shown is weighed likewise")
@@ -106,7 +106,7 @@ void read_camera_size(const std::string& text, vision::VideoSourceOptions& sourc
 // The one that was asked for first, then the usual ones.
 std::vector<std::string> detector_choice(const std::string& first) {
   std::vector<std::string> out{first};
-  for (const char* usual : {"haar", "ssd"})
+  for (const char* usual : {"ours", "haar", "ssd"})
     if (first != usual) out.emplace_back(usual);
   return out;
 }

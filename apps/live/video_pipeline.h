@@ -52,7 +52,7 @@ struct PipelineOptions {
   int detect_every = 0;   // 0: as often as `fps_target` allows
   double fps_target = 0;  // 0: the source's
   // As vision::make_face_detector takes them; the first is used first.
-  std::vector<std::string> detectors{"haar"};
+  std::vector<std::string> detectors{vision::kDefaultFaceDetector};
   float confidence = .5f;
   float threshold = .5f;  // how probable a mask must be to count
   std::string model;      // empty: the one that ships

@@ -78,12 +78,17 @@ TEST_CASE("a file is found in the first folder that has it; a folder of its name
   const TemporaryFolder folder;
   const DataVariable given(folder.file("").c_str());
   CHECK(find_data_file("models/no_such_model") == std::nullopt);
+  CHECK_THROWS_WITH_AS(shipped_file("a model", "models/no_such_model"),
+                       doctest::Contains("a model, models/no_such_model, is in none of"),
+                       std::runtime_error);
   fs::create_directories(folder.file("models/mask_detector.safetensors"));
   CHECK(find_data_file("models/mask_detector.safetensors") ==
         std::string(kSourceData) + "/models/mask_detector.safetensors");
   fs::remove(folder.file("models/mask_detector.safetensors"));
   write(folder.file("models/mask_detector.safetensors"), "model");
   CHECK(find_data_file("models/mask_detector.safetensors") ==
+        folder.file("models/mask_detector.safetensors"));
+  CHECK(shipped_file("a model", "models/mask_detector.safetensors") ==
         folder.file("models/mask_detector.safetensors"));
 }
 

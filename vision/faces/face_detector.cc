@@ -24,6 +24,7 @@ constexpr const char* kEyeCascades[] = {"haarcascade_lefteye_2splits.xml",
                                         "haarcascade_righteye_2splits.xml"};
 // Training crops faces with the same margin (--face).
 constexpr float kMargin = 0.15f;
+constexpr const char* kOurs = "models/face_detector.safetensors";
 constexpr const char* kSsdWeights = "weights/rfb_320.safetensors";
 
 class WholePicture : public FaceDetector {
@@ -126,14 +127,25 @@ class HaarFacesAndEyes : public FaceDetector {
 
 class SsdFaces : public FaceDetector {
  public:
-  SsdFaces(SsdDetector detector, const std::string& file, float confidence)
+  // `kind` is what the detector is called in front of its file.
+  SsdFaces(SsdDetector detector, const std::string& kind, const std::string& file, float confidence)
       : detector_(std::move(detector)),
-        name_("ssd (" + std::filesystem::path(file).filename().string() + ")") {
+        name_(kind + " (" + std::filesystem::path(file).filename().string() + ")") {
     options_.confidence = confidence;
   }
 
+  bool knows_classes() const { return !detector_.labels().empty(); }
+
   std::vector<Detection> detect(const Image& image) override {
     return detector_.detect(image, options_);
+  }
+  LocatedFaces locate(const Image& image) override {
+    LocatedFaces found{{}, margin(), detector_.labels()};
+    for (LabelledFace& labelled : detector_.detect_labelled(image, options_)) {
+      found.faces.push_back(labelled.face);
+      if (knows_classes()) found.probabilities.push_back(std::move(labelled.probabilities));
+    }
+    return found;
   }
   std::string name() const override { return name_; }
   float margin() const override { return kMargin; }
@@ -173,26 +185,13 @@ void check_confidence(float confidence) {
                                 " is not between 0 and 1");
 }
 
-std::unique_ptr<FaceDetector> make_ssd(const std::string& file, float confidence) {
-  return std::make_unique<SsdFaces>(SsdDetector(file), file, confidence);
-}
-
-std::unique_ptr<FaceDetector> make_plain_detector(const std::string& face, float confidence,
-                                                  int detail) {
-  if (face == "none") return std::make_unique<WholePicture>();
-  if (face == "ssd") return make_ssd(converted_ssd(), confidence);
-  if (face == "haar")
-    return std::make_unique<HaarFacesAndEyes>(
-        installed_cascade(kCascade), installed_cascade(kEyeCascades[0]),
-        installed_cascade(kEyeCascades[1]), confidence, detail);
-  const std::string extension = lower_extension(face);
-  if (extension == ".xml")
-    return std::make_unique<HaarFaces>(HaarCascade::load(face), face, confidence, detail);
-  if (extension == ".safetensors") return make_ssd(face, confidence);
-  throw std::invalid_argument(
-      "\"" + face +
-      "\" is not a face detector: haar, ssd, none, a cascade (.xml) or a converted "
-      "detector (.safetensors)");
+// Those that were trained here, the ones that know classes, find faces that fill the picture
+// without a second look.
+std::unique_ptr<FaceDetector> make_ssd(SsdDetector ssd, const std::string& kind,
+                                       const std::string& file, float confidence) {
+  auto detector = std::make_unique<SsdFaces>(std::move(ssd), kind, file, confidence);
+  if (detector->knows_classes()) return detector;
+  return retry_framed(std::move(detector));
 }
 
 // XML begins with a tag, maybe after a byte-order mark and white space; safetensors with a length.
@@ -207,8 +206,28 @@ bool is_xml(std::string_view contents) {
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence,
                                                  int detail) {
   check_confidence(confidence);
-  std::unique_ptr<FaceDetector> detector = make_plain_detector(face, confidence, detail);
-  return face == "none" ? std::move(detector) : retry_framed(std::move(detector));
+  if (face == "none") return std::make_unique<WholePicture>();
+  if (face == "ours") {
+    const std::string file = shipped_file("the face detector that ships", kOurs);
+    return make_ssd(SsdDetector(file), face, file, confidence);
+  }
+  if (face == "ssd") {
+    const std::string file = converted_ssd();
+    return make_ssd(SsdDetector(file), face, file, confidence);
+  }
+  if (face == "haar")
+    return retry_framed(std::make_unique<HaarFacesAndEyes>(
+        installed_cascade(kCascade), installed_cascade(kEyeCascades[0]),
+        installed_cascade(kEyeCascades[1]), confidence, detail));
+  const std::string extension = lower_extension(face);
+  if (extension == ".xml")
+    return retry_framed(
+        std::make_unique<HaarFaces>(HaarCascade::load(face), face, confidence, detail));
+  if (extension == ".safetensors") return make_ssd(SsdDetector(face), "ssd", face, confidence);
+  throw std::invalid_argument(
+      "\"" + face +
+      "\" is not a face detector: ours, haar, ssd, none, a cascade (.xml) or a detector "
+      "(.safetensors)");
 }
 
 std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> contents,
@@ -219,8 +238,7 @@ std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> c
   if (is_xml(text))
     return retry_framed(
         std::make_unique<HaarFaces>(HaarCascade::parse(text, name), name, confidence, detail));
-  return retry_framed(
-      std::make_unique<SsdFaces>(SsdDetector(std::as_bytes(contents), name), name, confidence));
+  return make_ssd(SsdDetector(std::as_bytes(contents), name), "ssd", name, confidence);
 }
 
 Image face_crop(const Image& image, const Box& box, float margin, int size) {

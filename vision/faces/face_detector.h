@@ -11,10 +11,17 @@
 
 namespace maskwatch::vision {
 
+// The detector that is meant where none is named.
+inline constexpr const char* kDefaultFaceDetector = "ours";
+
 // The faces of one image, and the margin of the detector that found them.
 struct LocatedFaces {
   std::vector<Detection> faces;
   float margin = 0;
+  // Classes that the detector itself tells apart ("with_mask", ...), and of each face the
+  // probability of each of them. Both are empty where it knows none.
+  std::vector<std::string> labels = {};
+  std::vector<std::vector<float>> probabilities = {};
 };
 
 class FaceDetector {
@@ -25,30 +32,33 @@ class FaceDetector {
   // Not for two threads at once. Throws std::invalid_argument for an empty picture.
   virtual std::vector<Detection> detect(const Image& image) = 0;
 
-  // For messages: "haar (haarcascade_frontalface_alt2.xml)".
+  // For messages: "ours (face_detector.safetensors)".
   virtual std::string name() const = 0;
 
   // How much a box must grow on each side, as a share of its size, to hold a whole head with some
   // room around it, as the pictures do that classifiers are trained on.
   virtual float margin() const = 0;
 
-  LocatedFaces locate(const Image& image) { return {detect(image), margin()}; }
+  // The same faces with all that the detector knows of them.
+  virtual LocatedFaces locate(const Image& image) { return {detect(image), margin()}; }
 };
 
-// `face` is "haar" (frontal faces and pairs of eyes above masks, from opencv-data), "ssd"
+// `face` is "ours" (the detector that ships, data/models/face_detector.safetensors, which knows
+// classes), "haar" (frontal faces and pairs of eyes above masks, from opencv-data), "ssd"
 // (data/weights/rfb_320.safetensors), "none" (the whole picture is the face), or the path of a
-// cascade (.xml) or of a converted detector (.safetensors). `confidence` in [0, 1] is the least
-// probability of a face; a Haar cascade has no probabilities, there 10 * confidence windows must
-// agree on a face (0.5: OpenCV's usual min_neighbors of 5), and 6 * confidence on each eye.
-// Of a picture whose shorter side is longer than `detail` pixels, what would be too small to be
-// found if it were that short may be left out: looking for the small takes a cascade most of its
-// time. 0: nothing is left out. Where nothing is found, faces that fill the picture are looked for
-// (vision/faces/framed_retry.h). Throws std::invalid_argument for another word or confidence, and
+// cascade (.xml) or of a detector (.safetensors), converted or trained here. `confidence` in [0, 1]
+// is the least probability of a face; a Haar cascade has no probabilities, there 10 * confidence
+// windows must agree on a face (0.5: OpenCV's usual min_neighbors of 5), and 6 * confidence on each
+// eye. Of a picture whose shorter side is longer than `detail` pixels, what would be too small to
+// be found if it were that short may be left out: looking for the small takes a cascade most of its
+// time. 0: nothing is left out. Where a cascade or a converted detector finds nothing, faces that
+// fill the picture are looked for (vision/faces/framed_retry.h); those trained here find them at
+// the smaller of their scales. Throws std::invalid_argument for another word or confidence, and
 // std::runtime_error that names a file that is missing or broken.
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence = 0.5f,
                                                  int detail = 0);
 
-// The same from the contents of a cascade or of a converted detector; `name` stands for the file in
+// The same from the contents of a cascade or of a detector; `name` stands for the file in
 // errors and messages.
 std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> contents,
                                                  const std::string& name, float confidence = 0.5f,

@@ -8,8 +8,9 @@
 
 namespace maskwatch::vision {
 
-// Where `detector` finds nothing, it looks again at the image made smaller, in the middle of a grey
-// frame of twice its size (docs/face_detectors.md says what that brings).
+// Where `detector`, which knows no classes, finds nothing, it looks again at the image made
+// smaller, in the middle of a grey frame of twice its size (docs/face_detectors.md says what that
+// brings).
 std::unique_ptr<FaceDetector> retry_framed(std::unique_ptr<FaceDetector> detector);
 
 }  // namespace maskwatch::vision

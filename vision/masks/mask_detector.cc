@@ -6,6 +6,7 @@
 #include "base/data_files.h"
 #include "base/parallel.h"
 #include "vision/image/draw.h"
+#include "vision/masks/label_fusion.h"
 #include "vision/masks/mask_classifier.h"
 
 namespace maskwatch {
@@ -36,15 +37,7 @@ std::string face_text(const Face& face) {
   return vision::result_text(face.label, face.probability);
 }
 
-std::string shipped_model_file() {
-  if (const auto file = find_data_file(kShippedModel)) return *file;
-  std::string folders;
-  for (const std::string& folder : data_folders())
-    folders += (folders.empty() ? "" : ", ") + folder;
-  throw std::runtime_error(std::string("the model that ships, ") + kShippedModel +
-                           ", is in none of " + folders +
-                           " (MASKWATCH_DATA can name the folder that holds it)");
-}
+std::string shipped_model_file() { return shipped_file("the model that ships", kShippedModel); }
 
 MaskDetector::MaskDetector(const MaskDetectorOptions& options)
     : confidence_(options.confidence), detail_(options.detail) {
@@ -97,6 +90,7 @@ std::vector<std::vector<Face>> MaskDetector::classify_all(std::span<const Image>
 
 std::vector<Face> MaskDetector::named(const LocatedFaces& found,
                                       std::vector<vision::Classification> classes) const {
+  classes = vision::fuse_labels(std::move(classes), labels(), found);
   std::vector<Face> faces;
   for (std::size_t i = 0; i < classes.size(); ++i) {
     const std::string& label = labels()[static_cast<std::size_t>(classes[i].label)];

@@ -38,8 +38,10 @@ struct Face {
   int label_index = -1;  // into MaskDetector::labels()
   std::string label;     // "with_mask", as the model names it
   LabelMeaning meaning = LabelMeaning::other;
-  float probability = 0;             // of the label
-  std::vector<float> probabilities;  // of all labels
+  // Of the label and of all labels, with what the face detector says of them, if it knows classes
+  // (vision/masks/label_fusion.h).
+  float probability = 0;
+  std::vector<float> probabilities;
 };
 
 // "Mask: 99.12%"
@@ -48,8 +50,8 @@ std::string face_text(const Face& face);
 struct MaskDetectorOptions {
   std::string model;                          // path; empty: the model that ships
   std::span<const std::uint8_t> model_bytes;  // the file's contents in place of a path
-  // As vision::make_face_detector takes it: "haar", "ssd", "none", or a path.
-  std::string face_detector = "haar";
+  // As vision::make_face_detector takes it: "ours", "haar", "ssd", "none", or a path.
+  std::string face_detector = vision::kDefaultFaceDetector;
   // Contents of a cascade or of a converted detector in place of it.
   std::span<const std::uint8_t> face_detector_bytes;
   float confidence = .5f;  // of faces; see vision::make_face_detector
@@ -92,7 +94,7 @@ class MaskDetector {
   // The classes of the model.
   const std::vector<std::string>& labels() const;
 
-  // For messages: "haar (haarcascade_frontalface_alt2.xml)".
+  // For messages: "ours (face_detector.safetensors)".
   std::string face_detector_name() const;
   // Another face detector with the confidence and detail of before, in the thread that finds faces.
   // If it cannot be made the old one stays.

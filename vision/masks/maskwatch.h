@@ -39,7 +39,7 @@ typedef enum maskwatch_meaning {
 /* Strings are UTF-8 and need not live longer than maskwatch_open(). */
 typedef struct maskwatch_options {
   const char* model;               /* path; NULL: the model that ships */
-  const char* face_detector;       /* "haar", "ssd", "none" or a path; NULL: "haar" */
+  const char* face_detector;       /* "ours", "haar", "ssd", "none", a path; NULL: "ours" */
   const void* model_bytes;         /* contents of the model file; NULL: `model` counts */
   size_t model_size;               /* bytes */
   const void* face_detector_bytes; /* likewise */

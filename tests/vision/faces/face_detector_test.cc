@@ -3,15 +3,42 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <numeric>
 #include <stdexcept>
 
 #include "base/data_files.h"
+#include "tests/shared_data.h"
 #include "vision/drawn/face_generator.h"
 #include "vision/image/draw.h"
 
 using namespace maskwatch;
 
 using vision::Detection;
+
+namespace {
+
+// Whether the detector that ships can be tested.
+bool ours_is_there() {
+  if (find_data_file("models/face_detector.safetensors")) return true;
+  MESSAGE("SKIPPED, NOT TESTED: data/models/face_detector.safetensors is not there");
+  return false;
+}
+
+vision::LocatedFaces faces_of(vision::FaceDetector& detector, const std::string& picture) {
+  CAPTURE(picture);
+  return detector.locate(vision::load_image(picture));
+}
+
+// Index of the surest face whose middle lies in `box`; as many as there are if there is none.
+std::size_t first_in(const std::vector<Detection>& faces, const vision::Box& box) {
+  const auto found = std::find_if(faces.begin(), faces.end(), [&](const Detection& face) {
+    return vision::contains(box, vision::center(face.box));
+  });
+  return static_cast<std::size_t>(found - faces.begin());
+}
+
+}  // namespace
 
 TEST_CASE("face detectors by name") {
   const vision::Image image(60, 40);
@@ -87,4 +114,55 @@ TEST_CASE("of a large picture the small may be left out, and only that") {
     }
   }
   CHECK(found >= 2);
+}
+
+TEST_CASE("ours finds the face of a photograph, says what it wears, and finds none where none is") {
+  const std::string pictures = "/usr/share/doc/opencv-doc/examples/data/";
+  if (!ours_is_there()) return;
+  if (!std::filesystem::exists(pictures + "messi5.jpg")) {
+    MESSAGE("SKIPPED, NOT TESTED: " << pictures << " is not there (opencv-doc)");
+    return;
+  }
+  const auto ours = vision::make_face_detector("ours");
+  CHECK(ours->name() == "ours (face_detector.safetensors)");
+  const auto found = faces_of(*ours, pictures + "messi5.jpg");
+  REQUIRE(!found.faces.empty());
+  CHECK(first_in(found.faces, {220, 85, 45, 55}) == 0);
+  CHECK(found.labels == std::vector<std::string>{"with_mask", "without_mask", "mask_worn_wrongly"});
+  REQUIRE(found.probabilities.size() == found.faces.size());
+  const auto& probabilities = found.probabilities[0];
+  REQUIRE(probabilities.size() == 3);
+  CHECK(std::accumulate(probabilities.begin(), probabilities.end(), 0.f) == doctest::Approx(1));
+  CHECK(probabilities[1] > .5f);
+  CHECK(faces_of(*ours, pictures + "left14.jpg").faces.empty());
+}
+
+TEST_CASE("ours finds masked faces") {
+  REQUIRE_SHARED_DATA(folder, "cases/09-masked-face-not-found");
+  if (!ours_is_there()) return;
+  const auto ours = vision::make_face_detector("ours");
+  for (const auto& [picture, face] : {std::pair("demo2.jpg", vision::Box{225, 100, 80, 90}),
+                                      {"example_01.png", {340, 75, 75, 100}},
+                                      {"example_03.png", {260, 120, 120, 130}}}) {
+    const auto found = faces_of(*ours, folder + "/" + picture);
+    CAPTURE(std::string(picture));
+    const std::size_t there = first_in(found.faces, face);
+    REQUIRE(there < found.faces.size());
+    CHECK(found.probabilities[there][0] > .5f);
+  }
+}
+
+TEST_CASE("ours finds no faces on knees, in blurred text and among boxes") {
+  REQUIRE_SHARED_DATA(folder, "cases/10-false-faces");
+  if (!ours_is_there()) return;
+  const auto ours = vision::make_face_detector("ours");
+  for (const char* picture : {"text_defocus.jpg", "box_in_scene.png"})
+    CHECK(faces_of(*ours, folder + "/" + picture).faces.empty());
+  for (const char* picture : {"sample2.jpg", "sample4.jpg"}) {
+    const auto found = faces_of(*ours, folder + "/" + picture);
+    CAPTURE(std::string(picture));
+    CHECK(found.faces.size() >= 2);
+    // All heads are in the upper half.
+    CHECK(first_in(found.faces, {0, 720, 1920, 800}) == found.faces.size());
+  }
 }
