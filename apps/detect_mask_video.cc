@@ -4,12 +4,15 @@
 #include <signal.h>
 #include <time.h>
 
+#include <algorithm>
+
 #include "apps/common/files.h"
 #include "apps/common/program.h"
 #include "apps/live/video_options.h"
 #include "apps/live/video_viewer.h"
 #include "base/file.h"
 #include "base/parallel.h"
+#include "vision/masks/labels.h"
 #include "vision/video/camera_list.h"
 
 namespace maskwatch::apps {
@@ -83,6 +86,17 @@ std::unique_ptr<VideoPipeline> open_pipeline(const PipelineOptions& options) {
   }
 }
 
+// Throws where an option asks for a class that the model does not have.
+void check_labels(const VideoOptions& o, const std::vector<std::string>& labels) {
+  const bool knows_worn_wrongly =
+      std::any_of(labels.begin(), labels.end(), [](const std::string& label) {
+        return vision::meaning_of(label) == vision::LabelMeaning::worn_wrongly;
+      });
+  if (o.alert_worn_wrongly && !knows_worn_wrongly)
+    throw UsageError("--alert-worn-wrongly: the model has no class for masks worn wrongly",
+                     "name one that has with --model");
+}
+
 int watch(int argc, char** argv) {
   const VideoOptions o = read_video_options(argc, argv);
   if (o.list_sources) return list_sources();
@@ -93,6 +107,7 @@ int watch(int argc, char** argv) {
   auto window = open_window(o);
   const auto pipeline = open_pipeline(options);
   if (!pipeline) return 0;
+  check_labels(o, pipeline->labels());
   if (const std::string note = pipeline->source_note(); !note.empty()) tell(note);
   VideoViewer viewer(o, *pipeline, std::move(window));
   viewer.run();

@@ -302,4 +302,9 @@ OptionParser::Option& OptionParser::Option::excludes(const Option& other) {
   return *this;
 }
 
+OptionParser::Option& OptionParser::Option::needs(const Option& other) {
+  state_->option->needs(other.state_->option);
+  return *this;
+}
+
 }  // namespace maskwatch::apps

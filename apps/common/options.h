@@ -31,6 +31,8 @@ class OptionParser {
     Option& check(std::function<std::string(const std::string& value)> fault);
     // Giving both is an error.
     Option& excludes(const Option& other);
+    // Giving this one alone is an error: it could not act.
+    Option& needs(const Option& other);
 
    private:
     friend class OptionParser;

@@ -83,12 +83,16 @@ void add_output_options(OptionParser& parser, VideoOptions& o) {
              "Write a JSON line for everybody who appears, changes or leaves (-: to standard "
              "output)");
   parser.add("--stats", &o.stats, "At the end, write figures as JSON (-: to standard output)");
-  parser.add("--alert", &o.alert, "Command to run when somebody stays without a mask");
+  const OptionParser::Option& alert =
+      parser.add("--alert", &o.alert, "Command to run when somebody stays without a mask");
   parser.add("--alert-after", &o.alert_after, "Seconds without a mask before that")
       .range(0., 1e6)
-      .show_default();
-  parser.add("--alert-worn-wrongly", &o.alert_worn_wrongly,
-             "Run it also for a mask that is worn wrongly (models with such a class)");
+      .show_default()
+      .needs(alert);
+  parser
+      .add("--alert-worn-wrongly", &o.alert_worn_wrongly,
+           "Run it also for a mask that is worn wrongly (models with such a class)")
+      .needs(alert);
   parser
       .add("--screenshot-dir", &o.screenshot_folder,
            "Where the keys s and r put pictures and videos")

@@ -156,6 +156,8 @@ class Headless(Video):
         self.check_fault("no/folder", "-s", one, "--headless", "--events", "no/folder/x")
         self.check_fault("out.txt", "-s", one, "--headless", "--record", "out.txt")
         self.check_fault("no_model", "-s", one, "--headless", "-m", "no_model")
+        self.check_fault("--alert-after requires --alert", "-s", one, "--headless", "--alert-after", "3")
+        self.check_fault("has no class for masks worn wrongly", "-s", one, "--headless", "--alert", "true", "--alert-worn-wrongly")
         self.check_fault("no_model.safetensors", "-s", one, "--headless", "-f", "no_model.safetensors")
         self.check_fault("127.0.0.1", "-s", "rtsp://127.0.0.1:9/x", "--headless", "--timeout", "1")
 

@@ -17,6 +17,7 @@ struct Values {
   std::uint64_t seed = 42;
   float share = 0.5f;
   double rate = 0;
+  int indent = 0;
   bool json = false;
   bool count_given = false;
 };
@@ -40,7 +41,8 @@ Outcome run_options(std::vector<std::string> arguments, Values& values) {
         parser.add("--seed", &values.seed, "of everything random").excludes(style);
         parser.add("--share", &values.share, "of the boxes").range(0, 1).show_default();
         parser.add("--rate", &values.rate);
-        parser.add("--json", &values.json, "print JSON");
+        const auto& json = parser.add("--json", &values.json, "print JSON");
+        parser.add("--indent", &values.indent, "of JSON").needs(json);
         parser.footer("Examples:\n  prog a b");
         parser.parse(argc, argv);
         values.count_given = parser.given("--count");
@@ -98,6 +100,7 @@ TEST_CASE("a wrong command line is one line with a hint") {
   check_wrong({"a", "--style", "flat"}, "--style: flat is not one of ours, theirs");
   check_wrong({"a", "--size", "4"}, "--size: 4 is not WIDTHxHEIGHT");
   check_wrong({"a", "--seed", "1", "--style", "ours"}, "--style excludes --seed");
+  check_wrong({"a", "--indent", "2"}, "--indent requires --json");
   check_wrong({"a", "--sise", "96"}, "unknown argument: --sise");
   check_wrong({"a", "--count"}, "--count: its value is missing");
   check_wrong({"a", "--json=no"}, "--json takes no value");
@@ -127,6 +130,7 @@ Numbers:
       --share NUMBER      of the boxes [0 to 1; default: 0.5]
       --rate NUMBER
       --json              print JSON
+      --indent INTEGER    of JSON
 
 Other:
   -h, --help              Print this and end
