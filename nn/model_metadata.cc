@@ -4,11 +4,31 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 namespace maskwatch::nn {
 
+std::vector<std::string> Metadata::labels() const {
+  const nlohmann::json list = nlohmann::json::parse(text("labels"), nullptr, false);
+  if (!list.is_array() || list.size() < 2 || list.size() > kMaxClasses)
+    fail("metadata labels is not a list of two or more");
+  std::vector<std::string> labels;
+  for (const auto& label : list) {
+    if (!label.is_string()) fail("metadata labels holds something that is not a string");
+    labels.push_back(label.get<std::string>());
+  }
+  return labels;
+}
+
 std::string text_of_labels(const std::vector<std::string>& labels) {
   return nlohmann::json(labels).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string text_of_anchors(const AnchorOptions& anchors) {
+  nlohmann::json levels = nlohmann::json::array();
+  for (const AnchorLevel& level : anchors.levels)
+    levels.push_back({{"stride", level.stride}, {"sizes", level.sizes}});
+  return nlohmann::json{{"aspect", anchors.aspect}, {"levels", levels}}.dump();
 }
 
 void describe_backbone(const MobileNetV2Options& options,

@@ -5,11 +5,11 @@
 #include <charconv>
 #include <cstdint>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "nn/anchors.h"
 #include "nn/mobilenet_v2.h"
 #include "nn/safetensors.h"
 
@@ -76,25 +76,16 @@ class Metadata {
     return values_.contains(key) ? choice(key, names) : otherwise;
   }
 
-  std::vector<std::string> labels() const {
-    const nlohmann::json list = nlohmann::json::parse(text("labels"), nullptr, false);
-    if (!list.is_array() || list.size() < 2 || list.size() > kMaxClasses)
-      fail("metadata labels is not a list of two or more");
-    std::vector<std::string> labels;
-    for (const auto& label : list) {
-      if (!label.is_string()) fail("metadata labels holds something that is not a string");
-      labels.push_back(label.get<std::string>());
-    }
-    return labels;
-  }
+  std::vector<std::string> labels() const;
 
  private:
   const std::map<std::string, std::string>& values_;
   const std::string& path_;
 };
 
-// As the metadata labels holds them.
+// As the metadata labels and anchors hold them.
 std::string text_of_labels(const std::vector<std::string>& labels);
+std::string text_of_anchors(const AnchorOptions& anchors);
 
 // Options of a backbone into metadata and back.
 void describe_backbone(const MobileNetV2Options& options,

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "base/json_fields.h"
@@ -307,13 +306,6 @@ Value SsdNetwork::lower(PlanBuilder& builder, Value x) const {
 
 namespace {
 
-std::string text_of(const AnchorOptions& anchors) {
-  nlohmann::json levels = nlohmann::json::array();
-  for (const AnchorLevel& level : anchors.levels)
-    levels.push_back({{"stride", level.stride}, {"sizes", level.sizes}});
-  return nlohmann::json{{"aspect", anchors.aspect}, {"levels", levels}}.dump();
-}
-
 AnchorOptions read_anchors(const Metadata& metadata, const std::string& path) {
   const auto read = JsonFields::parse(metadata.text("anchors"), path + ": metadata \"anchors\"");
   AnchorOptions anchors{{}, read["aspect"].number()};
@@ -362,7 +354,7 @@ void save_ssd(const std::string& path, const SsdNetwork& network,
   contents.metadata["architecture"] = kArchitecture;
   describe_backbone(options.backbone, contents.metadata);
   contents.metadata["channels"] = fmt::format("{}", options.channels);
-  contents.metadata["anchors"] = text_of(options.anchors);
+  contents.metadata["anchors"] = text_of_anchors(options.anchors);
   contents.metadata["labels"] = text_of_labels(options.labels);
   save_safetensors(path, contents, precision);
 }
