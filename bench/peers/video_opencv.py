@@ -84,7 +84,7 @@ def main():
     parser.add_argument("--json")
     args = parser.parse_args()
     models = [("the model that ships", None)] + [tuple(model.split("=", 1)) for model in args.model]
-    detectors = [("Haar", "haar")] + ([("SSD RFB-320", args.ssd)] if args.ssd else [])
+    detectors = [("ours", "ours"), ("Haar", "haar")] + ([("SSD RFB-320", args.ssd)] if args.ssd else [])
     runners = [Original(args.clip, args.onnx, args.threads)]
     runners += [Ours(args.build, args.clip, face, face_name, model, name, args.threads) for face_name, face in detectors for name, model in models]
     best = {}
