@@ -23,6 +23,7 @@
 #include "apps/training/detection_split.h"
 #include "apps/training/detection_task.h"
 #include "apps/training/step_trainer.h"
+#include "apps/training/teacher.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "nn/classifier.h"
@@ -44,7 +45,9 @@ constexpr const char* kStartAgain = "start again without --resume";
 constexpr double kStatisticsMomentum = 0.99;
 
 struct Options {
-  std::vector<std::string> datasets, classes, negatives, leave_out;
+  std::vector<std::string> datasets, classes, negatives, leave_out, without_boxes;
+  std::string teacher;
+  double teacher_score = TeacherOptions().sure;
   std::string model = "face_detector.safetensors";
   std::string history = "face_detector.json";
   std::string plot, precision_plot, misses, false_alarms, preview;
@@ -80,6 +83,20 @@ void define_data_options(OptionParser& parser, Options& o) {
            "Share of the photographs kept for validation; what looks alike stays together")
       .range(0.01, 0.9)
       .show_default();
+  auto& teacher = parser.add(
+      "--teacher", &o.teacher,
+      "Face detector (ours, ssd or a file) that finds faces which nobody has boxed: what it "
+      "is sure of beside the boxes of a picture is neither trained as a face nor as background");
+  parser
+      .add("--teacher-score", &o.teacher_score, "Least score of a face that the teacher is sure of")
+      .range(kFaintestTaught, 1.0)
+      .show_default()
+      .needs(teacher);
+  parser
+      .add("--without-boxes", &o.without_boxes,
+           "Folders of pictures for training alone, whose faces the teacher finds; in folders "
+           "called as a class (with_mask, without_mask, ...) pictures of one face, of that class")
+      .needs(teacher);
   parser.add("--leave-out", &o.leave_out,
              "Validate on all pictures of the sources whose name holds this instead");
   parser
@@ -167,6 +184,9 @@ void check_options(const OptionParser& parser, const Options& o) {
     throw UsageError("nothing to begin with",
                      "name a pretrained backbone with --weights or a face detector with "
                      "--fine-tune, or use --scratch");
+  if (o.teacher == "haar" || o.teacher == "none" || o.teacher.ends_with(".xml"))
+    throw UsageError("--teacher " + o.teacher +
+                     ": it gives no probabilities, which tell sure faces from faint ones");
   if (!o.scratch && parser.given("--width"))
     throw UsageError("--width goes with --scratch", "pretrained weights have their own width");
   check_outputs({{"--model", o.model},
@@ -187,7 +207,8 @@ void check_options(const OptionParser& parser, const Options& o) {
 }
 
 DetectionPictures load(const Options& o) {
-  const BoxDataset data = read_boxes(o.datasets, {ClassMap(o.classes), o.negatives});
+  const BoxDataset data =
+      read_boxes(o.datasets, {ClassMap(o.classes), o.negatives, o.without_boxes});
   tell_of_boxes(data);
   ProgressBar bar(static_cast<std::int64_t>(data.pictures.size()));
   DetectionPicturesOptions options;
@@ -198,6 +219,28 @@ DetectionPictures load(const Options& o) {
   for (const SkippedFile& file : pictures.broken) fmt::print("skipped {}\n", one_line(file.reason));
   fmt::print("{}\n", summary_of(pictures.data));
   return pictures;
+}
+
+std::unique_ptr<vision::FaceDetector> make_teacher(const Options& o) {
+  return vision::make_face_detector(o.teacher, static_cast<float>(kFaintestTaught));
+}
+
+// Adds what the teacher sees in the training pictures.
+void ask_teacher(const Options& o, DetectionPictures& pictures, std::vector<int>& chosen) {
+  ProgressBar bar(static_cast<std::int64_t>(chosen.size()));
+  TeacherOptions options;
+  options.make = [&] { return make_teacher(o); };
+  options.sure = o.teacher_score;
+  options.progress = [&](std::int64_t done) { bar.update(done); };
+  const TaughtFaces taught = teach(pictures, chosen, options);
+  bar.finish();
+  fmt::print("the teacher added {} faces and {} that are ignored", taught.faces, taught.ignored);
+  if (!o.without_boxes.empty())
+    fmt::print(
+        "; {} pictures without boxes are not used: it is sure of no face there, or of "
+        "several where the folder says one class",
+        taught.left_out);
+  fmt::print("\n");
 }
 
 void write_preview(const Options& o, const DetectionPictures& pictures,
@@ -273,6 +316,7 @@ std::string recipe_of(const Options& o, const DetectionPictures& pictures,
   std::string left_out;
   for (const std::string& source : o.leave_out) left_out += (left_out.empty() ? "" : ",") + source;
   const nn::Schedule schedule = schedule_of(o, steps);
+  // The faces that a teacher added are part of the data.
   return fmt::format(
       "data {:016x}, start {:016x}, steps {}, batch {}, size {}, mosaic {}, lr {}, warm-up {}, "
       "decay {}, clip {}, average {}, freeze {}, stretch {}, validation {}, leave out '{}', seed "
@@ -386,13 +430,15 @@ int train(int argc, char** argv) {
   set_threads(o.threads);
 
   const auto network = o.preview.empty() ? make_network(o) : nullptr;
-  const DetectionPictures pictures = load(o);
-  const DetectionSplit split = split_detection(pictures, {o.validation, o.seed, o.leave_out});
+  if (!o.teacher.empty()) make_teacher(o);  // its faults are known before the pictures are read
+  DetectionPictures pictures = load(o);
+  DetectionSplit split = split_detection(pictures, {o.validation, o.seed, o.leave_out});
   fmt::print("training on {} pictures, validating on {}; {} look like another, kept on one side",
              split.train.size(), split.validation.size(), split.look_alikes);
   if (!split.unused.empty())
-    fmt::print("; {} unused: they look like one that is left out", split.unused.size());
+    fmt::print("; {} unused: they look like one for validation", split.unused.size());
   fmt::print("\n");
+  if (!o.teacher.empty()) ask_teacher(o, pictures, split.train);
   if (!network) {
     write_preview(o, pictures, split);
     return 0;

@@ -35,15 +35,17 @@ void tell_of_boxes(const BoxDataset& data) {
 }
 
 std::string summary_of(const BoxDataset& data) {
-  std::int64_t empty = 0, ignored = 0;
+  std::int64_t empty = 0, ignored = 0, without_boxes = 0;
   for (const BoxPicture& picture : data.pictures) {
-    empty += picture.faces.empty() ? 1 : 0;
+    without_boxes += picture.without_boxes ? 1 : 0;
+    empty += picture.faces.empty() && !picture.without_boxes ? 1 : 0;
     ignored += std::count_if(picture.faces.begin(), picture.faces.end(),
                              [](const FaceBox& face) { return face.ignored; });
   }
   const auto counts = face_counts(data);
-  std::string text =
-      fmt::format("{} pictures, {} without a face; faces:", data.pictures.size(), empty);
+  std::string text = fmt::format("{} pictures, {} without a face", data.pictures.size(), empty);
+  if (without_boxes > 0) text += fmt::format(", {} without boxes", without_boxes);
+  text += "; faces:";
   for (std::size_t i = 0; i < kFaceClasses.size(); ++i)
     text += fmt::format("{} {} {}", i > 0 ? "," : "", kFaceClasses[i], counts[i]);
   if (counts.back() > 0) text += fmt::format(", of unknown class {}", counts.back());

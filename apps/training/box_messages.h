@@ -12,7 +12,8 @@ namespace maskwatch::apps {
 inline constexpr std::size_t kMostNamed = 50;
 void tell_of_boxes(const BoxDataset& data);
 
-// "4662 pictures, 1240 without a face; faces: with_mask 3793, ...; 3 files skipped".
+// "4662 pictures, 1240 without a face, 20 without boxes; faces: with_mask 3793, ...; 3 files
+// skipped".
 std::string summary_of(const BoxDataset& data);
 
 }  // namespace maskwatch::apps

@@ -79,12 +79,31 @@ class Gatherer {
     for (const std::string& picture : files_.pictures()) claim("", picture, {});
   }
 
+  void read_without_boxes(const ClassMap& classes) {
+    for (const std::string& picture : files_.pictures()) {
+      claim("", picture, {});
+      BoxPicture& claimed = found_.back().picture;
+      claimed.without_boxes = true;
+      claimed.class_of_faces = class_of_folders(fs::path(source_) / folder_of(picture), classes);
+    }
+  }
+
   std::size_t pictures_seen() const { return files_.pictures().size(); }
   std::size_t annotated() const { return claimed_.size(); }
 
  private:
   void skip(const std::string& relative, const std::string& reason) {
     data_.skipped.push_back({files_.path_of(relative), reason});
+  }
+
+  static int class_of_folders(const fs::path& folder, const ClassMap& classes) {
+    std::vector<std::string> names;
+    for (const fs::path& part : folder) names.push_back(part.string());
+    for (auto name = names.rbegin(); name != names.rend(); ++name)
+      if (const auto meaning = classes.meaning(*name);
+          meaning && meaning->kind == ClassMeaning::Kind::face)
+        return meaning->label;
+    return kUnlabelled;
   }
 
   static bool is_names(const std::string& file) {
@@ -367,20 +386,28 @@ void require_different(const std::vector<std::string>& paths) {
 BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions& options) {
   if (datasets.empty()) throw UsageError("no data set given", kFormatsHint);
   std::vector<std::string> all = datasets;
-  all.insert(all.end(), options.negatives.begin(), options.negatives.end());
+  for (const auto* folders : {&options.negatives, &options.without_boxes})
+    all.insert(all.end(), folders->begin(), folders->end());
   require_different(all);
   BoxDataset data;
   std::vector<Found> found;
   for (const std::string& dataset : datasets) read_dataset(dataset, data, found);
-  for (const std::string& folder : options.negatives) {
+  const auto read_pictures = [&](const std::string& folder, const auto& read) {
     Gatherer gatherer(folder, last_name(folder), data, found);
-    gatherer.read_negatives();
     if (gatherer.pictures_seen() == 0)
       throw UsageError(folder + ": holds no jpg, jpeg, png or bmp pictures");
-  }
-  std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
-    return std::tie(a.picture.name, a.picture.path) < std::tie(b.picture.name, b.picture.path);
-  });
+    read(gatherer);
+  };
+  for (const std::string& folder : options.negatives)
+    read_pictures(folder, [](Gatherer& gatherer) { gatherer.read_negatives(); });
+  for (const std::string& folder : options.without_boxes)
+    read_pictures(folder,
+                  [&](Gatherer& gatherer) { gatherer.read_without_boxes(options.classes); });
+  const auto place = [](const BoxPicture& picture) {
+    return std::tie(picture.without_boxes, picture.name, picture.path);
+  };
+  std::sort(found.begin(), found.end(),
+            [&](const Found& a, const Found& b) { return place(a.picture) < place(b.picture); });
   data.idle_rules = idle_rules(options.classes, found);
   check_all(std::move(found), options.classes, data);
   sort_by_path(data.skipped);

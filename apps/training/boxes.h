@@ -25,10 +25,14 @@ struct BoxPicture {
   std::string source;  // who took or gathered it; the data set's name unless the file says
   int width = 0, height = 0;
   std::vector<FaceBox> faces;  // none: the picture is background
+  // Nobody has boxed its faces: it is for a teacher (apps/training/teacher.h).
+  bool without_boxes = false;
+  int class_of_faces = kUnlabelled;  // of such a picture, where its folder says so
 };
 
 struct BoxDataset {
-  std::vector<BoxPicture> pictures;  // in byte order of name, then path
+  // In byte order of name, then path; those without boxes behind the others.
+  std::vector<BoxPicture> pictures;
   // Pictures and annotation files left out, and boxes left out (by the file that lists them); in
   // byte order of path.
   std::vector<SkippedFile> skipped, dropped_boxes;
@@ -39,7 +43,11 @@ struct BoxDataset {
 
 struct BoxOptions {
   ClassMap classes;
-  std::vector<std::string> negatives;  // folders of pictures without a face
+  std::vector<std::string> negatives = {};  // folders of pictures without a face
+  // Folders of pictures whose faces nobody has boxed. The class of a picture's faces is what the
+  // nearest folder above it is called, down from the one given, if that means one:
+  // photographs/with_mask/1.jpg.
+  std::vector<std::string> without_boxes = {};
 };
 
 // Reads folders (searched to any depth) or single annotation files. A picture without annotation,

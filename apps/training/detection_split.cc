@@ -108,24 +108,31 @@ DetectionSplit split_detection(const DetectionPictures& pictures,
   const auto is_out = [&](int index) {
     return static_cast<bool>(out[static_cast<std::size_t>(index)]);
   };
+  const auto boxed = [&](int index) {
+    return !pictures.data.pictures[static_cast<std::size_t>(index)].without_boxes;
+  };
   for (const auto& [source, list] : groups_by_source(pictures, groups, options.seed)) {
-    std::int64_t total = 0, taken = 0;
+    std::int64_t total = 0, boxed_groups = 0, taken = 0;
     bool any_face = false;
-    for (const auto& group : list)
-      for (const int index : group) {
-        ++total;
+    for (const auto& group : list) {
+      const auto count = std::count_if(group.begin(), group.end(), boxed);
+      total += count;
+      boxed_groups += count > 0 ? 1 : 0;
+      for (const int index : group)
         any_face |= has_face(pictures.data.pictures[static_cast<std::size_t>(index)]);
-      }
+    }
     const bool shared_out = options.leave_out.empty() || !any_face;
     const auto wanted = static_cast<std::int64_t>(
         shared_out ? std::ceil(options.validation * static_cast<double>(total)) : 0);
     for (const auto& group : list) {
+      const auto count = std::count_if(group.begin(), group.end(), boxed);
       if (std::any_of(group.begin(), group.end(), is_out)) {
         for (const int index : group)
-          (is_out(index) ? split.validation : split.unused).push_back(index);
-      } else if (taken < wanted && total > 1) {
-        taken += static_cast<std::int64_t>(group.size());
-        split.validation.insert(split.validation.end(), group.begin(), group.end());
+          (is_out(index) && boxed(index) ? split.validation : split.unused).push_back(index);
+      } else if (count > 0 && taken < wanted && boxed_groups > 1) {
+        taken += count;
+        for (const int index : group)
+          (boxed(index) ? split.validation : split.unused).push_back(index);
       } else {
         split.train.insert(split.train.end(), group.begin(), group.end());
       }

@@ -1,5 +1,5 @@
 // The split of pictures with boxes into training and validation, by photograph: what looks alike
-// stands on one side.
+// stands on one side. Pictures without boxes are never for validation.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ struct DetectionSplitOptions {
 // Indices into DetectionPictures, ascending.
 struct DetectionSplit {
   std::vector<int> train, validation;
-  // In neither part: they look like a picture of a source that is left out.
+  // In neither part: they look like a picture of a source that is left out, or have no boxes and
+  // look like one for validation.
   std::vector<int> unused;
   std::int64_t look_alikes = 0;  // pictures that look like another that comes before them
 };

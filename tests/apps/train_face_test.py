@@ -117,6 +117,26 @@ class Training(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotEqual(self.model("tuned"), self.model("outputs"))
 
+    def test_a_teacher_and_pictures_without_boxes(self):
+        self.train("taught_by")
+        photographs = self.at("photographs")
+        os.makedirs(os.path.join(photographs, "with_mask"))
+        for seed in (101, 102):
+            with open(os.path.join(photographs, "with_mask", f"{seed}.png"), "wb") as file:
+                file.write(drawn(seed)[0])
+        teacher = ["--teacher", self.at("taught_by.safetensors"), "--teacher-score", "0.3"]
+        said = self.train("taught", *teacher, "--without-boxes", photographs)
+        self.assertIn(", 2 without boxes", said)
+        self.assertRegex(said, r"the teacher added \d+ faces and \d+ that are ignored; \d pictures without boxes are not used")
+        for arguments, complaint in (
+            (["--without-boxes", photographs], "--teacher"),
+            (["--teacher", "haar"], "it gives no probabilities"),
+            (["--teacher", self.at("none.safetensors")], "none.safetensors"),
+        ):
+            done = subprocess.run(self.arguments("refused", *arguments), capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(complaint, done.stderr)
+
     def test_evaluation_of_faces_found_elsewhere(self):
         found = [{"file": "3.png", "found": [{"box": [1, 1, 10, 10], "score": 0.9, "label": "with_mask"}]}]
         with open(self.at("found.json"), "w") as file:

@@ -1,5 +1,6 @@
 // Readers of boxes: each format, and what people's folders hold besides.
 #include "apps/training/boxes.h"
+#include "apps/training/box_messages.h"
 
 #include <doctest/doctest.h>
 
@@ -77,6 +78,26 @@ TEST_CASE("Pascal VOC: classes by their usual names, difficult faces ignored, ne
   CHECK(faces[2].ignored);
   CHECK(data.pictures[1].faces.empty());
   CHECK(apps::face_counts(data) == std::vector<std::int64_t>{1, 0, 1, 0});
+}
+
+TEST_CASE("pictures without boxes come last, with the class that their nearest folder means") {
+  const TemporaryFolder folder;
+  picture(folder / "boxed/z.png");
+  folder.write("boxed/z.xml", voc("z.png", object("with_mask", "2 3 12 18")));
+  picture(folder / "mask/people/without_mask/day/1.png");
+  picture(folder / "mask/people/2.png");
+  apps::BoxOptions options;
+  options.without_boxes = {folder / "mask/people"};
+  const auto data = apps::read_boxes({folder / "boxed"}, options);
+  REQUIRE(data.pictures.size() == 3);
+  CHECK(data.pictures[0].name == "z.png");
+  CHECK_FALSE(data.pictures[0].without_boxes);
+  CHECK(data.pictures[1].name == "2.png");
+  CHECK(data.pictures[1].without_boxes);
+  CHECK(data.pictures[1].class_of_faces == apps::kUnlabelled);  // "mask" is above what was given
+  CHECK(data.pictures[2].class_of_faces == 1);
+  CHECK(data.pictures[2].source == "people");
+  CHECK(has(apps::summary_of(data), "3 pictures, 0 without a face, 2 without boxes"));
 }
 
 TEST_CASE("YOLO: shares become pixels; names from classes.txt, data.yaml or the command line") {

@@ -12,6 +12,7 @@
 #include "apps/training/detection_loader.h"
 #include "apps/training/detection_pictures.h"
 #include "apps/training/detection_split.h"
+#include "apps/training/teacher.h"
 #include "base/parallel.h"
 #include "tests/apps/temporary_folder.h"
 
@@ -240,4 +241,86 @@ TEST_CASE("light: each of its parts does what it says") {
   const auto pale = lit({1, 1, 1, {1, 1, 1}, 0});
   CHECK(pale[3] == pale[4]);
   CHECK(pale[4] == pale[5]);
+}
+
+namespace {
+
+// Sees the same faces in every picture.
+class FixedTeacher : public vision::FaceDetector {
+ public:
+  explicit FixedTeacher(std::vector<vision::Detection> faces) : faces_(std::move(faces)) {}
+  std::vector<vision::Detection> detect(const Image&) override { return faces_; }
+  std::string name() const override { return "fixed"; }
+  float margin() const override { return 0; }
+
+ private:
+  std::vector<vision::Detection> faces_;
+};
+
+apps::TeacherOptions teacher_of(std::vector<vision::Detection> faces, double sure) {
+  apps::TeacherOptions options;
+  options.make = [faces] { return std::make_unique<FixedTeacher>(faces); };
+  options.sure = sure;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a teacher boxes what nobody has boxed, and what it sees beside boxes is ignored") {
+  apps::DetectionPictures pictures;
+  for (std::uint64_t i = 0; i < 3; ++i) add_pattern(pictures, "some", i, i != 1);
+  add_pattern(pictures, "unboxed", 3, false);
+  add_pattern(pictures, "unused", 4, false);
+  for (const std::size_t i : {3u, 4u}) {
+    pictures.data.pictures[i].without_boxes = true;
+    pictures.data.pictures[i].class_of_faces = 1;
+  }
+  std::vector<int> chosen{0, 1, 3};
+  // The first lies in the box at (5, 5) of 20 x 20; the last, on the first, is a part of it.
+  const std::vector<vision::Detection> seen{
+      {{8, 8, 10, 12}, .9f}, {{40, 10, 10, 10}, .5f}, {{30, 25, 8, 8}, .3f}, {{9, 9, 5, 5}, .4f}};
+  const auto taught = apps::teach(pictures, chosen, teacher_of(seen, 0.6));
+  const auto faces = [&](std::size_t i) { return pictures.data.pictures[i].faces; };
+  CHECK(faces(0).size() == 1);
+  CHECK(faces(1).empty());  // background
+  CHECK(faces(2).size() == 1);
+  CHECK(faces(4).empty());  // not chosen
+  REQUIRE(faces(3).size() == 3);
+  CHECK(faces(3)[0].label == 1);
+  CHECK_FALSE(faces(3)[0].ignored);
+  CHECK(faces(3)[1].ignored);
+  CHECK(faces(3)[2].ignored);
+  CHECK(chosen == std::vector<int>{0, 1, 3});
+  CHECK(taught.faces == 1);
+  CHECK(taught.ignored == 2);
+  CHECK(taught.left_out == 0);
+
+  // Sure of two: beside a box the one that is apart from it is ignored; of the class of the folder
+  // may be either, so its picture is of no use.
+  std::vector<int> again{0, 4};
+  const auto more = apps::teach(pictures, again, teacher_of(seen, 0.45));
+  REQUIRE(faces(0).size() == 2);
+  CHECK(faces(0)[1].ignored);
+  CHECK(faces(0)[1].box.x == 40);
+  CHECK(again == std::vector<int>{0});
+  CHECK(more.left_out == 1);
+  CHECK_THROWS_AS(apps::teach(pictures, again, teacher_of(seen, 0.1)), std::invalid_argument);
+}
+
+TEST_CASE("pictures without boxes are for training alone, and never beside their look-alike") {
+  apps::DetectionPictures pictures;
+  for (std::uint64_t i = 0; i < 20; ++i) add_pattern(pictures, "boxed", i, true);
+  apps::DetectionSplitOptions options;
+  options.validation = 0.5;
+  const auto before = apps::split_detection(pictures, options);
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    add_pattern(pictures, "unboxed", i, false);
+    pictures.data.pictures.back().without_boxes = true;
+  }
+  const auto split = apps::split_detection(pictures, options);
+  CHECK(split.validation == before.validation);
+  CHECK(split.unused.size() == before.validation.size());
+  for (const int index : split.unused)
+    CHECK(std::count(split.validation.begin(), split.validation.end(), index - 20) == 1);
+  CHECK(split.train.size() + split.unused.size() + split.validation.size() == 60);
 }
