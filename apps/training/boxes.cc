@@ -147,7 +147,10 @@ class Gatherer {
     } else if (extension == ".xml") {
       WrittenPicture written = parse_voc(text);
       // The picture beside the file counts more than what <filename> says: people rename both.
-      if (written.file.empty() || !files_.find_picture(file, written.file))
+      const auto beside = files_.picture_beside(file);
+      if (beside)
+        written.file = *beside;
+      else if (written.file.empty() || !files_.find_picture(file, written.file))
         written.file = stem_of(file);
       add_all(file, {std::move(written)});
     } else if (is_fddb(text)) {
@@ -163,6 +166,7 @@ class Gatherer {
   }
 
   void add_all(const std::string& file, std::vector<WrittenPicture> pictures) {
+    data_.annotations.push_back(files_.path_of(file));
     for (WrittenPicture& written : pictures) {
       const auto picture = files_.find_picture(file, written.file);
       if (picture)
@@ -416,6 +420,12 @@ BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions
     throw UsageError(datasets.front() +
                      ": none of its pictures can be read: " + data.skipped.front().reason);
   return data;
+}
+
+std::vector<std::string> files_of(const BoxDataset& data) {
+  std::vector<std::string> files = data.annotations;
+  for (const BoxPicture& picture : data.pictures) files.push_back(picture.path);
+  return files;
 }
 
 std::vector<std::int64_t> face_counts(const BoxDataset& data) {

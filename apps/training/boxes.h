@@ -33,6 +33,7 @@ struct BoxPicture {
 struct BoxDataset {
   // In byte order of name, then path; those without boxes behind the others.
   std::vector<BoxPicture> pictures;
+  std::vector<std::string> annotations;  // paths of the files that say where their faces are
   // Pictures and annotation files left out, and boxes left out (by the file that lists them); in
   // byte order of path.
   std::vector<SkippedFile> skipped, dropped_boxes;
@@ -56,6 +57,9 @@ struct BoxOptions {
 // UsageError for a data set that is missing or has no picture with an annotation, a file named that
 // cannot be read, and for classes without a meaning.
 BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions& options = {});
+
+// Paths of all files that a data set was read from.
+std::vector<std::string> files_of(const BoxDataset& data);
 
 // Faces that count, of each class; those without a class last.
 std::vector<std::int64_t> face_counts(const BoxDataset& data);

@@ -112,4 +112,18 @@ std::optional<std::string> BoxFiles::find_picture(const std::string& annotation,
   return tie ? std::nullopt : best;
 }
 
+std::optional<std::string> BoxFiles::picture_beside(const std::string& annotation) const {
+  const auto folders = parts_of(folder_of(annotation));
+  const auto [begin, end] = by_stem_.equal_range(stem_of(annotation));
+  std::optional<std::string> found;
+  for (auto candidate = begin; candidate != end; ++candidate) {
+    const auto others = parts_of(folder_of(candidate->second));
+    if (others.size() != folders.size() || shared_starts(others, folders) != folders.size())
+      continue;
+    if (found) return std::nullopt;
+    found = candidate->second;
+  }
+  return found;
+}
+
 }  // namespace maskwatch::apps

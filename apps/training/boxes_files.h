@@ -18,7 +18,6 @@ class BoxFiles {
   // UsageError names a folder that is missing or cannot be listed.
   explicit BoxFiles(const std::string& root);
 
-  const std::string& root() const { return root_; }
   const std::vector<std::string>& pictures() const { return pictures_; }
   const std::vector<std::string>& others() const { return others_; }
   const std::vector<SkippedFile>& skipped() const { return skipped_; }
@@ -31,6 +30,10 @@ class BoxFiles {
   // none or two are equally near.
   std::optional<std::string> find_picture(const std::string& annotation,
                                           const std::string& name) const;
+
+  // The picture called as `annotation` is, but for the extension, in its folder or in one that
+  // stands beside it for pictures; nothing if there is none or several.
+  std::optional<std::string> picture_beside(const std::string& annotation) const;
 
  private:
   void walk(const std::filesystem::path& folder, const std::string& name);

@@ -35,8 +35,23 @@ vision::Box box_around(const std::vector<double>& numbers) {
           static_cast<float>(bottom - top)};
 }
 
+// "class x y width height" and five landmarks "x y", as face data sets have them; -1 where a
+// landmark is not known. A polygon of seven points has as many numbers, but hardly ever five of
+// them in the box that the first two would be.
+bool has_landmarks(const std::vector<double>& numbers) {
+  if (numbers.size() != 15) return false;
+  const auto inside = [&](double at, double middle, double size) {
+    return at < 0 || std::abs(at - middle) <= size / 2 + kShareSlack;
+  };
+  for (std::size_t i = 5; i + 1 < numbers.size(); i += 2)
+    if (!inside(numbers[i], numbers[1], numbers[3]) ||
+        !inside(numbers[i + 1], numbers[2], numbers[4]))
+      return false;
+  return true;
+}
+
 vision::Box box_of(const std::vector<double>& numbers) {
-  const bool polygon = numbers.size() >= 7 && numbers.size() % 2 == 1;
+  const bool polygon = numbers.size() >= 7 && numbers.size() % 2 == 1 && !has_landmarks(numbers);
   if (polygon) return box_around(numbers);
   return {static_cast<float>(numbers[1] - numbers[3] / 2),
           static_cast<float>(numbers[2] - numbers[4] / 2), static_cast<float>(numbers[3]),
@@ -122,7 +137,8 @@ WrittenPicture parse_yolo(std::string_view text, const std::vector<std::string>&
       fault("does not begin with the number of a class");
       continue;
     }
-    const bool shares = std::all_of(numbers->begin() + 1, numbers->end(), [](double value) {
+    const auto end = has_landmarks(*numbers) ? numbers->begin() + 5 : numbers->end();
+    const bool shares = std::all_of(numbers->begin() + 1, end, [](double value) {
       return value >= -kShareSlack && value <= 1 + kShareSlack;
     });
     if (!shares) {

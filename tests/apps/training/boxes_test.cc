@@ -80,6 +80,36 @@ TEST_CASE("Pascal VOC: classes by their usual names, difficult faces ignored, ne
   CHECK(apps::face_counts(data) == std::vector<std::int64_t>{1, 0, 1, 0});
 }
 
+TEST_CASE("Pascal VOC: the picture beside the file counts more than the name in it") {
+  const TemporaryFolder folder;
+  picture(folder / "JPEGImages/1.png");
+  picture(folder / "JPEGImages/2.png");
+  picture(folder / "elsewhere/3.png");
+  folder.write("Annotations/1.xml", voc("2.png", object("with_mask", "2 3 12 18")));
+  folder.write("Annotations/3.xml", voc("2.png", object("without_mask", "2 3 12 18")));
+  const auto data = apps::read_boxes({folder.path()});
+  REQUIRE(data.pictures.size() == 2);
+  CHECK(data.pictures[0].name == "JPEGImages/1.png");
+  CHECK(data.pictures[0].faces[0].label == 0);
+  CHECK(data.pictures[1].name == "JPEGImages/2.png");  // 3.png is not beside its file
+  CHECK(data.pictures[1].faces[0].label == 1);
+  CHECK(apps::files_of(data).size() == 4);
+}
+
+TEST_CASE("YOLO: a box with five landmarks is no polygon") {
+  const TemporaryFolder folder;
+  picture(folder / "a.png");
+  picture(folder / "b.png");
+  folder.write("a.txt", "0 0.5 0.5 0.4 0.6 0.4 0.4 0.6 0.4 0.5 0.5 -1 -1 0.6 0.7\n");
+  folder.write("b.txt",
+               "0 0.1 0.1 0.9 0.1 0.9 0.9 0.5 0.9 0.1 0.9 0.1 0.5 0.1 0.3\n");  // seven points
+  const auto data = apps::read_boxes({folder.path()}, {apps::ClassMap({"mask=0"})});
+  REQUIRE(data.pictures.size() == 2);
+  CHECK(told(data.dropped_boxes) == "");
+  CHECK(same_box(data.pictures[0].faces[0].box, {12, 4, 16, 12}));
+  CHECK(same_box(data.pictures[1].faces[0].box, {4, 2, 32, 16}));
+}
+
 TEST_CASE("pictures without boxes come last, with the class that their nearest folder means") {
   const TemporaryFolder folder;
   picture(folder / "boxed/z.png");
