@@ -62,7 +62,8 @@ View draw_view(Random& random, const BoxPicture& picture, int crop, int width, i
   const bool by_face = random.chance(0.5) && face;
   const double wanted = log_uniform(random, kLeastScaledFace, kMostScaledFace);
   if (by_face) scale = wanted / std::sqrt(static_cast<double>(face->width) * face->height);
-  scale = std::clamp(scale, kLeastFilled * std::max(width, height) / longest, kMostScale);
+  // A picture may be so small that even the greatest scale does not fill the tile.
+  scale = std::min(std::max(scale, kLeastFilled * std::max(width, height) / longest), kMostScale);
   const double aspect = std::sqrt(random.uniform(0.9, 1.1));
   View view;
   view.x_scale = scale * aspect;

@@ -324,3 +324,13 @@ TEST_CASE("pictures without boxes are for training alone, and never beside their
     CHECK(std::count(split.validation.begin(), split.validation.end(), index - 20) == 1);
   CHECK(split.train.size() + split.unused.size() + split.validation.size() == 60);
 }
+
+TEST_CASE("a picture of a few pixels makes crops too") {
+  apps::DetectionPictures pictures;
+  add_square(pictures, 9, 6, {{2, 1, 4, 4}, 0, false});
+  const std::vector<int> chosen{0};
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    const auto crop = apps::make_crop(pictures, chosen, {256, 0.5, 1}, 0, i);
+    CHECK(crop.image.width == 256);
+  }
+}
