@@ -9,6 +9,7 @@
 #include <set>
 
 #include "apps/common/face_options.h"
+#include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "base/parallel.h"
@@ -85,8 +86,7 @@ std::vector<std::string> output_files(const Options& o) {
       throw UsageError(
           fmt::format("--output {}: one file for {} pictures", o.output, o.images.size()),
           "name a folder");
-    if (!vision::has_image_extension(o.output) || fs::path(o.output).extension() == ".bmp")
-      throw UsageError("--output " + o.output + ": pictures are written as .png or .jpg");
+    require_picture("--output", o.output);
     return {o.output};
   }
   const fs::path folder = output_folder(o);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/common/contact_sheet.h"
+#include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/parallel_try.h"
 #include "apps/common/program.h"
@@ -44,6 +45,8 @@ Options read_options(int argc, char** argv) {
   parser.add("--png", &options.png, "PNG instead of JPEG");
   parser.add("--preview", &options.preview, "write a contact sheet to this .png or .jpg");
   parser.parse(argc, argv);
+  require_picture("--preview", options.preview);
+  if (!options.preview.empty()) require_writable(options.preview);
   return options;
 }
 

@@ -52,15 +52,13 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--negatives", &o.negatives, "Folders of pictures without any face");
   auto& face = parser.add("-f,--face", &o.face, "Face detector: ours, haar, ssd or a file");
   face.show_default();
-  parser.add(
+  auto& model = parser.add(
       "-m,--model", &o.model,
       "Classifier that labels what the detector finds, together with the detector's own labels, if "
       "it has any, as detect_mask_image does (default: these alone)");
-  parser
-      .add("--least-score", &o.least_score,
-           "The detector's confidence: fainter faces are not looked at")
-      .range(0.0, 1.0)
-      .show_default();
+  auto& least = parser.add("--least-score", &o.least_score,
+                           "The detector's confidence: fainter faces are not looked at");
+  least.range(0.0, 1.0).show_default();
   parser
       .add("-c,--confidence", &o.threshold,
            "Least score of a face in the figures that are for one threshold")
@@ -72,11 +70,23 @@ void define_options(OptionParser& parser, Options& o) {
       .add("--found", &o.found,
            "JSON of faces found by another program, to judge instead of a detector: "
            "[{\"file\", \"found\": [{\"box\": [x, y, width, height], \"score\", \"label\"}]}]")
-      .excludes(face);
+      .excludes(face)
+      .excludes(model)
+      .excludes(least);
   parser.add("--write-found", &o.write_found, "Write what was found in the form of --found");
   parser.add("-p,--plot", &o.plot, "Picture of precision over recall to write (.png, .jpg)");
   parser.add("--json", &o.json, "Print the figures as JSON");
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
+}
+
+// Files that list pictures tell them apart by their names alone.
+void require_different_names(const BoxDataset& data, const std::string& option) {
+  for (std::size_t i = 1; i < data.pictures.size(); ++i)
+    if (const BoxPicture& one = data.pictures[i - 1], &other = data.pictures[i];
+        one.name == other.name)
+      throw UsageError(fmt::format("{} tells pictures apart by their names, but {} and {} have one",
+                                   option, one.path, other.path),
+                       "evaluate the data sets one by one");
 }
 
 // Keeps the validation pictures of a training run.
@@ -253,6 +263,24 @@ void write_found(const std::string& path, const Findings& findings) {
   write_file_atomically(path, list.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
+void print_figures(const Options& o, const BoxDataset& data, const Findings& findings) {
+  const DetectionFigures figures = detection_figures(findings.pictures, o.threshold);
+  const double milliseconds =
+      1e3 * findings.seconds / static_cast<double>(findings.pictures.size());
+  if (o.json) {
+    json all = detection_json(figures);
+    all["detector"] = findings.by;
+    all["datasets"] = o.datasets;
+    if (o.found.empty()) all["milliseconds_per_picture"] = milliseconds;
+    all["skipped"] = data.skipped.size() + findings.broken.size();
+    fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
+    return;
+  }
+  fmt::print("{}\n{}: {} faces found\n{}", summary_of(data), one_line(findings.by), figures.found,
+             detection_text(figures));
+  if (o.found.empty()) fmt::print("{:.2f} ms a picture\n", milliseconds);
+}
+
 int evaluate(int argc, char** argv) {
   Options o;
   OptionParser parser(
@@ -261,32 +289,31 @@ int evaluate(int argc, char** argv) {
       "rate of false faces, labels of the faces found.");
   define_options(parser, o);
   parser.parse(argc, argv);
+  if (o.found.empty() && o.threshold < o.least_score)
+    throw UsageError(
+        fmt::format("--confidence {} is below --least-score {}: fainter faces are not looked at",
+                    o.threshold, o.least_score));
   set_threads(o.threads);
-  check_outputs({{"--write-found", o.write_found}, {"--plot", o.plot}},
-                {{"--found", o.found}, {"--history", o.history}, {"the model", o.model}});
+  const std::vector<NamedFile> outputs{{"--write-found", o.write_found}, {"--plot", o.plot}};
+  check_outputs(outputs, {{"--found", o.found},
+                          {"--history", o.history},
+                          {"the model", o.model},
+                          {"the detector", o.face}});
+  require_picture("--plot", o.plot);
   BoxDataset data = read_boxes(o.datasets, {ClassMap(o.classes), o.negatives});
+  for (const auto& [option, path] :
+       {std::pair{"--history", o.history}, {"--found", o.found}, {"--write-found", o.write_found}})
+    if (!path.empty()) require_different_names(data, option);
   if (!o.history.empty()) keep_validation(data, o.history);
+  require_apart(outputs, files_of(data));
   if (!o.json) tell_of_boxes(data);
   const Findings findings = o.found.empty() ? detect_all(o, data) : read_found(o.found, data);
   for (const std::string& fault : findings.broken)
     fmt::print(stderr, "skipped {}\n", one_line(fault));
-  const DetectionFigures figures = detection_figures(findings.pictures, o.threshold);
-  const double milliseconds =
-      1e3 * findings.seconds / static_cast<double>(findings.pictures.size());
+  // First, so that a picture which cannot be written loses no figures.
+  print_figures(o, data, findings);
   if (!o.write_found.empty()) write_found(o.write_found, findings);
   if (!o.plot.empty()) vision::save_image(o.plot, plot_precision(findings.pictures));
-  if (o.json) {
-    json all = detection_json(figures);
-    all["detector"] = findings.by;
-    all["datasets"] = o.datasets;
-    if (o.found.empty()) all["milliseconds_per_picture"] = milliseconds;
-    all["skipped"] = data.skipped.size() + findings.broken.size();
-    fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
-    return 0;
-  }
-  fmt::print("{}\n{}: {} faces found\n{}", summary_of(data), one_line(findings.by), figures.found,
-             detection_text(figures));
-  if (o.found.empty()) fmt::print("{:.2f} ms a picture\n", milliseconds);
   return 0;
 }
 

@@ -69,15 +69,18 @@ void define_options(OptionParser& parser, Options& o) {
       .range(0, 1024);
 }
 
-void check_options(const Options& o) {
+void check_options(const OptionParser& parser, const Options& o) {
   if (o.make.masked + o.make.wrongly > 1)
     throw UsageError(fmt::format("--share {} and --wrong-share {} are more than all photographs",
                                  o.make.masked, o.make.wrongly));
   if (o.style == "original" && o.make.wrongly > 0)
     throw UsageError("--style original knows no masks that are worn wrongly", "drop --wrong-share");
+  if (o.landmarks == "beside" && parser.given("--face"))
+    throw UsageError("--face does nothing with --landmarks beside",
+                     "the landmarks say where the faces are");
+  require_new_folder(o.make.output);
   if (o.make.preview.empty()) return;
-  if (!o.make.preview.ends_with(".png") && !o.make.preview.ends_with(".jpg"))
-    throw UsageError("--preview " + o.make.preview + ": neither .png nor .jpg");
+  require_picture("--preview", o.make.preview);
   require_writable(o.make.preview);
 }
 
@@ -118,7 +121,7 @@ int run(int argc, char** argv) {
                       "Lays artificial masks over photographs of bare faces: a training set.");
   define_options(parser, o);
   parser.parse(argc, argv);
-  check_options(o);
+  check_options(parser, o);
   set_threads(o.threads);
   o.make.original_style = o.style == "original";
   if (!parser.given("--views")) o.make.views = o.make.original_style ? 1 : 4;

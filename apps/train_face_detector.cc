@@ -176,6 +176,22 @@ void define_output_options(OptionParser& parser, Options& o) {
              "Write a picture of training crops with their boxes, and do not train");
 }
 
+std::vector<NamedFile> pictures_of(const Options& o) {
+  return {{"--plot", o.plot},
+          {"--precision-plot", o.precision_plot},
+          {"--misses", o.misses},
+          {"--false-alarms", o.false_alarms},
+          {"--preview", o.preview}};
+}
+
+std::vector<NamedFile> outputs_of(const Options& o) {
+  std::vector<NamedFile> outputs = pictures_of(o);
+  outputs.push_back({"--model", o.model});
+  outputs.push_back({"--history", o.history});
+  outputs.push_back({"the checkpoint", checkpoint_path(o.model)});
+  return outputs;
+}
+
 void check_options(const OptionParser& parser, const Options& o) {
   const int starts =
       (o.scratch ? 1 : 0) + (o.weights.empty() ? 0 : 1) + (o.fine_tune.empty() ? 0 : 1);
@@ -189,26 +205,15 @@ void check_options(const OptionParser& parser, const Options& o) {
                      ": it gives no probabilities, which tell sure faces from faint ones");
   if (!o.scratch && parser.given("--width"))
     throw UsageError("--width goes with --scratch", "pretrained weights have their own width");
-  check_outputs({{"--model", o.model},
-                 {"--history", o.history},
-                 {"--plot", o.plot},
-                 {"--precision-plot", o.precision_plot},
-                 {"--misses", o.misses},
-                 {"--false-alarms", o.false_alarms},
-                 {"--preview", o.preview},
-                 {"the checkpoint", checkpoint_path(o.model)}},
-                {{"--weights", o.weights}, {"--fine-tune", o.fine_tune}});
-  for (const std::string& picture :
-       {o.plot, o.precision_plot, o.misses, o.false_alarms, o.preview}) {
-    const std::string extension = std::filesystem::path(picture).extension().string();
-    if (!picture.empty() && extension != ".png" && extension != ".jpg" && extension != ".jpeg")
-      throw UsageError(picture + ": a picture to write is called .png, .jpg or .jpeg");
-  }
+  check_outputs(outputs_of(o),
+                {{"--weights", o.weights}, {"--fine-tune", o.fine_tune}, {"--teacher", o.teacher}});
+  for (const auto& [option, path] : pictures_of(o)) require_picture(option, path);
 }
 
 DetectionPictures load(const Options& o) {
   const BoxDataset data =
       read_boxes(o.datasets, {ClassMap(o.classes), o.negatives, o.without_boxes});
+  require_apart(outputs_of(o), files_of(data));
   tell_of_boxes(data);
   ProgressBar bar(static_cast<std::int64_t>(data.pictures.size()));
   DetectionPicturesOptions options;
@@ -265,7 +270,12 @@ std::unique_ptr<nn::SsdNetwork> make_network(const Options& o) {
       throw UsageError(o.fine_tune +
                        ": its classes are not with_mask, without_mask and "
                        "mask_worn_wrongly");
-    return network;
+    if (network->options().backbone.input_size == o.size) return network;
+    options = network->options();
+    options.backbone.input_size = o.size;
+    auto resized = std::make_unique<nn::SsdNetwork>(options);
+    resized->load_state_dict(network->state_dict());
+    return resized;
   }
   if (o.scratch) {
     options.backbone.width = o.width;

@@ -128,6 +128,13 @@ void define_options(OptionParser& parser, Options& o) {
              "Go on from the checkpoint of a run with the same options that was cut off");
 }
 
+std::vector<NamedFile> outputs_of(const Options& o) {
+  return {{"--model", o.model},
+          {"--plot", o.plot},
+          {"--history", o.history},
+          {"the checkpoint", checkpoint_path(o.model)}};
+}
+
 void check_options(const OptionParser& parser, const Options& o) {
   if (o.scratch && !o.weights.empty())
     throw UsageError("--scratch and --weights exclude each other");
@@ -135,11 +142,8 @@ void check_options(const OptionParser& parser, const Options& o) {
     throw UsageError("--scratch trains everything; --fine-tune is for pretrained weights");
   if (!o.scratch && parser.given("--width"))
     throw UsageError("--width goes with --scratch", "pretrained weights have their own width");
-  check_outputs({{"--model", o.model},
-                 {"--plot", o.plot},
-                 {"--history", o.history},
-                 {"the checkpoint", checkpoint_path(o.model)}},
-                {{"--weights", o.weights}});
+  check_outputs(outputs_of(o), {{"--weights", o.weights}, {"the detector", o.face}});
+  require_picture("--plot", o.plot);
 }
 
 // The first stage of the backbone that is trained.
@@ -360,6 +364,9 @@ int train(int argc, char** argv) {
   set_threads(o.threads);
 
   const Dataset dataset = scan_dataset(o.datasets);
+  std::vector<std::string> pictures;
+  for (const DatasetImage& image : dataset.images) pictures.push_back(image.path);
+  require_apart(outputs_of(o), pictures);
   const auto model = make_model(o, parser.given("--size"), dataset.classes);
   const LoadedDataset data = load(o, dataset, model->options().backbone.input_size);
   const std::optional<FaceCrops> faces = find_faces(o, data);

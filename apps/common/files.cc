@@ -3,7 +3,11 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 #include <stdexcept>
+
+#include "apps/common/program.h"
+#include "vision/image/image.h"
 
 namespace maskwatch::apps {
 
@@ -34,6 +38,19 @@ void require_writable(const std::string& path) {
     throw std::runtime_error("cannot write " + path + ": no right to write in " + folder.string());
 }
 
+void require_new_folder(const std::string& path) {
+  std::error_code error;
+  if (fs::exists(path, error) && !(fs::is_directory(path, error) && fs::is_empty(path, error)))
+    throw std::runtime_error(path +
+                             ": exists and is not an empty folder (name a new one, so that no "
+                             "older pictures mix with the new ones)");
+}
+
+void require_picture(const std::string& option, const std::string& path) {
+  if (!path.empty() && !vision::is_writable_picture(path))
+    throw UsageError(option + " " + path + ": pictures are written as .png, .jpg or .jpeg");
+}
+
 void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<NamedFile>& inputs) {
   std::vector<NamedFile> others = inputs;
   for (const NamedFile& output : outputs) {
@@ -45,6 +62,20 @@ void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<Name
                                  " too");
     others.push_back({"what " + output.name + " writes", output.path});
   }
+}
+
+void require_apart(const std::vector<NamedFile>& outputs, const std::vector<std::string>& files) {
+  std::error_code fault;
+  std::map<fs::path, const NamedFile*> existing;
+  for (const NamedFile& output : outputs)
+    if (!output.path.empty() && fs::is_regular_file(output.path, fault))
+      existing[fs::canonical(output.path, fault)] = &output;
+  if (existing.empty()) return;
+  for (const std::string& file : files)
+    if (const auto found = existing.find(fs::canonical(file, fault)); found != existing.end())
+      throw UsageError(found->second->name + " " + found->second->path +
+                           ": would be written over, but it is a file of the data set",
+                       "name another");
 }
 
 }  // namespace maskwatch::apps

@@ -10,6 +10,13 @@ namespace maskwatch::apps {
 // and `path` is not a folder.
 void require_writable(const std::string& path);
 
+// Throws UsageError that begins with `option` unless vision::save_image() can write a picture
+// called `path`, or `path` is empty.
+void require_picture(const std::string& option, const std::string& path);
+
+// Throws std::runtime_error if something is there but an empty folder.
+void require_new_folder(const std::string& path);
+
 struct NamedFile {
   std::string name;  // as the user knows it: "--record", "the source"
   std::string path;  // empty: there is none
@@ -19,5 +26,8 @@ struct NamedFile {
 // output, under whatever name: what one holds would be lost. (Devices such as /dev/null may be
 // shared.)
 void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<NamedFile>& inputs);
+
+// UsageError if an output is one of these files, as of a data set.
+void require_apart(const std::vector<NamedFile>& outputs, const std::vector<std::string>& files);
 
 }  // namespace maskwatch::apps

@@ -36,6 +36,8 @@ int run_body(int argc, char** argv, const std::function<int(int, char**)>& body)
     return report(bad_input, error.what());
   } catch (const std::runtime_error& error) {
     return report(bad_input, error.what());
+  } catch (const std::domain_error& error) {
+    return report(failure, error.what());
   } catch (const std::bad_alloc&) {
     return report(failure, "not enough memory");
   } catch (const std::exception& error) {

@@ -20,6 +20,7 @@ struct CommandDone {};
 // Runs `body` and returns the exit code for main. An exception becomes one line `error: ...` on
 // standard error:
 //   UsageError, std::runtime_error (what the library says of a file), std::invalid_argument -> 2
+//   std::domain_error (numbers that are no longer finite)                                  -> 1
 //   std::bad_alloc, anything else, standard output that cannot be written                  -> 1
 // CommandDone is not an error: 0.
 // SIGPIPE is ignored, so that a reader who leaves (`| head`) does not end a training run: what is

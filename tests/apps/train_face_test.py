@@ -194,6 +194,8 @@ class Training(unittest.TestCase):
             "no folder for the model": (["-d", self.data, "--scratch", "-m", self.at("no/where.safetensors")], "no/where"),
             "a source that is not there": ([*good, "--scratch", "--leave-out", "mars"], "mars"),
             "a picture of another kind": ([*good, "--scratch", "--plot", self.at("never.gif")], "never.gif"),
+            "a picture of the data set": ([*good, "--scratch", "--plot", os.path.join(self.data, "1.png")], "a file of the data set"),
+            "boxes of the data set": (["-d", self.data, "-m", self.at("never.safetensors"), "--history", os.path.join(self.data, "1.xml"), "--scratch"], "a file of the data set"),
             "number out of range": ([*good, "--scratch", "--steps", "0"], "steps"),
             "steps and epochs": ([*good, "--scratch", "--steps", "2", "--epochs", "2"], "epochs"),
         }
@@ -205,6 +207,41 @@ class Training(unittest.TestCase):
                 self.assertTrue(done.stderr.startswith("error: "), done.stderr)
                 self.assertIn(expected, done.stderr)
                 self.assertFalse([file for file in os.listdir(self.folder) if file.startswith("never")])
+
+    def test_bad_input_of_the_evaluation(self):
+        twin = self.at("twin")
+        shutil.copytree(self.data, twin)
+        with open(self.at("nothing_found.json"), "w") as file:
+            file.write("[]")
+        found = ["--found", self.at("nothing_found.json")]
+        cases = {
+            "a picture of another kind": (["--plot", self.at("never.gif")], "never.gif"),
+            "a picture of the data set": ([*found, "--plot", os.path.join(self.data, "2.png")], "a file of the data set"),
+            "boxes of the data set": ([*found, "--write-found", os.path.join(self.data, "2.xml")], "a file of the data set"),
+            "the detector": (["-f", self.at("twin/2.xml"), "--write-found", self.at("twin/2.xml")], "the detector"),
+            "faces found elsewhere and a classifier": ([*found, "-m", self.at("any.safetensors")], "--model"),
+            "faces found elsewhere and a score": ([*found, "--least-score", "0.2"], "--least-score"),
+            "two thresholds that contradict each other": (["-c", "0.1", "--least-score", "0.2"], "--least-score"),
+            "names that do not tell pictures apart": (["-d", twin, *found], "have one"),
+        }
+        for name, (arguments, expected) in cases.items():
+            with self.subTest(name):
+                done = subprocess.run([EVALUATE, "-d", self.data, *arguments], capture_output=True, text=True, cwd=self.folder)
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertTrue(done.stderr.startswith("error: "), done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+                self.assertIn(expected, done.stderr)
+        with open(os.path.join(self.data, "2.png"), "rb") as file:
+            self.assertEqual(file.read(), drawn(2)[0])
+
+    def test_fine_tuning_at_another_size(self):
+        self.train("small")
+        done = subprocess.run(self.arguments("larger")[:7] + ["--fine-tune", self.at("small.safetensors"), "--size", "96", "--steps", "1", "--batch-size", "2"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for name, size in (("small", "64"), ("larger", "96")):
+            model = self.model(name)
+            header = json.loads(model[8 : 8 + struct.unpack("<Q", model[:8])[0]])
+            self.assertEqual(header["__metadata__"]["input_size"], size)
 
     def test_resume_refuses_another_recipe(self):
         process = subprocess.Popen(self.arguments("recipe")[:-6] + ["--steps", "1000", "--stretch", "2"], stdout=subprocess.PIPE, text=True)

@@ -131,11 +131,14 @@ bool has_image_extension(const std::string& path) {
   return extension == ".jpg" || extension == ".jpeg" || extension == ".png" || extension == ".bmp";
 }
 
+bool is_writable_picture(const std::string& path) {
+  return has_image_extension(path) && lower_case_extension(path) != ".bmp";
+}
+
 void save_image(const std::string& path, const Image& image) {
   if (image.empty()) throw std::invalid_argument(fmt::format("save_image: {}: empty image", path));
-  const std::string extension = lower_case_extension(path);
-  const bool png = extension == ".png";
-  if (!png && extension != ".jpg" && extension != ".jpeg")
+  const bool png = lower_case_extension(path) == ".png";
+  if (!is_writable_picture(path))
     throw std::invalid_argument(
         fmt::format("save_image: {}: pictures are written as .png, .jpg or .jpeg", path));
   constexpr int jpeg_quality = 92;

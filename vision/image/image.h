@@ -58,6 +58,9 @@ ImageSize image_file_size(const std::string& path);
 // Whether load_image may read a file of this name: .jpg, .jpeg, .png or .bmp, in any case.
 bool has_image_extension(const std::string& path);
 
+// Whether a picture can be written under this name: .png, .jpg or .jpeg, in any case.
+bool is_writable_picture(const std::string& path);
+
 // Writes a .png, .jpg or .jpeg (quality 92) atomically. Throws std::invalid_argument for an empty
 // image or another extension and std::runtime_error naming the file when it cannot be written.
 void save_image(const std::string& path, const Image& image);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "apps/common/program.h"
 #include "base/file.h"
 #include "tests/apps/temporary_folder.h"
 
@@ -46,4 +47,21 @@ TEST_CASE("where a file cannot be made is said before the work") {
         "cannot write " + folder.path() + ": it is a folder");
   CHECK(message_of([&] { apps::require_writable(folder / "no/new"); }) ==
         "cannot write " + folder / "no/new: there is no folder " + folder / "no (make it first)");
+}
+
+TEST_CASE("a file of the data set is not written over, under whatever name") {
+  const TemporaryFolder folder;
+  folder.write("data/1.jpg", "picture");
+  std::filesystem::create_symlink(folder / "data/1.jpg", folder / "link.jpg");
+  const std::vector<std::string> files{folder / "data/1.jpg"};
+  for (const char* output : {"data/1.jpg", "data/../data/1.jpg", "link.jpg"})
+    CHECK_THROWS_AS(apps::require_apart({{"--plot", folder / output}}, files), apps::UsageError);
+  CHECK_NOTHROW(apps::require_apart({{"--plot", folder / "data/2.jpg"}, {"--none", ""}}, files));
+}
+
+TEST_CASE("pictures are written as .png, .jpg or .jpeg, in any case") {
+  for (const char* path : {"a.png", "b.JPG", "c.d/e.jpeg", ""})
+    CHECK_NOTHROW(apps::require_picture("--plot", path));
+  for (const char* path : {"a.svg", "a", "a.bmp", "png", "a.png.gif"})
+    CHECK_THROWS_AS(apps::require_picture("--plot", path), apps::UsageError);
 }

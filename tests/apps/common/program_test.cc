@@ -42,6 +42,8 @@ TEST_CASE("bad input ends with 2 and one line") {
 TEST_CASE("a failure at work ends with 1") {
   CHECK(run_throwing(std::bad_alloc()).code == 1);
   CHECK(run_throwing(std::bad_alloc()).err == "error: not enough memory\n");
+  CHECK(run_throwing(std::domain_error("the loss is no longer finite")).code == 1);
+  CHECK(run_throwing(std::domain_error("diverged")).err == "error: diverged\n");
   CHECK(run_throwing(std::logic_error("oops")).code == 1);
   CHECK(run_throwing(42).code == 1);
   CHECK(run_throwing(42).err == "error: internal: an exception of unknown type\n");
