@@ -114,6 +114,17 @@ TEST_CASE("images one by one, together, from a file and from its bytes give the 
   CHECK_THROWS_AS(detector.detect(Image()), std::invalid_argument);
 }
 
+TEST_CASE("a grey image is answered as its RGB copy") {
+  const SavedModel model;
+  MaskDetector detector(whole_pictures(model));
+  const Image grey = vision::to_grey(striped(90, 70)), rgb = vision::to_rgb(grey);
+  check_same(detector.detect(grey), detector.detect(rgb));
+  check_same(detector.classify_mirrored(grey, detector.find_faces(grey)),
+             detector.classify_mirrored(rgb, detector.find_faces(rgb)));
+  const auto together = detector.detect_all(std::vector{grey, rgb});
+  check_same(together[0], together[1]);
+}
+
 TEST_CASE("a mirrored look is a look at the mirrored image") {
   const SavedModel model;
   MaskDetector detector(whole_pictures(model));
