@@ -11,9 +11,9 @@
 #include <optional>
 
 #include "apps/common/contact_sheet.h"
-#include "apps/common/parallel_try.h"
 #include "apps/masking/augmented_view.h"
 #include "base/file.h"
+#include "base/parallel_try.h"
 #include "base/random.h"
 #include "vision/drawn/face_extras.h"
 #include "vision/drawn/mask_fit.h"
