@@ -176,6 +176,7 @@ void OptionParser::Option::State::assign() {
   if (option->count() == 0) return;
   const std::vector<std::string>& texts = option->results();
   const auto fail = [&](const std::string& what) { throw UsageError(name() + what); };
+  if (auto* const* list = std::get_if<std::vector<std::string>*>(&value)) (*list)->clear();
   for (const std::string& text : texts) try {
       check(text);
       std::visit(Overloaded{[&](bool* flag) {
@@ -183,7 +184,7 @@ void OptionParser::Option::State::assign() {
                               *flag = true;
                             },
                             [&](std::string* target) { *target = text; },
-                            [&](std::vector<std::string>* list) { *list = texts; },
+                            [&](std::vector<std::string>* list) { list->push_back(text); },
                             [&](auto* target) {
                               *target = number<std::remove_reference_t<decltype(*target)>>(text);
                             }},
