@@ -13,6 +13,7 @@
 #include <type_traits>
 
 #include "apps/common/program.h"
+#include "base/version.h"  // made by meson
 
 namespace maskwatch::apps {
 namespace {
@@ -70,7 +71,7 @@ std::string help_entry(const std::string& names, const std::string& help) {
 }
 
 std::string version_line(const std::string& program) {
-  return program + " (Maskwatch " MASKWATCH_VERSION ")";
+  return fmt::format("{} (Maskwatch {})", program, kVersion);
 }
 
 }  // namespace
