@@ -32,6 +32,7 @@ MaskClassifier::MaskClassifier(std::span<const std::uint8_t> contents, const std
 
 MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, std::int64_t capacity)
     : model_(std::move(model)),
+      meanings_(meanings_of(model_->options().labels)),
       plan_(std::make_unique<nn::Plan>(model_->compile(capacity))),
       inputs_(static_cast<std::size_t>(capacity * plan_->input_shape().count())) {}
 

@@ -86,7 +86,7 @@ TEST_CASE("by default a detector is made of the models that ship") {
   // The answer is the two networks' together.
   vision::MaskClassifier classifier(shipped_model_file());
   const auto joined =
-      vision::fuse_labels(classifier.classify(photograph, found), classifier.labels(), found);
+      vision::fuse_labels(classifier.classify(photograph, found), classifier.meanings(), found);
   for (std::size_t i = 0; i < faces.size(); ++i)
     CHECK(faces[i].probability == doctest::Approx(joined[i].probability()).epsilon(1e-5));
   const auto all = detector.detect_all(std::vector<Image>{photograph});
