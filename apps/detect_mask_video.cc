@@ -4,8 +4,6 @@
 #include <signal.h>
 #include <time.h>
 
-#include <algorithm>
-
 #include "apps/common/files.h"
 #include "apps/common/program.h"
 #include "apps/live/video_options.h"
@@ -88,11 +86,7 @@ std::unique_ptr<VideoPipeline> open_pipeline(const PipelineOptions& options) {
 
 // Throws where an option asks for a class that the model does not have.
 void check_labels(const VideoOptions& o, const std::vector<std::string>& labels) {
-  const bool knows_worn_wrongly =
-      std::any_of(labels.begin(), labels.end(), [](const std::string& label) {
-        return vision::meaning_of(label) == vision::LabelMeaning::worn_wrongly;
-      });
-  if (o.alert_worn_wrongly && !knows_worn_wrongly)
+  if (o.alert_worn_wrongly && !vision::knows(labels, vision::LabelMeaning::worn_wrongly))
     throw UsageError("--alert-worn-wrongly: the model has no class for masks worn wrongly",
                      "name one that has with --model");
 }

@@ -11,9 +11,9 @@
 #include "apps/common/contact_sheet.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
-#include "apps/common/parallel_try.h"
 #include "apps/common/program.h"
 #include "base/file.h"
+#include "base/parallel_try.h"
 #include "vision/drawn/face_generator.h"
 #include "vision/image/image.h"
 

@@ -155,7 +155,7 @@ class Finder {
     if (classifier_) {
       const std::vector<int> classes = classes_of(classifier_->labels());
       const auto labels = vision::fuse_labels(classifier_->classify(image, located),
-                                              classifier_->labels(), located);
+                                              classifier_->meanings(), located);
       for (std::size_t i = 0; i < found.size(); ++i)
         found[i].label = classes[static_cast<std::size_t>(labels[i].label)];
     } else if (!located.labels.empty()) {

@@ -194,11 +194,10 @@ struct Summary {
 
 // Of the first class that means a mask, against all others.
 std::optional<Roc> roc_of_masks(const Findings& findings, const std::vector<std::string>& labels) {
-  const auto masked = std::find_if(labels.begin(), labels.end(), [](const std::string& label) {
-    return vision::meaning_of(label) == LabelMeaning::mask;
-  });
-  if (masked == labels.end()) return std::nullopt;
-  const auto mask = static_cast<std::size_t>(masked - labels.begin());
+  const auto meanings = vision::meanings_of(labels);
+  const auto masked = std::find(meanings.begin(), meanings.end(), LabelMeaning::mask);
+  if (masked == meanings.end()) return std::nullopt;
+  const auto mask = static_cast<std::size_t>(masked - meanings.begin());
   std::vector<float> scores;
   std::vector<bool> positive;
   for (std::size_t i = 0; i < findings.labels.size(); ++i) {

@@ -24,10 +24,35 @@ std::optional<std::string> find_in(const std::vector<std::string>& folders,
   return std::nullopt;
 }
 
+// Without links in its path, as the system names the running program.
+fs::path without_links(const fs::path& path) {
+  std::error_code fault;
+  const fs::path real = fs::weakly_canonical(path, fault);
+  return fault ? path.lexically_normal() : real;
+}
+
 bool is_in_build_tree(const fs::path& file) {
-  const fs::path tree = fs::path(kBuildTree).lexically_normal();
-  const fs::path path = file.lexically_normal();
+  const fs::path tree = without_links(kBuildTree), path = without_links(file);
   return std::mismatch(tree.begin(), tree.end(), path.begin(), path.end()).first == tree.end();
+}
+
+// Where an install that this program or library belongs to would have put the data.
+std::vector<std::string> folders_beside_program(const fs::path& program) {
+  return {(program.parent_path().parent_path() / "share" / "maskwatch").string()};
+}
+
+std::vector<std::string> folders_beside_library(const fs::path& library) {
+  const fs::path above = library.parent_path().parent_path();
+  return {(above / "share" / "maskwatch").string(),
+          (above.parent_path() / "share" / "maskwatch").string()};
+}
+
+// In the build tree, and not part of an install that was staged there.
+bool is_build_product(const fs::path& file, const std::vector<std::string>& beside) {
+  return is_in_build_tree(file) && std::none_of(beside.begin(), beside.end(), [](const auto& f) {
+           std::error_code ignored;
+           return is_in_build_tree(f) && fs::is_directory(f, ignored);
+         });
 }
 
 std::string running_program() {
@@ -51,25 +76,24 @@ std::string library_of_this_code() {
 }  // namespace
 
 std::vector<std::string> data_folders_of(const std::string& program, const std::string& library) {
-  std::vector<std::string> folders;
-  const auto add = [&](const fs::path& folder) {
-    const std::string name = folder.lexically_normal().string();
-    if (std::find(folders.begin(), folders.end(), name) == folders.end()) folders.push_back(name);
-  };
-  const auto add_beside = [&](const fs::path& folder) {
-    add(folder.parent_path() / "share" / "maskwatch");
-  };
+  std::vector<std::string> folders, beside_library, beside_program;
   if (const char* given = std::getenv("MASKWATCH_DATA"); given != nullptr && *given != '\0')
     folders.emplace_back(given);
-  if (!program.empty()) add_beside(fs::path(program).parent_path());
-  if (!library.empty() && library != program) {
-    const fs::path folder = fs::path(library).parent_path();
-    add_beside(folder);
-    add_beside(folder.parent_path());
+  if (!library.empty() && library != program) beside_library = folders_beside_library(library);
+  if (!program.empty()) beside_program = folders_beside_program(program);
+  if ((!program.empty() && is_build_product(program, beside_program)) ||
+      (!library.empty() && library != program && is_build_product(library, beside_library))) {
+    folders.emplace_back(kSourceData);
+    return folders;
   }
-  const bool built_here = (!program.empty() && is_in_build_tree(program)) ||
-                          (!library.empty() && is_in_build_tree(library));
-  add(built_here ? kSourceData : kInstalledData);
+  const auto add = [&](const std::vector<std::string>& more) {
+    for (const std::string& folder : more)
+      if (std::find(folders.begin(), folders.end(), folder) == folders.end())
+        folders.push_back(folder);
+  };
+  add(beside_library);
+  add(beside_program);
+  add({kInstalledData});
   return folders;
 }
 

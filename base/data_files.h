@@ -10,10 +10,11 @@ namespace maskwatch {
 
 // The folders that may hold the project's data/, in the order in which they are tried:
 //   the folder that the environment variable MASKWATCH_DATA names;
-//   share/maskwatch beside the folder that the running program lies in (bin);
+//   data/ of the source tree and no other, if the program or the library lies in the build tree, in
+//   no install that was staged there: an older installation must not serve a newer build;
 //   share/maskwatch beside the folder of the shared library that holds this code (lib, lib/TRIPLE);
-//   the installed folder or, for a program or library in the build tree, data/ of the source tree:
-//   an older installation must not serve a newer build.
+//   share/maskwatch beside the folder that the running program lies in (bin);
+//   the installed folder.
 std::vector<std::string> data_folders();
 
 // Those for a program and a library at these absolute paths; an empty path counts for none.

@@ -91,6 +91,17 @@ void write_into_device(const std::string& path, std::string_view bytes) {
   write_all(file.number, path, bytes);
 }
 
+// The process's standard output or error if that is this very file ("> out.txt", /dev/stdout), or
+// -1. Renaming would take the file from under whatever else the process prints.
+int standard_stream_of(const struct stat& file) {
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat status {};
+    if (fstat(stream, &status) == 0 && status.st_dev == file.st_dev && status.st_ino == file.st_ino)
+      return stream;
+  }
+  return -1;
+}
+
 // Opens a fresh file beside `path`, with those of the rights `mode` that the user's umask allows.
 int open_beside(TemporaryFile& temporary, const std::string& path, mode_t mode) {
   constexpr int attempts = 100;  // what killed programs left behind may bear our number
@@ -157,6 +168,8 @@ void write_file_atomically(const std::string& given_path, std::string_view bytes
   if (replaces && S_ISDIR(status.st_mode))
     throw std::runtime_error(given_path + ": cannot write: is a folder");
   if (replaces && !S_ISREG(status.st_mode)) return write_into_device(given_path, bytes);
+  if (const int stream = replaces ? standard_stream_of(status) : -1; stream >= 0)
+    return write_all(stream, given_path, bytes);
   // Renaming would replace a file that is write-protected without a word.
   if (replaces && faccessat(AT_FDCWD, given_path.c_str(), W_OK, AT_EACCESS) != 0)
     fail(given_path, "cannot write");

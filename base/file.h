@@ -13,7 +13,8 @@ std::string read_file(const std::string& path);
 // the program leaves the old file or the new one. A file that is replaced passes its permissions
 // on, and one that may not be written is not replaced; a new file has those that the umask allows.
 // A link stays a link to what is written. A device or pipe (/dev/null, /dev/stdout) is written as
-// it is. std::runtime_error names the file; then nothing of the temporary one is left behind.
+// it is, and so is a file that standard output or error goes to, at the place they have reached.
+// std::runtime_error names the file; then nothing of the temporary one is left behind.
 void write_file_atomically(const std::string& path, std::string_view bytes);
 
 }  // namespace maskwatch

@@ -13,6 +13,7 @@
 #include <type_traits>
 
 #include "apps/common/program.h"
+#include "base/version.h"  // made by meson
 
 namespace maskwatch::apps {
 namespace {
@@ -70,7 +71,7 @@ std::string help_entry(const std::string& names, const std::string& help) {
 }
 
 std::string version_line(const std::string& program) {
-  return program + " (Maskwatch " MASKWATCH_VERSION ")";
+  return fmt::format("{} (Maskwatch {})", program, kVersion);
 }
 
 }  // namespace
@@ -176,6 +177,7 @@ void OptionParser::Option::State::assign() {
   if (option->count() == 0) return;
   const std::vector<std::string>& texts = option->results();
   const auto fail = [&](const std::string& what) { throw UsageError(name() + what); };
+  if (auto* const* list = std::get_if<std::vector<std::string>*>(&value)) (*list)->clear();
   for (const std::string& text : texts) try {
       check(text);
       std::visit(Overloaded{[&](bool* flag) {
@@ -183,7 +185,7 @@ void OptionParser::Option::State::assign() {
                               *flag = true;
                             },
                             [&](std::string* target) { *target = text; },
-                            [&](std::vector<std::string>* list) { *list = texts; },
+                            [&](std::vector<std::string>* list) { list->push_back(text); },
                             [&](auto* target) {
                               *target = number<std::remove_reference_t<decltype(*target)>>(text);
                             }},

@@ -13,8 +13,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "vision/masks/labels.h"
-
 extern char** environ;
 
 namespace maskwatch::apps {
@@ -114,6 +112,7 @@ Alert::Alert(const std::string& command, double after, std::vector<std::string> 
     : words_(command_words(command)),
       after_(after),
       labels_(std::move(labels)),
+      meanings_(vision::meanings_of(labels_)),
       source_(std::move(source)),
       worn_wrongly_(worn_wrongly) {
   if (!can_be_found(words_[0]))
@@ -135,7 +134,7 @@ std::string Alert::look(const std::vector<vision::Track>& tracks, double time) {
 
 bool Alert::concerns(const vision::Track& track) const {
   if (track.label < 0) return false;
-  const auto meaning = vision::meaning_of(labels_[static_cast<std::size_t>(track.label)]);
+  const auto meaning = meanings_[static_cast<std::size_t>(track.label)];
   return meaning == vision::LabelMeaning::no_mask ||
          (worn_wrongly_ && meaning == vision::LabelMeaning::worn_wrongly);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "vision/masks/labels.h"
 #include "vision/masks/tracker.h"
 
 namespace maskwatch::apps {
@@ -43,6 +44,7 @@ class Alert {
   std::vector<std::string> words_;
   double after_;
   std::vector<std::string> labels_;
+  std::vector<vision::LabelMeaning> meanings_;  // of each of them
   std::string source_;
   bool worn_wrongly_;
   std::set<std::int64_t> told_;  // the latest numbers

@@ -14,11 +14,11 @@ constexpr int kDetail = 480;               // rows of a picture that show all fa
 constexpr double kWaited = .5;             // of a frame's time: this long is not all at once
 
 // Probabilities as if masks had to be as probable as `threshold` to be even.
-void weigh(std::vector<float>& probabilities, const std::vector<std::string>& labels,
+void weigh(std::vector<float>& probabilities, const std::vector<LabelMeaning>& meanings,
            float threshold) {
   float sum = 0;
   for (std::size_t i = 0; i < probabilities.size(); ++i) {
-    const bool mask = vision::meaning_of(labels[i]) == LabelMeaning::mask;
+    const bool mask = meanings[i] == LabelMeaning::mask;
     probabilities[i] *= mask ? 1 - threshold : threshold;
     sum += probabilities[i];
   }
@@ -69,6 +69,7 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options)
       stop_(options.stop != nullptr ? *options.stop : own_stop_),
       detector_(detector_options(options)),
       labels_(detector_.labels()),
+      meanings_(detector_.meanings()),
       source_(open_source(options, stop_)),
       description_(source_->description()),
       note_(source_->note()),
@@ -317,7 +318,7 @@ std::vector<vision::Observation> VideoPipeline::look_at(const PipelineFrame& fra
                                               : detector_.classify(image, frame.found);
   std::vector<vision::Observation> seen;
   for (Face& face : faces) {
-    weigh(face.probabilities, labels_, std::clamp(threshold_.load(), .01f, .99f));
+    weigh(face.probabilities, meanings_, std::clamp(threshold_.load(), .01f, .99f));
     seen.push_back({face.box, face.score, std::move(face.probabilities)});
   }
   if (!seen.empty()) {

@@ -118,6 +118,7 @@ class VideoPipeline {
   std::string loss() const;
 
   const std::vector<std::string>& labels() const { return labels_; }
+  const std::vector<LabelMeaning>& meanings() const { return meanings_; }
   std::string source_description() const { return description_; }
   // Of the source: what is not as it was asked for.
   std::string source_note() const { return note_; }
@@ -157,6 +158,7 @@ class VideoPipeline {
   std::size_t detector_index_ = 0;  // detection
   std::int64_t looks_ = 0;          // classification
   const std::vector<std::string> labels_;
+  const std::vector<LabelMeaning> meanings_;     // of each of them
   std::unique_ptr<vision::VideoSource> source_;  // capture
   const std::string description_, note_;
   const double fps_;

@@ -93,7 +93,7 @@ void VideoViewer::take(const Shown& shown) {
       say(fault, true);
     if (alert_->runs() > std::exchange(alerts_, alert_->runs())) say("alert raised", true);
   }
-  vision::count_people(shown_figures_, shown.tracks, pipeline_.labels());
+  vision::count_people(shown_figures_, shown.tracks, pipeline_.meanings());
   panel_.sample(time, shown_figures_.count);
   if (window_ || recorder_.recording()) display(true);
   last_frame_ = Clock::now();
@@ -128,7 +128,7 @@ void VideoViewer::display(bool new_frame) {
 std::shared_ptr<vision::Image> VideoViewer::annotated() const {
   auto picture = pictures_.take();
   *picture = shown_.frame->video.image;
-  vision::draw_tracks(*picture, shown_.tracks, pipeline_.labels());
+  vision::draw_tracks(*picture, shown_.tracks, pipeline_.labels(), pipeline_.meanings());
   if (with_panel_ && picture->height >= kLeastPanel)
     panel_.draw(*picture, shown_figures_, uptime());
   vision::VideoPanel::draw_message(*picture, shown_figures_);

@@ -12,9 +12,9 @@
 
 #include "apps/common/contact_sheet.h"
 #include "apps/common/files.h"
-#include "apps/common/parallel_try.h"
 #include "apps/masking/augmented_view.h"
 #include "base/file.h"
+#include "base/parallel_try.h"
 #include "base/random.h"
 #include "vision/drawn/face_extras.h"
 #include "vision/drawn/mask_fit.h"

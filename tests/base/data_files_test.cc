@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -47,24 +48,46 @@ TEST_CASE("an installed program: beside it, then the configured prefix, never th
         Folders{"/opt/mw/share/maskwatch", kInstalledData});
 }
 
-TEST_CASE("a library in another program: beside the program, beside the library, the prefix") {
+TEST_CASE("a library in another program: beside the library, beside the program, the prefix") {
   const DataVariable none(nullptr);
   CHECK(data_folders_of("/usr/bin/python3", "/opt/mw/lib/x86_64-linux-gnu/libmaskwatch.so") ==
-        Folders{"/usr/share/maskwatch", "/opt/mw/lib/share/maskwatch", "/opt/mw/share/maskwatch",
+        Folders{"/opt/mw/lib/share/maskwatch", "/opt/mw/share/maskwatch", "/usr/share/maskwatch",
                 kInstalledData});
   CHECK(data_folders_of("", "/opt/mw/lib/libmaskwatch.so") ==
         Folders{"/opt/mw/share/maskwatch", "/opt/share/maskwatch", kInstalledData});
   CHECK(data_folders_of("", "") == Folders{kInstalledData});
 }
 
-TEST_CASE("what runs from the build tree takes the source tree's data, last, and no installed") {
+TEST_CASE("what runs from the build tree takes the source tree's data and no installed") {
   const DataVariable none(nullptr);
   const std::string tree = kBuildTree;
-  CHECK(data_folders_of(tree + "/apps/detect", "") ==
-        Folders{tree + "/share/maskwatch", kSourceData});
-  CHECK(data_folders_of("/usr/bin/python3", tree + "/python/maskwatch.so").back() == kSourceData);
+  CHECK(data_folders_of(tree + "/apps/detect", "") == Folders{kSourceData});
+  CHECK(data_folders_of(tree + "/apps/detect", "/opt/mw/lib/libmaskwatch.so") ==
+        Folders{kSourceData});
+  CHECK(data_folders_of("/usr/bin/python3", tree + "/python/maskwatch.so") == Folders{kSourceData});
   CHECK(data_folders_of(tree + "2/apps/detect", "").back() == kInstalledData);
   CHECK(data_folders_of(tree + "/../elsewhere/detect", "").back() == kInstalledData);
+  const DataVariable given("/given");
+  CHECK(data_folders_of(tree + "/apps/detect", "") == Folders{"/given", kSourceData});
+}
+
+TEST_CASE("a link to the build tree leads into it") {
+  const DataVariable none(nullptr);
+  const TemporaryFolder folder;
+  fs::create_directory_symlink(kBuildTree, folder.file("link"));
+  CHECK(data_folders_of(folder.file("link/apps/detect"), "") == Folders{kSourceData});
+}
+
+TEST_CASE("an install that was staged in the build tree does not read the source tree") {
+  const DataVariable none(nullptr);
+  const std::string stage = std::string(kBuildTree) + "/staged_" + std::to_string(getpid());
+  const std::string data = stage + "/share/maskwatch";
+  fs::create_directories(data);
+  CHECK(data_folders_of(stage + "/bin/detect", "") == Folders{data, kInstalledData});
+  CHECK(data_folders_of("/usr/bin/python3", stage + "/lib/libmaskwatch.so") ==
+        Folders{data, std::string(kBuildTree) + "/share/maskwatch", "/usr/share/maskwatch",
+                kInstalledData});
+  fs::remove_all(stage);
 }
 
 TEST_CASE("MASKWATCH_DATA comes first; empty, it counts for unset") {

@@ -2,10 +2,14 @@
 #include "base/file.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 #include "tests/nn/temporary.h"
@@ -99,6 +103,29 @@ TEST_CASE("a pipe behind a link that names no file, as /dev/stdout is, is writte
   CHECK(std::string(read_back) == "bytes");
   close(ends[0]);
   close(ends[1]);
+}
+
+TEST_CASE("a file that standard output or error goes to is written where they are") {
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) {
+    const TemporaryFolder folder;
+    const std::string path = folder.file("out.txt");
+    std::filesystem::create_symlink("/proc/self/fd/" + std::to_string(stream), folder.file("link"));
+    std::fflush(nullptr);
+    const int before = dup(stream), file = open(path.c_str(), O_WRONLY | O_CREAT, 0666);
+    dup2(file, stream);
+    const auto print = [&](const char* text) { return ::write(stream, text, strlen(text)); };
+    print("before ");
+    const std::string by_link = write_fault(folder.file("link"), "history ");
+    const std::string by_name = write_fault(path, "again ");
+    print("after");
+    dup2(before, stream);
+    close(before);
+    close(file);
+    CHECK(by_link == "nothing was thrown");
+    CHECK(by_name == "nothing was thrown");
+    CHECK(read_file(path) == "before history again after");
+    CHECK(folder.count() == 2);
+  }
 }
 
 TEST_CASE("no folder to write in") {

@@ -242,7 +242,8 @@ std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> c
 }
 
 Image face_crop(const Image& image, const Box& box, float margin, int size) {
-  return crop_and_resize(image, grow_box(box, margin), size, size);
+  Image crop = crop_and_resize(image, grow_box(box, margin), size, size);
+  return crop.channels == 3 ? crop : to_rgb(crop);
 }
 
 }  // namespace maskwatch::vision

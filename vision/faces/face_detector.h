@@ -64,8 +64,8 @@ std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> c
                                                  const std::string& name, float confidence = 0.5f,
                                                  int detail = 0);
 
-// What a classifier sees of a face: the box grown by `margin`, scaled to size x size pixels. Throws
-// std::invalid_argument for a box that holds no pixel of the image.
+// What a classifier sees of a face in an RGB or grey image: the box grown by `margin`, scaled to
+// size x size pixels, RGB. Throws std::invalid_argument for a box that holds no pixel of the image.
 Image face_crop(const Image& image, const Box& box, float margin, int size);
 
 }  // namespace maskwatch::vision

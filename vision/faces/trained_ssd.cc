@@ -7,6 +7,7 @@
 #include <span>
 #include <stdexcept>
 
+#include "vision/image/draw.h"
 #include "vision/image/network_input.h"
 
 namespace maskwatch::vision {
@@ -16,8 +17,10 @@ namespace {
 constexpr int kGrain = 32;
 // The middle of the range, which preprocessing turns into about 0.
 constexpr std::uint8_t kPadding = 127;
-// Sizes whose plans are kept: two scales of two pictures' proportions.
-constexpr std::size_t kCompiled = 4;
+// Plans are kept for so many sizes, two scales of the proportions that the pictures of a folder
+// have, unless the values between their layers take more than this together.
+constexpr std::size_t kMostPlans = 16;
+constexpr std::int64_t kMostPlanBytes = std::int64_t{256} << 20;
 constexpr float kMaxOverlap = 0.45f;
 constexpr int kLeastScale = 32, kMostScale = 4096;
 
@@ -26,8 +29,7 @@ int padded(int side) { return (side + kGrain - 1) / kGrain * kGrain; }
 Image padded(const Image& image) {
   Image whole(padded(image.width), padded(image.height));
   std::fill(whole.pixels.begin(), whole.pixels.end(), kPadding);
-  for (int y = 0; y < image.height; ++y)
-    std::copy_n(image.row(y), static_cast<std::size_t>(image.width) * 3, whole.row(y));
+  paste(whole, image, 0, 0);
   return whole;
 }
 
@@ -36,8 +38,8 @@ Image scaled(const Image& image, int longest_side) {
   const auto side = [&](int length) {
     return std::max(1, static_cast<int>(std::lround(length * scale)));
   };
-  const Image small = resize(image, side(image.width), side(image.height));
-  return small.channels == 1 ? to_rgb(small) : small;
+  Image small = resize(image, side(image.width), side(image.height));
+  return small.channels == 3 ? small : to_rgb(small);
 }
 
 float size_of(const nn::CornerBox& box) { return std::sqrt(nn::area_of(box)); }
@@ -63,7 +65,12 @@ TrainedSsd::Compiled& TrainedSsd::compiled_for(int height, int width) {
     compiled_.splice(compiled_.begin(), compiled_, found);
   } else {
     compiled_.emplace_front(*network_, height, width);
-    if (compiled_.size() > kCompiled) compiled_.pop_back();
+    compiled_bytes_ += compiled_.front().plan.arena_bytes();
+    while (compiled_.size() > kMostPlans ||
+           (compiled_.size() > 1 && compiled_bytes_ > kMostPlanBytes)) {
+      compiled_bytes_ -= compiled_.back().plan.arena_bytes();
+      compiled_.pop_back();
+    }
   }
   return compiled_.front();
 }

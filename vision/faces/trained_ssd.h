@@ -2,6 +2,7 @@
 // sizes, since large faces are found in a small picture and small ones in a large one.
 #pragma once
 
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <string>
@@ -37,7 +38,8 @@ class TrainedSsd {
             std::vector<nn::SsdBox>& found);
 
   std::unique_ptr<nn::SsdNetwork> network_;
-  std::list<Compiled> compiled_;  // the last used first
+  std::list<Compiled> compiled_;     // the last used first
+  std::int64_t compiled_bytes_ = 0;  // of their arenas
   std::vector<float> input_;
 };
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <stdexcept>
 
-#include "base/parallel.h"
+#include "base/parallel_try.h"
 #include "vision/haar/haar_group.h"
 #include "vision/haar/haar_model.h"
 #include "vision/haar/haar_plan.h"
@@ -146,7 +146,8 @@ class Search {
 
   std::vector<HaarWindow> run() {
     Workspaces spaces(stride_, image_rows(), width_, plan_.tilted, plan_.max_tree_nodes);
-    parallel_for(static_cast<std::int64_t>(tasks_.size()), [&](std::int64_t t) {
+    // Workspaces and hits take memory, which may run out.
+    parallel_try(tasks_.size(), [&](std::size_t t) {
       spaces.with_one([&](HaarWorkspace& space) {
         Task& task = tasks_[t];
         search_strip(levels_[task.level], task.strip, plan_.height, space, task.hits);

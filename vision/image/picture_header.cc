@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -51,9 +53,10 @@ void set_size(PictureHeader& header, std::int64_t width, std::int64_t height) {
   header.height = static_cast<int>(height);
 }
 
-// `pixels_per_byte`: the most that a byte of the compressed data can stand for.
-void check_capacity(const PictureHeader& header, std::int64_t bytes, std::int64_t pixels_per_byte) {
-  if (bytes == 0 || std::int64_t{header.width} * header.height > bytes * pixels_per_byte)
+// `unpacked`: the size that the compressed `bytes` must grow to; `growth`: the most that each can.
+void check_capacity(const PictureHeader& header, std::int64_t bytes, std::int64_t unpacked,
+                    std::int64_t growth) {
+  if (bytes == 0 || unpacked > bytes * growth)
     fail(fmt::format("truncated: {} bytes cannot hold {}x{} pixels", bytes, header.width,
                      header.height));
 }
@@ -151,15 +154,34 @@ PictureHeader inspect_jpeg(std::span<const std::uint8_t> bytes) {
   }
   if (scan_bytes == 0) fail("corrupt JPEG: it has no scan");
   // Every block of 8x8 pixels takes one bit at the least.
-  check_capacity(header, static_cast<std::int64_t>(scan_bytes) + 64, 512);
+  check_capacity(header, static_cast<std::int64_t>(scan_bytes) + 64,
+                 std::int64_t{header.width} * header.height, 512);
   return header;
+}
+
+int png_bits_per_pixel(std::uint32_t depth, std::uint32_t colour_type) {
+  struct Kind {
+    std::uint32_t colour_type;
+    int samples;
+    std::initializer_list<std::uint32_t> depths;
+  };
+  constexpr std::uint32_t grey = 0, rgb = 2, palette = 3, grey_alpha = 4, rgba = 6;
+  for (const Kind& kind : {Kind{grey, 1, {1, 2, 4, 8, 16}},
+                           {rgb, 3, {8, 16}},
+                           {palette, 1, {1, 2, 4, 8}},
+                           {grey_alpha, 2, {8, 16}},
+                           {rgba, 4, {8, 16}}})
+    if (kind.colour_type == colour_type &&
+        std::find(kind.depths.begin(), kind.depths.end(), depth) != kind.depths.end())
+      return kind.samples * static_cast<int>(depth);
+  fail(fmt::format("corrupt PNG: {} bits a sample in colour type {}", depth, colour_type));
 }
 
 PictureHeader inspect_png(std::span<const std::uint8_t> bytes) {
   constexpr std::uint32_t ihdr = 0x49484452, idat = 0x49444154, iend = 0x49454E44;
   const Reader in(bytes, true);
   PictureHeader header{.format = PictureFormat::png};
-  std::int64_t packed = 0;
+  std::int64_t packed = 0, unpacked = 0;
   for (std::size_t at = 8;;) {
     if (!in.holds(at, 12)) fail("truncated: the PNG has no end chunk");
     const std::size_t length = in.u32(at);
@@ -168,13 +190,19 @@ PictureHeader inspect_png(std::span<const std::uint8_t> bytes) {
     if (crc32(bytes.subspan(at + 4, length + 4)) != in.u32(at + 8 + length))
       fail("corrupt PNG: the check sum of a chunk is wrong");
     if ((at == 8) != (type == ihdr)) fail("corrupt PNG: its header chunk is out of place");
-    if (type == ihdr) set_size(header, in.u32(at + 8), in.u32(at + 12));
+    if (type == ihdr) {
+      if (length != 13) fail("corrupt PNG: its header has the wrong length");
+      set_size(header, in.u32(at + 8), in.u32(at + 12));
+      const std::int64_t bits = png_bits_per_pixel(in.u8(at + 16), in.u8(at + 17));
+      // Before each row stands a byte that says how it is filtered. Interlacing saves nothing.
+      unpacked = (1 + (header.width * bits + 7) / 8) * header.height;
+    }
     if (type == idat) packed += static_cast<std::int64_t>(length);
     if (type == iend) break;
     at += length + 12;
   }
-  // A pixel is one bit at the least, and no deflate stream grows by more than this factor.
-  check_capacity(header, packed, 8 * 1032);
+  constexpr std::int64_t deflate_limit = 1032;  // no stream grows by more
+  check_capacity(header, packed, unpacked, deflate_limit);
   return header;
 }
 

@@ -22,8 +22,9 @@ struct PictureHeader {
 inline constexpr std::int64_t kMaxPicturePixels = std::int64_t{1} << 26;
 
 // Walks the whole file: every length must lie inside it, it must be closed by its end mark, PNG
-// check sums must hold, and the declared size must be one that so many bytes can encode. Throws
-// std::runtime_error that says what is wrong (without the file's name, which it does not know).
+// check sums must hold, and the declared size must be one that so many bytes can encode, in PNG at
+// the declared depth and colour type, which must belong together. Throws std::runtime_error that
+// says what is wrong (without the file's name, which it does not know).
 PictureHeader inspect_picture(std::span<const std::uint8_t> bytes);
 
 }  // namespace maskwatch::vision

@@ -5,10 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <span>
 #include <stdexcept>
-
-#include "vision/masks/labels.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -19,13 +16,6 @@ constexpr std::size_t kMeanings = 3;  // all but LabelMeaning::other
 
 using PerMeaning = std::array<double, kMeanings>;
 
-std::vector<std::size_t> meanings_of(const std::vector<std::string>& labels) {
-  std::vector<std::size_t> meanings;
-  for (const std::string& label : labels)
-    meanings.push_back(static_cast<std::size_t>(meaning_of(label)));
-  return meanings;
-}
-
 PerMeaning sum_by(std::span<const std::size_t> meanings, std::span<const float> probabilities) {
   PerMeaning sums{};
   for (std::size_t i = 0; i < meanings.size(); ++i)
@@ -35,26 +25,28 @@ PerMeaning sum_by(std::span<const std::size_t> meanings, std::span<const float> 
 
 // The labels of one side by what they mean, and how many there are of each meaning.
 struct Side {
-  explicit Side(const std::vector<std::string>& labels) : meanings(meanings_of(labels)) {
-    for (const std::size_t meaning : meanings)
-      if (meaning < kMeanings) ++counts[meaning];
+  explicit Side(std::span<const LabelMeaning> labels) {
+    for (const LabelMeaning label : labels) {
+      meanings.push_back(static_cast<std::size_t>(label));
+      if (meanings.back() < kMeanings) ++counts[meanings.back()];
+    }
   }
   std::vector<std::size_t> meanings;
   std::array<int, kMeanings> counts{};
 };
 
-void check(const std::vector<Classification>& classes, const std::vector<std::string>& labels,
+void check(const std::vector<Classification>& classes, std::size_t labels,
            const LocatedFaces& found) {
   if (classes.size() != found.faces.size() || classes.size() != found.probabilities.size())
     throw std::invalid_argument(fmt::format(
         "fuse_labels: {} faces with {} answers of the classifier and {} of the detector",
         found.faces.size(), classes.size(), found.probabilities.size()));
   for (std::size_t i = 0; i < classes.size(); ++i)
-    if (classes[i].probabilities.size() != labels.size() ||
+    if (classes[i].probabilities.size() != labels ||
         found.probabilities[i].size() != found.labels.size())
       throw std::invalid_argument(
           fmt::format("fuse_labels: {} and {} probabilities for {} and {} labels",
-                      classes[i].probabilities.size(), found.probabilities[i].size(), labels.size(),
+                      classes[i].probabilities.size(), found.probabilities[i].size(), labels,
                       found.labels.size()));
 }
 
@@ -85,14 +77,14 @@ void fuse(Classification& face, const Side& classifier, const PerMeaning& detect
 }  // namespace
 
 std::vector<Classification> fuse_labels(std::vector<Classification> classes,
-                                        const std::vector<std::string>& labels,
+                                        std::span<const LabelMeaning> meanings,
                                         const LocatedFaces& found, float detector_weight) {
   if (found.labels.empty()) return classes;
-  check(classes, labels, found);
+  check(classes, meanings.size(), found);
   constexpr auto kMask = static_cast<std::size_t>(LabelMeaning::mask);
   constexpr auto kWornWrongly = static_cast<std::size_t>(LabelMeaning::worn_wrongly);
-  const Side classifier(labels);
-  Side detector(found.labels);
+  const Side classifier(meanings);
+  Side detector(meanings_of(found.labels));
   if (classifier.counts[kWornWrongly] == 0)
     for (std::size_t& meaning : detector.meanings)
       if (meaning == kWornWrongly) {

@@ -113,8 +113,26 @@ LabelMeaning meaning_of(std::string_view label) {
   return LabelMeaning::other;
 }
 
+std::vector<LabelMeaning> meanings_of(std::span<const std::string> labels) {
+  std::vector<LabelMeaning> meanings;
+  for (const std::string& label : labels) meanings.push_back(meaning_of(label));
+  return meanings;
+}
+
+bool knows(std::span<const std::string> labels, LabelMeaning meaning) {
+  return knows(meanings_of(labels), meaning);
+}
+
+bool knows(std::span<const LabelMeaning> meanings, LabelMeaning meaning) {
+  return std::find(meanings.begin(), meanings.end(), meaning) != meanings.end();
+}
+
 std::string display_name(const std::string& label) {
-  if (const auto words = entry(meaning_of(label)).words; !words.empty()) return std::string(words);
+  return display_name(label, meaning_of(label));
+}
+
+std::string display_name(const std::string& label, LabelMeaning meaning) {
+  if (const auto words = entry(meaning).words; !words.empty()) return std::string(words);
   std::string name(without_byte_order_mark(label));
   std::replace(name.begin(), name.end(), '_', ' ');
   return name;

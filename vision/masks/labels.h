@@ -2,8 +2,10 @@
 // everything that shows, counts or alerts asks.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "vision/image/draw.h"
 
@@ -22,8 +24,17 @@ enum class LabelMeaning {
 // names are `other`.
 LabelMeaning meaning_of(std::string_view label);
 
+// Of each of the labels of a model.
+std::vector<LabelMeaning> meanings_of(std::span<const std::string> labels);
+
+// Whether one of the labels, or of the meanings of labels, is this.
+bool knows(std::span<const std::string> labels, LabelMeaning meaning);
+bool knows(std::span<const LabelMeaning> meanings, LabelMeaning meaning);
+
 // "Mask", "No Mask", "Mask Worn Wrongly", or the label itself with spaces for underscores.
 std::string display_name(const std::string& label);
+// The same for a label whose meaning is at hand.
+std::string display_name(const std::string& label, LabelMeaning meaning);
 
 // Green, red, amber or grey. Green, red and amber also differ in lightness, so that they can be
 // told apart without seeing red and green.

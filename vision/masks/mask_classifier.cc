@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "base/parallel.h"
+#include "base/parallel_try.h"
 #include "nn/classifier.h"
 #include "vision/image/network_input.h"
 
@@ -31,6 +32,7 @@ MaskClassifier::MaskClassifier(std::span<const std::uint8_t> contents, const std
 
 MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, std::int64_t capacity)
     : model_(std::move(model)),
+      meanings_(meanings_of(model_->options().labels)),
       plan_(std::make_unique<nn::Plan>(model_->compile(capacity))),
       inputs_(static_cast<std::size_t>(capacity * plan_->input_shape().count())) {}
 
@@ -95,10 +97,9 @@ std::vector<std::vector<Classification>> MaskClassifier::classify(
   for (std::size_t i = 0; i < images.size(); ++i)
     for (const Detection& face : found[i].faces) tasks.push_back({i, face.box});
   std::vector<Image> crops(tasks.size());
-  parallel_for(static_cast<std::int64_t>(tasks.size()), [&](std::int64_t task) {
-    const auto& [i, box] = tasks[static_cast<std::size_t>(task)];
-    crops[static_cast<std::size_t>(task)] =
-        face_crop(images[i], box, found[i].margin, input_size());
+  parallel_try(tasks.size(), [&](std::size_t task) {
+    const auto& [i, box] = tasks[task];
+    crops[task] = face_crop(images[i], box, found[i].margin, input_size());
   });
   std::vector<Classification> classes = classify(crops);
   std::vector<std::vector<Classification>> results(images.size());

@@ -10,6 +10,7 @@
 
 #include "vision/faces/face_detector.h"
 #include "vision/image/image.h"
+#include "vision/masks/labels.h"
 
 namespace maskwatch::nn {
 class Classifier;
@@ -42,6 +43,8 @@ class MaskClassifier {
   MaskClassifier& operator=(MaskClassifier&&) noexcept;
 
   const std::vector<std::string>& labels() const;
+  // Of each of the labels.
+  const std::vector<LabelMeaning>& meanings() const { return meanings_; }
   // Side of the network's input in pixels.
   int input_size() const;
 
@@ -49,7 +52,9 @@ class MaskClassifier {
   // once.
   std::vector<Classification> classify(std::span<const Image> crops);
 
-  // Crops and classifies the faces of one image, or of several: a list for each.
+  // Crops and classifies the faces of one RGB or grey image, or of several: a list for each.
+  // std::invalid_argument for a face that holds no pixel of its image, and unless there are as many
+  // lists of faces as images.
   std::vector<Classification> classify(const Image& image, const LocatedFaces& found,
                                        View view = View::as_it_is);
   std::vector<std::vector<Classification>> classify(std::span<const Image> images,
@@ -60,6 +65,7 @@ class MaskClassifier {
   void classify_batch(std::span<const Image> crops, std::vector<Classification>& results);
 
   std::unique_ptr<nn::Classifier> model_;
+  std::vector<LabelMeaning> meanings_;
   std::unique_ptr<nn::Plan> plan_;
   std::vector<float> inputs_;  // [capacity, size, size, 3]
 };

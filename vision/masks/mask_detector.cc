@@ -90,18 +90,20 @@ std::vector<std::vector<Face>> MaskDetector::classify_all(std::span<const Image>
 
 std::vector<Face> MaskDetector::named(const LocatedFaces& found,
                                       std::vector<vision::Classification> classes) const {
-  classes = vision::fuse_labels(std::move(classes), labels(), found);
+  classes = vision::fuse_labels(std::move(classes), meanings(), found);
   std::vector<Face> faces;
   for (std::size_t i = 0; i < classes.size(); ++i) {
-    const std::string& label = labels()[static_cast<std::size_t>(classes[i].label)];
-    faces.push_back({found.faces[i].box, found.faces[i].score, classes[i].label, label,
-                     vision::meaning_of(label), classes[i].probability(),
+    const auto label = static_cast<std::size_t>(classes[i].label);
+    faces.push_back({found.faces[i].box, found.faces[i].score, classes[i].label, labels()[label],
+                     meanings()[label], classes[i].probability(),
                      std::move(classes[i].probabilities)});
   }
   return faces;
 }
 
 const std::vector<std::string>& MaskDetector::labels() const { return classifier_->labels(); }
+
+const std::vector<LabelMeaning>& MaskDetector::meanings() const { return classifier_->meanings(); }
 
 std::string MaskDetector::face_detector_name() const { return faces_->name(); }
 

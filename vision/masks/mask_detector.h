@@ -93,6 +93,8 @@ class MaskDetector {
 
   // The classes of the model.
   const std::vector<std::string>& labels() const;
+  // Of each of them.
+  const std::vector<LabelMeaning>& meanings() const;
 
   // For messages: "ours (face_detector.safetensors)".
   std::string face_detector_name() const;

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/version.h"  // made by meson
 #include "vision/masks/mask_detector.h"
-#include "vision/masks/version.h"  // made by meson
 
 struct maskwatch_detector {
   maskwatch::MaskDetector detector;

@@ -58,7 +58,7 @@ typedef struct maskwatch_face {
   const float* probabilities; /* of all maskwatch_label_count() labels */
 } maskwatch_face;
 
-/* "0.1.0" */
+/* Of the library: "major.minor.patch" */
 const char* maskwatch_version(void);
 
 /* Why the last call of this thread that failed did; valid until the next one that does. Never NULL;

@@ -96,11 +96,11 @@ void draw_notice(Image& picture, const std::vector<std::string>& lines, float le
 
 // No box runs through the label of another.
 void draw_tracks(Image& picture, const std::vector<Track>& tracks,
-                 const std::vector<std::string>& labels) {
+                 std::span<const std::string> labels, std::span<const LabelMeaning> meanings) {
   const int line = line_width_for(picture);
   const auto color_for = [&](const Track& track) {
     return color_of(track.label < 0 ? LabelMeaning::other
-                                    : meaning_of(labels[static_cast<std::size_t>(track.label)]));
+                                    : meanings[static_cast<std::size_t>(track.label)]);
   };
   for (const Track& track : tracks)
     draw_rectangle(picture, track.box,
@@ -109,24 +109,21 @@ void draw_tracks(Image& picture, const std::vector<Track>& tracks,
   for (const Track& track : tracks) {
     if (track.state == TrackState::lost) continue;
     std::string text = fmt::format("#{}", track.number);
-    if (track.label >= 0)
-      text +=
-          fmt::format(" {} {:.0f}%", display_name(labels[static_cast<std::size_t>(track.label)]),
-                      100 * track.confidence);
+    if (const auto label = static_cast<std::size_t>(track.label); track.label >= 0)
+      text += fmt::format(" {} {:.0f}%", display_name(labels[label], meanings[label]),
+                          100 * track.confidence);
     draw_tab(picture, track.box, text, color_for(track));
   }
 }
 
 void count_people(PanelFigures& figures, const std::vector<Track>& tracks,
-                  const std::vector<std::string>& labels) {
+                  std::span<const LabelMeaning> meanings) {
   figures.people = static_cast<int>(tracks.size());
   figures.count = {};
-  figures.counts_worn_wrongly = std::any_of(labels.begin(), labels.end(), [](const auto& label) {
-    return meaning_of(label) == LabelMeaning::worn_wrongly;
-  });
+  figures.counts_worn_wrongly = knows(meanings, LabelMeaning::worn_wrongly);
   for (const Track& track : tracks) {
     if (track.label < 0) continue;
-    const LabelMeaning meaning = meaning_of(labels[static_cast<std::size_t>(track.label)]);
+    const LabelMeaning meaning = meanings[static_cast<std::size_t>(track.label)];
     figures.count.masked += meaning == LabelMeaning::mask;
     figures.count.unmasked += meaning == LabelMeaning::no_mask;
     figures.count.worn_wrongly += meaning == LabelMeaning::worn_wrongly;

@@ -3,20 +3,23 @@
 #pragma once
 
 #include <deque>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "vision/image/draw.h"
 #include "vision/image/image.h"
+#include "vision/masks/labels.h"
 #include "vision/masks/tracker.h"
 
 namespace maskwatch::vision {
 
 // A box for each track: "#3 Mask 97%", in the colour of its meaning (vision/masks/labels.h); an
-// expected one (lost) is drawn thin and without a filled tab.
+// expected one (lost) is drawn thin and without a filled tab. `labels` of the model and the meaning
+// of each.
 void draw_tracks(Image& picture, const std::vector<Track>& tracks,
-                 const std::vector<std::string>& labels);
+                 std::span<const std::string> labels, std::span<const LabelMeaning> meanings);
 
 // People by the meaning of their labels.
 struct PeopleCount {
@@ -38,9 +41,9 @@ struct PanelFigures {
   bool alarming = false;  // `message` is a fault
 };
 
-// Sets the first three of `figures`.
+// Sets the first three of `figures`, by the meanings of the model's labels.
 void count_people(PanelFigures& figures, const std::vector<Track>& tracks,
-                  const std::vector<std::string>& labels);
+                  std::span<const LabelMeaning> meanings);
 
 class VideoPanel {
  public:

@@ -57,6 +57,20 @@ TEST_CASE("face detectors by name") {
                        doctest::Contains("lost.safetensors"), std::runtime_error);
 }
 
+TEST_CASE("the crop of a face is RGB, of a grey image too") {
+  vision::Image grey(90, 70, 1);
+  for (std::size_t i = 0; i < grey.pixels.size(); ++i)
+    grey.pixels[i] = static_cast<std::uint8_t>(i * 31 + i / 97);
+  const vision::Box box{10, 5, 40, 50};
+  const vision::Image crop = vision::face_crop(grey, box, .1f, 32);
+  CHECK(crop.width == 32);
+  CHECK(crop.height == 32);
+  CHECK(crop.channels == 3);
+  CHECK(crop.pixels == vision::face_crop(vision::to_rgb(grey), box, .1f, 32).pixels);
+  CHECK_THROWS_AS(vision::face_crop(grey, {200, 5, 40, 50}, .1f, 32), std::invalid_argument);
+  CHECK_THROWS_AS(vision::face_crop(vision::Image(), box, .1f, 32), std::invalid_argument);
+}
+
 TEST_CASE("the detector called haar finds drawn faces with masks too, each once") {
   if (!find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
     MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");

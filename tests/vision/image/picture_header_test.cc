@@ -46,6 +46,61 @@ TEST_CASE("a size that the file cannot hold is refused before memory is taken") 
   CHECK(says(error_of([] { vision::decode_image(small::bmp(0, 5, 24), "p"); }), "makes no sense"));
 }
 
+TEST_CASE("the size of a PNG is bounded by its depth and colour type") {
+  const auto fault = [](std::uint32_t side, int depth, int colour_type, std::size_t data) {
+    return error_of(
+        [&] { vision::inspect_picture(small::png(side, side, depth, colour_type, data)); });
+  };
+  // 1000 x 1000 pixels: 126,000, 251,000, ... bytes in rows with a byte in front of each, of which
+  // deflate makes one 1032nd at the best.
+  struct Kind {
+    int depth, colour_type, row;
+  };
+  for (const Kind& kind : {Kind{1, 0, 125},
+                           {2, 0, 250},
+                           {4, 0, 500},
+                           {8, 0, 1000},
+                           {16, 0, 2000},
+                           {8, 2, 3000},
+                           {16, 2, 6000},
+                           {1, 3, 125},
+                           {2, 3, 250},
+                           {4, 3, 500},
+                           {8, 3, 1000},
+                           {8, 4, 2000},
+                           {16, 4, 4000},
+                           {8, 6, 4000},
+                           {16, 6, 8000}}) {
+    CAPTURE(kind.depth);
+    CAPTURE(kind.colour_type);
+    const auto least = static_cast<std::size_t>((1 + kind.row) * 1000 + 1031) / 1032;
+    CHECK(fault(1000, kind.depth, kind.colour_type, least) == "");
+    CHECK(says(fault(1000, kind.depth, kind.colour_type, least - 1),
+               std::to_string(least - 1) + " bytes cannot hold 1000x1000 pixels"));
+  }
+}
+
+TEST_CASE("a PNG of a depth that its colour type does not have is corrupt") {
+  for (int colour_type = 0; colour_type < 9; ++colour_type)
+    for (const int depth : {0, 1, 2, 3, 4, 8, 16, 32, 33, 255}) {
+      const bool small_depth = depth == 1 || depth == 2 || depth == 4;
+      const bool valid = depth == 8 ? colour_type == 0 || colour_type == 2 || colour_type == 3 ||
+                                          colour_type == 4 || colour_type == 6
+                         : depth == 16 ? colour_type == 0 || colour_type == 2 || colour_type == 4 ||
+                                             colour_type == 6
+                                       : small_depth && (colour_type == 0 || colour_type == 3);
+      CAPTURE(depth);
+      CAPTURE(colour_type);
+      const std::string error =
+          error_of([&] { vision::inspect_picture(small::png(1, 1, depth, colour_type, 20)); });
+      if (valid)
+        CHECK(error == "");
+      else
+        CHECK(error == "corrupt PNG: " + std::to_string(depth) + " bits a sample in colour type " +
+                           std::to_string(colour_type));
+    }
+}
+
 TEST_CASE("files of another kind are named for what they are") {
   const auto error = [](const std::string& text) {
     return error_of([&] {

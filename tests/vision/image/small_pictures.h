@@ -2,9 +2,13 @@
 // (JPEG) and by hand with Python's zlib (PNG).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
+
+#include "vision/image/crc32.h"
 
 namespace maskwatch::small_pictures {
 
@@ -80,6 +84,32 @@ inline std::vector<std::uint8_t> bmp(int width, int height, int bits) {
   put(22, height, 4);
   put(26, 1, 2);
   put(28, bits, 2);
+  return out;
+}
+
+// A PNG of this header and of `data` bytes that are not deflated rows; its check sums hold.
+inline std::vector<std::uint8_t> png(std::uint32_t width, std::uint32_t height, int depth,
+                                     int colour_type, std::size_t data) {
+  std::vector<std::uint8_t> out{0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+  const auto put = [](std::vector<std::uint8_t>& to, std::uint32_t value) {
+    for (int shift = 24; shift >= 0; shift -= 8)
+      to.push_back(static_cast<std::uint8_t>(value >> shift));
+  };
+  const auto add = [&](const char* type, const std::vector<std::uint8_t>& body) {
+    put(out, static_cast<std::uint32_t>(body.size()));
+    const std::size_t start = out.size();
+    out.insert(out.end(), type, type + 4);
+    out.insert(out.end(), body.begin(), body.end());
+    put(out, vision::crc32(std::span(out).subspan(start)));
+  };
+  std::vector<std::uint8_t> header;
+  put(header, width);
+  put(header, height);
+  header.insert(header.end(), {static_cast<std::uint8_t>(depth),
+                               static_cast<std::uint8_t>(colour_type), 0, 0, 0});
+  add("IHDR", header);
+  add("IDAT", std::vector<std::uint8_t>(data));
+  add("IEND", {});
   return out;
 }
 

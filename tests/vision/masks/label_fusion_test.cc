@@ -23,7 +23,7 @@ const Labels kThree{"with_mask", "without_mask", "mask_worn_wrongly"};
 Classification fused(const Labels& labels, const Probabilities& own, const Labels& detector_labels,
                      const Probabilities& other, float weight = .5f) {
   LocatedFaces found{{{{0, 0, 10, 10}, 1}}, 0, detector_labels, {other}};
-  auto faces = vision::fuse_labels({{0, own}}, labels, found, weight);
+  auto faces = vision::fuse_labels({{0, own}}, vision::meanings_of(labels), found, weight);
   REQUIRE(faces.size() == 1);
   const auto& probabilities = faces[0].probabilities;
   CHECK(std::accumulate(probabilities.begin(), probabilities.end(), 0.0) == doctest::Approx(1));
@@ -91,13 +91,14 @@ TEST_CASE("nobody is so sure that the other counts for nothing") {
 
 TEST_CASE("without classes of the detector nothing changes, and lists must fit") {
   const std::vector<Classification> classes{{1, {.25f, .75f}}};
+  const auto two = vision::meanings_of(kTwo), three = vision::meanings_of(kThree);
   LocatedFaces found{{{{0, 0, 10, 10}, 1}}, 0};
-  CHECK(vision::fuse_labels(classes, kTwo, found)[0].probabilities == classes[0].probabilities);
+  CHECK(vision::fuse_labels(classes, two, found)[0].probabilities == classes[0].probabilities);
   found.labels = kTwo;
-  CHECK_THROWS_AS(vision::fuse_labels(classes, kTwo, found), std::invalid_argument);
+  CHECK_THROWS_AS(vision::fuse_labels(classes, two, found), std::invalid_argument);
   found.probabilities = {{.1f, .8f, .1f}};
-  CHECK_THROWS_AS(vision::fuse_labels(classes, kTwo, found), std::invalid_argument);
+  CHECK_THROWS_AS(vision::fuse_labels(classes, two, found), std::invalid_argument);
   found.probabilities = {{.1f, .9f}};
-  CHECK_THROWS_AS(vision::fuse_labels(classes, kThree, found), std::invalid_argument);
-  CHECK_NOTHROW(vision::fuse_labels(classes, kTwo, found));
+  CHECK_THROWS_AS(vision::fuse_labels(classes, three, found), std::invalid_argument);
+  CHECK_NOTHROW(vision::fuse_labels(classes, two, found));
 }

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <string>
+#include <vector>
 
 using namespace maskwatch;
 
@@ -106,4 +107,17 @@ TEST_CASE("the colours differ, in lightness too") {
 TEST_CASE("a result reads as words and a share of a hundred") {
   CHECK(vision::result_text("with_mask", 0.99116f) == "Mask: 99.12%");
   CHECK(vision::result_text("without_mask", 1) == "No Mask: 100.00%");
+}
+
+TEST_CASE("the labels of a model: what each means, and which meanings they know") {
+  const std::vector<std::string> labels{"cat", "NoMask", "with_mask", "mask"};
+  CHECK(vision::meanings_of(labels) == std::vector{LabelMeaning::other, LabelMeaning::no_mask,
+                                                   LabelMeaning::mask, LabelMeaning::mask});
+  CHECK(vision::knows(labels, LabelMeaning::mask));
+  CHECK(vision::knows(labels, LabelMeaning::other));
+  CHECK_FALSE(vision::knows(labels, LabelMeaning::worn_wrongly));
+  CHECK_FALSE(vision::knows(std::vector<std::string>(), LabelMeaning::other));
+  CHECK(vision::knows(vision::meanings_of(labels), LabelMeaning::no_mask));
+  for (const std::string& label : labels)
+    CHECK(vision::display_name(label, vision::meaning_of(label)) == vision::display_name(label));
 }

@@ -77,6 +77,20 @@ TEST_CASE("faces of several images are classified as those of each") {
                   std::invalid_argument);
 }
 
+TEST_CASE("a face outside its image, or in an empty one, is refused") {
+  const SavedModel saved;
+  vision::MaskClassifier classifier(saved.path());
+  const std::vector<vision::Image> images{gradient(200, 150), gradient(150, 200)};
+  std::vector<vision::LocatedFaces> found{eleven_faces(), eleven_faces()};
+  found[1].faces[3].box.x = 400;
+  CHECK_THROWS_AS(classifier.classify(images[1], found[1]), std::invalid_argument);
+  CHECK_THROWS_AS(classifier.classify(images, found), std::invalid_argument);
+  const std::vector<vision::Image> with_empty{images[0], vision::Image()};
+  found[1] = eleven_faces();
+  CHECK_THROWS_AS(classifier.classify(with_empty[1], found[1]), std::invalid_argument);
+  CHECK_THROWS_AS(classifier.classify(with_empty, found), std::invalid_argument);
+}
+
 TEST_CASE("a mirrored view is the view of the mirrored image") {
   const SavedModel saved;
   vision::MaskClassifier classifier(saved.path());

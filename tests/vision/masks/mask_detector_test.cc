@@ -86,7 +86,7 @@ TEST_CASE("by default a detector is made of the models that ship") {
   // The answer is the two networks' together.
   vision::MaskClassifier classifier(shipped_model_file());
   const auto joined =
-      vision::fuse_labels(classifier.classify(photograph, found), classifier.labels(), found);
+      vision::fuse_labels(classifier.classify(photograph, found), classifier.meanings(), found);
   for (std::size_t i = 0; i < faces.size(); ++i)
     CHECK(faces[i].probability == doctest::Approx(joined[i].probability()).epsilon(1e-5));
   const auto all = detector.detect_all(std::vector<Image>{photograph});
@@ -112,6 +112,17 @@ TEST_CASE("images one by one, together, from a file and from its bytes give the 
                        std::runtime_error);
   CHECK_THROWS_AS(detector.detect_encoded({}), std::runtime_error);
   CHECK_THROWS_AS(detector.detect(Image()), std::invalid_argument);
+}
+
+TEST_CASE("a grey image is answered as its RGB copy") {
+  const SavedModel model;
+  MaskDetector detector(whole_pictures(model));
+  const Image grey = vision::to_grey(striped(90, 70)), rgb = vision::to_rgb(grey);
+  check_same(detector.detect(grey), detector.detect(rgb));
+  check_same(detector.classify_mirrored(grey, detector.find_faces(grey)),
+             detector.classify_mirrored(rgb, detector.find_faces(rgb)));
+  const auto together = detector.detect_all(std::vector{grey, rgb});
+  check_same(together[0], together[1]);
 }
 
 TEST_CASE("a mirrored look is a look at the mirrored image") {

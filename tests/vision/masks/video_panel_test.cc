@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "vision/masks/labels.h"
 
@@ -22,6 +23,7 @@ const Color kMask = vision::color_of(vision::LabelMeaning::mask);
 const Color kNoMask = vision::color_of(vision::LabelMeaning::no_mask);
 const Color kWornWrongly = vision::color_of(vision::LabelMeaning::worn_wrongly);
 const std::vector<std::string> kLabels{"with_mask", "without_mask", "mask_worn_wrongly"};
+const std::vector<vision::LabelMeaning> kMeanings = vision::meanings_of(kLabels);
 
 Image grey(int width, int height) {
   Image image(width, height);
@@ -69,7 +71,7 @@ TEST_CASE("boxes are green with a mask, red without, thin while a face is only e
   vision::draw_tracks(image,
                       {track(1, 0, {100, 100, 80, 90}), track(2, 1, {300, 100, 80, 90}),
                        track(3, 1, {450, 300, 80, 90}, TrackState::lost)},
-                      kLabels);
+                      kLabels, kMeanings);
   CHECK(is(image, 100, 150, kMask));
   CHECK(is(image, 300, 150, kNoMask));
   CHECK(is(image, 301, 150, kNoMask));
@@ -80,7 +82,7 @@ TEST_CASE("boxes are green with a mask, red without, thin while a face is only e
   CHECK(is(image, 452, 290, {128, 128, 128}));  // none
   // Other numbers and labels are other letters.
   Image other = grey(640, 480);
-  vision::draw_tracks(other, {track(7, 0, {100, 100, 80, 90})}, kLabels);
+  vision::draw_tracks(other, {track(7, 0, {100, 100, 80, 90})}, kLabels, kMeanings);
   CHECK(vision::crop(other, {100, 80, 120, 20}).pixels !=
         vision::crop(image, {100, 80, 120, 20}).pixels);
 }
@@ -88,8 +90,8 @@ TEST_CASE("boxes are green with a mask, red without, thin while a face is only e
 TEST_CASE("no box runs through the label of another") {
   Image alone = grey(640, 480), both = alone;
   const Track behind = track(1, 0, {200, 200, 80, 90});
-  vision::draw_tracks(alone, {behind}, kLabels);
-  vision::draw_tracks(both, {behind, track(2, 1, {180, 100, 120, 92})}, kLabels);
+  vision::draw_tracks(alone, {behind}, kLabels, kMeanings);
+  vision::draw_tracks(both, {behind, track(2, 1, {180, 100, 120, 92})}, kLabels, kMeanings);
   const vision::Box tab{201, 184, 60, 14};
   CHECK(vision::crop(both, tab).pixels == vision::crop(alone, tab).pixels);
   CHECK(is(both, 190, 191, kNoMask));
@@ -100,13 +102,13 @@ TEST_CASE("people are counted by what their labels mean") {
   vision::count_people(
       figures,
       {track(1, 0, {}), track(2, 1, {}), track(3, 1, {}), track(4, 2, {}), track(5, -1, {})},
-      kLabels);
+      kMeanings);
   CHECK(figures.people == 5);
   CHECK(figures.count.masked == 1);
   CHECK(figures.count.unmasked == 2);
   CHECK(figures.count.worn_wrongly == 1);
   CHECK(figures.counts_worn_wrongly);
-  vision::count_people(figures, {track(1, 1, {})}, {"with_mask", "without_mask"});
+  vision::count_people(figures, {track(1, 1, {})}, std::span(kMeanings).first(2));
   CHECK(figures.people == 1);
   CHECK(figures.count.masked == 0);
   CHECK(figures.count.unmasked == 1);
@@ -115,7 +117,7 @@ TEST_CASE("people are counted by what their labels mean") {
 
 TEST_CASE("a mask that is worn wrongly has a colour and a count of its own") {
   Image image = grey(640, 480);
-  vision::draw_tracks(image, {track(1, 2, {100, 200, 200, 90})}, kLabels);
+  vision::draw_tracks(image, {track(1, 2, {100, 200, 200, 90})}, kLabels, kMeanings);
   CHECK(is(image, 100, 250, kWornWrongly));
   PanelFigures figures;
   const auto letters = [&] {
@@ -201,6 +203,6 @@ TEST_CASE("messages, help and the red dot; pictures of any size") {
     figures.message = std::string(3000, 'm');
     VideoPanel::draw_message(image, figures);
     VideoPanel::draw_help(image);
-    vision::draw_tracks(image, {track(1, 0, {-50, -50, 1e5f, 1e5f})}, kLabels);
+    vision::draw_tracks(image, {track(1, 0, {-50, -50, 1e5f, 1e5f})}, kLabels, kMeanings);
   }
 }

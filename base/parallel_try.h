@@ -1,13 +1,14 @@
 // parallel_for for work that may fail: nothing may leave a parallel loop.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <vector>
 
 #include "base/parallel.h"
 
-namespace maskwatch::apps {
+namespace maskwatch {
 
 // body(i) for i = 0 .. count-1 on all threads. All are run; of the exceptions the one with the
 // least i is thrown afterwards.
@@ -26,4 +27,4 @@ void parallel_try(std::size_t count, const Body& body) {
     if (failure) std::rethrow_exception(failure);
 }
 
-}  // namespace maskwatch::apps
+}  // namespace maskwatch
