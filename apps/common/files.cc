@@ -34,6 +34,14 @@ void require_writable(const std::string& path) {
     throw std::runtime_error("cannot write " + path + ": no right to write in " + folder.string());
 }
 
+void require_new_folder(const std::string& path) {
+  std::error_code fault;
+  if (fs::exists(path, fault) && !(fs::is_directory(path, fault) && fs::is_empty(path, fault)))
+    throw std::runtime_error(path +
+                             ": exists and is not an empty folder (name a new one, so that no "
+                             "older pictures mix with the new ones)");
+}
+
 void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<NamedFile>& inputs) {
   std::vector<NamedFile> others = inputs;
   for (const NamedFile& output : outputs) {

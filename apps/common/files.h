@@ -10,6 +10,9 @@ namespace maskwatch::apps {
 // and `path` is not a folder.
 void require_writable(const std::string& path);
 
+// Throws std::runtime_error if `path` exists and is anything but an empty folder.
+void require_new_folder(const std::string& path);
+
 struct NamedFile {
   std::string name;  // as the user knows it: "--record", "the source"
   std::string path;  // empty: there is none

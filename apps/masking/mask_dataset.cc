@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "apps/common/contact_sheet.h"
+#include "apps/common/files.h"
 #include "apps/common/parallel_try.h"
 #include "apps/masking/augmented_view.h"
 #include "base/file.h"
@@ -190,13 +191,9 @@ void Maker::share_out() {
 }
 
 void Maker::make_folders() const {
+  require_new_folder(o_.output);
   std::error_code error;
   const fs::path output = o_.output;
-  if (fs::exists(output, error) &&
-      !(fs::is_directory(output, error) && fs::is_empty(output, error)))
-    throw std::runtime_error(o_.output +
-                             ": exists and is not an empty folder (name a new one, so that no "
-                             "older pictures mix with the new ones)");
   for (const char* name : kClassNames) {
     if (name == kClassNames[2] && o_.wrongly <= 0) continue;
     fs::create_directories(output / name, error);
