@@ -76,7 +76,7 @@ void make_folders(const BoxDataset& data, const BoxCropOptions& options) {
 }
 
 Image cut_out(const Image& image, const vision::Box& box, const BoxCropOptions& options) {
-  const vision::Box grown = vision::grow_box(box, static_cast<float>(options.margin));
+  const vision::Box grown = vision::grow_box(box, options.margin);
   const vision::PixelBox inside = vision::clamp_box(image, grown);
   const int longest = std::max(inside.width, inside.height);
   if (longest <= options.size) return vision::crop(image, grown);

@@ -22,7 +22,7 @@ void choose_pictures(BoxDataset& data, const std::set<std::string>& names, bool 
 struct BoxCropOptions {
   std::string output;  // a new or empty folder
   // How much a box grows on each side, as a share of its size; at least 0.
-  double margin = vision::kHeadMargin;
+  float margin = vision::kHeadMargin;
   int least_side = 12;    // pixels: faces whose box is narrower or lower are left out
   int size = 224;         // pixels: longer crops shrink to it, their proportions kept
   int jpeg_quality = 95;  // 1 to 100

@@ -44,6 +44,10 @@ class Cropping(unittest.TestCase):
         folder = self.at(output)
         return sorted(os.path.relpath(os.path.join(root, name), folder) for root, _, names in os.walk(folder) for name in names)
 
+    def test_help_names_the_margin_of_the_detector_that_ships(self):
+        said = subprocess.run([CROP, "--help"], capture_output=True, text=True, check=True).stdout
+        self.assertIn("default: 0.15]", said)
+
     def test_all_pictures_or_those_of_a_history(self):
         done = self.crop()
         self.assertEqual((done.returncode, done.stderr), (0, ""))

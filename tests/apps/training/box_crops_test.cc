@@ -79,7 +79,7 @@ TEST_CASE("crop_faces: the box grown by the margin, cut off at the picture's edg
   data.pictures.push_back(
       picture(folder, "a.png", {face({40, 30, 20, 40}, 0), face({0, 68, 40, 32}, 1)}));
   apps::BoxCropOptions options;
-  options.margin = 0.25;
+  options.margin = 0.25f;
   options.jpeg_quality = 100;
   const auto result = cut(folder, data, options);
   CHECK(result.written == apps::LabelCounts{1, 1, 0});
