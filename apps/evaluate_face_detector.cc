@@ -18,6 +18,7 @@
 #include "apps/training/box_messages.h"
 #include "apps/training/boxes.h"
 #include "apps/training/detection_report.h"
+#include "apps/training/names_in_history.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "vision/faces/face_detector.h"
@@ -91,19 +92,7 @@ void require_different_names(const BoxDataset& data, const std::string& option) 
 
 // Keeps the validation pictures of a training run.
 void keep_validation(BoxDataset& data, const std::string& path) {
-  const json history = json::parse(read_file(path), nullptr, false);
-  const auto fault = [&] {
-    return UsageError(path + ": no list validation_files in it",
-                      "train_face_detector --history writes one");
-  };
-  if (!history.is_object() || !history.contains("validation_files") ||
-      !history["validation_files"].is_array())
-    throw fault();
-  std::set<std::string> names;
-  for (const json& name : history["validation_files"]) {
-    if (!name.is_string()) throw fault();
-    names.insert(name.get<std::string>());
-  }
+  const std::set<std::string> names = names_in_history(path, "train_face_detector");
   std::erase_if(data.pictures,
                 [&](const BoxPicture& picture) { return !names.contains(picture.name); });
   if (data.pictures.empty())

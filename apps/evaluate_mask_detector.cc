@@ -15,9 +15,9 @@
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/training/names_in_history.h"
 #include "apps/training/report.h"
 #include "base/file.h"
-#include "base/json_fields.h"
 #include "base/parallel.h"
 #include "vision/masks/mask_detector.h"
 
@@ -68,16 +68,6 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }
 
-std::set<std::string> names_in_history(const std::string& path) {
-  const std::string text = read_file(path);
-  try {
-    const auto names = JsonFields::parse(text, path)["validation_files"].texts();
-    return {names.begin(), names.end()};
-  } catch (const std::runtime_error& fault) {
-    throw UsageError(fault.what(), "train_mask_detector --history writes a list validation_files");
-  }
-}
-
 std::set<std::string> names_in_list(const std::string& path) {
   std::istringstream lines(read_file(path));
   std::set<std::string> names;
@@ -94,7 +84,7 @@ Dataset chosen(const Options& o) {
   if (o.history.empty() && o.only.empty()) return all;
   const std::string& file = o.history.empty() ? o.only : o.history;
   const std::set<std::string> names =
-      o.history.empty() ? names_in_list(file) : names_in_history(file);
+      o.history.empty() ? names_in_list(file) : names_in_history(file, "train_mask_detector");
   std::vector<bool> keep;
   for (const DatasetImage& image : all.images) keep.push_back(names.contains(image.name));
   if (std::find(keep.begin(), keep.end(), true) == keep.end())

@@ -97,8 +97,9 @@ void define_options(OptionParser& parser, Options& o) {
       .choices({"original", "cosine", "constant"});
   parser
       .add("--augment", &o.augment,
-           "Variation of the pictures: original, strong (also colour, blur, noise) or none")
-      .choices({"original", "strong", "none"})
+           "Variation of the pictures: original, strong (also colour, blur, noise), light (strong, "
+           "in dusk and under coloured lamps too) or none")
+      .choices({"original", "strong", "light", "none"})
       .show_default();
   parser.add("--label-smoothing", &o.label_smoothing, "Share of the target spread over all classes")
       .range(0.0, 0.9)
@@ -194,7 +195,7 @@ std::unique_ptr<nn::Classifier> make_model(const Options& o, bool size_given,
 
 vision::AugmentOptions augmentation(const std::string& name) {
   vision::AugmentOptions options;
-  if (name != "strong") return options;
+  if (name != "strong" && name != "light") return options;
   options.brightness = 0.15f;
   options.contrast = 0.3f;
   options.saturation = 0.4f;
@@ -387,6 +388,7 @@ int train(int argc, char** argv) {
   training.schedule = schedule(o, steps);
   training.augment = augmentation(o.augment);
   training.augmented = o.augment != "none";
+  training.light = o.augment == "light";
   training.faces = faces ? &*faces : nullptr;
   training.label_smoothing = o.label_smoothing;
   training.first_trained_stage = first_trained;

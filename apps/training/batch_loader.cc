@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "apps/training/light.h"
 #include "base/random.h"
 #include "vision/image/network_input.h"
 
@@ -12,6 +13,7 @@ namespace {
 // Streams of random numbers that one seed serves; a stream is a seed of its own.
 constexpr std::uint64_t kShuffleStream = 0x73687566;
 constexpr std::uint64_t kFaceStream = 0x66616365;
+constexpr std::uint64_t kLightStream = 0x6c696768;
 
 void read_image(const std::uint8_t* pixels, int size, vision::Image& image) {
   image.width = image.height = size;
@@ -88,6 +90,10 @@ Batch BatchLoader::make(int batch) {
   vision::Image image, varied;
   for (std::size_t i = 0; i < indices.size(); ++i) {
     read_image(pixels_of(indices[i]), data_.size, image);
+    if (options_.light) {
+      Random random{options_.seed, kLightStream, epoch_, static_cast<std::uint64_t>(indices[i])};
+      apply_light(image, draw_light(random));
+    }
     if (options_.augmented) {
       const auto parameters = vision::draw_augmentation(options_.augment, options_.seed, epoch_,
                                                         static_cast<std::uint64_t>(indices[i]));

@@ -34,6 +34,7 @@ struct BatchLoaderOptions {
   nn::Preprocessing preprocessing = nn::Preprocessing::tf;
   vision::AugmentOptions augment;
   bool augmented = true;
+  bool light = false;  // before that: another light (apps/training/light.h)
   // Or null. An image with a crop is shown whole in one epoch and as its face in another, by
   // chance.
   const FaceCrops* faces = nullptr;

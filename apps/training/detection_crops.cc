@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include "apps/common/contact_sheet.h"
-#include "apps/training/detection_light.h"
+#include "apps/training/light.h"
 #include "vision/image/bilinear.h"
 #include "vision/image/draw.h"
 #include "vision/masks/labels.h"

@@ -130,7 +130,7 @@ EpochResult Trainer::run_epoch(int epoch, const Progress& progress) {
   model_.train();
   BatchLoader loader(data_, split_.train,
                      {options_.batch_size, options_.seed, model_.options().backbone.preprocessing,
-                      options_.augment, options_.augmented, options_.faces},
+                      options_.augment, options_.augmented, options_.light, options_.faces},
                      static_cast<std::uint64_t>(epoch));
   double loss_sum = 0;
   std::int64_t seen = 0, right = 0;

@@ -26,6 +26,7 @@ struct TrainingOptions {
   nn::Schedule schedule;
   vision::AugmentOptions augment;
   bool augmented = true;
+  bool light = false;                // see BatchLoaderOptions
   const FaceCrops* faces = nullptr;  // or null: train on images as they are
   double label_smoothing = 0;
   // Stages of the backbone from this one on are trained (nn::MobileNetV2); kStages: the head alone.

@@ -49,6 +49,13 @@ class Training(unittest.TestCase):
         self.train("seed", "--seed", "43")
         self.assertNotEqual(self.model("threads1"), self.model("seed"))
 
+    def test_augmentation_in_another_light(self):
+        for threads in (1, 2):
+            self.train(f"light{threads}", "--augment", "light", "--epochs", "1", "--threads", str(threads))
+        self.assertEqual(self.model("light1"), self.model("light2"))
+        self.train("strong", "--augment", "strong", "--epochs", "1")
+        self.assertNotEqual(self.model("light1"), self.model("strong"))
+
     def test_same_bytes_within_a_memory_budget(self):
         peak = lambda said: int(said.split("peak memory of tensors ")[1].split()[0])
         kept = peak(self.train("kept"))

@@ -22,8 +22,6 @@ namespace {
 constexpr const char* kCascade = "haarcascade_frontalface_alt2.xml";
 constexpr const char* kEyeCascades[] = {"haarcascade_lefteye_2splits.xml",
                                         "haarcascade_righteye_2splits.xml"};
-// Training crops faces with the same margin (--face).
-constexpr float kMargin = 0.15f;
 constexpr const char* kOurs = "models/face_detector.safetensors";
 constexpr const char* kSsdWeights = "weights/rfb_320.safetensors";
 
@@ -64,7 +62,7 @@ class HaarFaces : public FaceDetector {
     return faces;
   }
   std::string name() const override { return name_; }
-  float margin() const override { return kMargin; }
+  float margin() const override { return kHeadMargin; }
 
  private:
   HaarCascade cascade_;
@@ -148,7 +146,7 @@ class SsdFaces : public FaceDetector {
     return found;
   }
   std::string name() const override { return name_; }
-  float margin() const override { return kMargin; }
+  float margin() const override { return kHeadMargin; }
 
  private:
   SsdDetector detector_;

@@ -14,6 +14,9 @@ namespace maskwatch::vision {
 // The detector that is meant where none is named.
 inline constexpr const char* kDefaultFaceDetector = "ours";
 
+// The margin of the detectors that ship (FaceDetector::margin): training crops faces with it too.
+inline constexpr float kHeadMargin = 0.15f;
+
 // The faces of one image, and the margin of the detector that found them.
 struct LocatedFaces {
   std::vector<Detection> faces;

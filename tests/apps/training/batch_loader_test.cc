@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "tests/apps/training/drawn_dataset.h"
+#include "vision/image/network_input.h"
 
 using namespace maskwatch;
 
@@ -88,6 +89,68 @@ TEST_CASE("face crops take the place of images by chance, augmented or not") {
     CHECK(crops > 16);
     CHECK(whole > 24);
   }
+}
+
+namespace {
+
+// The inputs of an epoch, one image a batch, by index of the image.
+std::vector<std::vector<float>> inputs_by_index(const apps::LoadedDataset& data,
+                                                apps::BatchLoaderOptions options,
+                                                std::uint64_t epoch) {
+  options.batch_size = 1;
+  apps::BatchLoader loader(data, all_indices(), options, epoch);
+  std::vector<std::vector<float>> inputs(kCount);
+  for (const int index : apps::shuffled(all_indices(), options.seed, epoch)) {
+    const apps::Batch batch = loader.next();
+    inputs[static_cast<std::size_t>(index)].assign(batch.inputs.data(),
+                                                   batch.inputs.data() + batch.inputs.count());
+  }
+  return inputs;
+}
+
+// The same without light, from the parts.
+std::vector<std::vector<float>> composed(const apps::LoadedDataset& data,
+                                         const apps::BatchLoaderOptions& options,
+                                         std::uint64_t epoch) {
+  std::vector<std::vector<float>> inputs;
+  for (int index = 0; index < kCount; ++index) {
+    vision::Image image(kSize, kSize), varied;
+    std::copy_n(data.image(index), image.pixels.size(), image.pixels.begin());
+    vision::augment(image,
+                    vision::draw_augmentation(options.augment, options.seed, epoch,
+                                              static_cast<std::uint64_t>(index)),
+                    varied);
+    inputs.emplace_back(varied.pixels.size());
+    vision::to_network_input(varied, inputs.back().data(), options.preprocessing);
+  }
+  return inputs;
+}
+
+}  // namespace
+
+TEST_CASE("light has a stream of its own and leaves what is drawn without it as it was") {
+  const apps::LoadedDataset data = dark_and_bright(kCount, kSize);
+  apps::BatchLoaderOptions strong;
+  strong.augment.brightness = 0.15f;
+  strong.augment.noise = 12;
+  strong.augment.jpeg = 0.3f;
+  apps::BatchLoaderOptions lit = strong;
+  lit.light = true;
+  for (std::uint64_t epoch = 0; epoch < 3; ++epoch) {
+    CHECK(inputs_by_index(data, strong, epoch) == composed(data, strong, epoch));
+    const auto inputs = inputs_by_index(data, lit, epoch);
+    CHECK(inputs == inputs_by_index(data, lit, epoch));
+    const auto unlit = inputs_by_index(data, strong, epoch);
+    int changed = 0;
+    for (std::size_t i = 0; i < inputs.size(); ++i) changed += inputs[i] != unlit[i] ? 1 : 0;
+    CHECK(changed >= kCount / 2);
+  }
+  apps::BatchLoaderOptions other_seed = lit;
+  other_seed.seed = 43;
+  // Light alone: without augmentation the epochs and seeds differ by it.
+  lit.augmented = other_seed.augmented = false;
+  CHECK(inputs_by_index(data, lit, 0) != inputs_by_index(data, lit, 1));
+  CHECK(inputs_by_index(data, lit, 0) != inputs_by_index(data, other_seed, 0));
 }
 
 TEST_CASE("a loader may be left before its epoch ends") {

@@ -8,7 +8,7 @@
 
 #include "apps/common/program.h"
 #include "apps/training/detection_crops.h"
-#include "apps/training/detection_light.h"
+#include "apps/training/light.h"
 #include "apps/training/detection_loader.h"
 #include "apps/training/detection_pictures.h"
 #include "apps/training/detection_split.h"

@@ -1,4 +1,4 @@
-#include "apps/training/detection_light.h"
+#include "apps/training/light.h"
 
 #include <algorithm>
 #include <cmath>

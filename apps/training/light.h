@@ -1,5 +1,5 @@
-// Light, colour and camera of training crops, varied at random: a face detector is to work in dusk,
-// under coloured lamps and on poor cameras.
+// Light, colour and camera of training pictures, varied at random: detector and classifier are to
+// work in dusk, under coloured lamps and on poor cameras.
 #pragma once
 
 #include <array>

@@ -1,0 +1,107 @@
+// crop_faces: from pictures with boxes to a folder of faces for each class, for
+// train_mask_detector.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "apps/common/files.h"
+#include "apps/common/options.h"
+#include "apps/common/program.h"
+#include "apps/common/progress.h"
+#include "apps/training/box_crops.h"
+#include "apps/training/box_messages.h"
+#include "apps/training/names_in_history.h"
+#include "base/parallel.h"
+
+namespace maskwatch::apps {
+namespace {
+
+struct Options {
+  std::vector<std::string> datasets, classes;
+  std::string only, without;
+  BoxCropOptions crops;
+  int threads = 0;
+};
+
+void define_options(OptionParser& parser, Options& o) {
+  parser
+      .add("-d,--dataset", &o.datasets,
+           "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
+           "boxes.json")
+      .required();
+  parser
+      .add("-o,--output", &o.crops.output,
+           "New folder for with_mask/, without_mask/ and mask_worn_wrongly/, those that occur")
+      .required();
+  parser.add("--classes", &o.classes,
+             "What class names mean, where they are not the usual ones: mask=NAME,NAME "
+             "no_mask=... worn_wrongly=... ignore=... other=... (no face)");
+  const OptionParser::Option& only = parser.add(
+      "--only", &o.only,
+      "JSON that train_face_detector --history wrote: only the pictures that it was validated on");
+  parser.add("--without", &o.without, "The same: all pictures but those").excludes(only);
+  parser
+      .add("--margin", &o.crops.margin,
+           "How much a box grows on each side, as a share of its size; by default as for the "
+           "faces that the detecting programs find")
+      .range(0.0, 4.0)
+      .show_default();
+  parser
+      .add("--least-side", &o.crops.least_side,
+           "Leave out faces whose box has a side of fewer pixels")
+      .range(1, 65536)
+      .show_default();
+  parser
+      .add("--size", &o.crops.size,
+           "Longest side of the pictures written; larger ones shrink, none grows")
+      .range(8, 8192)
+      .show_default();
+  parser.add("--jpeg-quality", &o.crops.jpeg_quality, "Quality of the pictures written")
+      .range(1, 100)
+      .show_default();
+  parser.add("--threads", &o.threads, "Threads (default: all cores); they change no byte")
+      .range(0, 1024);
+}
+
+void report(const BoxCrops& crops, const Options& o) {
+  for (const SkippedFile& picture : crops.broken)
+    fmt::print(stderr, "skipped {}\n", one_line(picture.reason));
+  std::string counts;
+  for (std::size_t i = 0; i < kFaceClasses.size(); ++i)
+    counts += fmt::format("{}{} {}", i > 0 ? ", " : "", kFaceClasses[i], crops.written[i]);
+  fmt::print("faces in {}: {}\n", one_line(o.crops.output), counts);
+  fmt::print("left out: {} ignored, {} of unknown class, {} with a side below {} pixels; ",
+             crops.ignored, crops.unlabelled, crops.small, o.crops.least_side);
+  fmt::print("{} pictures cannot be decoded\n", crops.broken.size());
+}
+
+int run(int argc, char** argv) {
+  Options o;
+  OptionParser parser("crop_faces",
+                      "Cuts the faces of pictures with boxes out, into a folder for each class, "
+                      "as train_mask_detector reads them.");
+  define_options(parser, o);
+  parser.parse(argc, argv);
+  set_threads(o.threads);
+  require_new_folder(o.crops.output);
+  BoxDataset data = read_boxes(o.datasets, {ClassMap(o.classes)});
+  const std::string& history = o.only.empty() ? o.without : o.only;
+  if (!history.empty())
+    choose_pictures(data, names_in_history(history, "train_face_detector"), !o.only.empty(),
+                    history);
+  tell_of_boxes(data);
+  fmt::print("{}\n", summary_of(data));
+  ProgressBar bar(static_cast<std::int64_t>(data.pictures.size()));
+  o.crops.progress = [&](std::int64_t done) { bar.update(done); };
+  const BoxCrops crops = crop_faces(data, o.crops);
+  bar.finish();
+  report(crops, o);
+  return 0;
+}
+
+}  // namespace
+}  // namespace maskwatch::apps
+
+int main(int argc, char** argv) {
+  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::run);
+}
