@@ -7,9 +7,9 @@
 #include <filesystem>
 #include <mutex>
 
-#include "apps/common/parallel_try.h"
 #include "apps/common/program.h"
 #include "base/file.h"
+#include "base/parallel_try.h"
 #include "vision/image/codec.h"
 #include "vision/image/geometry.h"
 
