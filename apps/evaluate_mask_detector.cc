@@ -15,6 +15,7 @@
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/training/light.h"
 #include "apps/training/names_in_history.h"
 #include "apps/training/report.h"
 #include "base/file.h"
@@ -34,6 +35,7 @@ struct Options {
   std::string history;
   std::string only;
   std::string scores;
+  std::string light = "none";
   bool json = false;
   int threads = 0;
 };
@@ -64,6 +66,12 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--scores", &o.scores,
              "File to write with a line of JSON for each picture with a face: name, label and "
              "the probabilities of all classes");
+  parser
+      .add("--light", &o.light,
+           "Judge the pictures as they would be in another light: dark (x 0.35), bright (x 1.7), "
+           "blue or orange lamps, grey")
+      .choices({kNamedLights.begin(), kNamedLights.end()})
+      .show_default();
   parser.add("--json", &o.json, "Print the figures as JSON");
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }
@@ -127,15 +135,17 @@ LocatedFaces find_largest_face(const Image& picture, MaskDetector& detector) {
   return only;
 }
 
-// Pictures [begin, end) of the data set; empty where one cannot be read, which `broken` then tells.
+// Pictures [begin, end) of the data set in that light; empty where one cannot be read, which
+// `broken` then tells.
 std::vector<vision::Image> load_pictures(const Dataset& dataset, std::size_t begin, std::size_t end,
-                                         std::vector<std::string>& broken) {
+                                         const Light& light, std::vector<std::string>& broken) {
   std::vector<vision::Image> pictures(end - begin);
   std::vector<std::string> faults(end - begin);
   parallel_for(static_cast<std::int64_t>(end - begin), [&](std::int64_t task) {
     const auto i = static_cast<std::size_t>(task);
     try {
       pictures[i] = vision::load_image(dataset.images[begin + i].path);
+      apply_light(pictures[i], light);
     } catch (const std::exception& fault) {
       faults[i] = fault.what();
     }
@@ -146,13 +156,13 @@ std::vector<vision::Image> load_pictures(const Dataset& dataset, std::size_t beg
 }
 
 Findings evaluate(const Dataset& dataset, const std::vector<int>& label_of_class,
-                  MaskDetector& detector) {
+                  const Light& light, MaskDetector& detector) {
   Findings findings;
   ProgressBar bar(static_cast<std::int64_t>(dataset.images.size()));
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t begin = 0; begin < dataset.images.size(); begin += kBatch) {
     const std::size_t end = std::min(begin + kBatch, dataset.images.size());
-    const auto pictures = load_pictures(dataset, begin, end, findings.broken);
+    const auto pictures = load_pictures(dataset, begin, end, light, findings.broken);
     std::vector<LocatedFaces> found(pictures.size());
     for (std::size_t i = 0; i < pictures.size(); ++i)
       if (!pictures[i].empty()) found[i] = find_largest_face(pictures[i], detector);
@@ -234,7 +244,8 @@ Summary summarise(const Dataset& dataset, const Findings& findings,
   return summary;
 }
 
-void print_summary(const Summary& summary, const std::string& detector) {
+void print_summary(const Summary& summary, const Options& o, const std::string& detector) {
+  if (o.light != "none") fmt::print("light: {}\n", o.light);
   fmt::print("{}\n{}\n", classification_report(summary.confusion, 4),
              confusion_table(summary.confusion));
   fmt::print("balanced accuracy {:.4f}\n", figures_of(summary.confusion).balanced_accuracy);
@@ -256,6 +267,7 @@ json to_json(const Summary& summary, const Options& o, const std::string& model)
   all["model"] = model;
   all["datasets"] = o.datasets;
   all["face"] = o.faces.face;
+  all["light"] = o.light;
   all["pictures"] = summary.pictures;
   all["faces_found"] = summary.faces_found;
   all["pictures_per_second"] = summary.pictures_per_second;
@@ -283,7 +295,7 @@ int evaluate_model(int argc, char** argv) {
   MaskDetector detector(options);
   const Dataset dataset = chosen(o);
   const std::vector<int> label_of_class = match_labels(dataset, detector.labels(), model);
-  const Findings findings = evaluate(dataset, label_of_class, detector);
+  const Findings findings = evaluate(dataset, label_of_class, light_named(o.light), detector);
   for (const std::string& fault : findings.broken)
     fmt::print(stderr, "skipped {}\n", one_line(fault));
   const Summary summary = summarise(dataset, findings, detector.labels());
@@ -292,7 +304,7 @@ int evaluate_model(int argc, char** argv) {
     fmt::print("{}\n",
                to_json(summary, o, model).dump(2, ' ', false, json::error_handler_t::replace));
   else
-    print_summary(summary, detector.face_detector_name());
+    print_summary(summary, o, detector.face_detector_name());
   return 0;
 }
 

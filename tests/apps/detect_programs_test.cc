@@ -263,6 +263,29 @@ TEST_CASE("evaluate_mask_detector writes the probabilities that its figures are 
               "no/such");
 }
 
+TEST_CASE("evaluate_mask_detector --light judges darkened pictures and says so") {
+  const TemporaryFolder& folder = prepared();
+  const auto scores = [&](const char* set, const char* light) {
+    const Outcome done =
+        run(folder, "evaluate_mask_detector",
+            with_model({"-d", set, "--json", "--scores", "lit.jsonl", "--light", light}));
+    REQUIRE(done.code == 0);
+    CHECK(json::parse(done.output)["light"] == light);
+    return read_file(folder / "lit.jsonl");
+  };
+  for (const char* name : {"with_mask", "without_mask"}) {
+    const std::string file = std::string(name) + "/1.png";
+    for (const char* set : {"lit/", "darkened/"})
+      fs::create_directories(fs::path(folder / (set + file)).parent_path());
+    vision::save_image(folder / ("lit/" + file), flat_picture(40, 50, 200));
+    vision::save_image(folder / ("darkened/" + file), flat_picture(40, 50, 70));
+  }
+  CHECK(scores("lit", "dark") == scores("darkened", "none"));
+  CHECK(scores("lit", "none") != scores("darkened", "none"));
+  check_fault(run(folder, "evaluate_mask_detector", with_model({"-d", "set", "--light", "pink"})),
+              "pink");
+}
+
 TEST_CASE("evaluate_mask_detector keeps to the pictures of a list or a history") {
   const TemporaryFolder& folder = prepared();
   folder.write("list.txt", "with_mask/1.png\nwithout_mask/3.png\r\nwith_mask/lost.png\n");
