@@ -121,6 +121,53 @@ std::vector<int> match_labels(const Dataset& dataset, const std::vector<std::str
   return matches;
 }
 
+// The classes that answers are judged by.
+struct JudgedClasses {
+  std::vector<std::string> labels;
+  std::vector<int> of_model;  // of each of the model's labels its index in `labels`
+  std::string note;           // what counts as what; empty where each label stands for itself
+};
+
+// A mask worn wrongly is a mask for a data set that does not tell the two apart.
+JudgedClasses judged_classes(const Dataset& dataset, const std::vector<std::string>& labels) {
+  const auto means = [](LabelMeaning meaning) {
+    return [meaning](const std::string& label) { return vision::meaning_of(label) == meaning; };
+  };
+  const auto wrongly = means(LabelMeaning::worn_wrongly);
+  const auto mask = std::find_if(labels.begin(), labels.end(), means(LabelMeaning::mask));
+  const bool joins =
+      mask != labels.end() && std::none_of(dataset.classes.begin(), dataset.classes.end(), wrongly);
+  JudgedClasses judged;
+  std::vector<std::size_t> joined;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (joins && wrongly(labels[i])) {
+      joined.push_back(i);
+      judged.note = fmt::format("{} counts as {}: the data set has no such class",
+                                one_line(labels[i]), one_line(*mask));
+    } else {
+      judged.labels.push_back(labels[i]);
+    }
+    judged.of_model.push_back(static_cast<int>(judged.labels.size()) - 1);
+  }
+  for (const std::size_t i : joined)
+    judged.of_model[i] = judged.of_model[static_cast<std::size_t>(mask - labels.begin())];
+  return judged;
+}
+
+// The findings by those classes: probabilities that count as one are added up.
+void judge_by(const JudgedClasses& judged, Findings& findings) {
+  if (judged.note.empty()) return;
+  for (std::size_t i = 0; i < findings.labels.size(); ++i) {
+    std::vector<float> joined(judged.labels.size());
+    for (std::size_t c = 0; c < judged.of_model.size(); ++c)
+      joined[static_cast<std::size_t>(judged.of_model[c])] += findings.probabilities[i][c];
+    findings.labels[i] = judged.of_model[static_cast<std::size_t>(findings.labels[i])];
+    findings.predictions[i] =
+        static_cast<int>(std::max_element(joined.begin(), joined.end()) - joined.begin());
+    findings.probabilities[i] = std::move(joined);
+  }
+}
+
 // Of a picture; nothing where none is found.
 LocatedFaces find_largest_face(const Image& picture, MaskDetector& detector) {
   LocatedFaces found = detector.find_faces(picture);
@@ -295,11 +342,14 @@ int evaluate_model(int argc, char** argv) {
   MaskDetector detector(options);
   const Dataset dataset = chosen(o);
   const std::vector<int> label_of_class = match_labels(dataset, detector.labels(), model);
-  const Findings findings = evaluate(dataset, label_of_class, light_named(o.light), detector);
+  const JudgedClasses judged = judged_classes(dataset, detector.labels());
+  Findings findings = evaluate(dataset, label_of_class, light_named(o.light), detector);
+  judge_by(judged, findings);
   for (const std::string& fault : findings.broken)
     fmt::print(stderr, "skipped {}\n", one_line(fault));
-  const Summary summary = summarise(dataset, findings, detector.labels());
-  if (!o.scores.empty()) write_scores(o.scores, findings, detector.labels());
+  const Summary summary = summarise(dataset, findings, judged.labels);
+  if (!o.scores.empty()) write_scores(o.scores, findings, judged.labels);
+  if (!judged.note.empty()) tell(judged.note);
   if (o.json)
     fmt::print("{}\n",
                to_json(summary, o, model).dump(2, ' ', false, json::error_handler_t::replace));
