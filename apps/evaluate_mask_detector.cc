@@ -15,6 +15,7 @@
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/training/light.h"
 #include "apps/training/names_in_history.h"
 #include "apps/training/report.h"
 #include "base/file.h"
@@ -34,6 +35,7 @@ struct Options {
   std::string history;
   std::string only;
   std::string scores;
+  std::string light = "none";
   bool json = false;
   int threads = 0;
 };
@@ -64,6 +66,12 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--scores", &o.scores,
              "File to write with a line of JSON for each picture with a face: name, label and "
              "the probabilities of all classes");
+  parser
+      .add("--light", &o.light,
+           "Judge the pictures as they would be in another light: dark (x 0.35), bright (x 1.7), "
+           "blue or orange lamps, grey")
+      .choices({kNamedLights.begin(), kNamedLights.end()})
+      .show_default();
   parser.add("--json", &o.json, "Print the figures as JSON");
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }
@@ -113,6 +121,53 @@ std::vector<int> match_labels(const Dataset& dataset, const std::vector<std::str
   return matches;
 }
 
+// The classes that answers are judged by.
+struct JudgedClasses {
+  std::vector<std::string> labels;
+  std::vector<int> of_model;  // of each of the model's labels its index in `labels`
+  std::string note;           // what counts as what; empty where each label stands for itself
+};
+
+// A mask worn wrongly is a mask for a data set that does not tell the two apart.
+JudgedClasses judged_classes(const Dataset& dataset, const std::vector<std::string>& labels) {
+  const auto means = [](LabelMeaning meaning) {
+    return [meaning](const std::string& label) { return vision::meaning_of(label) == meaning; };
+  };
+  const auto wrongly = means(LabelMeaning::worn_wrongly);
+  const auto mask = std::find_if(labels.begin(), labels.end(), means(LabelMeaning::mask));
+  const bool joins =
+      mask != labels.end() && std::none_of(dataset.classes.begin(), dataset.classes.end(), wrongly);
+  JudgedClasses judged;
+  std::vector<std::size_t> joined;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (joins && wrongly(labels[i])) {
+      joined.push_back(i);
+      judged.note = fmt::format("{} counts as {}: the data set has no such class",
+                                one_line(labels[i]), one_line(*mask));
+    } else {
+      judged.labels.push_back(labels[i]);
+    }
+    judged.of_model.push_back(static_cast<int>(judged.labels.size()) - 1);
+  }
+  for (const std::size_t i : joined)
+    judged.of_model[i] = judged.of_model[static_cast<std::size_t>(mask - labels.begin())];
+  return judged;
+}
+
+// The findings by those classes: probabilities that count as one are added up.
+void judge_by(const JudgedClasses& judged, Findings& findings) {
+  if (judged.note.empty()) return;
+  for (std::size_t i = 0; i < findings.labels.size(); ++i) {
+    std::vector<float> joined(judged.labels.size());
+    for (std::size_t c = 0; c < judged.of_model.size(); ++c)
+      joined[static_cast<std::size_t>(judged.of_model[c])] += findings.probabilities[i][c];
+    findings.labels[i] = judged.of_model[static_cast<std::size_t>(findings.labels[i])];
+    findings.predictions[i] =
+        static_cast<int>(std::max_element(joined.begin(), joined.end()) - joined.begin());
+    findings.probabilities[i] = std::move(joined);
+  }
+}
+
 // Of a picture; nothing where none is found.
 LocatedFaces find_largest_face(const Image& picture, MaskDetector& detector) {
   LocatedFaces found = detector.find_faces(picture);
@@ -127,15 +182,17 @@ LocatedFaces find_largest_face(const Image& picture, MaskDetector& detector) {
   return only;
 }
 
-// Pictures [begin, end) of the data set; empty where one cannot be read, which `broken` then tells.
+// Pictures [begin, end) of the data set in that light; empty where one cannot be read, which
+// `broken` then tells.
 std::vector<vision::Image> load_pictures(const Dataset& dataset, std::size_t begin, std::size_t end,
-                                         std::vector<std::string>& broken) {
+                                         const Light& light, std::vector<std::string>& broken) {
   std::vector<vision::Image> pictures(end - begin);
   std::vector<std::string> faults(end - begin);
   parallel_for(static_cast<std::int64_t>(end - begin), [&](std::int64_t task) {
     const auto i = static_cast<std::size_t>(task);
     try {
       pictures[i] = vision::load_image(dataset.images[begin + i].path);
+      apply_light(pictures[i], light);
     } catch (const std::exception& fault) {
       faults[i] = fault.what();
     }
@@ -146,13 +203,13 @@ std::vector<vision::Image> load_pictures(const Dataset& dataset, std::size_t beg
 }
 
 Findings evaluate(const Dataset& dataset, const std::vector<int>& label_of_class,
-                  MaskDetector& detector) {
+                  const Light& light, MaskDetector& detector) {
   Findings findings;
   ProgressBar bar(static_cast<std::int64_t>(dataset.images.size()));
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t begin = 0; begin < dataset.images.size(); begin += kBatch) {
     const std::size_t end = std::min(begin + kBatch, dataset.images.size());
-    const auto pictures = load_pictures(dataset, begin, end, findings.broken);
+    const auto pictures = load_pictures(dataset, begin, end, light, findings.broken);
     std::vector<LocatedFaces> found(pictures.size());
     for (std::size_t i = 0; i < pictures.size(); ++i)
       if (!pictures[i].empty()) found[i] = find_largest_face(pictures[i], detector);
@@ -233,7 +290,8 @@ Summary summarise(const Dataset& dataset, const Findings& findings,
   return summary;
 }
 
-void print_summary(const Summary& summary, const std::string& detector) {
+void print_summary(const Summary& summary, const Options& o, const std::string& detector) {
+  if (o.light != "none") fmt::print("light: {}\n", o.light);
   fmt::print("{}\n{}\n", classification_report(summary.confusion, 4),
              confusion_table(summary.confusion));
   fmt::print("balanced accuracy {:.4f}\n", figures_of(summary.confusion).balanced_accuracy);
@@ -255,6 +313,7 @@ json to_json(const Summary& summary, const Options& o, const std::string& model)
   all["model"] = model;
   all["datasets"] = o.datasets;
   all["face"] = o.faces.face;
+  all["light"] = o.light;
   all["pictures"] = summary.pictures;
   all["faces_found"] = summary.faces_found;
   all["pictures_per_second"] = summary.pictures_per_second;
@@ -282,16 +341,19 @@ int evaluate_model(int argc, char** argv) {
   MaskDetector detector(options);
   const Dataset dataset = chosen(o);
   const std::vector<int> label_of_class = match_labels(dataset, detector.labels(), model);
-  const Findings findings = evaluate(dataset, label_of_class, detector);
+  const JudgedClasses judged = judged_classes(dataset, detector.labels());
+  Findings findings = evaluate(dataset, label_of_class, light_named(o.light), detector);
+  judge_by(judged, findings);
   for (const std::string& fault : findings.broken)
     fmt::print(stderr, "skipped {}\n", one_line(fault));
-  const Summary summary = summarise(dataset, findings, detector.labels());
-  if (!o.scores.empty()) write_scores(o.scores, findings, detector.labels());
+  const Summary summary = summarise(dataset, findings, judged.labels);
+  if (!o.scores.empty()) write_scores(o.scores, findings, judged.labels);
+  if (!judged.note.empty()) tell(judged.note);
   if (o.json)
     fmt::print("{}\n",
                to_json(summary, o, model).dump(2, ' ', false, json::error_handler_t::replace));
   else
-    print_summary(summary, detector.face_detector_name());
+    print_summary(summary, o, detector.face_detector_name());
   return 0;
 }
 

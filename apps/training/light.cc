@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
 
 #include "vision/image/augment.h"
 #include "vision/image/codec.h"
@@ -58,6 +59,23 @@ void apply_light(Image& image, const Light& light) {
     image.pixels[i + 2] = blue[image.pixels[i + 2]];
   }
   if (light.saturation != 1) saturate(image, light.saturation);
+}
+
+Light light_named(const std::string& name) {
+  Light light;
+  if (name == "dark")
+    light.brightness = 0.35;
+  else if (name == "bright")
+    light.brightness = 1.7;
+  else if (name == "blue")
+    light.cast = {0.7, 0.8, 1.3};
+  else if (name == "orange")
+    light.cast = {1.3, 0.85, 0.55};
+  else if (name == "grey")
+    light.saturation = 0;
+  else if (name != "none")
+    throw std::invalid_argument("light_named: there is no light \"" + name + "\"");
+  return light;
 }
 
 Camera draw_camera(Random& random) {

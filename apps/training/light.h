@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 
 #include "base/random.h"
 #include "vision/image/image.h"
@@ -21,6 +22,12 @@ Light draw_light(Random& random);
 // Of an RGB picture: value^gamma, times brightness and cast, contrast about mid grey, saturation
 // about the pixel's own grey.
 void apply_light(vision::Image& image, const Light& light);
+
+// Lights to judge a model in, always the same.
+inline constexpr std::array<const char*, 6> kNamedLights{"none", "dark",   "bright",
+                                                         "blue", "orange", "grey"};
+// Throws std::invalid_argument for a name that is none of them.
+Light light_named(const std::string& name);
 
 // One draw of what a camera and a file do. The default leaves a picture as it is.
 struct Camera {

@@ -263,6 +263,70 @@ TEST_CASE("evaluate_mask_detector writes the probabilities that its figures are 
               "no/such");
 }
 
+TEST_CASE("evaluate_mask_detector --light judges darkened pictures and says so") {
+  const TemporaryFolder& folder = prepared();
+  const auto scores = [&](const char* set, const char* light) {
+    const Outcome done =
+        run(folder, "evaluate_mask_detector",
+            with_model({"-d", set, "--json", "--scores", "lit.jsonl", "--light", light}));
+    REQUIRE(done.code == 0);
+    CHECK(json::parse(done.output)["light"] == light);
+    return read_file(folder / "lit.jsonl");
+  };
+  for (const char* name : {"with_mask", "without_mask"}) {
+    const std::string file = std::string(name) + "/1.png";
+    for (const char* set : {"lit/", "darkened/"})
+      fs::create_directories(fs::path(folder / (set + file)).parent_path());
+    vision::save_image(folder / ("lit/" + file), flat_picture(40, 50, 200));
+    vision::save_image(folder / ("darkened/" + file), flat_picture(40, 50, 70));
+  }
+  CHECK(scores("lit", "dark") == scores("darkened", "none"));
+  CHECK(scores("lit", "none") != scores("darkened", "none"));
+  check_fault(run(folder, "evaluate_mask_detector", with_model({"-d", "set", "--light", "pink"})),
+              "pink");
+}
+
+TEST_CASE("evaluate_mask_detector: worn wrongly is a mask where the data set has no such class") {
+  const TemporaryFolder& folder = prepared();
+  write_model(folder / "three.safetensors", {"mask_worn_wrongly", "without_mask", "with_mask"});
+  const auto evaluate = [&](const std::string& set) {
+    const Outcome done =
+        run(folder, "evaluate_mask_detector",
+            {"-d", set, "-m", "three.safetensors", "--json", "--scores", "three.jsonl"});
+    REQUIRE(done.code == 0);
+    return std::pair(json::parse(done.output), done.errors);
+  };
+  const auto [report, note] = evaluate("set");
+  CHECK(note == "note: mask_worn_wrongly counts as with_mask: the data set has no such class\n");
+  CHECK(report["labels"] == json{"without_mask", "with_mask"});
+  vision::MaskClassifier classifier(folder / "three.safetensors");
+  std::istringstream lines(read_file(folder / "three.jsonl"));
+  int pictures = 0, right = 0;
+  for (std::string line; std::getline(lines, line); ++pictures) {
+    const json picture = json::parse(line);
+    const auto image = vision::load_image(folder / ("set/" + picture["image"].get<std::string>()));
+    const vision::Detection whole{
+        {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
+    const auto three =
+        classifier.classify(image, vision::LocatedFaces{{whole}, 0}).front().probabilities;
+    const double mask = picture["probabilities"]["with_mask"];
+    CHECK(mask == doctest::Approx(three[0] + three[2]).epsilon(1e-5));
+    CHECK(picture["probabilities"].size() == 2);
+    right += (mask > picture["probabilities"]["without_mask"].get<double>()) ==
+                     (picture["label"] == "with_mask")
+                 ? 1
+                 : 0;
+  }
+  CHECK(pictures == 10);
+  CHECK(report["accuracy"] == doctest::Approx(right / 10.0));
+
+  for (const char* name : {"with_mask", "mask_worn_wrongly"})
+    folder.write(std::string("told/") + name + "/1.png", read_file(folder / "grey.png"));
+  const auto [told, nothing] = evaluate("told");
+  CHECK(nothing == "");
+  CHECK(told["labels"] == json{"mask_worn_wrongly", "without_mask", "with_mask"});
+}
+
 TEST_CASE("evaluate_mask_detector keeps to the pictures of a list or a history") {
   const TemporaryFolder& folder = prepared();
   folder.write("list.txt", "with_mask/1.png\nwithout_mask/3.png\r\nwith_mask/lost.png\n");

@@ -8,10 +8,10 @@
 
 #include "apps/common/program.h"
 #include "apps/training/detection_crops.h"
-#include "apps/training/light.h"
 #include "apps/training/detection_loader.h"
 #include "apps/training/detection_pictures.h"
 #include "apps/training/detection_split.h"
+#include "apps/training/light.h"
 #include "apps/training/teacher.h"
 #include "base/parallel.h"
 #include "tests/apps/temporary_folder.h"
@@ -241,6 +241,25 @@ TEST_CASE("light: each of its parts does what it says") {
   const auto pale = lit({1, 1, 1, {1, 1, 1}, 0});
   CHECK(pale[3] == pale[4]);
   CHECK(pale[4] == pale[5]);
+}
+
+TEST_CASE("named lights: factors on 8-bit values, rounded and clamped") {
+  Image image(2, 1);
+  image.pixels = {100, 100, 100, 200, 101, 50};
+  const auto lit = [&](const char* name) {
+    Image copy = image;
+    apps::apply_light(copy, apps::light_named(name));
+    return copy.pixels;
+  };
+  using Bytes = std::vector<std::uint8_t>;
+  CHECK(lit("none") == image.pixels);
+  CHECK(lit("dark") == Bytes{35, 35, 35, 70, 35, 18});
+  CHECK(lit("bright") == Bytes{170, 170, 170, 255, 172, 85});
+  CHECK(lit("blue") == Bytes{70, 80, 130, 140, 81, 65});
+  CHECK(lit("orange") == Bytes{130, 85, 55, 255, 86, 28});
+  CHECK(lit("grey") == Bytes{100, 100, 100, 125, 125, 125});
+  CHECK_THROWS_AS(apps::light_named("dusk"), std::invalid_argument);
+  for (const char* name : apps::kNamedLights) CHECK_NOTHROW(apps::light_named(name));
 }
 
 namespace {
