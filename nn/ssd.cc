@@ -318,6 +318,35 @@ AnchorOptions read_anchors(const Metadata& metadata, const std::string& path) {
   return anchors;
 }
 
+// The largest tensors must be in the file as the metadata promise, before a network of such a width
+// and with so many anchors and labels takes memory.
+void check_shapes(const Safetensors& contents, const SsdNetworkOptions& options,
+                  const Metadata& metadata) {
+  const double width = options.backbone.width;
+  const MobileNetV2Channels ends = mobilenet_v2_channels(width);
+  const MobileNetV2Group& before = std::end(kMobileNetV2Groups)[-2];
+  const MobileNetV2Group& last = std::end(kMobileNetV2Groups)[-1];
+  std::vector<std::pair<std::string, Shape>> expected{
+      {"lateral5.conv.weight", {ends.before_last, options.channels}},
+      {"backbone.stem.conv.weight", {3, 3, 3, ends.stem}},
+      {"backbone.blocks.16.project.weight",
+       {last.expansion * make_divisible(before.channels * width), ends.before_last}}};
+  const std::vector<AnchorLevel>& levels = options.anchors.levels;
+  for (std::size_t i = 0; levels.size() == kLevels && i < kLevels; ++i) {
+    const auto numbers =
+        static_cast<std::int64_t>(levels[i].sizes.size() * (5 + options.labels.size()));
+    expected.push_back({fmt::format("head{}.output.bias", i + 3), {numbers}});
+    expected.push_back({fmt::format("head{}.output.weight", i + 3), {options.channels, numbers}});
+  }
+  for (const auto& [name, shape] : expected) {
+    const auto found = contents.tensors.find(name);
+    if (found == contents.tensors.end()) metadata.fail("tensor " + name + " is missing");
+    if (found->second.shape() != shape)
+      metadata.fail(fmt::format("tensor {} has shape {}, expected {}", name,
+                                to_string(found->second.shape()), to_string(shape)));
+  }
+}
+
 SsdNetworkOptions ssd_options(const Safetensors& contents, const std::string& path) {
   const Metadata metadata(contents.metadata, path);
   if (metadata.text("architecture") != kArchitecture)
@@ -332,15 +361,7 @@ SsdNetworkOptions ssd_options(const Safetensors& contents, const std::string& pa
   options.channels = static_cast<std::int64_t>(channels);
   options.anchors = read_anchors(metadata, path);
   options.labels = metadata.labels();
-  // The largest tensor must be in the file as the metadata promise, before a network of that width
-  // takes memory.
-  const Shape expected = {mobilenet_v2_channels(options.backbone.width).before_last,
-                          options.channels};
-  const auto found = contents.tensors.find("lateral5.conv.weight");
-  if (found == contents.tensors.end()) metadata.fail("tensor lateral5.conv.weight is missing");
-  if (found->second.shape() != expected)
-    metadata.fail(fmt::format("tensor lateral5.conv.weight has shape {}, expected {}",
-                              to_string(found->second.shape()), to_string(expected)));
+  check_shapes(contents, options, metadata);
   return options;
 }
 

@@ -214,6 +214,11 @@ TEST_CASE("files that are no such network are named") {
   CHECK(with("architecture", "mobilenet_v2") ==
         "file: holds the architecture \"mobilenet_v2\", not ssd_mobilenet_v2");
   CHECK(with("width", "8").starts_with("file: tensor lateral5.conv.weight has shape [112, 16]"));
+  // A lateral as wide as such a network's does not make the file one.
+  CHECK(fault([](Safetensors& contents) {
+          contents.metadata["width"] = "8";
+          contents.tensors["lateral5.conv.weight"] = Tensor::empty({2560, 16});
+        }).starts_with("file: tensor backbone.stem.conv.weight has shape [3, 3, 3, 16]"));
   CHECK(with("channels", "1e9") == "file: metadata channels is out of range");
   CHECK(with("anchors", "[").starts_with("file: metadata \"anchors\": is not JSON: "));
   CHECK(with("anchors", R"({"aspect": 1, "levels": [{"stride": "x", "sizes": [1]}]})") ==
