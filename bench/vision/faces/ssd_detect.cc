@@ -14,7 +14,7 @@
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "base/parallel.h"
-#include "vision/faces/ssd.h"
+#include "vision/faces/published_ssd.h"
 #include "vision/image/image.h"
 
 using namespace maskwatch;
@@ -38,7 +38,7 @@ void write(std::ofstream& file, std::span<const float> numbers) {
              static_cast<std::streamsize>(numbers.size_bytes()));
 }
 
-void write_raw(const std::string& path, vision::SsdDetector& detector,
+void write_raw(const std::string& path, vision::PublishedSsd& detector,
                std::span<const float> input) {
   const auto raw = detector.run(input);
   std::ofstream file(path, std::ios::binary);
@@ -65,7 +65,7 @@ int run(int argc, char** argv) {
   parser.parse(argc, argv);
   options.max_overlap = max_overlap;
   set_threads(threads);
-  vision::SsdDetector detector(model);
+  vision::PublishedSsd detector(model);
   for (std::string line; std::getline(std::cin, line);) {
     const vision::Image image = vision::load_image(line);
     const std::vector<float> input = detector.network_input(image);

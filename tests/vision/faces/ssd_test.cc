@@ -1,191 +1,75 @@
+// Which detector a file holds, and what both kinds answer.
 #include "vision/faces/ssd.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
-#include <cmath>
+#include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
-#include <stdexcept>
+#include <span>
 
-#include "nn/safetensors.h"
+#include "base/file.h"
+#include "nn/ssd.h"
 #include "tests/vision/faces/saved_model.h"
+#include "tests/vision/faces/tiny_detector.h"
+#include "vision/faces/published_ssd.h"
+#include "vision/faces/trained_ssd.h"
 
 using namespace maskwatch;
 
 namespace {
 
-using nlohmann::json;
-using vision::Box;
-using vision::Detection;
+// White on the left, where the tiny detector sees a face.
+vision::Image half_white() {
+  vision::Image image(64, 48);
+  for (int y = 0; y < image.height; ++y) std::fill_n(image.row(y), 32 * 3, std::uint8_t{255});
+  return image;
+}
 
-const std::vector<int> kRfbStrides{8, 16, 32, 64};
-const std::vector<std::vector<float>> kRfbSizes{{10, 16, 24}, {32, 48}, {64, 96}, {128, 192, 256}};
-
-// A detector without weights to speak of: every prior has the same score and stays where it is.
-nn::Safetensors tiny_detector() {
-  nn::Safetensors contents;
-  const auto convolution = [](const char* name) {
-    return json{{"op", "conv2d"},
-                {"inputs", {"input"}},
-                {"output", name},
-                {"weight", std::string(name) + ".weight"},
-                {"bias", std::string(name) + ".bias"},
-                {"stride", 16},
-                {"dilation", 1},
-                {"pad", {0, 0, 0, 0}},
-                {"activation", "none"}};
-  };
-  const auto rows = [](const char* from, const char* to, int values) {
-    return json{{"op", "reshape"}, {"inputs", {from}}, {"output", to}, {"shape", {-1, values}}};
-  };
-  contents.metadata["graph"] =
-      json::array({convolution("s"),
-                   rows("s", "logits", 2),
-                   {{"op", "softmax"}, {"inputs", {"logits"}}, {"output", "scores"}},
-                   convolution("b"),
-                   rows("b", "boxes", 4)})
-          .dump();
-  contents.metadata["detector"] = json{
-      {"kind", "boxes"},
-      {"input_size", {32, 16}},
-      {"order", "rgb"},
-      {"mean", {127.0, 127.0, 127.0}},
-      {"scale", {1 / 128.0, 1 / 128.0, 1 / 128.0}},
-      {"resize", "stretch"},
-      {"outputs", {{"scores", "scores"}, {"boxes", "boxes"}}},
-      {"face_class", 1},
-      {"priors", "priors"},
-      {"coding", "center_size"},
-      {"variances", {0.1, 0.2}}}.dump();
-  // White pixels (value 1) make the face's logit 8, black ones (-127/128) about -8.
-  const nn::Tensor scores = nn::Tensor::zeros({1, 1, 3, 2});
-  for (int c = 0; c < 3; ++c) scores.data()[2 * c + 1] = 8.0f / 3;
-  contents.tensors = {
-      {"s.weight", scores},
-      {"s.bias", nn::Tensor::zeros({2})},
-      {"b.weight", nn::Tensor::zeros({1, 1, 3, 4})},
-      {"b.bias", nn::Tensor::zeros({4})},
-      {"priors", nn::Tensor::from({2, 4}, {0.25f, 0.5f, 0.5f, 1, 0.75f, 0.5f, 0.6f, 1})}};
-  return contents;
+void check_same(const std::vector<vision::LabelledFace>& labelled,
+                const std::vector<vision::Detection>& faces) {
+  REQUIRE(labelled.size() == faces.size());
+  for (std::size_t i = 0; i < faces.size(); ++i) {
+    CHECK(labelled[i].face.score == faces[i].score);
+    CHECK(labelled[i].face.box.x == faces[i].box.x);
+    CHECK(labelled[i].face.box.height == faces[i].box.height);
+  }
 }
 
 }  // namespace
 
-TEST_CASE("priors of RFB-320 are those of the published program") {
-  const auto priors = vision::make_priors(320, 240, kRfbStrides, kRfbSizes);
-  REQUIRE(priors.size() == 4420);
-  // (40 x 30 cells of 3, 20 x 15 of 2, 10 x 8 of 2, 5 x 4 of 3)
-  CHECK(priors[0].x == doctest::Approx(0.5 / 40));
-  CHECK(priors[0].y == doctest::Approx(0.5 / 30));
-  CHECK(priors[0].width == doctest::Approx(10.0 / 320));
-  CHECK(priors[0].height == doctest::Approx(10.0 / 240));
-  CHECK(priors[2].width == doctest::Approx(24.0 / 320));
-  CHECK(priors[3].x == doctest::Approx(1.5 / 40));
-  CHECK(priors[3600].width == doctest::Approx(32.0 / 320));
-  CHECK(priors[3600].y == doctest::Approx(0.5 / 15));
-  CHECK(priors[4200].y == doctest::Approx(0.5 / 8));
-  CHECK(priors[4419].x == doctest::Approx(4.5 / 5));
-  CHECK(priors[4419].width == doctest::Approx(256.0 / 320));
-  CHECK(priors[4419].height == 1);  // 256 of 240, clipped
-
-  CHECK_THROWS_AS(vision::make_priors(320, 240, kRfbStrides, {{1}}), std::invalid_argument);
-  CHECK_THROWS_AS(vision::make_priors(0, 240, kRfbStrides, kRfbSizes), std::invalid_argument);
-  CHECK_THROWS_AS(vision::make_priors(320, 240, std::vector<int>{0}, {{1}}), std::invalid_argument);
-}
-
-TEST_CASE("boxes are decoded about their priors") {
-  const std::vector<vision::CenterBox> priors{{0.5f, 0.25f, 0.2f, 0.1f}, {0.5f, 0.5f, 1, 1}};
-  const std::vector<float> encoded{0, 0, 0, 0, 2, -1, 5 * std::log(2.0f), 5 * std::log(0.5f)};
-  const auto boxes = vision::decode_boxes(encoded, priors);
-  REQUIRE(boxes.size() == 2);
-  CHECK(boxes[0].x == doctest::Approx(0.4));
-  CHECK(boxes[0].y == doctest::Approx(0.2));
-  CHECK(boxes[0].width == doctest::Approx(0.2));
-  CHECK(boxes[0].height == doctest::Approx(0.1));
-  CHECK(boxes[1].x == doctest::Approx(0.7 - 1));
-  CHECK(boxes[1].y == doctest::Approx(0.4 - 0.25));
-  CHECK(boxes[1].width == doctest::Approx(2));
-  CHECK(boxes[1].height == doctest::Approx(0.5));
-  CHECK_THROWS_AS(vision::decode_boxes(std::vector<float>(7), priors), std::invalid_argument);
-}
-
-TEST_CASE("a detector finds what its network scores, in pixels of the picture") {
+TEST_CASE("a published file: the faces of PublishedSsd, without classes") {
   const SavedModel saved(tiny_detector());
-  vision::SsdDetector detector(saved.path());
-  // 32 x 16 pixels are scored at (0, 0) and (16, 0): the left half white, the right half black.
-  for (const int channels : {3, 1}) {
-    vision::Image image(64, 48, channels);
-    for (int y = 0; y < image.height; ++y)
-      for (int x = 0; x < 32; ++x)
-        for (int c = 0; c < channels; ++c) image.at(x, y)[c] = 255;
-    const auto faces = detector.detect(image);
-    REQUIRE(faces.size() == 1);
-    CHECK(faces[0].box.x == doctest::Approx(0));
-    CHECK(faces[0].box.width == doctest::Approx(32));
-    CHECK(faces[0].box.height == doctest::Approx(48));
-    CHECK(faces[0].score == doctest::Approx(1 / (1 + std::exp(-8.0))));
-    CHECK(detector.detect(image, {.confidence = 0.9999f}).empty());
-    const auto all = detector.detect(image, {.confidence = 0});
-    REQUIRE(all.size() == 2);
-    CHECK(all[1].box.x + all[1].box.width == doctest::Approx(64));  // 67.2, cut off at the edge
-  }
-  CHECK_THROWS_AS(detector.detect(vision::Image()), std::invalid_argument);
-  for (const auto& [width, height] : {std::pair{1, 1}, {1, 4000}, {4000, 1}})
-    CHECK(detector.detect(vision::Image(width, height)).empty());
-}
-
-TEST_CASE("a letterboxed detector gives boxes of the picture, not of its input") {
-  nn::Safetensors contents = tiny_detector();
-  json form = json::parse(contents.metadata["detector"]);
-  form["resize"] = "letterbox_top_left";
-  contents.metadata["detector"] = form.dump();
-  const SavedModel saved(contents);
-  vision::SsdDetector detector(saved.path());
-  vision::Image white(40, 40);  // takes 16 x 16 of the 32 x 16: the first prior, scaled by 2.5
-  std::fill(white.pixels.begin(), white.pixels.end(), std::uint8_t{255});
-  const auto faces = detector.detect(white);
+  const std::string bytes = read_file(saved.path());
+  const auto faces = vision::PublishedSsd(saved.path()).detect(half_white());
   REQUIRE(faces.size() == 1);
-  CHECK(faces[0].box.width == doctest::Approx(40));
-  CHECK(faces[0].box.height == doctest::Approx(40));
+  const auto check = [&](vision::SsdDetector detector) {
+    CHECK(detector.labels().empty());
+    check_same(detector.detect_labelled(half_white()), faces);
+    check_same(detector.detect_labelled(half_white()), detector.detect(half_white()));
+    CHECK(detector.detect_labelled(half_white())[0].probabilities.empty());
+  };
+  check(vision::SsdDetector(saved.path()));
+  check(vision::SsdDetector(std::as_bytes(std::span(bytes)), "bytes"));
 }
 
-TEST_CASE("a broken detector file is an error that names the file and its fault") {
-  CHECK(fault_of<vision::SsdDetector>(tiny_detector()) == "nothing was thrown");
-  const auto with = [](const char* key, const json& value) {
-    nn::Safetensors contents = tiny_detector();
-    json form = json::parse(contents.metadata["detector"]);
-    if (value.is_null())
-      form.erase(key);
-    else
-      form[key] = value;
-    contents.metadata["detector"] = form.dump();
-    return fault_of<vision::SsdDetector>(contents);
-  };
-  for (const char* key : {"kind", "input_size", "order", "mean", "scale", "resize", "outputs",
-                          "face_class", "priors", "coding", "variances"}) {
-    CAPTURE(key);
-    CHECK(with(key, nullptr).find(key) != std::string::npos);
-    CHECK(with(key, "x") != "nothing was thrown");
-    CHECK(with(key, {1e300}) != "nothing was thrown");
-  }
-  CHECK(with("input_size", {1e9, 1e9}).find("out of range") != std::string::npos);
-  CHECK(with("input_size", {64, 16}).find("2 priors") != std::string::npos);
-  CHECK(with("face_class", 2).find("face_class 2 of 2 classes") != std::string::npos);
-  CHECK(with("face_class", -1)
-            .find("metadata \"detector\": face_class is not a whole number from 0") !=
-        std::string::npos);
-
-  nn::Safetensors lost = tiny_detector();
-  lost.tensors.erase("priors");
-  CHECK(fault_of<vision::SsdDetector>(lost).find("priors is missing") != std::string::npos);
-  lost = tiny_detector();
-  lost.tensors["priors"] = nn::Tensor::zeros({8});
-  CHECK(fault_of<vision::SsdDetector>(lost).find("[8]") != std::string::npos);
-  lost = tiny_detector();
-  lost.metadata["detector"] = "[";
-  CHECK(fault_of<vision::SsdDetector>(lost).find("metadata \"detector\": is not JSON") !=
-        std::string::npos);
-  lost.metadata.erase("detector");
-  CHECK(fault_of<vision::SsdDetector>(lost).find("metadata \"detector\" is missing") !=
-        std::string::npos);
+TEST_CASE("a file that was trained here: the faces and classes of TrainedSsd") {
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            ("maskwatch_ssd_" + std::to_string(getpid()) + ".safetensors"))
+                               .string();
+  nn::SsdNetworkOptions options;
+  options.channels = 8;
+  nn::save_ssd(path, nn::SsdNetwork(options));
+  vision::TrainedSsd trained(nn::load_safetensors(path), path);
+  vision::SsdDetector detector(path);
+  std::filesystem::remove(path);
+  const vision::SsdOptions all{.confidence = 0, .scales = {{64}}};
+  const auto faces = trained.detect(half_white(), all);
+  REQUIRE(!faces.empty());
+  CHECK(detector.labels() == trained.labels());
+  check_same(faces, detector.detect(half_white(), all));
+  const auto labelled = detector.detect_labelled(half_white(), all);
+  REQUIRE(labelled.size() == faces.size());
+  CHECK(labelled[0].probabilities == faces[0].probabilities);
+  CHECK(faces[0].probabilities.size() == trained.labels().size());
 }

@@ -126,6 +126,4 @@ TEST_CASE("what such a detector refuses") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(detector.detect(Image(8, 8), at({{16}})),
                        "SsdDetector: scale 16 is not in 32..4096", std::invalid_argument);
-  CHECK_THROWS_WITH_AS(detector.input_width(), "SsdDetector: the input has no fixed size",
-                       std::invalid_argument);
 }
