@@ -5,7 +5,8 @@
 
 #include "apps/training/detection_report.h"
 #include "base/parallel.h"
-#include "vision/image/network_input.h"
+#include "base/per_thread.h"
+#include "vision/faces/trained_ssd.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -16,15 +17,6 @@ using vision::Image;
 constexpr float kLeastScore = 0.05f;  // of what is judged
 constexpr double kThreshold = 0.5;
 
-// A size at which pictures are looked at, and which boxes it is trusted with: their longer side in
-// the network's pixels.
-struct Look {
-  int side;
-  float least_box, most_box;
-};
-constexpr Look kLooks[] = {{320, 16, 1e9f}, {640, 0, 110}};
-constexpr std::int64_t kPicturesAtOnce = 8;
-
 nn::SsdTarget target_of(const FaceBox& face) {
   const Box& box = face.box;
   return {{box.x, box.y, box.x + box.width, box.y + box.height},
@@ -33,73 +25,9 @@ nn::SsdTarget target_of(const FaceBox& face) {
                                       : face.label};
 }
 
-// Scales a picture so that its longest side is `side` and lays it into the upper left corner of a
-// grey square. Returns the scale.
-double lay_out(const Image& image, int side, nn::Preprocessing preprocessing, float* input) {
-  const double scale = static_cast<double>(side) / std::max(image.width, image.height);
-  const auto scaled = [&](int length) {
-    return std::clamp(static_cast<int>(std::lround(length * scale)), 1, side);
-  };
-  Image square(side, side);
-  std::fill(square.pixels.begin(), square.pixels.end(), std::uint8_t{127});
-  const Image small = vision::resize(image, scaled(image.width), scaled(image.height));
-  for (int y = 0; y < small.height; ++y)
-    std::copy_n(small.row(y), static_cast<std::size_t>(small.width) * 3, square.row(y));
-  vision::to_network_input(square, input, preprocessing);
-  return scale;
-}
-
-// Boxes in the picture's pixels.
-void collect(std::span<const float> outputs, const std::vector<nn::Anchor>& anchors,
-             const Look& look, double scale, std::vector<nn::SsdBox>& boxes) {
-  for (nn::SsdBox& box : nn::decode(outputs, anchors, kLeastScore)) {
-    const float longer = std::max(box.box.x1 - box.box.x0, box.box.y1 - box.box.y0);
-    if (longer < look.least_box || longer > look.most_box) continue;
-    for (float* edge : {&box.box.x0, &box.box.y0, &box.box.x1, &box.box.y1})
-      *edge = static_cast<float>(*edge / scale);
-    boxes.push_back(std::move(box));
-  }
-}
-
-void look_at(const nn::SsdNetwork& network, const Look& look, const DetectionPictures& pictures,
-             const std::vector<int>& chosen, std::vector<std::vector<nn::SsdBox>>& boxes) {
-  nn::Plan plan({look.side, look.side, 3}, kPicturesAtOnce, [&](nn::PlanBuilder& builder) {
-    builder.output(network.lower(builder, builder.input()));
-  });
-  const auto anchors = network.anchors(look.side, look.side);
-  const std::size_t row = static_cast<std::size_t>(5 + network.classes());
-  const std::int64_t input_size = std::int64_t{3} * look.side * look.side;
-  const auto preprocessing = network.options().backbone.preprocessing;
-  const nn::Tensor inputs = nn::Tensor::empty({kPicturesAtOnce, look.side, look.side, 3});
-  const auto total = static_cast<std::int64_t>(chosen.size());
-  for (std::int64_t begin = 0; begin < total; begin += kPicturesAtOnce) {
-    const std::int64_t count = std::min(kPicturesAtOnce, total - begin);
-    std::vector<double> scales(static_cast<std::size_t>(count));
-    const auto picture_of = [&](std::int64_t i) {
-      return static_cast<std::size_t>(chosen[static_cast<std::size_t>(begin + i)]);
-    };
-    parallel_for(count, [&](std::int64_t i) {
-      scales[static_cast<std::size_t>(i)] = lay_out(pictures.images[picture_of(i)], look.side,
-                                                    preprocessing, inputs.data() + i * input_size);
-    });
-    plan.run(inputs.data(), count);
-    for (std::int64_t i = 0; i < count; ++i)
-      collect({plan.output() + static_cast<std::size_t>(i) * anchors.size() * row,
-               anchors.size() * row},
-              anchors, look, scales[static_cast<std::size_t>(i)],
-              boxes[static_cast<std::size_t>(begin + i)]);
-  }
-}
-
-// Cut off at the picture's edges; nothing where none of it is inside.
-std::optional<FoundFace> found_face(const nn::SsdBox& box, const Image& image) {
-  const float x0 = std::max(box.box.x0, 0.0f), y0 = std::max(box.box.y0, 0.0f);
-  const float x1 = std::min(box.box.x1, static_cast<float>(image.width));
-  const float y1 = std::min(box.box.y1, static_cast<float>(image.height));
-  if (!(x1 > x0 && y1 > y0)) return std::nullopt;
-  const auto best = std::max_element(box.probabilities.begin(), box.probabilities.end());
-  return FoundFace{
-      {x0, y0, x1 - x0, y1 - y0}, box.score, static_cast<int>(best - box.probabilities.begin())};
+FoundFace found_face(const vision::LabelledFace& face) {
+  const auto best = std::max_element(face.probabilities.begin(), face.probabilities.end());
+  return {face.face.box, face.face.score, static_cast<int>(best - face.probabilities.begin())};
 }
 
 }  // namespace
@@ -107,16 +35,18 @@ std::optional<FoundFace> found_face(const nn::SsdBox& box, const Image& image) {
 std::vector<JudgedPicture> judge_pictures(const nn::SsdNetwork& network,
                                           const DetectionPictures& pictures,
                                           const std::vector<int>& chosen) {
-  std::vector<std::vector<nn::SsdBox>> boxes(chosen.size());
-  for (const Look& look : kLooks) look_at(network, look, pictures, chosen, boxes);
+  PerThread<vision::TrainedSsd> detectors([&] { return vision::TrainedSsd(network); });
+  vision::SsdOptions options;
+  options.confidence = kLeastScore;
   std::vector<JudgedPicture> judged(chosen.size());
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    const auto index = static_cast<std::size_t>(chosen[i]);
-    judged[i].truth = pictures.data.pictures[index].faces;
-    for (const nn::SsdBox& box : nn::suppress(std::move(boxes[i])))
-      if (const auto face = found_face(box, pictures.images[index]))
-        judged[i].found.push_back(*face);
-  }
+  parallel_for(static_cast<std::int64_t>(chosen.size()), [&](std::int64_t i) {
+    JudgedPicture& picture = judged[static_cast<std::size_t>(i)];
+    const auto index = static_cast<std::size_t>(chosen[static_cast<std::size_t>(i)]);
+    picture.truth = pictures.data.pictures[index].faces;
+    const auto detector = detectors.take();
+    for (const vision::LabelledFace& face : detector->detect(pictures.images[index], options))
+      picture.found.push_back(found_face(face));
+  });
   return judged;
 }
 

@@ -20,8 +20,8 @@ struct DetectionTaskOptions {
   nn::SsdLossOptions loss;
 };
 
-// The faces that a network sees in pictures, each looked at with its longest side at 320 pixels for
-// large faces and at 640 for small ones. Uses all threads. Same bytes for any number of them.
+// The faces that a network sees in pictures, looked at as the detecting programs do
+// (vision::SsdOptions). Uses all threads. Same bytes for any number of them.
 std::vector<JudgedPicture> judge_pictures(const nn::SsdNetwork& network,
                                           const DetectionPictures& pictures,
                                           const std::vector<int>& chosen);

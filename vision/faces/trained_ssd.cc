@@ -54,7 +54,7 @@ TrainedSsd::Compiled::Compiled(const nn::SsdNetwork& network, int height, int wi
       anchors(network.anchors(height, width)) {}
 
 TrainedSsd::TrainedSsd(const nn::Safetensors& contents, const std::string& path)
-    : network_(nn::make_ssd(contents, path)) {}
+    : loaded_(nn::make_ssd(contents, path)), network_(loaded_.get()) {}
 
 TrainedSsd::Compiled& TrainedSsd::compiled_for(int height, int width) {
   const auto fits = [&](const Compiled& compiled) {

@@ -18,6 +18,9 @@ class TrainedSsd {
  public:
   // std::runtime_error names the file and its fault.
   TrainedSsd(const nn::Safetensors& contents, const std::string& path);
+  // Keeps a reference, and runs the network with the weights that it has at the first picture of
+  // each size.
+  explicit TrainedSsd(const nn::SsdNetwork& network) : network_(&network) {}
 
   // Surest first, boxes in pixels of the picture and cut off at its edges. std::invalid_argument
   // for an empty picture and scales that are not in 32..4096.
@@ -37,7 +40,8 @@ class TrainedSsd {
   void find(const Image& image, const SsdScale& scale, float min_score,
             std::vector<nn::SsdBox>& found);
 
-  std::unique_ptr<nn::SsdNetwork> network_;
+  std::unique_ptr<nn::SsdNetwork> loaded_;  // none: the network is the caller's
+  const nn::SsdNetwork* network_;
   std::list<Compiled> compiled_;     // the last used first
   std::int64_t compiled_bytes_ = 0;  // of their arenas
   std::vector<float> input_;
