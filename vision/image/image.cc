@@ -14,6 +14,8 @@
 namespace maskwatch::vision {
 namespace {
 
+constexpr int kLargestJpegSide = 65535;  // its sizes have 16 bits
+
 // The stored pixel that comes to (x, y) of the upright picture, for each EXIF orientation.
 struct Turn {
   bool swap_axes, mirror_x, mirror_y;  // of the stored picture
@@ -138,6 +140,9 @@ void save_image(const std::string& path, const Image& image) {
   if (!png && extension != ".jpg" && extension != ".jpeg")
     throw std::invalid_argument(
         fmt::format("save_image: {}: pictures are written as .png, .jpg or .jpeg", path));
+  if (!png && std::max(image.width, image.height) > kLargestJpegSide)
+    throw std::invalid_argument(fmt::format("save_image: {}: {}x{} pixels are too many for a JPEG",
+                                            path, image.width, image.height));
   constexpr int jpeg_quality = 92;
   const std::string bytes = naming(path, [&] {
     return png ? codec::encode_png(image) : codec::encode_jpeg(image, jpeg_quality);

@@ -59,7 +59,8 @@ ImageSize image_file_size(const std::string& path);
 bool has_image_extension(const std::string& path);
 
 // Writes a .png, .jpg or .jpeg (quality 92) atomically. Throws std::invalid_argument for an empty
-// image or another extension and std::runtime_error naming the file when it cannot be written.
+// image, another extension or a JPEG of more than 65535 pixels a side, and std::runtime_error
+// naming the file when it cannot be written.
 void save_image(const std::string& path, const Image& image);
 
 // `box` with its edges rounded to pixels and clamped to the picture.
