@@ -109,6 +109,12 @@ std::size_t decoder_memory(const PictureHeader& header, std::size_t file_size) {
 
 }  // namespace
 
+bool is_sound(const Image& image) {
+  return image.width >= 0 && image.height >= 0 && (image.channels == 1 || image.channels == 3) &&
+         image.pixels.size() ==
+             static_cast<std::size_t>(image.width) * image.height * image.channels;
+}
+
 Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name) {
   return naming(name, [&] {
     const PictureHeader header = inspect_picture(bytes);

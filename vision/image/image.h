@@ -38,6 +38,10 @@ struct Image {
   }
 };
 
+// Whether there are 1 or 3 channels, and as many bytes as the size asks for: none of an empty
+// picture.
+bool is_sound(const Image& image);
+
 // Reads a JPEG, PNG or BMP file, told apart by content, as upright 8-bit RGB: EXIF orientation is
 // applied, grey, palette and 16-bit samples are converted, alpha is composited over white. Throws
 // std::runtime_error naming the file for one that is missing, of another kind, truncated, corrupt,
