@@ -52,7 +52,8 @@ Image load_image(const std::string& path);
 // The same for bytes in memory; `name` stands for the file in errors.
 Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name);
 
-// Width and height of the upright picture, without decoding it. Errors as load_image.
+// Width and height of the upright picture, without decoding it. Errors as load_image, but for what
+// only decoding shows.
 struct ImageSize {
   int width = 0;
   int height = 0;
@@ -77,12 +78,13 @@ Image crop(const Image& image, const Box& box);
 
 // Bilinear (triangle filter); when it shrinks, the filter widens with the scale as in Pillow's
 // BILINEAR, to within one grey level. The second form reuses `out`'s memory. Throws
-// std::invalid_argument for empty pictures.
+// std::invalid_argument for an empty picture, a width or height below 1, and an `out` that is
+// `image`.
 Image resize(const Image& image, int width, int height);
 void resize(const Image& image, int width, int height, Image& out);
 
 // The part of the picture inside `box` scaled to width x height, without a copy between. Errors as
-// crop.
+// crop and resize.
 Image crop_and_resize(const Image& image, const Box& box, int width, int height);
 
 // Y of BT.601 in the fixed-point arithmetic of OpenCV's cvtColor; a grey picture is copied.
