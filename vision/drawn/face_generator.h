@@ -71,13 +71,14 @@ struct DrawnFace {
   Image mask;     // grey, 255 where the mask is seen; all 0 without one
 };
 
-// Throws std::invalid_argument for sizes outside 8..8192.
+// Throws std::invalid_argument for sizes outside 8..8192 and a face that is not above 0 high or not
+// at a finite place.
 DrawnFace draw_face(const FaceParameters& parameters, int width, int height);
 
 // Draws head, neck and shoulders onto a scene so that the upright face would fill `box` (about 0.9
 // times as wide as high); backdrop, blur and noise are left alone. `picture` of the result stays
-// empty. `samples` x `samples` a pixel. Throws std::invalid_argument for a scene that is not RGB or
-// a box that is not finite or empty.
+// empty. `samples` x `samples` a pixel. Throws std::invalid_argument for a scene that is empty or
+// not RGB or a box that is not finite, empty or higher than 65536.
 DrawnFace draw_face_into(Image& scene, const Box& box, const FaceParameters& parameters,
                          int samples = 3);
 

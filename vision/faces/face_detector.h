@@ -68,7 +68,8 @@ std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> c
                                                  int detail = 0);
 
 // What a classifier sees of a face in an RGB or grey image: the box grown by `margin`, scaled to
-// size x size pixels, RGB. Throws std::invalid_argument for a box that holds no pixel of the image.
+// size x size pixels, RGB. Throws std::invalid_argument for a box that holds no pixel of the image
+// and a size below 1.
 Image face_crop(const Image& image, const Box& box, float margin, int size);
 
 }  // namespace maskwatch::vision

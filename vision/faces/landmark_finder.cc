@@ -34,6 +34,7 @@ class Trees : public LandmarkFinder {
   // The box that dlib's own detector gives for bare faces, by the median; its answers settle within
   // two rounds, whatever the first box.
   LandmarkFit find(const Image& image, const Box& face) override {
+    clamp_box(image, face);  // the trees answer outside the picture too
     const Landmarks first = predictor_.predict(image, lower_square(face));
     return fit_landmarks(predictor_, image, box_about(first, 2.83f, .085f));
   }

@@ -25,6 +25,14 @@ Form read_form(const nn::Safetensors& contents, const std::string& path) {
   return {reader.input(), reader["outputs"]["points"].text()};
 }
 
+Image part_of(const Image& image, const Box& box) {
+  if (!is_sound(image))
+    throw std::invalid_argument(fmt::format("LandmarkNetwork: a picture of {}x{}x{} with {} bytes",
+                                            image.width, image.height, image.channels,
+                                            image.pixels.size()));
+  return crop(image, box);
+}
+
 }  // namespace
 
 struct LandmarkNetwork::Network {
@@ -67,14 +75,14 @@ std::span<const float> LandmarkNetwork::run(std::span<const float> input) {
 
 std::vector<float> LandmarkNetwork::network_input(const Image& image, const Box& box) const {
   std::vector<float> input(network_->form.count());
-  fill_input(network_->form, crop(image, box), input);
+  fill_input(network_->form, part_of(image, box), input);
   return input;
 }
 
 Landmarks LandmarkNetwork::predict(const Image& image, const Box& box) {
-  const PixelBox seen = clamp_box(image, box);
   const InputForm& form = network_->form;
-  fill_input(form, crop(image, box), network_->input);
+  fill_input(form, part_of(image, box), network_->input);
+  const PixelBox seen = clamp_box(image, box);
   const std::span<const float> shares = run(network_->input);
   const PixelBox extent = form.extent(seen.width, seen.height);
   const float x = static_cast<float>(seen.width) / static_cast<float>(extent.width);

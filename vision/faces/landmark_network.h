@@ -37,10 +37,11 @@ class LandmarkNetwork {
   int input_height() const;
 
   // The network alone: from its input [height, width, 3], as it is after scaling, to 136 numbers
-  // x0, y0, x1, ... in shares of the input; valid until the next run.
+  // x0, y0, x1, ... in shares of the input; valid until the next run. std::invalid_argument for an
+  // input of another size.
   std::span<const float> run(std::span<const float> input);
 
-  // What predict() gives the network.
+  // What predict() gives the network, with its errors.
   std::vector<float> network_input(const Image& image, const Box& box) const;
 
  private:

@@ -16,10 +16,7 @@ namespace {
 constexpr float kFarthest = 1 << 24;
 
 void check(const Image& image, const Box& box) {
-  const bool shaped =
-      image.width > 0 && image.height > 0 && (image.channels == 1 || image.channels == 3) &&
-      image.pixels.size() == static_cast<std::size_t>(image.width) * image.height * image.channels;
-  if (!shaped)
+  if (image.empty() || !is_sound(image))
     throw std::invalid_argument(
         "LandmarkPredictor::predict: picture of " + std::to_string(image.width) + "x" +
         std::to_string(image.height) + " with " + std::to_string(image.channels) +

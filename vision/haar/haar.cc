@@ -39,10 +39,7 @@ int round_to_even(double value) { return static_cast<int>(std::lrint(value)); }
 }
 
 void check(const Image& image, const HaarOptions& options) {
-  const bool shaped =
-      image.width >= 0 && image.height >= 0 && (image.channels == 1 || image.channels == 3) &&
-      image.pixels.size() == static_cast<std::size_t>(image.width) * image.height * image.channels;
-  if (!shaped) {
+  if (!is_sound(image)) {
     refuse("picture of " + std::to_string(image.width) + "x" + std::to_string(image.height) +
            " with " + std::to_string(image.channels) + " channels and " +
            std::to_string(image.pixels.size()) + " bytes; wants 1 or 3 channels");

@@ -43,8 +43,8 @@ class HaarCascade {
   // The things found in a grey or RGB picture; `score` is the number of windows that agree on the
   // box (1 where min_neighbors is 0). May be called from several threads at once; runs in parallel
   // within, and the result does not depend on the number of threads. A picture smaller than the
-  // window holds nothing. Throws std::invalid_argument for a malformed picture or options out of
-  // range.
+  // window holds nothing. Throws std::invalid_argument for a malformed picture, one of more than
+  // 2^20 columns, or a scale_factor out of range.
   std::vector<Detection> detect(const Image& image, const HaarOptions& options = {}) const;
 
  private:

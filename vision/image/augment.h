@@ -56,7 +56,8 @@ AugmentParameters draw_augmentation(const AugmentOptions& options, std::uint64_t
 // x shift x shear x zoom about ((height - 1) / 2, (width - 1) / 2) maps output to input positions,
 // bilinear, the border's pixels continued ("nearest"), then the flip. In fixed point: the same
 // bytes on every SIMD target.
-// Throws std::invalid_argument unless `in` is an RGB picture that is not `out`.
+// Throws std::invalid_argument unless `in` is an RGB picture that is not `out`, and for parameters
+// that make no finite warp.
 void augment(const Image& in, const AugmentParameters& parameters, Image& out);
 
 // Gaussian blur of the given standard deviation in pixels, border pixels continued.

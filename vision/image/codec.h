@@ -25,6 +25,7 @@ struct Decoded {
 // decoder's reason.
 Decoded decode(std::span<const std::uint8_t> bytes, std::size_t memory_limit);
 
+// The bytes of a file. Throw std::runtime_error where there can be none.
 std::string encode_png(const Image& image);
 std::string encode_jpeg(const Image& image, int quality);
 

@@ -1,7 +1,7 @@
 // Anti-aliased shapes and text on RGB pictures.
 // Positions are continuous: pixel (i, j) covers the square from (i, j) to (i + 1, j + 1). Whatever
-// lies outside the picture is cut off. Every function throws std::invalid_argument for a picture
-// that is not RGB.
+// lies outside the picture is cut off. Whatever draws throws std::invalid_argument for a picture
+// that is not RGB; only paste() takes grey ones too.
 #pragma once
 
 #include <functional>
@@ -75,7 +75,8 @@ void draw_label(Image& image, const Box& box, std::string_view text, Color color
 // The tab alone.
 void draw_tab(Image& image, const Box& box, std::string_view text, Color color);
 
-// Copies `part` onto `image` with its top left corner at (x, y), cut off at the borders.
+// Copies `part` onto `image` with its top left corner at (x, y), cut off at the borders. Throws
+// std::invalid_argument unless both are RGB or both grey.
 void paste(Image& image, const Image& part, int x, int y);
 
 }  // namespace maskwatch::vision

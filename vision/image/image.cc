@@ -14,6 +14,8 @@
 namespace maskwatch::vision {
 namespace {
 
+constexpr int kLargestJpegSide = 65535;  // its sizes have 16 bits
+
 // The stored pixel that comes to (x, y) of the upright picture, for each EXIF orientation.
 struct Turn {
   bool swap_axes, mirror_x, mirror_y;  // of the stored picture
@@ -107,6 +109,12 @@ std::size_t decoder_memory(const PictureHeader& header, std::size_t file_size) {
 
 }  // namespace
 
+bool is_sound(const Image& image) {
+  return image.width >= 0 && image.height >= 0 && (image.channels == 1 || image.channels == 3) &&
+         image.pixels.size() ==
+             static_cast<std::size_t>(image.width) * image.height * image.channels;
+}
+
 Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name) {
   return naming(name, [&] {
     const PictureHeader header = inspect_picture(bytes);
@@ -141,6 +149,9 @@ void save_image(const std::string& path, const Image& image) {
   if (!is_writable_picture(path))
     throw std::invalid_argument(
         fmt::format("save_image: {}: pictures are written as .png, .jpg or .jpeg", path));
+  if (!png && std::max(image.width, image.height) > kLargestJpegSide)
+    throw std::invalid_argument(fmt::format("save_image: {}: {}x{} pixels are too many for a JPEG",
+                                            path, image.width, image.height));
   constexpr int jpeg_quality = 92;
   const std::string bytes = naming(path, [&] {
     return png ? codec::encode_png(image) : codec::encode_jpeg(image, jpeg_quality);

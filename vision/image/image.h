@@ -38,6 +38,10 @@ struct Image {
   }
 };
 
+// Whether there are 1 or 3 channels, and as many bytes as the size asks for: none of an empty
+// picture.
+bool is_sound(const Image& image);
+
 // Reads a JPEG, PNG or BMP file, told apart by content, as upright 8-bit RGB: EXIF orientation is
 // applied, grey, palette and 16-bit samples are converted, alpha is composited over white. Throws
 // std::runtime_error naming the file for one that is missing, of another kind, truncated, corrupt,
@@ -48,7 +52,8 @@ Image load_image(const std::string& path);
 // The same for bytes in memory; `name` stands for the file in errors.
 Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name);
 
-// Width and height of the upright picture, without decoding it. Errors as load_image.
+// Width and height of the upright picture, without decoding it. Errors as load_image, but for what
+// only decoding shows.
 struct ImageSize {
   int width = 0;
   int height = 0;
@@ -62,7 +67,8 @@ bool has_image_extension(const std::string& path);
 bool is_writable_picture(const std::string& path);
 
 // Writes a .png, .jpg or .jpeg (quality 92) atomically. Throws std::invalid_argument for an empty
-// image or another extension and std::runtime_error naming the file when it cannot be written.
+// image, another extension or a JPEG of more than 65535 pixels a side, and std::runtime_error
+// naming the file when it cannot be written.
 void save_image(const std::string& path, const Image& image);
 
 // `box` with its edges rounded to pixels and clamped to the picture.
@@ -75,12 +81,13 @@ Image crop(const Image& image, const Box& box);
 
 // Bilinear (triangle filter); when it shrinks, the filter widens with the scale as in Pillow's
 // BILINEAR, to within one grey level. The second form reuses `out`'s memory. Throws
-// std::invalid_argument for empty pictures.
+// std::invalid_argument for an empty picture, a width or height below 1, and an `out` that is
+// `image`.
 Image resize(const Image& image, int width, int height);
 void resize(const Image& image, int width, int height, Image& out);
 
 // The part of the picture inside `box` scaled to width x height, without a copy between. Errors as
-// crop.
+// crop and resize.
 Image crop_and_resize(const Image& image, const Box& box, int width, int height);
 
 // Y of BT.601 in the fixed-point arithmetic of OpenCV's cvtColor; a grey picture is copied.

@@ -15,7 +15,7 @@ void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>&
                    const std::array<float, 3>& offset, float* out);
 
 // `out` holds height x width x 3 floats in the order of `image`'s pixels. Throws
-// std::invalid_argument unless RGB.
+// std::invalid_argument for a picture that is empty or not RGB.
 void to_network_input(const Image& image, float* out, nn::Preprocessing preprocessing);
 
 }  // namespace maskwatch::vision

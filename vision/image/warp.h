@@ -11,7 +11,8 @@ struct Affine {
   double yx = 0, yy = 1, y0 = 0;
 };
 
-// RGB only; `out` gets width x height pixels and is not `in`.
+// `out` gets width x height pixels. Throws std::invalid_argument unless `in` is an RGB picture that
+// is not `out`, width and height are at least 1, and the map is finite.
 void warp_affine(const Image& in, const Affine& map, int width, int height, Image& out);
 
 }  // namespace maskwatch::vision

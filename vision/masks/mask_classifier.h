@@ -32,7 +32,7 @@ class MaskClassifier {
  public:
   // Reads a model file. std::runtime_error names it and its fault: unreadable, damaged, of another
   // architecture, without class names. `capacity`: faces that one run of the network takes; more
-  // are classified in several.
+  // are classified in several. std::invalid_argument if it is below 1.
   explicit MaskClassifier(const std::string& model_file, std::int64_t capacity = 32);
 
   // The same from the file's contents; `name` stands for the file in errors.

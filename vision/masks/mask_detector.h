@@ -81,13 +81,15 @@ class MaskDetector {
   // Of many images; the network sees the faces of all of them together, which is faster.
   std::vector<std::vector<Face>> detect_all(std::span<const Image> images);
 
-  // The two steps of detect(). While one thread finds the faces of an image, another one may
-  // classify those of the one before.
+  // The two steps of detect(). `found` is what find_faces() gives, or a part of it;
+  // std::invalid_argument for a face that holds no pixel of the image, and unless there are
+  // probabilities for each face where there are labels. While one thread finds the faces of an
+  // image, another one may classify those of the one before.
   LocatedFaces find_faces(const Image& image);
   std::vector<Face> classify(const Image& image, const LocatedFaces& found);
   // The faces as in a mirror; what a network makes of both views errs in different ways.
   std::vector<Face> classify_mirrored(const Image& image, const LocatedFaces& found);
-  // Of many images at once. An image without faces may be empty.
+  // Of many images at once, and as many `found`. An image without faces may be empty.
   std::vector<std::vector<Face>> classify_all(std::span<const Image> images,
                                               std::span<const LocatedFaces> found);
 
@@ -112,7 +114,8 @@ class MaskDetector {
   int detail_;
 };
 
-// Draws a box with its text around each face, in the colour of its meaning, into an RGB image.
+// Draws a box with its text around each face, in the colour of its meaning, into an RGB image;
+// std::invalid_argument for another.
 void draw(Image& image, std::span<const Face> faces);
 
 }  // namespace maskwatch

@@ -63,6 +63,7 @@ class Tracker {
   explicit Tracker(const TrackerOptions& options = {}) : options_(options) {}
 
   // The faces of the frame at `time` (seconds; earlier than the last update counts as equal to it).
+  // std::invalid_argument for a face with another number of probabilities than before.
   std::vector<TrackEvent> update(double time, std::span<const Observation> observations);
 
   // All confirmed tracks, except those that were not looked for in the last end_after seconds,

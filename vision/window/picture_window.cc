@@ -30,6 +30,8 @@ PictureWindow::PictureWindow(const std::string& title)
 PictureWindow::~PictureWindow() = default;
 
 bool PictureWindow::show(const Image& image) {
+  if (image.empty() || image.channels != 3)
+    throw std::invalid_argument("PictureWindow::show: an RGB picture is needed");
   const SDL_Rect size = image.width <= kLargestWidth && image.height <= kLargestHeight
                             ? SDL_Rect{0, 0, image.width, image.height}
                             : fit_into(image.width, image.height, kLargestWidth, kLargestHeight);

@@ -79,6 +79,8 @@ void VideoWindow::set_up(const std::string& title, int width, int height) {
 VideoWindow::~VideoWindow() = default;
 
 void VideoWindow::show(const Image& image) {
+  if (image.empty() || image.channels != 3)
+    throw std::invalid_argument("VideoWindow::show: an RGB picture is needed");
   if (texture_->width != image.width || texture_->height != image.height) {
     texture_ = std::make_unique<Texture>();
     texture_->handle = SDL_CreateTexture(window_->renderer(), SDL_PIXELFORMAT_RGB24,

@@ -35,7 +35,8 @@ class VideoWindow {
   // Fits the window to pictures of width x height; it grows no larger than the screen.
   void set_up(const std::string& title, int width, int height);
 
-  // An RGB picture of any size, as large as it fits. std::runtime_error if the display is lost.
+  // An RGB picture of any size, as large as it fits. std::invalid_argument for one that is empty or
+  // not RGB, std::runtime_error if the display is lost.
   void show(const Image& image);
 
   void toggle_full_screen();

@@ -142,6 +142,11 @@ TEST_CASE("faces are drawn into scenes, beyond their borders too") {
   CHECK_THROWS_AS(vision::draw_face_into(scene, {0, 0, 0, 34}, p), std::invalid_argument);
   CHECK_THROWS_AS(vision::draw_face_into(scene, {NAN, 0, 9, 34}, p), std::invalid_argument);
   CHECK_THROWS_AS(vision::draw_face(p, 4, 100), std::invalid_argument);
+  for (const float size : {0.f, -1.f, std::nanf("")}) {
+    auto sized = p;
+    sized.size = size;
+    CHECK_THROWS_AS(vision::draw_face(sized, 100, 100), std::invalid_argument);
+  }
 }
 
 TEST_CASE("every build, hair, beard, glasses and backdrop can be drawn") {

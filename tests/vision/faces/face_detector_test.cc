@@ -57,6 +57,18 @@ TEST_CASE("face detectors by name") {
                        doctest::Contains("lost.safetensors"), std::runtime_error);
 }
 
+TEST_CASE("every detector refuses an empty picture") {
+  const auto refuses = [](const std::string& name) {
+    CAPTURE(name);
+    CHECK_THROWS_AS(vision::make_face_detector(name)->detect(vision::Image()),
+                    std::invalid_argument);
+  };
+  refuses("none");
+  if (find_haar_cascade("haarcascade_frontalface_alt2.xml")) refuses("haar");
+  if (ours_is_there()) refuses("ours");
+  if (find_data_file("weights/rfb_320.safetensors")) refuses("ssd");
+}
+
 TEST_CASE("the crop of a face is RGB, of a grey image too") {
   vision::Image grey(90, 70, 1);
   for (std::size_t i = 0; i < grey.pixels.size(); ++i)

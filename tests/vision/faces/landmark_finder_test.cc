@@ -3,10 +3,13 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <limits>
 #include <stdexcept>
 
+#include "base/file.h"
 #include "tests/vision/faces/saved_model.h"
+#include "tests/vision/faces/small_predictor.h"
 #include "tests/vision/faces/tiny_landmark_network.h"
 
 using namespace maskwatch;
@@ -31,6 +34,26 @@ TEST_CASE("landmark finder: by name, by file, and what it refuses") {
   CHECK_THROWS_AS(vision::make_landmark_finder("eyes"), std::invalid_argument);
   CHECK_THROWS_AS(vision::make_landmark_finder("missing.dat"), std::runtime_error);
   CHECK_THROWS_AS(vision::make_landmark_finder("missing.safetensors"), std::runtime_error);
+}
+
+TEST_CASE(
+    "landmark finder: of every kind, refuses boxes outside the picture and malformed pictures") {
+  const SavedModel network(tiny_network());
+  const std::string trees = network.path() + ".dat";
+  write_file_atomically(trees, small_predictor::predictor_bytes());
+  for (const std::string& file : {network.path(), trees}) {
+    CAPTURE(file);
+    const auto finder = vision::make_landmark_finder(file);
+    const Image image = picture_of(200, 150);
+    CHECK_NOTHROW(finder->find(image, {60, 40, 50, 50}));
+    for (const Box outside : {Box{210, 40, 50, 50}, Box{60, -60, 50, 50}, Box{60, 40, 0, 50}})
+      CHECK_THROWS_AS(finder->find(image, outside), std::invalid_argument);
+    Image short_of_bytes = image;
+    short_of_bytes.pixels.resize(7);
+    CHECK_THROWS_AS(finder->find(short_of_bytes, {60, 40, 50, 50}), std::invalid_argument);
+    CHECK_THROWS_AS(finder->find(Image(), {60, 40, 50, 50}), std::invalid_argument);
+  }
+  std::filesystem::remove(trees);
 }
 
 TEST_CASE("landmark finder: weights that are no numbers hold no face") {

@@ -86,6 +86,13 @@ TEST_CASE("landmark network: pictures and boxes out of the ordinary") {
   CHECK_THROWS_AS(network.predict(image, {std::nanf(""), 0, std::nanf(""), 5}),
                   std::invalid_argument);
   CHECK_THROWS_AS(network.predict(Image(), {0, 0, 5, 5}), std::invalid_argument);
+  CHECK_THROWS_AS(network.network_input(image, {20, 0, 5, 5}), std::invalid_argument);
+  Image short_of_bytes = image;
+  short_of_bytes.pixels.resize(7);
+  for (const Image& malformed : {short_of_bytes, Image(20, 20, 2)}) {
+    CHECK_THROWS_AS(network.predict(malformed, {0, 0, 5, 5}), std::invalid_argument);
+    CHECK_THROWS_AS(network.network_input(malformed, {0, 0, 5, 5}), std::invalid_argument);
+  }
   CHECK_THROWS_AS(network.run(std::vector<float>(7)), std::invalid_argument);
 }
 

@@ -180,4 +180,7 @@ TEST_CASE("augment refuses what it cannot take") {
   CHECK_THROWS_AS(vision::augment(image, {}, image), std::invalid_argument);
   CHECK_THROWS_AS(vision::augment(Image(), {}, out), std::invalid_argument);
   CHECK_THROWS_AS(vision::augment(Image(3, 3, 1), {}, out), std::invalid_argument);
+  vision::AugmentParameters nowhere;
+  nowhere.shift_x = std::nanf("");
+  CHECK_THROWS_AS(vision::augment(image, nowhere, out), std::invalid_argument);
 }

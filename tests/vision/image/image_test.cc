@@ -91,6 +91,32 @@ TEST_CASE("thin pictures are saved, loaded and resized") {
   }
 }
 
+TEST_CASE("a JPEG cannot be wider or higher than 65535 pixels") {
+  const Folder folder;
+  for (const auto& [width, height] : {std::pair{65536, 1}, {1, 65536}}) {
+    CHECK_THROWS_WITH_AS(vision::save_image(folder.file("a.jpg"), pattern(width, height)),
+                         doctest::Contains("JPEG"), std::invalid_argument);
+    CHECK_FALSE(std::filesystem::exists(folder.file("a.jpg")));
+    CHECK_NOTHROW(vision::save_image(folder.file("a.png"), pattern(width, height)));
+  }
+  vision::save_image(folder.file("a.jpg"), pattern(65535, 1));
+  CHECK(vision::load_image(folder.file("a.jpg")).width == 65535);
+}
+
+TEST_CASE("a picture is sound if its bytes are as many as its size says") {
+  CHECK(vision::is_sound(Image()));
+  CHECK(vision::is_sound(Image(3, 2, 1)));
+  CHECK_FALSE(vision::is_sound(Image(3, 2, 2)));
+  Image image(3, 2);
+  CHECK(vision::is_sound(image));
+  image.pixels.pop_back();
+  CHECK_FALSE(vision::is_sound(image));
+  image = Image(3, 2);
+  image.width = image.height = -3;
+  image.pixels.resize(27);
+  CHECK_FALSE(vision::is_sound(image));
+}
+
 TEST_CASE("a crop is clamped to the picture") {
   const Image image = pattern(9, 7);
   const Image part = vision::crop(image, {-3, 5, 5, 100});

@@ -53,6 +53,7 @@ TEST_CASE("faces are classified alike one by one, together, and beyond the capac
     }
   }
   CHECK(few.classify(image, vision::LocatedFaces()).empty());
+  CHECK_THROWS_AS(vision::MaskClassifier(saved.path(), 0), std::invalid_argument);
   const std::vector<vision::Image> wrong{gradient(64, 63)};
   CHECK_THROWS_AS(few.classify(wrong), std::invalid_argument);
 }

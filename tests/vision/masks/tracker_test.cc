@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <stdexcept>
 
 #include "tests/vision/masks/moving_boxes.h"
 #include "vision/image/geometry.h"
@@ -245,4 +246,11 @@ TEST_CASE("times that stand still or go back, absurd boxes and no faces do no ha
                                                   masked({-1e6f, 3, 2e6f, 1e-3f})});
   for (const vision::Track& track : tracker.at(1e9 + 1)) CHECK(std::isfinite(track.box.x));
   CHECK(tracker.finish().size() <= 3);
+}
+
+TEST_CASE("the number of probabilities cannot change") {
+  Tracker tracker;
+  tracker.update(0, std::vector<Observation>{masked({10, 10, 40, 50})});
+  const std::vector<Observation> other{{{10, 10, 40, 50}, 1, {.2f, .3f, .5f}}};
+  CHECK_THROWS_AS(tracker.update(.1, other), std::invalid_argument);
 }
