@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
-# Trains the face detector that ships, from pictures with boxes and published weights. The same
-# inputs give the same bytes, on any number of threads.
+# Trains the models that ship, from pictures with boxes, photographs and published weights. The same
+# inputs give the same bytes, on any number of threads of the same kind of processor (vectors of
+# AVX-512 for those in data/models).
 set -euo pipefail
 
 usage() {
   cat <<'EOF'
-usage: data/train_models.sh [--build DIR] [--out DIR] BOXES KERAS_FILE
+usage: data/train_models.sh [--build DIR] [--out DIR] BOXES KERAS_FILE PHOTOGRAPHS...
 
-Converts the backbone and trains the face detector on it, as the one in data/models was trained.
+Converts the backbone and trains the face detector and the classifier on it, as those in data/models
+were trained.
 
   BOXES        boxes.json of the pictures (docs/model_card.md says what they are), or a folder or file
                in another form that train_face_detector reads
   KERAS_FILE   Keras MobileNetV2 0.35/224 of ImageNet (.h5), such as data/fetch.sh keras-0.35-224 fetches
+  PHOTOGRAPHS  folders with with_mask/ and without_mask/ and no boxes
   --build DIR  where the programs were built (default: build)
-  --out DIR    where to write (default: trained): face_detector.safetensors, face_detector.json with the
-               figures, and pictures of curves and mistakes. A run that was cut off there goes on.
+  --out DIR    where to write (default: trained): face_detector.safetensors, mask_detector.safetensors,
+               what led to them, figures, and pictures of curves and mistakes. A run that was cut off
+               there goes on.
 
-The converter needs Python with numpy and h5py; PYTHON names another interpreter than python3.
+The converter needs Python with numpy, h5py and safetensors; PYTHON names another interpreter than
+python3.
 EOF
 }
 
@@ -39,17 +44,50 @@ while (($#)); do
   esac
   shift
 done
-((${#inputs[@]} == 2)) || fail "BOXES and KERAS_FILE are needed; see --help"
-boxes=${inputs[0]} keras=${inputs[1]}
+((${#inputs[@]} >= 3)) || fail "BOXES, KERAS_FILE and PHOTOGRAPHS are needed; see --help"
+boxes=${inputs[0]} keras=${inputs[1]} photographs=("${inputs[@]:2}")
 [[ -e $boxes ]] || fail "$boxes: is not there"
 [[ -f $keras ]] || fail "$keras: is not there (data/fetch.sh keras-0.35-224 fetches it)"
-train=$build/apps/train_face_detector
-[[ -x $train ]] || fail "$train: is not there (ninja -C $build apps/train_face_detector builds it)"
+for folder in "${photographs[@]}"; do
+  [[ -d $folder ]] || fail "$folder: no such folder"
+done
+for program in train_face_detector crop_faces train_mask_detector; do
+  [[ -x $build/apps/$program ]] ||
+    fail "$build/apps/$program: is not there (ninja -C $build programs builds it)"
+done
 mkdir -p -- "$out" 2>/dev/null || fail "$out: cannot be made"
 
-"${PYTHON:-python3}" "$(dirname "$0")/convert_weights.py" "$keras" "$out/backbone.safetensors"
-"$train" -d "$boxes" --weights "$out/backbone.safetensors" --resume \
+# A file that is complete is not made again: outputs appear under their names when they are whole.
+unless_there() {
+  [[ -e $1 ]] || "${@:2}"
+}
+
+unless_there "$out/backbone.safetensors" \
+  "${PYTHON:-python3}" "$(dirname "$0")/convert_weights.py" "$keras" "$out/backbone.safetensors"
+
+# The first detector knows only what was boxed; the second also what the first is sure of.
+unless_there "$out/teacher.safetensors" \
+  "$build/apps/train_face_detector" -d "$boxes" --weights "$out/backbone.safetensors" --resume \
   --steps 5000 --stretch 500 --seed 1 --precision f16 \
+  -m "$out/teacher.safetensors" --history "$out/teacher.json"
+unless_there "$out/face_detector.safetensors" \
+  "$build/apps/train_face_detector" -d "$boxes" --weights "$out/backbone.safetensors" --resume \
+  --teacher "$out/teacher.safetensors" --teacher-score 0.65 --without-boxes "${photographs[@]}" \
+  --steps 10000 --stretch 2500 --seed 1 --precision f16 \
   -m "$out/face_detector.safetensors" --history "$out/face_detector.json" \
   --plot "$out/curves.png" --precision-plot "$out/precision.png" \
   --misses "$out/misses.png" --false-alarms "$out/false_alarms.png"
+
+# The classifier never sees the pictures that the detector is judged on.
+if [[ ! -e $out/faces ]]; then
+  rm -rf -- "$out/faces.part"
+  "$build/apps/crop_faces" -d "$boxes" --without "$out/face_detector.json" -o "$out/faces.part"
+  mv -- "$out/faces.part" "$out/faces"
+fi
+unless_there "$out/mask_detector.safetensors" \
+  "$build/apps/train_mask_detector" -d "$out/faces" "${photographs[@]}" \
+  --face "$out/face_detector.safetensors" --weights "$out/backbone.safetensors" --resume \
+  --size 160 --fine-tune all --lr 1e-3 --schedule cosine --epochs 12 --augment light \
+  --label-smoothing 0.05 --validation 0.05 --seed 1 --precision f16 \
+  -m "$out/mask_detector.safetensors" --history "$out/mask_detector.json" \
+  --plot "$out/classifier_curves.png"

@@ -111,13 +111,14 @@ void Tracker::see(Face& face, const Observation& observation, bool votes,
   face.track.last_seen = time_;
   face.track.box = face.filter.box();
   ++face.sightings;
+  face.sure += observation.score >= options_.confirm_score ? 1 : 0;
   const int before = face.vote.label();
   if (!observation.probabilities.empty() && (votes || before < 0))
     face.vote.add(time_, observation.probabilities);
   const bool known = face.track.number > 0;
   const bool often = face.sightings * kRarely >= face.sightings + face.misses;
   const bool long_enough = time_ - face.track.first_seen > options_.confirm_for - kRounding;
-  if (!known && often && long_enough && face.sightings >= options_.confirm_after)
+  if (!known && often && long_enough && face.sure >= options_.confirm_after)
     face.track.number = ++people_;
   if (face.track.number > 0) face.track.state = TrackState::confirmed;
   if (!known && face.track.number > 0)
@@ -149,6 +150,7 @@ void Tracker::start(std::span<const Observation> observations, const std::vector
     if (face_of[o] >= 0 || std::any_of(taken.begin(), taken.end(), same)) continue;
     taken.push_back(observation.box);
     Face face{BoxFilter(observation.box), LabelVote(options_.vote), {}, 1};
+    face.sure = observation.score >= options_.confirm_score ? 1 : 0;
     face.track.first_seen = face.track.last_seen = time_;
     if (!observation.probabilities.empty()) face.vote.add(time_, observation.probabilities);
     faces_.push_back(std::move(face));

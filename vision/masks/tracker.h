@@ -51,6 +51,7 @@ struct TrackEvent {
 
 struct TrackerOptions {
   int confirm_after = 3;     // sightings, and
+  float confirm_score = 0;   // of at least this score; fainter ones only continue a face
   double confirm_for = .2;   // seconds: a detector errs alike in frames that follow one another
   double show_lost = .5;     // seconds for which a lost face is still expected to be in the picture
   double end_after = 2;      // seconds without a sighting after which somebody has left
@@ -83,6 +84,7 @@ class Tracker {
     LabelVote vote;
     Track track;  // box: when it was seen last
     int sightings = 0;
+    int sure = 0;    // sightings of at least confirm_score
     int misses = 0;  // looks without a sighting
     int missed = 0;  // since the last sighting
   };

@@ -117,6 +117,25 @@ TEST_CASE("what is taken for a face in four frames that follow one another is no
   CHECK(tracker.people() == 0);
 }
 
+TEST_CASE("to begin a person takes surer faces than to go on with one") {
+  vision::TrackerOptions options;
+  options.confirm_score = .7f;
+  Tracker tracker(options);
+  const auto look = [&](int frame, float score) {
+    tracker.update(frame * .1, std::vector<Observation>{{{10, 10, 40, 50}, score, {.9f, .1f}}});
+  };
+  for (int frame = 0; frame < 20; ++frame) look(frame, .6f);
+  look(20, .7f);
+  look(21, .9f);
+  CHECK(tracker.people() == 0);
+  look(22, .8f);
+  CHECK(tracker.people() == 1);
+  for (int frame = 23; frame < 60; ++frame) look(frame, .5f);
+  REQUIRE(tracker.at(5.9).size() == 1);
+  CHECK(tracker.at(5.9)[0].state == vision::TrackState::confirmed);
+  CHECK(tracker.people() == 1);
+}
+
 TEST_CASE("false detections that come and go are nobody") {
   Watch watch;
   Random random({3});
