@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -198,8 +199,9 @@ class MobileNetV2 : public LowerableModule {
   }
 
   // The whole network and the global average pool behind it, whose input is never written to
-  // memory.
+  // memory. std::logic_error for a network without the last stage.
   Value lower_pooled(PlanBuilder& builder, Value x) const {
+    if (!last_) throw std::logic_error("MobileNetV2::lower_pooled: it has no last stage");
     const ConvBatchNorm& last = last_->layer;
     return builder.pointwise_average_pool(lower(builder, x, 0, kStages - 1), last.folded(),
                                           last.batch_norm.activation());
