@@ -29,6 +29,13 @@ void Module::load_state_dict(const StateDict& state, const std::string& prefix) 
                                   to_string(tensor.shape()));
   }
   for (const auto& [name, tensor] : own) tensor.copy_from(state.at(prefix + name));
+  ++loads_;
+}
+
+std::int64_t Module::loads() const {
+  std::int64_t count = loads_;
+  for (const auto& [name, child] : children_) count += child->loads();
+  return count;
 }
 
 std::vector<Tensor> Module::trainable_parameters() const {

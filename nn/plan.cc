@@ -466,6 +466,25 @@ void Plan::run(const float* pixels, std::int64_t batch) {
   run_together(pixels, batch);
 }
 
+std::vector<Tensor> Plan::run_all(const Tensor& x) {
+  if (x.shape().size() != 4 || PictureShape{x.dim(1), x.dim(2), x.dim(3)} != input_)
+    throw std::invalid_argument(fmt::format("Plan::run_all: {} for a plan of pictures {}",
+                                            to_string(x.shape()), text_of(input_)));
+  const std::int64_t count = x.dim(0);
+  std::vector<Tensor> results;
+  for (const PictureShape& out : output_shapes_)
+    results.push_back(Tensor::empty({count, out.height, out.width, out.channels}));
+  for (std::int64_t begin = 0; begin < count; begin += capacity_) {
+    const std::int64_t batch = std::min(capacity_, count - begin);
+    run(x.data() + begin * input_.count(), batch);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const std::int64_t size = output_shapes_[i].count();
+      std::copy_n(outputs_[i], batch * size, results[i].data() + begin * size);
+    }
+  }
+  return results;
+}
+
 void Plan::run_pictures(const float* pixels, std::int64_t batch) {
   if (batch == 1) return run_picture(pixels, 0, 0);
   // Each task has an arena of its own, whatever thread runs it and however many there are by now.
