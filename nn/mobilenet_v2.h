@@ -236,6 +236,8 @@ class MobileNetV2 : public LowerableModule {
       return forward(x, 0, first_trained);
     };
     x = before_trained();
+    if (0 < first_trained && first_trained < stages())
+      fixed += x.count() * static_cast<std::int64_t>(sizeof(float));
     const std::vector<Module*> trained(stages_.begin() + first_trained, stages_.end());
     const MemoryPlan plan = plan_memory(measure_stages(trained, std::move(x)), budget - fixed);
     std::copy(plan.recomputed.begin(), plan.recomputed.end(), recomputed_.begin() + first_trained);
