@@ -9,7 +9,6 @@
 #include <stdexcept>
 
 #include "base/parallel.h"
-#include "nn/upsample.h"
 
 namespace maskwatch::nn {
 namespace {
@@ -324,9 +323,10 @@ Value PlanBuilder::upsample2x(Value x, std::int64_t height, std::int64_t width) 
   if ((height + 1) / 2 != in.height || (width + 1) / 2 != in.width)
     reject("upsample2x", text_of(in) + " to " + text_of(out));
   const int y = static_cast<int>(values_.size());
-  return define("upsample2x", 0, out, {x}, [=](float* const* values, std::int64_t batch) {
-    nn::upsample2x(values[y], values[x.index], batch, out.height, out.width, out.channels);
-  });
+  return define(
+      "upsample2x", 0, out, {x}, [=, &table = backend()](float* const* values, std::int64_t batch) {
+        table.upsample2x(values[y], values[x.index], {batch, out.height, out.width, out.channels});
+      });
 }
 
 Value PlanBuilder::reshape(Value x, PictureShape out) {
