@@ -80,6 +80,7 @@ inline void shape(const PoolShape& s) {
   sizes({s.batch, s.channels});
   assert(s.positions >= 1 && "a mean over no positions");
 }
+inline void shape(const UpsampleShape& s) { sizes({s.batch, s.height, s.width, s.channels}); }
 
 inline std::int64_t count(const RowShape& s) { return s.rows * s.channels; }
 
@@ -411,6 +412,18 @@ template <typename T>
 void global_average_pool_backward(T* dx, const T* dy, PoolShape s) {
   shape(s);
   apart({{dx, s.batch * s.positions * s.channels}}, {{dy, s.batch * s.channels}});
+}
+
+template <typename T>
+void upsample2x(T* y, const T* x, UpsampleShape s) {
+  shape(s);
+  apart({{y, s.outputs()}}, {{x, s.inputs()}});
+}
+
+template <typename T>
+void upsample2x_backward(T* dx, const T* dy, UpsampleShape s) {
+  shape(s);
+  apart({{dx, s.inputs()}}, {{dy, s.outputs()}});
 }
 
 template <typename T>

@@ -1,5 +1,5 @@
-// Elementwise operations, bias, dropout and pooling over Highway vectors: bound by memory, cut into
-// tasks that fit the second-level cache. Shapes stand in ops.def.
+// Elementwise operations, bias, dropout, pooling and up-sampling over Highway vectors: bound by
+// memory, cut into tasks that fit the second-level cache. Shapes stand in ops.def.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/elementwise.cc"
 #include <hwy/foreach_target.h>
@@ -118,6 +118,56 @@ void global_average_pool_backward(float* dx, const float* dy, PoolShape shape) {
                    picture + p * shape.channels + c);
       });
   });
+}
+
+namespace {
+
+// body(row) for the rows of all pictures, each `row_values` numbers long, on all threads.
+template <typename Body>
+void parallel_for_picture_rows(std::int64_t rows, std::int64_t row_values, const Body& body) {
+  const std::int64_t grain = kTaskValues / std::max<std::int64_t>(row_values, 1);
+  parallel_for_range(rows, std::max<std::int64_t>(grain, 1),
+                     [&](std::int64_t begin, std::int64_t end) HWY_ATTR {
+                       for (std::int64_t row = begin; row < end; ++row) body(row);
+                     });
+}
+
+}  // namespace
+
+void upsample2x(float* y, const float* x, UpsampleShape s) {
+  const std::int64_t channels = s.channels, in_row = s.in_width() * channels;
+  const auto write = [=](std::int64_t row) HWY_ATTR {
+    const float* from = x + (row / s.height * s.in_height() + row % s.height / 2) * in_row;
+    float* to = y + row * s.width * channels;
+    for (std::int64_t column = 0; column < s.width; ++column, to += channels) {
+      const float* value = from + column / 2 * channels;
+      for_vectors(channels, [=](const auto& part, std::int64_t c)
+                                HWY_ATTR { part.store(part.load(value + c), to + c); });
+    }
+  };
+  parallel_for_picture_rows(s.batch * s.height, s.width * channels, write);
+}
+
+void upsample2x_backward(float* dx, const float* dy, UpsampleShape s) {
+  const std::int64_t channels = s.channels, row_values = s.width * channels;
+  const auto write = [=](std::int64_t row) HWY_ATTR {
+    const std::int64_t first = row % s.in_height() * 2;
+    const float* from = dy + (row / s.in_height() * s.height + first) * row_values;
+    float* to = dx + row * s.in_width() * channels;
+    const std::int64_t rows = std::min<std::int64_t>(2, s.height - first);
+    for (std::int64_t column = 0; column < s.width; column += 2, to += channels) {
+      const std::int64_t columns = std::min<std::int64_t>(2, s.width - column);
+      const float* repeated = from + column * channels;
+      for_vectors(channels, [=](const auto& part, std::int64_t c) HWY_ATTR {
+        Vector sum = hn::Zero(lanes);
+        for (std::int64_t i = 0; i < rows; ++i)
+          for (std::int64_t j = 0; j < columns; ++j)
+            sum = hn::Add(sum, part.load(repeated + i * row_values + j * channels + c));
+        part.store(sum, to + c);
+      });
+    }
+  };
+  parallel_for_picture_rows(s.batch * s.in_height(), 4 * s.in_width() * channels, write);
 }
 
 }  // namespace maskwatch::kernels::HWY_NAMESPACE

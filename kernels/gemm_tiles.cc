@@ -188,13 +188,13 @@ HWY_INLINE Vector fold_pairs(Vector v) {
   return hn::Add(hn::ConcatEven(lanes, v, v), hn::ConcatOdd(lanes, v, v));
 }
 
-// The last steps of a b that is not packed.
+// The last steps of a b that is not packed. `from`: where the tile's a begins.
 template <int kRows, int kVectors, class Cursor>
-HWY_INLINE void multiply_guarded(Accumulators<kRows, kVectors>& sums, const TileInput& in,
-                                 std::int64_t columns) {
+HWY_INLINE void multiply_guarded(Accumulators<kRows, kVectors>& sums, const float* from,
+                                 const TileInput& in, std::int64_t columns) {
   const std::int64_t first = in.steps - in.guarded;
   const float* HWY_RESTRICT b = in.b + first * in.b_stride;
-  Cursor a(in.a + first * Cursor::step_length(in.a_stride), in.a_stride);
+  Cursor a(from + first * Cursor::step_length(in.a_stride), in.a_stride);
   for (std::int64_t p = first; p < in.steps; ++p) {
     Vector row[kVectors];
     HWY_UNROLL(4)
@@ -360,7 +360,7 @@ HWY_NOINLINE void general_tiles(const TileInput& in, const TileOutput& first, st
     if (in.fetch == nullptr) fetch = fetch_beside(Cursor(a, in.a_stride));
     multiply_segments<kRows, kVectors, kTail, Cursor>(sums, a, in, fetch);
     if constexpr (kTail != Tail::paired) {
-      if (in.guarded > 0) multiply_guarded<kRows, kVectors, Cursor>(sums, in, out.columns);
+      if (in.guarded > 0) multiply_guarded<kRows, kVectors, Cursor>(sums, a, in, out.columns);
     }
     finish<kRows, kVectors, kTail>(sums, out);
     a += Cursor::tile_length(in.a_stride);

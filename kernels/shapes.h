@@ -98,6 +98,16 @@ struct PoolShape {
   std::int64_t channels = 0;
 };
 
+struct UpsampleShape {
+  std::int64_t batch = 1;
+  std::int64_t height = 0, width = 0, channels = 0;  // of the result
+
+  constexpr std::int64_t in_height() const { return (height + 1) / 2; }
+  constexpr std::int64_t in_width() const { return (width + 1) / 2; }
+  constexpr std::int64_t inputs() const { return batch * in_height() * in_width() * channels; }
+  constexpr std::int64_t outputs() const { return batch * height * width * channels; }
+};
+
 struct AdamStep {
   double learning_rate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-7;
   std::int64_t t = 1;

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "kernels/ref/loss.h"
 #include "kernels/scalar.h"
 
 namespace maskwatch::nn {
@@ -90,13 +91,9 @@ void leave_out_ignored(std::span<const Anchor> anchors, std::span<const SsdTarge
   }
 }
 
-// Softmax.
 std::vector<float> probabilities_of(std::span<const float> logits) {
-  const float most = *std::max_element(logits.begin(), logits.end());
-  std::vector<float> probabilities;
-  float sum = 0;
-  for (const float logit : logits) sum += probabilities.emplace_back(std::exp(logit - most));
-  for (float& probability : probabilities) probability /= sum;
+  std::vector<float> probabilities(logits.size());
+  kernels::ref::softmax_row(probabilities.data(), logits.data(), std::ssize(logits));
   return probabilities;
 }
 

@@ -63,9 +63,11 @@ struct ClassifierOptions {
 
 class Classifier : public LowerableModule {
  public:
-  // Parameters drawn from `seed`. std::invalid_argument for a head without at least two labels.
+  // Parameters drawn from `seed`. std::invalid_argument for a head without at least two labels and
+  // for a backbone without the last stage.
   explicit Classifier(const ClassifierOptions& options, std::uint64_t seed = 42)
       : random_(Random::of_seed(seed)), options_(options), backbone_(options.backbone, random_) {
+    if (!options.backbone.has_last) reject("Classifier", "its backbone needs the last stage");
     const auto classes = static_cast<std::int64_t>(options.labels.size());
     if (options.head != HeadKind::none && classes < 2)
       reject("Classifier", std::to_string(classes) + " labels; two or more are needed");

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -198,8 +199,9 @@ class MobileNetV2 : public LowerableModule {
   }
 
   // The whole network and the global average pool behind it, whose input is never written to
-  // memory.
+  // memory. std::logic_error for a network without the last stage.
   Value lower_pooled(PlanBuilder& builder, Value x) const {
+    if (!last_) throw std::logic_error("MobileNetV2::lower_pooled: it has no last stage");
     const ConvBatchNorm& last = last_->layer;
     return builder.pointwise_average_pool(lower(builder, x, 0, kStages - 1), last.folded(),
                                           last.batch_norm.activation());
@@ -234,6 +236,8 @@ class MobileNetV2 : public LowerableModule {
       return forward(x, 0, first_trained);
     };
     x = before_trained();
+    if (0 < first_trained && first_trained < stages())
+      fixed += x.count() * static_cast<std::int64_t>(sizeof(float));
     const std::vector<Module*> trained(stages_.begin() + first_trained, stages_.end());
     const MemoryPlan plan = plan_memory(measure_stages(trained, std::move(x)), budget - fixed);
     std::copy(plan.recomputed.begin(), plan.recomputed.end(), recomputed_.begin() + first_trained);

@@ -4,6 +4,18 @@
 
 namespace maskwatch::nn {
 
+void copy_state(const StateDict& to, const StateDict& from, const std::string& prefix) {
+  for (const auto& [name, tensor] : to) {
+    const auto found = from.find(prefix + name);
+    if (found == from.end()) throw std::invalid_argument("tensor " + prefix + name + " is missing");
+    if (found->second.shape() != tensor.shape())
+      throw std::invalid_argument("tensor " + prefix + name + " has shape " +
+                                  to_string(found->second.shape()) + ", expected " +
+                                  to_string(tensor.shape()));
+  }
+  for (const auto& [name, tensor] : to) tensor.copy_from(from.at(prefix + name));
+}
+
 void Module::collect(const std::string& prefix, StateDict& state) const {
   for (const auto& [name, tensor] : parameters_) state[prefix + name] = *tensor;
   for (const auto& [name, tensor] : buffers_) state[prefix + name] = *tensor;
@@ -18,17 +30,14 @@ StateDict Module::state_dict() const {
 }
 
 void Module::load_state_dict(const StateDict& state, const std::string& prefix) {
-  const StateDict own = state_dict();
-  for (const auto& [name, tensor] : own) {
-    const auto found = state.find(prefix + name);
-    if (found == state.end())
-      throw std::invalid_argument("tensor " + prefix + name + " is missing");
-    if (found->second.shape() != tensor.shape())
-      throw std::invalid_argument("tensor " + prefix + name + " has shape " +
-                                  to_string(found->second.shape()) + ", expected " +
-                                  to_string(tensor.shape()));
-  }
-  for (const auto& [name, tensor] : own) tensor.copy_from(state.at(prefix + name));
+  copy_state(state_dict(), state, prefix);
+  ++loads_;
+}
+
+std::int64_t Module::loads() const {
+  std::int64_t count = loads_;
+  for (const auto& [name, child] : children_) count += child->loads();
+  return count;
 }
 
 std::vector<Tensor> Module::trainable_parameters() const {

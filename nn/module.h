@@ -2,6 +2,7 @@
 // name.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,6 +18,11 @@ struct Value;
 
 using StateDict = std::map<std::string, Tensor>;
 
+// Copies values into the tensors of `to` from those of the same names, with `prefix` before them;
+// names that `to` does not have are ignored. std::invalid_argument names a tensor that is missing
+// or of another shape; then nothing has been changed.
+void copy_state(const StateDict& to, const StateDict& from, const std::string& prefix = "");
+
 class Module {
  public:
   Module() = default;
@@ -29,9 +35,11 @@ class Module {
 
   // Parameters and buffers by dotted name; the tensors share their values with the module.
   StateDict state_dict() const;
-  // Copies values in. std::invalid_argument names a tensor that is missing or of another shape;
-  // names that the module does not know are ignored. Then nothing has been changed.
+  // As copy_state().
   void load_state_dict(const StateDict& state, const std::string& prefix = "");
+  // How often values were loaded into this module or a part of it: what was made of them, a plan
+  // for example, is stale once this has grown.
+  std::int64_t loads() const;
 
   // Trained parameters that are not frozen.
   std::vector<Tensor> trainable_parameters() const;
@@ -61,6 +69,7 @@ class Module {
   void collect(const std::string& prefix, StateDict& state) const;
 
   bool training_ = true;
+  std::int64_t loads_ = 0;  // into this module as a whole
   std::vector<std::pair<std::string, Tensor*>> parameters_, buffers_;
   std::vector<std::pair<std::string, Module*>> children_;
 };

@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "nn/module.h"
-#include "nn/ops/check.h"
 
 namespace maskwatch::nn {
 
@@ -88,15 +87,9 @@ class Optimizer {
     return state;
   }
 
-  // Copies values in. std::invalid_argument for another set of shapes; then nothing has changed.
+  // As copy_state().
   void load_state(const StateDict& state, std::int64_t steps_taken) {
-    const StateDict own = this->state();
-    for (const auto& [name, tensor] : own) {
-      const auto found = state.find(name);
-      if (found == state.end() || found->second.shape() != tensor.shape())
-        reject("Optimizer::load_state", name + " is missing or of another shape");
-    }
-    for (const auto& [name, tensor] : own) tensor.copy_from(state.at(name));
+    copy_state(this->state(), state);
     steps_ = steps_taken;
   }
 
@@ -194,14 +187,9 @@ class WeightAverage {
   // For checkpoints; names as Module::state_dict() has them.
   const StateDict& state() const { return average_; }
   std::int64_t updates() const { return updates_; }
-  // Copies values in. std::invalid_argument for another set of shapes; then nothing has changed.
+  // As copy_state().
   void load_state(const StateDict& state, std::int64_t updates) {
-    for (const auto& [name, tensor] : average_) {
-      const auto found = state.find(name);
-      if (found == state.end() || found->second.shape() != tensor.shape())
-        reject("WeightAverage::load_state", name + " is missing or of another shape");
-    }
-    for (const auto& [name, tensor] : average_) tensor.copy_from(state.at(name));
+    copy_state(average_, state);
     updates_ = updates;
   }
 

@@ -9,7 +9,6 @@
 #include <stdexcept>
 
 #include "base/parallel.h"
-#include "nn/upsample.h"
 
 namespace maskwatch::nn {
 namespace {
@@ -324,9 +323,10 @@ Value PlanBuilder::upsample2x(Value x, std::int64_t height, std::int64_t width) 
   if ((height + 1) / 2 != in.height || (width + 1) / 2 != in.width)
     reject("upsample2x", text_of(in) + " to " + text_of(out));
   const int y = static_cast<int>(values_.size());
-  return define("upsample2x", 0, out, {x}, [=](float* const* values, std::int64_t batch) {
-    nn::upsample2x(values[y], values[x.index], batch, out.height, out.width, out.channels);
-  });
+  return define(
+      "upsample2x", 0, out, {x}, [=, &table = backend()](float* const* values, std::int64_t batch) {
+        table.upsample2x(values[y], values[x.index], {batch, out.height, out.width, out.channels});
+      });
 }
 
 Value PlanBuilder::reshape(Value x, PictureShape out) {
@@ -464,6 +464,25 @@ void Plan::run(const float* pixels, std::int64_t batch) {
         fmt::format("Plan::run: batch {} of a plan for 1 to {}", batch, capacity_));
   run_pictures(pixels, batch);
   run_together(pixels, batch);
+}
+
+std::vector<Tensor> Plan::run_all(const Tensor& x) {
+  if (x.shape().size() != 4 || PictureShape{x.dim(1), x.dim(2), x.dim(3)} != input_)
+    throw std::invalid_argument(fmt::format("Plan::run_all: {} for a plan of pictures {}",
+                                            to_string(x.shape()), text_of(input_)));
+  const std::int64_t count = x.dim(0);
+  std::vector<Tensor> results;
+  for (const PictureShape& out : output_shapes_)
+    results.push_back(Tensor::empty({count, out.height, out.width, out.channels}));
+  for (std::int64_t begin = 0; begin < count; begin += capacity_) {
+    const std::int64_t batch = std::min(capacity_, count - begin);
+    run(x.data() + begin * input_.count(), batch);
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const std::int64_t size = output_shapes_[i].count();
+      std::copy_n(outputs_[i], batch * size, results[i].data() + begin * size);
+    }
+  }
+  return results;
 }
 
 void Plan::run_pictures(const float* pixels, std::int64_t batch) {

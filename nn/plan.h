@@ -133,6 +133,10 @@ class Plan {
   // otherwise. Not for two threads at once.
   void run(const float* pixels, std::int64_t batch);
 
+  // The same for x[n, height, width, channels] of any n, in pieces of the capacity: each output as
+  // [n, height, width, channels].
+  std::vector<Tensor> run_all(const Tensor& x);
+
   // Output i of the last run: batch × output_shape(i) numbers, valid until the next run.
   const float* output(int i = 0) const;
   const PictureShape& output_shape(int i = 0) const;

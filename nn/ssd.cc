@@ -235,7 +235,6 @@ SsdNetwork::SsdNetwork(const SsdNetworkOptions& options) : options_(options) {
 SsdNetwork::~SsdNetwork() = default;
 
 MobileNetV2& SsdNetwork::backbone() { return parts_->backbone; }
-const MobileNetV2& SsdNetwork::backbone() const { return parts_->backbone; }
 
 void SsdNetwork::freeze_before(int first_trained, bool keep_statistics) {
   if (first_trained < 0 || first_trained > kStages)
@@ -253,20 +252,15 @@ void SsdNetwork::plan_frozen(const PictureShape& picture, std::int64_t capacity)
     for (const Value value : {features.x, features.c3, features.c4})
       if (value.index >= 0) builder.output(value);
   });
+  frozen_loads_ = loads();
 }
 
 std::vector<Tensor> SsdNetwork::run_frozen(const Tensor& x) {
   const PictureShape picture{x.dim(1), x.dim(2), x.dim(3)};
-  if (!frozen_ || frozen_->input_shape() != picture || frozen_->capacity() < x.dim(0))
+  if (!frozen_ || frozen_loads_ != loads() || frozen_->input_shape() != picture ||
+      frozen_->capacity() < x.dim(0))
     plan_frozen(picture, x.dim(0));
-  frozen_->run(x.data(), x.dim(0));
-  const int outputs = 1 + (first_trained_ > kC3Block + 1) + (first_trained_ > kC4Block + 1);
-  std::vector<Tensor> results;
-  for (int i = 0; i < outputs; ++i) {
-    const PictureShape& out = frozen_->output_shape(i);
-    results.push_back(Tensor::empty({x.dim(0), out.height, out.width, out.channels}));
-    std::copy_n(frozen_->output(i), results.back().count(), results.back().data());
-  }
+  std::vector<Tensor> results = frozen_->run_all(x);
   results.resize(3);
   return results;
 }

@@ -49,12 +49,12 @@ class SsdNetwork : public LowerableModule {
   std::int64_t classes() const { return static_cast<std::int64_t>(options_.labels.size()); }
 
   // Freezes the stages of the backbone before `first_trained` (0: none, 18: all), which
-  // forward() then runs as a plan with batch norm folded in, made of their weights at its next
-  // call. The other stages' batch norms keep the running statistics, if so asked.
+  // forward() then runs as a plan with batch norm folded in, made of their weights as this or
+  // load_state_dict() left them. The other stages' batch norms keep the running statistics, if so
+  // asked.
   void freeze_before(int first_trained, bool keep_statistics = false);
 
   MobileNetV2& backbone();
-  const MobileNetV2& backbone() const;
   const SsdNetworkOptions& options() const { return options_; }
 
  private:
@@ -65,7 +65,8 @@ class SsdNetwork : public LowerableModule {
 
   SsdNetworkOptions options_;
   int first_trained_ = 0;
-  std::optional<Plan> frozen_;  // the stages before first_trained_
+  std::optional<Plan> frozen_;     // the stages before first_trained_
+  std::int64_t frozen_loads_ = 0;  // loads() when it was made
   std::unique_ptr<Parts> parts_;
 };
 

@@ -117,6 +117,21 @@ TEST_CASE("arrows between folders and rooms: what is allowed and what is not") {
   CHECK(included_file("#include <vector>").empty());
 }
 
+TEST_CASE("nn/ops.h includes every family of operations") {
+  std::ifstream file("nn/ops.h");
+  std::vector<std::string> included;
+  for (std::string line; std::getline(file, line);) included.push_back(included_file(line));
+  int families = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("nn/ops")) {
+    const std::string path = entry.path().generic_string();
+    if (entry.path().extension() != ".h" || path == "nn/ops/check.h") continue;
+    ++families;
+    CAPTURE(path);
+    CHECK(std::find(included.begin(), included.end(), path) != included.end());
+  }
+  CHECK(families > 5);
+}
+
 TEST_CASE("no file includes against the arrows") {
   int includes_seen = 0;
   for (const auto& [folder, targets] : folders) {

@@ -54,20 +54,10 @@ nn::Tensor smoothed(const nn::Tensor& targets, double smoothing) {
   return soft;
 }
 
-// Runs `plan` over inputs[n, ...] in pieces of its capacity into rows of a fresh tensor.
-nn::Tensor run_plan(nn::Plan& plan, const nn::Tensor& inputs) {
-  const nn::PictureShape& out = plan.output_shape();
-  const std::int64_t count = inputs.dim(0), in_size = plan.input_shape().count();
-  const bool is_vector = out.height == 1 && out.width == 1;
-  nn::Tensor results =
-      nn::Tensor::empty(is_vector ? nn::Shape{count, out.channels}
-                                  : nn::Shape{count, out.height, out.width, out.channels});
-  for (std::int64_t begin = 0; begin < count; begin += plan.capacity()) {
-    const std::int64_t batch = std::min(plan.capacity(), count - begin);
-    plan.run(inputs.data() + begin * in_size, batch);
-    std::copy_n(plan.output(), batch * out.count(), results.data() + begin * out.count());
-  }
-  return results;
+// Rows [n, features] of a plan that ends with the pool.
+nn::Tensor run_pooled(nn::Plan& plan, const nn::Tensor& inputs) {
+  const nn::Tensor features = plan.run_all(inputs).front();
+  return features.reshaped({features.dim(0), features.dim(3)});
 }
 
 std::vector<std::vector<int>> in_pieces(const std::vector<int>& indices, std::size_t size) {
@@ -117,7 +107,8 @@ nn::Plan Trainer::plan_until(int end) const {
 }
 
 nn::Tensor Trainer::run_frozen(const nn::Tensor& inputs) {
-  return frozen_ ? run_plan(*frozen_, inputs) : inputs;
+  if (!frozen_) return inputs;
+  return head_only() ? run_pooled(*frozen_, inputs) : frozen_->run_all(inputs).front();
 }
 
 nn::Tensor Trainer::forward_trained(const nn::Tensor& x) {
@@ -167,7 +158,7 @@ Evaluation Trainer::evaluate() {
     nn::Plan plan = plan_until(nn::MobileNetV2::kStages);
     std::int64_t row = 0;
     for (const auto& piece : in_pieces(split_.validation, kEvaluationBatch)) {
-      store_rows(features, run_plan(plan, inputs_of(data_, piece, preprocessing)), row,
+      store_rows(features, run_pooled(plan, inputs_of(data_, piece, preprocessing)), row,
                  split_.validation.size());
       row += static_cast<std::int64_t>(piece.size());
     }

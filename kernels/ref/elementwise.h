@@ -1,5 +1,7 @@
-// Reference elementwise operations, bias, dropout and pooling.
+// Reference elementwise operations, bias, dropout, pooling and up-sampling.
 #pragma once
+
+#include <algorithm>
 
 #include "kernels/scalar.h"
 #include "kernels/table.h"
@@ -77,6 +79,27 @@ void global_average_pool_backward(T* dx, const T* dy, PoolShape s) {
     for (std::int64_t p = 0; p < s.positions; ++p)
       for (std::int64_t c = 0; c < s.channels; ++c)
         dx[(b * s.positions + p) * s.channels + c] = dy[b * s.channels + c] / T(s.positions);
+}
+
+// body(i, j): y[i] is a repetition of x[j].
+template <typename Body>
+void for_each_repetition(const UpsampleShape& s, const Body& body) {
+  for (std::int64_t b = 0, i = 0; b < s.batch; ++b)
+    for (std::int64_t row = 0; row < s.height; ++row)
+      for (std::int64_t column = 0; column < s.width; ++column)
+        for (std::int64_t c = 0; c < s.channels; ++c, ++i)
+          body(i, ((b * s.in_height() + row / 2) * s.in_width() + column / 2) * s.channels + c);
+}
+
+template <typename T>
+void upsample2x(T* y, const T* x, UpsampleShape s) {
+  for_each_repetition(s, [=](std::int64_t i, std::int64_t j) { y[i] = x[j]; });
+}
+
+template <typename T>
+void upsample2x_backward(T* dx, const T* dy, UpsampleShape s) {
+  std::fill_n(dx, s.inputs(), T(0));
+  for_each_repetition(s, [=](std::int64_t i, std::int64_t j) { dx[j] += dy[i]; });
 }
 
 }  // namespace maskwatch::kernels::ref

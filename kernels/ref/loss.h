@@ -17,14 +17,21 @@ T row_maximum(const T* x, std::int64_t count) {
   return maximum;
 }
 
+// y[count] = softmax of one row x[count], count > 0. Returns the sum that it divides by, of
+// exponents relative to row_maximum(x). In place allowed.
+template <typename T>
+T softmax_row(T* y, const T* x, std::int64_t count) {
+  const T maximum = row_maximum(x, count);
+  T sum = 0;
+  for (std::int64_t c = 0; c < count; ++c) sum += y[c] = std::exp(x[c] - maximum);
+  for (std::int64_t c = 0; c < count; ++c) y[c] /= sum;
+  return sum;
+}
+
 template <typename T>
 void softmax(T* y, const T* x, RowShape s) {
-  for (std::int64_t r = 0; r < s.rows; ++r, x += s.channels, y += s.channels) {
-    const T maximum = row_maximum(x, s.channels);
-    T sum = 0;
-    for (std::int64_t c = 0; c < s.channels; ++c) sum += y[c] = std::exp(x[c] - maximum);
-    for (std::int64_t c = 0; c < s.channels; ++c) y[c] /= sum;
-  }
+  for (std::int64_t r = 0; r < s.rows; ++r, x += s.channels, y += s.channels)
+    softmax_row(y, x, s.channels);
 }
 
 template <typename T>

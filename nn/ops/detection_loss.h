@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/ref/loss.h"
 #include "kernels/scalar.h"
 #include "nn/anchors.h"
 #include "nn/tensor.h"
@@ -101,13 +102,10 @@ T giou_loss(T* gradient, const T* code, const Anchor& anchor, const CornerBox& t
 // Softmax cross-entropy of logits[classes] with one class.
 template <typename T>
 T class_loss(T* gradient, const T* logits, std::int64_t classes, int label, double factor) {
-  const T most = *std::max_element(logits, logits + classes);
-  T sum = 0;
-  for (std::int64_t c = 0; c < classes; ++c) sum += std::exp(logits[c] - most);
+  const T sum = kernels::ref::softmax_row(gradient, logits, classes);
   for (std::int64_t c = 0; c < classes; ++c)
-    gradient[c] =
-        static_cast<T>(factor) * (std::exp(logits[c] - most) / sum - (c == label ? T(1) : T(0)));
-  return std::log(sum) + most - logits[label];
+    gradient[c] = static_cast<T>(factor) * (gradient[c] - (c == label ? T(1) : T(0)));
+  return std::log(sum) + kernels::ref::row_maximum(logits, classes) - logits[label];
 }
 
 // The loss of one picture, outputs[anchors, 5 + classes], in sums; matches as match_anchors() gives

@@ -6,7 +6,6 @@
 
 #include "nn/ops/check.h"
 #include "nn/tensor.h"
-#include "nn/upsample.h"
 
 namespace maskwatch::nn {
 
@@ -16,12 +15,13 @@ inline Tensor upsample2x(const Tensor& x, std::int64_t height, std::int64_t widt
   if (x.shape().size() != 4 || (height + 1) / 2 != x.dim(1) || (width + 1) / 2 != x.dim(2))
     reject("upsample2x",
            to_string(x.shape()) + " to " + std::to_string(height) + "x" + std::to_string(width));
-  const std::int64_t batch = x.dim(0), channels = x.dim(3);
-  const Tensor y = Tensor::empty({batch, height, width, channels});
-  upsample2x(y.data(), x.data(), batch, height, width, channels);
-  y.record({x}, [=](const Tensor& dy) {
+  const auto& k = backend();
+  const kernels::UpsampleShape shape{x.dim(0), height, width, x.dim(3)};
+  const Tensor y = Tensor::empty({shape.batch, height, width, shape.channels});
+  k.upsample2x(y.data(), x.data(), shape);
+  y.record({x}, [x, shape, &k](const Tensor& dy) {
     const Tensor dx = Tensor::empty(x.shape());
-    upsample2x_backward(dx.data(), dy.data(), batch, height, width, channels);
+    k.upsample2x_backward(dx.data(), dy.data(), shape);
     x.add_gradient(dx);
   });
   return y;

@@ -4,10 +4,16 @@
 namespace maskwatch::kernel_cases {
 namespace {
 
+using kernels::UpsampleShape;
+
 constexpr std::int64_t large = 32 * 112 * 112 * 96;  // MobileNetV2's largest activation at batch 32
 
 std::string label(std::int64_t n) { return "n=" + std::to_string(n); }
 std::string label(RowShape s) { return std::to_string(s.rows) + "x" + std::to_string(s.channels); }
+std::string label(UpsampleShape s) {
+  return std::to_string(s.batch) + "x" + std::to_string(s.height) + "x" + std::to_string(s.width) +
+         "x" + std::to_string(s.channels);
+}
 std::string label(PoolShape s) {
   return std::to_string(s.batch) + "x" + std::to_string(s.positions) + "x" +
          std::to_string(s.channels);
@@ -36,6 +42,14 @@ std::vector<RowShape> row_shapes() {
 std::vector<PoolShape> pool_shapes() {
   std::vector<PoolShape> shapes = {{1, 1, 1}, {0, 49, 8}, {2, 49, 1280}, {33, 4, 96}, {3, 5, 7}};
   for (std::int64_t channels = 1; channels <= 33; ++channels) shapes.push_back({2, 9, channels});
+  return shapes;
+}
+
+// Sizes of the result: even, odd, of one pixel, of more than one task.
+std::vector<UpsampleShape> upsample_shapes() {
+  std::vector<UpsampleShape> shapes = {{1, 1, 1, 1}, {0, 4, 4, 3}, {3, 0, 4, 3}, {2, 4, 0, 3},
+                                       {1, 2, 1, 2}, {3, 6, 4, 5}, {2, 5, 3, 7}, {2, 65, 63, 24}};
+  for (std::int64_t channels = 1; channels <= 33; ++channels) shapes.push_back({2, 3, 4, channels});
   return shapes;
 }
 
@@ -193,6 +207,41 @@ std::vector<Case> cases_global_average_pool_backward() {
   for (const PoolShape s : pool_shapes()) cases.push_back(make(s));
   constexpr PoolShape last = {32, 49, 1280};
   cases.push_back(make(last).benchmark(size(last)));
+  return cases;
+}
+
+// A level of the detector's pyramid in training.
+constexpr UpsampleShape level = {32, 32, 32, 64};
+
+std::vector<Case> cases_upsample2x() {
+  std::vector<Case> cases;
+  const auto make = [](UpsampleShape s) {
+    return Case(label(s), {output(s.outputs()), input(s.inputs())},
+                [=](const auto& k, auto p) { k.upsample2x(p[0], p[1], s); });
+  };
+  for (const UpsampleShape s : upsample_shapes()) cases.push_back(make(s));
+  cases.push_back(make(level).benchmark(static_cast<double>(level.outputs())));
+  return cases;
+}
+
+std::vector<Case> cases_upsample2x_backward() {
+  std::vector<Case> cases;
+  const auto make = [](UpsampleShape s) {
+    const bool small = s.outputs() < 200;
+    const auto run = [=](const auto& k, auto p) { k.upsample2x_backward(p[0], p[1], s); };
+    Case c =
+        Case(label(s), {output(s.inputs()), input(s.outputs()), input(small ? s.inputs() : 0)}, run)
+            .terms(4)
+            .magnitude(run);
+    if (small)
+      c.gradient = {.upstream = 1,
+                    .pairs = {{0, 2}},
+                    .forward_size = s.outputs(),
+                    .forward = [=](const auto& k, double* y, auto p) { k.upsample2x(y, p[2], s); }};
+    return c;
+  };
+  for (const UpsampleShape s : upsample_shapes()) cases.push_back(make(s));
+  cases.push_back(make(level).benchmark(static_cast<double>(level.outputs())));
   return cases;
 }
 

@@ -314,3 +314,26 @@ TEST_CASE("a memory budget changes what a training step holds, and no byte of wh
     CHECK(least.state == all.state);
   }
 }
+
+TEST_CASE("what a training step holds counts the result of frozen stages") {
+  constexpr std::int64_t kBatch = 4, kUnlimited = std::int64_t{1} << 40;
+  MobileNetV2Options options = small(64);
+  options.has_last = false;
+  Random random = Random::of_seed(1);
+  MobileNetV2 network(options, random);
+  std::vector<Module*> blocks;
+  for (int i = 0; i + 1 < network.stages(); ++i) blocks.push_back(&network.block(i));
+  const Tensor x = Tensor::zeros({kBatch, 64, 64, 3});
+  for (const int first_trained : {1, 5}) {
+    CAPTURE(first_trained);
+    network.freeze_before(first_trained, false);
+    std::int64_t numbers = x.count() + network.parameter_count();
+    for (const Tensor& parameter : network.trainable_parameters()) numbers += 3 * parameter.count();
+    const RecordingScope off(Recording::off);
+    const Tensor features = network.forward(x, 0, first_trained);
+    const std::vector<Module*> trained(blocks.begin() + first_trained - 1, blocks.end());
+    const auto stages = plan_memory(measure_stages(trained, features), kUnlimited);
+    CHECK(network.fit_memory(kBatch, first_trained, kUnlimited) ==
+          (numbers + features.count()) * 4 + stages.bytes);
+  }
+}

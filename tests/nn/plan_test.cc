@@ -99,6 +99,28 @@ TEST_CASE("a plan's probabilities are the softmax of the eager logits, for both 
   }
 }
 
+TEST_CASE("run_all: any number of pictures in pieces, every output whole") {
+  const auto model = trained(0.35, 64);
+  const auto build = [&](PlanBuilder& builder) {
+    const Value early = model->backbone().lower(builder, builder.input(), 0, 4);
+    builder.output(early);
+    builder.output(model->backbone().lower(builder, early, 4, 15));
+  };
+  const Tensor x = pictures(5, 64);
+  Plan pieces({64, 64, 3}, 2, build), whole({64, 64, 3}, 5, build);
+  whole.run(x.data(), 5);
+  const std::vector<Tensor> results = pieces.run_all(x);
+  REQUIRE(results.size() == 2);
+  for (int i = 0; i < 2; ++i) {
+    const Tensor& result = results[static_cast<std::size_t>(i)];
+    const PictureShape& shape = whole.output_shape(i);
+    CHECK(result.shape() == Shape{5, shape.height, shape.width, shape.channels});
+    CHECK(std::equal(result.data(), result.data() + result.count(), whole.output(i)));
+  }
+  CHECK(message_of<std::invalid_argument>([&] { pieces.run_all(pictures(1, 32)); }) ==
+        "Plan::run_all: [1, 32, 32, 3] for a plan of pictures [64, 64, 3]");
+}
+
 TEST_CASE("a batch gives the bytes of its pictures one by one, for 1, 2 and 3 threads") {
   const auto model = trained(0.35, 64);
   const Tensor x = pictures(5, 64);

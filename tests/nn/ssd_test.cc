@@ -102,6 +102,23 @@ TEST_CASE("frozen stages run as a plan: the same result, and no gradient there")
   CHECK_THROWS_AS(warmed_up()->freeze_before(19), std::invalid_argument);
 }
 
+TEST_CASE("frozen stages run with the weights that were loaded last, into all or a part") {
+  const auto network = warmed_up(), second = warmed_up(small(2)), third = warmed_up(small(3));
+  const Tensor x = drawn({2, 64, 64, 3}, 8);
+  const auto result_of = [&](SsdNetwork& fresh) {
+    fresh.freeze_before(8, true);
+    return fresh.forward(x).values();
+  };
+  network->freeze_before(8, true);
+  network->forward(x);
+  network->load_state_dict(second->state_dict());
+  CHECK(network->forward(x).values() == result_of(*second));
+  network->backbone().load_state_dict(third->state_dict(), "backbone.");
+  const auto mixed = warmed_up(small(2));
+  mixed->backbone().load_state_dict(third->state_dict(), "backbone.");
+  CHECK(network->forward(x).values() == result_of(*mixed));
+}
+
 TEST_CASE("the gradient through the network: the loss falls along it as it says") {
   SsdNetwork network(small());
   const Tensor x = drawn({2, 128, 128, 3}, 5);

@@ -68,6 +68,18 @@ TEST_CASE("what is to be trained changes, what is frozen does not") {
   }
 }
 
+TEST_CASE("stages are trained whose input is a single pixel") {
+  constexpr int kSmallest = 32, kLastBlock = 17;
+  const apps::LoadedDataset data = dark_and_bright(12, kSmallest);
+  nn::ClassifierOptions options = small_model(nn::HeadKind::mask, {"bright", "dark"});
+  options.backbone.input_size = kSmallest;
+  nn::Classifier model(options, 1);
+  apps::Trainer trainer(model, data, kSplit, quick(kLastBlock));
+  const std::vector<float> backbone = values_of(model, false);
+  trainer.run_epoch(0, [](int, int, double, double) {});
+  CHECK(values_of(model, false) != backbone);
+}
+
 TEST_CASE("a model that cannot be trained on the data is refused") {
   const apps::LoadedDataset data = dark_and_bright(12, kSize);
   const auto fault = [&](const nn::ClassifierOptions& options) {
