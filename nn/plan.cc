@@ -502,6 +502,12 @@ const PictureShape& Plan::output_shape(int i) const {
   return output_shapes_.at(static_cast<std::size_t>(i));
 }
 
+std::int64_t Plan::held_bytes() const {
+  std::int64_t held = static_cast<std::int64_t>(arenas_.size()) * arena_count_;
+  for (const Tensor& values : stored_) held += values.count();
+  return held * static_cast<std::int64_t>(sizeof(float));
+}
+
 FoldedWeights fold_batch_norm(const Tensor& weight, const Tensor& gamma, const Tensor& beta,
                               const Tensor& mean, const Tensor& variance, double epsilon) {
   const std::int64_t channels = weight.dim(-1);

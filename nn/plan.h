@@ -152,6 +152,10 @@ class Plan {
   std::int64_t arena_bytes() const {
     return arena_count_ * static_cast<std::int64_t>(sizeof(float));
   }
+  // Bytes that it holds beside the weights: an arena for each picture that may run at a time (the
+  // capacity, or the number of threads when it was made, if that is less), and all pictures'
+  // results.
+  std::int64_t held_bytes() const;
 
  private:
   void store_values();

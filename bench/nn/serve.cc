@@ -7,7 +7,7 @@
 //   input FILE   takes [batch, size, size, 3] float32 from the file
 //   output FILE  writes logits [batch, classes] float32 (of a training step: before the step)
 //   run N        [milliseconds of each of N runs]
-//   memory       bytes: of the arena and the results, or the most that tensors held
+//   memory       bytes: of arenas and results, or the most that tensors held
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -56,11 +56,7 @@ Work inference(nn::Classifier& model, const nn::Tensor& input) {
     return nn::Tensor::from({input.dim(0), classes},
                             {plan->output(), plan->output() + input.dim(0) * classes});
   };
-  return {run, logits, [plan] {
-            return plan->arena_bytes() * threads() + plan->capacity() *
-                                                         plan->output_shape().count() *
-                                                         static_cast<std::int64_t>(sizeof(float));
-          }};
+  return {run, logits, [plan] { return plan->held_bytes(); }};
 }
 
 Work training(nn::Classifier& model, const nn::Tensor& input) {

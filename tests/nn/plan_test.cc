@@ -249,6 +249,19 @@ TEST_CASE("values that live at once lie apart, those that do not share the arena
   CHECK(plan.arena_bytes() == 3 * count * 4);
 }
 
+TEST_CASE("a plan holds an arena for each picture that may run at a time, and the results") {
+  const Threads scope(3);
+  for (const std::int64_t capacity : {1, 2, 3, 8}) {
+    const Plan plan({8, 8, 4}, capacity, [](PlanBuilder& builder) {
+      const Value x = builder.activation(builder.input(), kernels::Activation::relu);
+      builder.output(builder.sigmoid(x));
+    });
+    CHECK(plan.arena_bytes() == 8 * 8 * 4 * 4);
+    CHECK(plan.held_bytes() ==
+          std::min<std::int64_t>(capacity, 3) * plan.arena_bytes() + capacity * 8 * 8 * 4 * 4);
+  }
+}
+
 TEST_CASE("several outputs, one of them read again by later layers") {
   Plan plan({1, 1, 4}, 3, [](PlanBuilder& builder) {
     const Value a = builder.activation(builder.input(), Activation::relu);
