@@ -106,6 +106,7 @@ std::unique_ptr<Classifier> classifier_from(const Safetensors& contents, const s
   const ClassifierOptions options = classifier_options(contents, name);
   check_channels(contents, options, name);
   check_values(contents, name);
+  const UndrawnParameters undrawn;
   auto model = std::make_unique<Classifier>(options);
   try {
     model->load_state_dict(contents.tensors);

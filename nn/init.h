@@ -8,6 +8,16 @@
 
 namespace maskwatch::nn {
 
+// While one lives, what this thread draws below is left uninitialised: for loading, which
+// overwrites every parameter.
+class UndrawnParameters {
+ public:
+  UndrawnParameters();
+  ~UndrawnParameters();
+  UndrawnParameters(const UndrawnParameters&) = delete;
+  UndrawnParameters& operator=(const UndrawnParameters&) = delete;
+};
+
 // Normal with deviation sqrt(2 / fan_out): He et al. 2015, for layers before a ReLU (torchvision's
 // MobileNetV2).
 Tensor he_normal(Shape shape, std::int64_t fan_out, Random& random);

@@ -382,6 +382,7 @@ bool is_ssd(const Safetensors& contents) {
 std::unique_ptr<SsdNetwork> make_ssd(const Safetensors& contents, const std::string& path) {
   const SsdNetworkOptions options = ssd_options(contents, path);
   check_values(contents, path);
+  const UndrawnParameters undrawn;
   try {
     auto network = std::make_unique<SsdNetwork>(options);
     network->load_state_dict(contents.tensors);

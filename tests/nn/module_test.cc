@@ -50,6 +50,16 @@ TEST_CASE("state goes from one module to another; a wrong one changes nothing") 
   CHECK(a.forward(x).values() == b.forward(x).values());
 }
 
+TEST_CASE("undrawn parameters take no numbers from the stream, and only within their scope") {
+  Random random = Random::of_seed(1), same = Random::of_seed(1);
+  {
+    const UndrawnParameters undrawn;
+    CHECK(he_normal({2, 3}, 3, random).shape() == Shape{2, 3});
+    CHECK(glorot_uniform({2, 3}, 2, 3, random).shape() == Shape{2, 3});
+  }
+  CHECK(he_normal({2, 3}, 3, random).values() == he_normal({2, 3}, 3, same).values());
+}
+
 TEST_CASE("a frozen network saves nothing for backward") {
   Random random = Random::of_seed(1);
   MobileNetV2 net(small(64), random);
