@@ -65,15 +65,9 @@ unless_there() {
 unless_there "$out/backbone.safetensors" \
   "${PYTHON:-python3}" "$(dirname "$0")/convert_weights.py" "$keras" "$out/backbone.safetensors"
 
-# The first detector knows only what was boxed; the second also what the first is sure of.
-unless_there "$out/teacher.safetensors" \
-  "$build/apps/train_face_detector" -d "$boxes" --weights "$out/backbone.safetensors" --resume \
-  --steps 5000 --stretch 500 --seed 1 --precision f16 \
-  -m "$out/teacher.safetensors" --history "$out/teacher.json"
 unless_there "$out/face_detector.safetensors" \
   "$build/apps/train_face_detector" -d "$boxes" --weights "$out/backbone.safetensors" --resume \
-  --teacher "$out/teacher.safetensors" --teacher-score 0.65 --without-boxes "${photographs[@]}" \
-  --steps 10000 --stretch 2500 --seed 1 --precision f16 \
+  --steps 5000 --stretch 500 --seed 1 --precision f16 \
   -m "$out/face_detector.safetensors" --history "$out/face_detector.json" \
   --plot "$out/curves.png" --precision-plot "$out/precision.png" \
   --misses "$out/misses.png" --false-alarms "$out/false_alarms.png"
@@ -87,7 +81,7 @@ fi
 unless_there "$out/mask_detector.safetensors" \
   "$build/apps/train_mask_detector" -d "$out/faces" "${photographs[@]}" \
   --face "$out/face_detector.safetensors" --weights "$out/backbone.safetensors" --resume \
-  --size 160 --fine-tune all --lr 1e-3 --schedule cosine --epochs 12 --augment light \
+  --size 128 --fine-tune all --lr 1e-3 --schedule cosine --epochs 12 --augment light \
   --label-smoothing 0.05 --validation 0.05 --seed 1 --precision f16 \
   -m "$out/mask_detector.safetensors" --history "$out/mask_detector.json" \
   --plot "$out/classifier_curves.png"
