@@ -107,7 +107,7 @@ HWY_INLINE void run_tile(std::int64_t rows, const TileInput& in, const TileOutpu
   run_tiles(rows, 1, in, out, 0);
 }
 
-// One tile whose a lies by columns.
+// One tile whose a lies by columns. Of out's options it takes the residual alone.
 HWY_INLINE void run_column_tile(std::int64_t rows, const TileInput& in, const TileOutput& out) {
   kernel_of(kColumnTileKernels, rows, out.columns)(in, out);
 }

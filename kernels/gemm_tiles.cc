@@ -2,6 +2,7 @@
 // a by rows: a plain one for a product in one piece, where nearly all the time goes, and a general
 // one for the rest, so that the many sizes do not multiply with the rare cases.
 #include <array>
+#include <cassert>
 #include <cstring>
 #include <utility>
 
@@ -209,71 +210,86 @@ HWY_INLINE void multiply_guarded(Accumulators<kRows, kVectors>& sums, const floa
 // How full the last vector of a tile is: `part` may be whole too.
 enum class Tail { whole, part, paired };
 
-// What exists of a last vector. Masks cost AVX-512 nothing; elsewhere a whole vector is worth
-// looking for.
-template <Tail kTail>
-HWY_INLINE bool is_whole(std::int64_t rest) {
-  constexpr bool kLooks = kTail == Tail::part && kLanes < 16;
-  return kTail == Tail::whole || (kLooks && rest == kLanes);
-}
+// What a version takes of TileOutput's options; what it leaves out must not be set. bias: with
+// activation and c_rows.
+struct Options {
+  bool accumulate, bias, residual;
+};
+constexpr Options kAllOptions = {true, true, true};
 
+// The last vector of a tile, of which `rest` lanes exist. Masks cost AVX-512 nothing; elsewhere a
+// whole vector is worth looking for.
 template <Tail kTail>
-HWY_INLINE Vector load_last(const float* from, std::int64_t rest) {
-  return is_whole<kTail>(rest) ? hn::LoadU(lanes, from) : load_first(from, rest);
-}
+struct LastVector {
+  std::int64_t rest;
+  FirstLanes first;
 
-template <Tail kTail>
-HWY_INLINE void store_last(Vector v, float* to, std::int64_t rest) {
-  if (is_whole<kTail>(rest))
-    hn::StoreU(v, lanes, to);
-  else
-    store_first(v, to, rest);
-}
+  HWY_INLINE LastVector(const TileOutput& out, int vectors)
+      : rest(out.columns - (vectors - 1) * kLanes), first(rest) {}
+  HWY_INLINE bool is_whole() const {
+    constexpr bool kLooks = kTail == Tail::part && kLanes < 16;
+    return kTail == Tail::whole || (kLooks && rest == kLanes);
+  }
+  HWY_INLINE Vector load(const float* from) const {
+    return is_whole() ? hn::LoadU(lanes, from) : first.load(from);
+  }
+  HWY_INLINE void store(Vector v, float* to) const {
+    if (is_whole())
+      hn::StoreU(v, lanes, to);
+    else
+      first.store(v, to);
+  }
+};
 
 template <int kVectors, Tail kTail>
-HWY_INLINE Vector load_column(const float* row, int v, std::int64_t rest) {
-  return v == kVectors - 1 ? load_last<kTail>(row + v * kLanes, rest)
-                           : hn::LoadU(lanes, row + v * kLanes);
+HWY_INLINE Vector load_column(const float* row, int v, const LastVector<kTail>& last) {
+  return v == kVectors - 1 ? last.load(row + v * kLanes) : hn::LoadU(lanes, row + v * kLanes);
 }
 
-template <int kRows, int kVectors, Tail kTail>
+template <int kRows, int kVectors, Tail kTail, Options kOptions>
 HWY_INLINE void begin(Accumulators<kRows, kVectors>& sums, const TileOutput& out) {
-  const std::int64_t rest = out.columns - (kVectors - 1) * kLanes;
-  if (out.accumulate) {
-    const float* c = out.c;
-    HWY_UNROLL(16)
-    for (int i = 0; i < kRows; ++i, c += out.c_stride) {
-      HWY_UNROLL(4)
-      for (int v = 0; v < kVectors; ++v) sums[i][v] = load_column<kVectors, kTail>(c, v, rest);
-      if constexpr (kTail == Tail::paired)
-        sums[i][kVectors - 1] = spread_pairs(sums[i][kVectors - 1]);
+  const LastVector<kTail> last(out, kVectors);
+  if constexpr (kOptions.accumulate) {
+    if (out.accumulate) {
+      const float* c = out.c;
+      HWY_UNROLL(16)
+      for (int i = 0; i < kRows; ++i, c += out.c_stride) {
+        HWY_UNROLL(4)
+        for (int v = 0; v < kVectors; ++v) sums[i][v] = load_column<kVectors, kTail>(c, v, last);
+        if constexpr (kTail == Tail::paired)
+          sums[i][kVectors - 1] = spread_pairs(sums[i][kVectors - 1]);
+      }
+      return;
     }
-    return;
   }
   HWY_UNROLL(4)
   for (int v = 0; v < kVectors; ++v) {
-    Vector start = out.bias ? load_column<kVectors, kTail>(out.bias, v, rest) : hn::Zero(lanes);
-    if (kTail == Tail::paired && v == kVectors - 1) start = spread_pairs(start);
+    Vector start = hn::Zero(lanes);
+    if constexpr (kOptions.bias) {
+      if (out.bias) start = load_column<kVectors, kTail>(out.bias, v, last);
+      if (kTail == Tail::paired && v == kVectors - 1) start = spread_pairs(start);
+    }
     HWY_UNROLL(16)
     for (int i = 0; i < kRows; ++i) sums[i][v] = start;
   }
 }
 
 template <int kVectors, Tail kTail>
-HWY_INLINE void store_row(const Vector (&sums)[kVectors], float* row, std::int64_t rest) {
+HWY_INLINE void store_row(const Vector (&sums)[kVectors], float* row,
+                          const LastVector<kTail>& last) {
   HWY_UNROLL(4)
   for (int v = 0; v < kVectors - 1; ++v) hn::StoreU(sums[v], lanes, row + v * kLanes);
-  store_last<kTail>(sums[kVectors - 1], row + (kVectors - 1) * kLanes, rest);
+  last.store(sums[kVectors - 1], row + (kVectors - 1) * kLanes);
 }
 
-template <int kRows, int kVectors, Tail kTail>
+template <int kRows, int kVectors, Tail kTail, Options kOptions>
 HWY_INLINE void finish(Accumulators<kRows, kVectors>& sums, const TileOutput& out) {
-  const std::int64_t rest = out.columns - (kVectors - 1) * kLanes;
+  const LastVector<kTail> last(out, kVectors);
   if constexpr (kTail == Tail::paired) {
     HWY_UNROLL(16)
     for (int i = 0; i < kRows; ++i) sums[i][kVectors - 1] = fold_pairs(sums[i][kVectors - 1]);
   }
-  if (out.activation != Activation::none) {
+  if (kOptions.bias && out.activation != Activation::none) {
     const Clamp bounds = clamp_of(out.activation);
     HWY_UNROLL(16)
     for (int i = 0; i < kRows; ++i) {
@@ -281,19 +297,19 @@ HWY_INLINE void finish(Accumulators<kRows, kVectors>& sums, const TileOutput& ou
       for (int v = 0; v < kVectors; ++v) sums[i][v] = clamp(sums[i][v], bounds);
     }
   }
-  if (out.residual) {
+  if (kOptions.residual && out.residual) {
     HWY_UNROLL(16)
     for (int i = 0; i < kRows; ++i) {
       HWY_UNROLL(4)
       for (int v = 0; v < kVectors; ++v)
         sums[i][v] = hn::Add(
-            sums[i][v], load_column<kVectors, kTail>(out.residual + i * out.c_stride, v, rest));
+            sums[i][v], load_column<kVectors, kTail>(out.residual + i * out.c_stride, v, last));
     }
   }
   float* c = out.c;
   HWY_UNROLL(16)
   for (int i = 0; i < kRows; ++i, c += out.c_stride)
-    store_row<kVectors, kTail>(sums[i], out.c_rows ? out.c_rows[i] : c, rest);
+    store_row<kVectors, kTail>(sums[i], kOptions.bias && out.c_rows ? out.c_rows[i] : c, last);
 }
 
 // One segment: paired or not.
@@ -334,35 +350,38 @@ HWY_NOINLINE void plain_tiles(const TileInput& in, const TileOutput& first, std:
   Fetch fetch = {in.fetch, kLine};
   for (; tiles > 0; --tiles) {
     Accumulators<kRows, kVectors> sums;
-    begin<kRows, kVectors, kTail>(sums, out);
+    begin<kRows, kVectors, kTail, kAllOptions>(sums, out);
     const RowCursor<kRows> rows(a, in.a_stride);
     if (in.fetch == nullptr) fetch = fetch_beside(rows);
     if constexpr (kTail == Tail::paired)
       multiply_paired<kRows, kVectors>(sums, rows, in.b, in.b_stride, in.steps, fetch, false);
     else
       multiply<kRows, kVectors>(sums, rows, in.b, in.b_stride, in.steps, fetch);
-    finish<kRows, kVectors, kTail>(sums, out);
+    finish<kRows, kVectors, kTail, kAllOptions>(sums, out);
     a += kRows * in.a_stride;
     out.c += c_next;
     if (out.residual) out.residual += c_next;
   }
 }
 
-template <int kRows, int kVectors, Tail kTail, class Cursor>
+template <int kRows, int kVectors, Tail kTail, class Cursor, Options kOptions>
 HWY_NOINLINE void general_tiles(const TileInput& in, const TileOutput& first, std::int64_t tiles,
                                 std::ptrdiff_t c_next) {
+  assert(kOptions.accumulate || !first.accumulate);
+  assert(kOptions.residual || !first.residual);
+  assert(kOptions.bias || (!first.bias && !first.c_rows && first.activation == Activation::none));
   TileOutput out = first;
   const float* a = in.a;
   Fetch fetch = {in.fetch, kLine};
   for (; tiles > 0; --tiles) {
     Accumulators<kRows, kVectors> sums;
-    begin<kRows, kVectors, kTail>(sums, out);
+    begin<kRows, kVectors, kTail, kOptions>(sums, out);
     if (in.fetch == nullptr) fetch = fetch_beside(Cursor(a, in.a_stride));
     multiply_segments<kRows, kVectors, kTail, Cursor>(sums, a, in, fetch);
     if constexpr (kTail != Tail::paired) {
       if (in.guarded > 0) multiply_guarded<kRows, kVectors, Cursor>(sums, a, in, out.columns);
     }
-    finish<kRows, kVectors, kTail>(sums, out);
+    finish<kRows, kVectors, kTail, kOptions>(sums, out);
     a += Cursor::tile_length(in.a_stride);
     out.c += c_next;
     if (out.residual) out.residual += c_next;
@@ -381,16 +400,19 @@ void row_tiles(const TileInput& in, const TileOutput& out, std::int64_t tiles,
     if constexpr (kPairsAreCommon) {
       if (plain) return plain_tiles<kRows, kVectors, Tail::paired>(in, out, tiles, c_next);
     }
-    return general_tiles<kRows, kVectors, Tail::paired, Cursor>(in, out, tiles, c_next);
+    // Where pairs are common, only full convolutions come here.
+    constexpr Options kOptions = {!kPairsAreCommon, true, !kPairsAreCommon};
+    return general_tiles<kRows, kVectors, Tail::paired, Cursor, kOptions>(in, out, tiles, c_next);
   }
   if (plain && out.columns % kLanes == 0)
     return plain_tiles<kRows, kVectors, Tail::whole>(in, out, tiles, c_next);
-  general_tiles<kRows, kVectors, Tail::part, Cursor>(in, out, tiles, c_next);
+  general_tiles<kRows, kVectors, Tail::part, Cursor, kAllOptions>(in, out, tiles, c_next);
 }
 
 template <int kRows, int kVectors>
 void column_tile(const TileInput& in, const TileOutput& out) {
-  general_tiles<kRows, kVectors, Tail::part, ColumnCursor<kRows>>(in, out, 1, 0);
+  constexpr Options kOptions = {false, false, true};
+  general_tiles<kRows, kVectors, Tail::part, ColumnCursor<kRows>, kOptions>(in, out, 1, 0);
 }
 
 template <int kVectors, int... kRows>

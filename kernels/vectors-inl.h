@@ -34,25 +34,44 @@ constexpr std::int64_t kLanes = hn::MaxLanes(lanes);
 #define KERNELS_MASKED_MEMORY 0
 #endif
 
+// Loads and stores of the first `count` lanes, 0 < count <= kLanes, for several vectors: one mask
+// serves all. What is loaded ends in zeros.
+struct FirstLanes {
+#if KERNELS_MASKED_MEMORY
+  hn::Mask<Lanes> mask;
+
+  HWY_INLINE explicit FirstLanes(std::int64_t count)
+      : mask(hn::FirstN(lanes, static_cast<size_t>(count))) {}
+  HWY_INLINE Vector load(const float* HWY_RESTRICT from) const {
+    return hn::MaskedLoad(mask, lanes, from);
+  }
+  HWY_INLINE void store(Vector v, float* HWY_RESTRICT to) const {
+    hn::BlendedStore(v, mask, lanes, to);
+  }
+#else
+  std::int64_t count;
+
+  HWY_INLINE explicit FirstLanes(std::int64_t lane_count) : count(lane_count) {}
+  HWY_INLINE Vector load(const float* HWY_RESTRICT from) const {
+    HWY_ALIGN float copy[kLanes] = {};
+    for (std::int64_t i = 0; i < count; ++i) copy[i] = from[i];
+    return hn::Load(lanes, copy);
+  }
+  HWY_INLINE void store(Vector v, float* HWY_RESTRICT to) const {
+    HWY_ALIGN float copy[kLanes];
+    hn::Store(v, lanes, copy);
+    for (std::int64_t i = 0; i < count; ++i) to[i] = copy[i];
+  }
+#endif
+};
+
 // from[0 .. count) and zeros; 0 < count <= kLanes.
 HWY_INLINE Vector load_first(const float* HWY_RESTRICT from, std::int64_t count) {
-#if KERNELS_MASKED_MEMORY
-  return hn::MaskedLoad(hn::FirstN(lanes, static_cast<size_t>(count)), lanes, from);
-#else
-  HWY_ALIGN float copy[kLanes] = {};
-  for (std::int64_t i = 0; i < count; ++i) copy[i] = from[i];
-  return hn::Load(lanes, copy);
-#endif
+  return FirstLanes(count).load(from);
 }
 
 HWY_INLINE void store_first(Vector v, float* HWY_RESTRICT to, std::int64_t count) {
-#if KERNELS_MASKED_MEMORY
-  hn::BlendedStore(v, hn::FirstN(lanes, static_cast<size_t>(count)), lanes, to);
-#else
-  HWY_ALIGN float copy[kLanes];
-  hn::Store(v, lanes, copy);
-  for (std::int64_t i = 0; i < count; ++i) to[i] = copy[i];
-#endif
+  FirstLanes(count).store(v, to);
 }
 
 // The same with a count known to be kLanes at compile time where kWhole.
