@@ -18,7 +18,8 @@ namespace {
 
 struct Options {
   std::vector<std::string> datasets, classes;
-  std::string only, without;
+  std::string only, without, background;
+  double least_score = 0.1;
   BoxCropOptions crops;
   int threads = 0;
 };
@@ -31,7 +32,9 @@ void define_options(OptionParser& parser, Options& o) {
       .required();
   parser
       .add("-o,--output", &o.crops.output,
-           "New folder for with_mask/, without_mask/ and mask_worn_wrongly/, those that occur")
+           "New folder for with_mask/, without_mask/ and mask_worn_wrongly/, those that occur, and "
+           "for "
+           "background/")
       .required();
   parser.add("--classes", &o.classes,
              "What class names mean, where they are not the usual ones: mask=NAME,NAME "
@@ -59,6 +62,20 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--jpeg-quality", &o.crops.jpeg_quality, "Quality of the pictures written")
       .range(1, 100)
       .show_default();
+  parser.add(
+      "--background", &o.background,
+      "Face detector, by name (ours, haar, ssd) or file: what it takes for faces beside those "
+      "of the pictures goes into background/, for a classifier that knows better");
+  parser
+      .add("--least-score", &o.least_score,
+           "With --background: how sure the detector must be of such a face")
+      .range(0.0, 1.0)
+      .show_default();
+  parser
+      .add("--most-background", &o.crops.most_background,
+           "With --background: most of them from one picture, the surest")
+      .range(1, 1000)
+      .show_default();
   parser.add("--threads", &o.threads, "Threads (default: all cores); they change no byte")
       .range(0, 1024);
 }
@@ -70,6 +87,9 @@ void report(const BoxCrops& crops, const Options& o) {
   for (std::size_t i = 0; i < kFaceClasses.size(); ++i)
     counts += fmt::format("{}{} {}", i > 0 ? ", " : "", kFaceClasses[i], crops.written[i]);
   fmt::print("faces in {}: {}\n", one_line(o.crops.output), counts);
+  if (!o.background.empty())
+    fmt::print("no faces in {}/{}: {}\n", one_line(o.crops.output), kBackgroundClass,
+               crops.background);
   fmt::print("left out: {} ignored, {} of unknown class, {} with a side below {} pixels; ",
              crops.ignored, crops.unlabelled, crops.small, o.crops.least_side);
   fmt::print("{} pictures cannot be decoded\n", crops.broken.size());
@@ -82,6 +102,9 @@ int run(int argc, char** argv) {
                       "as train_mask_detector reads them.");
   define_options(parser, o);
   parser.parse(argc, argv);
+  for (const char* option : {"--least-score", "--most-background"})
+    if (o.background.empty() && parser.given(option))
+      throw UsageError(fmt::format("{} goes with --background", option));
   set_threads(o.threads);
   require_new_folder(o.crops.output);
   BoxDataset data = read_boxes(o.datasets, {ClassMap(o.classes)});
@@ -89,6 +112,10 @@ int run(int argc, char** argv) {
   if (!history.empty())
     choose_pictures(data, names_in_history(history, "train_face_detector"), !o.only.empty(),
                     history);
+  if (!o.background.empty())
+    o.crops.make_detector = [&] {
+      return vision::make_face_detector(o.background, static_cast<float>(o.least_score));
+    };
   tell_of_boxes(data);
   fmt::print("{}\n", summary_of(data));
   ProgressBar bar(static_cast<std::int64_t>(data.pictures.size()));

@@ -22,8 +22,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "vision/faces/face_detector.h"
-#include "vision/masks/label_fusion.h"
-#include "vision/masks/mask_classifier.h"
+#include "vision/masks/mask_detector.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -55,8 +54,9 @@ void define_options(OptionParser& parser, Options& o) {
   face.show_default();
   auto& model = parser.add(
       "-m,--model", &o.model,
-      "Classifier that labels what the detector finds, together with the detector's own labels, if "
-      "it has any, as detect_mask_image does (default: these alone)");
+      "Classifier that labels what the detector finds, and says what of it is no face if it knows "
+      "background, together with the detector's own labels and scores, if it has any, as "
+      "detect_mask_image does (default: these alone)");
   auto& least = parser.add("--least-score", &o.least_score,
                            "The detector's confidence: fainter faces are not looked at");
   least.range(0.0, 1.0).show_default();
@@ -124,40 +124,47 @@ std::size_t surest(const std::vector<float>& probabilities) {
                                   probabilities.begin());
 }
 
-// A detector, and who labels what it finds: a classifier, the detector itself, or both together.
+// A detector that labels what it finds itself, if it knows classes, or with a classifier as the
+// detecting programs have it.
 class Finder {
  public:
-  explicit Finder(const Options& o)
-      : detector_(vision::make_face_detector(o.face, static_cast<float>(o.least_score))),
-        name_(detector_->name()) {
-    if (o.model.empty()) return;
-    classifier_ = std::make_unique<vision::MaskClassifier>(o.model);
-    name_ += ", labels by " + o.model;
+  explicit Finder(const Options& o) {
+    const auto least_score = static_cast<float>(o.least_score);
+    if (o.model.empty()) {
+      detector_ = vision::make_face_detector(o.face, least_score);
+      name_ = detector_->name();
+      return;
+    }
+    MaskDetectorOptions options;
+    options.model = o.model;
+    options.face_detector = o.face;
+    options.confidence = least_score;
+    with_classifier_ = std::make_unique<MaskDetector>(options);
+    name_ = with_classifier_->face_detector_name() + ", classified by " + o.model;
   }
 
   const std::string& name() const { return name_; }
 
   std::vector<FoundFace> find(const vision::Image& image) {
-    const vision::LocatedFaces located = detector_->locate(image);
     std::vector<FoundFace> found;
-    for (const vision::Detection& face : located.faces) found.push_back({face.box, face.score});
-    if (classifier_) {
-      const std::vector<int> classes = classes_of(classifier_->labels());
-      const auto labels = vision::fuse_labels(classifier_->classify(image, located),
-                                              classifier_->meanings(), located);
-      for (std::size_t i = 0; i < found.size(); ++i)
-        found[i].label = classes[static_cast<std::size_t>(labels[i].label)];
-    } else if (!located.labels.empty()) {
-      const std::vector<int> classes = classes_of(located.labels);
-      for (std::size_t i = 0; i < found.size(); ++i)
-        found[i].label = classes[surest(located.probabilities[i])];
+    if (with_classifier_) {
+      const std::vector<int> classes = classes_of(with_classifier_->labels());
+      for (const Face& face : with_classifier_->detect(image))
+        found.push_back(
+            {face.box, face.score, classes[static_cast<std::size_t>(face.label_index)]});
+      return found;
     }
+    const vision::LocatedFaces located = detector_->locate(image);
+    const std::vector<int> classes = classes_of(located.labels);
+    for (std::size_t i = 0; i < located.faces.size(); ++i)
+      found.push_back({located.faces[i].box, located.faces[i].score,
+                       classes.empty() ? kUnlabelled : classes[surest(located.probabilities[i])]});
     return found;
   }
 
  private:
-  std::unique_ptr<vision::FaceDetector> detector_;
-  std::unique_ptr<vision::MaskClassifier> classifier_;
+  std::unique_ptr<vision::FaceDetector> detector_;  // one of these two
+  std::unique_ptr<MaskDetector> with_classifier_;
   std::string name_;
 };
 

@@ -168,18 +168,12 @@ void judge_by(const JudgedClasses& judged, Findings& findings) {
   }
 }
 
-// Of a picture; nothing where none is found.
-LocatedFaces find_largest_face(const Image& picture, MaskDetector& detector) {
-  LocatedFaces found = detector.find_faces(picture);
-  const auto largest =
-      std::max_element(found.faces.begin(), found.faces.end(),
-                       [](const auto& a, const auto& b) { return area(a.box) < area(b.box); });
-  if (largest == found.faces.end()) return found;
-  LocatedFaces only{{*largest}, found.margin, found.labels};
-  if (!found.labels.empty())
-    only.probabilities = {
-        std::move(found.probabilities[static_cast<std::size_t>(largest - found.faces.begin())])};
-  return only;
+// The largest of the faces of a picture; nothing where there is none.
+Face* largest(std::vector<Face>& faces) {
+  const auto found = std::max_element(faces.begin(), faces.end(), [](const Face& a, const Face& b) {
+    return area(a.box) < area(b.box);
+  });
+  return found == faces.end() ? nullptr : &*found;
 }
 
 // Pictures [begin, end) of the data set in that light; empty where one cannot be read, which
@@ -212,15 +206,16 @@ Findings evaluate(const Dataset& dataset, const std::vector<int>& label_of_class
     const auto pictures = load_pictures(dataset, begin, end, light, findings.broken);
     std::vector<LocatedFaces> found(pictures.size());
     for (std::size_t i = 0; i < pictures.size(); ++i)
-      if (!pictures[i].empty()) found[i] = find_largest_face(pictures[i], detector);
+      if (!pictures[i].empty()) found[i] = detector.find_faces(pictures[i]);
     auto results = detector.classify_all(pictures, found);
     for (std::size_t i = 0; i < results.size(); ++i) {
-      if (results[i].empty()) continue;
+      Face* face = largest(results[i]);
+      if (face == nullptr) continue;
       const DatasetImage& image = dataset.images[begin + i];
       findings.labels.push_back(label_of_class[static_cast<std::size_t>(image.label)]);
       findings.names.push_back(image.name);
-      findings.predictions.push_back(results[i][0].label_index);
-      findings.probabilities.push_back(std::move(results[i][0].probabilities));
+      findings.predictions.push_back(face->label_index);
+      findings.probabilities.push_back(std::move(face->probabilities));
     }
     bar.update(static_cast<std::int64_t>(end));
   }

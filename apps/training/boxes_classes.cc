@@ -28,6 +28,8 @@ std::optional<ClassMeaning> usual_meaning(const std::string& name) {
       return ClassMeaning{Kind::face, 1};
     case vision::LabelMeaning::worn_wrongly:
       return ClassMeaning{Kind::face, 2};
+    case vision::LabelMeaning::background:
+      return ClassMeaning{Kind::other, 0};
     case vision::LabelMeaning::other:
       break;
   }

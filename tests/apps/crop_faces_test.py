@@ -74,6 +74,9 @@ class Cropping(unittest.TestCase):
             (["--without", self.at("other.json"), "--only", self.at("other.json")], "out", "exclude"),
             (["--least-side", "21"], "out", "21 pixels"),
             (["--margin", "-1"], "out", "--margin"),
+            (["--least-score", "0.3"], "out", "--least-score goes with --background"),
+            (["--background", "dog"], "out", "dog"),
+            (["--background", self.at("lost.xml")], "out", "lost.xml"),
         ):
             with self.subTest(expected):
                 done = self.crop(*arguments, output=output)

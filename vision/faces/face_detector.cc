@@ -31,6 +31,11 @@ class WholePicture : public FaceDetector {
     if (image.empty()) throw std::invalid_argument("detect: an empty picture");
     return {{{0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1}};
   }
+  LocatedFaces locate(const Image& image) override {
+    LocatedFaces found{detect(image), margin()};
+    found.assumed = true;
+    return found;
+  }
   std::string name() const override { return "none (the whole picture is the face)"; }
   float margin() const override { return 0; }
 };
@@ -144,6 +149,9 @@ class SsdFaces : public FaceDetector {
       if (knows_classes()) found.probabilities.push_back(std::move(labelled.probabilities));
     }
     return found;
+  }
+  void include_candidates(float least_score) override {
+    if (knows_classes()) options_.confidence = std::min(options_.confidence, least_score);
   }
   std::string name() const override { return name_; }
   float margin() const override { return kHeadMargin; }

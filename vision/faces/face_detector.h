@@ -25,6 +25,8 @@ struct LocatedFaces {
   // probability of each of them. Both are empty where it knows none.
   std::vector<std::string> labels = {};
   std::vector<std::vector<float>> probabilities = {};
+  // Nobody looked: the whole picture is taken for a face.
+  bool assumed = false;
 };
 
 class FaceDetector {
@@ -44,6 +46,11 @@ class FaceDetector {
 
   // The same faces with all that the detector knows of them.
   virtual LocatedFaces locate(const Image& image) { return {detect(image), margin()}; }
+
+  // From now on also finds what is fainter than the confidence, down to `least_score`, for a caller
+  // that knows more of faces; only a detector that knows classes does so, for others there would be
+  // too many.
+  virtual void include_candidates(float least_score) { static_cast<void>(least_score); }
 };
 
 // `face` is "ours" (the detector that ships, data/models/face_detector.safetensors, which knows

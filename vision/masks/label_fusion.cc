@@ -12,7 +12,7 @@ namespace {
 
 // One that were quite sure would overrule the other, whatever that says.
 constexpr double kLeast = 1e-6;
-constexpr std::size_t kMeanings = 3;  // all but LabelMeaning::other
+constexpr std::size_t kMeanings = 3;  // mask, no_mask, worn_wrongly
 
 using PerMeaning = std::array<double, kMeanings>;
 

@@ -65,6 +65,7 @@ constexpr std::string_view kWornWronglyNames[] = {"maskwornwrongly",
                                                   "improperlyworn",
                                                   "partialmask",
                                                   "imfd"};
+constexpr std::string_view kBackgroundNames[] = {"background"};
 
 struct Meaning {
   LabelMeaning meaning;
@@ -79,6 +80,7 @@ constexpr Meaning kMeanings[] = {
     {LabelMeaning::no_mask, "No Mask", {225, 45, 45}, kNoMaskNames},
     {LabelMeaning::worn_wrongly, "Mask Worn Wrongly", {255, 176, 0}, kWornWronglyNames},
     {LabelMeaning::other, "", {150, 150, 150}, {}},
+    {LabelMeaning::background, "No Face", {150, 150, 150}, kBackgroundNames},
 };
 
 const Meaning& entry(LabelMeaning meaning) { return kMeanings[static_cast<std::size_t>(meaning)]; }

@@ -16,12 +16,13 @@ enum class LabelMeaning {
   no_mask,
   worn_wrongly,  // a mask that leaves the nose or the mouth free
   other,         // none of these
+  background,    // no face at all
 };
 
 // Case, spaces, '-', '_', the word "face", a number in front ("0 With Mask") and a byte-order mark
 // do not matter: "with_mask", "WithMask", "Mask", "face_with_mask" all mean a mask; "without_mask",
 // "NoMask" none; "mask_worn_wrongly", "mask_weared_incorrect" one that is worn wrongly. Unknown
-// names are `other`.
+// names are `other`; "background" is no face.
 LabelMeaning meaning_of(std::string_view label);
 
 // Of each of the labels of a model.

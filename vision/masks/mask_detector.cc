@@ -6,6 +6,7 @@
 #include "base/data_files.h"
 #include "base/parallel.h"
 #include "vision/image/draw.h"
+#include "vision/masks/face_verification.h"
 #include "vision/masks/label_fusion.h"
 #include "vision/masks/mask_classifier.h"
 
@@ -46,6 +47,15 @@ MaskDetector::MaskDetector(const MaskDetectorOptions& options)
   if (options.threads > 0) set_threads(options.threads);
   faces_ = make_face_detector(options);
   classifier_ = make_classifier(options);
+  for (std::size_t i = 0; i < classifier_->labels().size(); ++i) {
+    if (classifier_->meanings()[i] == LabelMeaning::background) continue;
+    labels_.push_back(classifier_->labels()[i]);
+    meanings_.push_back(classifier_->meanings()[i]);
+  }
+  if (labels_.empty())
+    throw std::runtime_error((options.model.empty() ? "the model" : options.model) +
+                             ": all its classes mean background, so it cannot classify faces");
+  include_candidates();
 }
 MaskDetector::~MaskDetector() = default;
 MaskDetector::MaskDetector(MaskDetector&&) noexcept = default;
@@ -90,25 +100,32 @@ std::vector<std::vector<Face>> MaskDetector::classify_all(std::span<const Image>
 
 std::vector<Face> MaskDetector::named(const LocatedFaces& found,
                                       std::vector<vision::Classification> classes) const {
-  classes = vision::fuse_labels(std::move(classes), meanings(), found);
+  const auto& meanings = classifier_->meanings();
+  classes = vision::fuse_labels(std::move(classes), meanings, found);
   std::vector<Face> faces;
-  for (std::size_t i = 0; i < classes.size(); ++i) {
-    const auto label = static_cast<std::size_t>(classes[i].label);
-    faces.push_back({found.faces[i].box, found.faces[i].score, classes[i].label, labels()[label],
-                     meanings()[label], classes[i].probability(),
-                     std::move(classes[i].probabilities)});
+  for (auto& [index, score, answer] :
+       vision::verify_faces(std::move(classes), meanings, found, confidence_)) {
+    const auto label = static_cast<std::size_t>(answer.label);
+    faces.push_back({found.faces[index].box, score, answer.label, labels_[label], meanings_[label],
+                     answer.probability(), std::move(answer.probabilities)});
   }
   return faces;
 }
 
-const std::vector<std::string>& MaskDetector::labels() const { return classifier_->labels(); }
+const std::vector<std::string>& MaskDetector::labels() const { return labels_; }
 
-const std::vector<LabelMeaning>& MaskDetector::meanings() const { return classifier_->meanings(); }
+const std::vector<LabelMeaning>& MaskDetector::meanings() const { return meanings_; }
 
 std::string MaskDetector::face_detector_name() const { return faces_->name(); }
 
 void MaskDetector::use_face_detector(const std::string& face_detector) {
   faces_ = vision::make_face_detector(face_detector, confidence_, detail_);
+  include_candidates();
+}
+
+void MaskDetector::include_candidates() {
+  if (vision::knows(classifier_->meanings(), LabelMeaning::background))
+    faces_->include_candidates(vision::candidate_score(confidence_));
 }
 
 void draw(Image& image, std::span<const Face> faces) {

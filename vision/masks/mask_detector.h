@@ -34,7 +34,7 @@ using vision::save_image;
 
 struct Face {
   Box box;               // pixels of the image
-  float score = 0;       // of the face detector: higher is surer
+  float score = 0;       // of being a face: higher is surer (vision/masks/face_verification.h)
   int label_index = -1;  // into MaskDetector::labels()
   std::string label;     // "with_mask", as the model names it
   LabelMeaning meaning = LabelMeaning::other;
@@ -54,7 +54,7 @@ struct MaskDetectorOptions {
   std::string face_detector = vision::kDefaultFaceDetector;
   // Contents of a cascade or of a converted detector in place of it.
   std::span<const std::uint8_t> face_detector_bytes;
-  float confidence = .5f;  // of faces; see vision::make_face_detector
+  float confidence = .5f;  // least score of faces; see vision::make_face_detector
   int detail = 0;          // likewise
   int capacity = 32;       // faces that one run of the network takes
   int threads = 0;         // of the whole process; 0: as they are, at first one a core
@@ -84,7 +84,9 @@ class MaskDetector {
   // The two steps of detect(). `found` is what find_faces() gives, or a part of it;
   // std::invalid_argument for a face that holds no pixel of the image, and unless there are
   // probabilities for each face where there are labels. While one thread finds the faces of an
-  // image, another one may classify those of the one before.
+  // image, another one may classify those of the one before. Where the model knows a class of
+  // background, find_faces() finds fainter ones too, and of those given it, classify() gives back
+  // the ones that are faces.
   LocatedFaces find_faces(const Image& image);
   std::vector<Face> classify(const Image& image, const LocatedFaces& found);
   // The faces as in a mirror; what a network makes of both views errs in different ways.
@@ -93,7 +95,7 @@ class MaskDetector {
   std::vector<std::vector<Face>> classify_all(std::span<const Image> images,
                                               std::span<const LocatedFaces> found);
 
-  // The classes of the model.
+  // The classes of the model, without background: that is never the answer.
   const std::vector<std::string>& labels() const;
   // Of each of them.
   const std::vector<LabelMeaning>& meanings() const;
@@ -108,8 +110,12 @@ class MaskDetector {
   std::vector<Face> named(const LocatedFaces& found,
                           std::vector<vision::Classification> classes) const;
 
+  void include_candidates();
+
   std::unique_ptr<vision::FaceDetector> faces_;
   std::unique_ptr<vision::MaskClassifier> classifier_;
+  std::vector<std::string> labels_;
+  std::vector<LabelMeaning> meanings_;
   float confidence_;
   int detail_;
 };

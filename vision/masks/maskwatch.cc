@@ -75,6 +75,7 @@ maskwatch_meaning meaning_for_c(maskwatch::LabelMeaning meaning) {
     case maskwatch::LabelMeaning::worn_wrongly:
       return MASKWATCH_WORN_WRONGLY;
     case maskwatch::LabelMeaning::other:
+    case maskwatch::LabelMeaning::background:
       break;
   }
   return MASKWATCH_OTHER;

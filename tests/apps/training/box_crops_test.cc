@@ -147,6 +147,64 @@ TEST_CASE("crop_faces: what is left out is counted; the bytes do not depend on t
   CHECK(contents(folder / "again") == files);
 }
 
+namespace {
+
+// Finds the same in every picture.
+class FixedFinds : public vision::FaceDetector {
+ public:
+  explicit FixedFinds(std::vector<vision::Detection> finds) : finds_(std::move(finds)) {}
+  std::vector<vision::Detection> detect(const vision::Image&) override { return finds_; }
+  std::string name() const override { return "fixed"; }
+  float margin() const override { return 0; }
+
+ private:
+  std::vector<vision::Detection> finds_;
+};
+
+}  // namespace
+
+TEST_CASE("crop_faces: what a detector takes for faces is background, unless it may be one") {
+  TemporaryFolder folder;
+  apps::BoxDataset data;
+  data.pictures.push_back(
+      picture(folder, "a.png", {face({10, 10, 20, 30}, 0), face({10, 60, 40, 30}, 1)}));
+  data.pictures.push_back(picture(folder, "b.png", {}));
+  apps::BoxPicture for_a_teacher = picture(folder, "c.png", {});
+  for_a_teacher.without_boxes = true;
+  data.pictures.push_back(for_a_teacher);
+  const std::vector<vision::Detection> finds{
+      {{80, 10, 30, 30}, .7f},   // sure: it may be a face that nobody boxed
+      {{12, 12, 20, 30}, .55f},  // the first face
+      {{80, 50, 30, 30}, .5f},
+      {{60, 10, 19, 30}, .4f},   // smaller than the smallest face: it may be a far one
+      {{60, 50, 11, 30}, .35f},  // too small to be used
+      {{26, 24, 30, 30}, .3f},   // it touches a face
+      {{70, 20, 20, 30}, .2f},
+      {{50, 0, 30, 30}, .1f}};
+  apps::BoxCropOptions options;
+  options.make_detector = [&] { return std::make_unique<FixedFinds>(finds); };
+  options.most_background = 3;
+  const auto result = cut(folder, data, options);
+  CHECK(result.written == apps::LabelCounts{1, 1, 0});
+  CHECK(result.background == 6);
+  auto files = contents(folder / "out");
+  CHECK(files.size() == 8);
+  for (const char* name : {"a_2", "a_5", "a_6", "b_0", "b_1", "b_2"}) {
+    CAPTURE(name);
+    CHECK(files.contains("background/" + std::string(name) + ".jpg"));
+  }
+  set_threads(1);
+  cut(folder, data, options, "again");
+  set_threads(0);
+  CHECK(contents(folder / "again") == files);
+
+  options.make_detector = []() -> std::unique_ptr<vision::FaceDetector> {
+    throw std::runtime_error("no such detector");
+  };
+  CHECK_THROWS_WITH_AS(cut(folder, data, options, "none"), "no such detector", std::runtime_error);
+  CHECK(!fs::exists(folder / "none"));
+}
+
 TEST_CASE("crop_faces: pictures that would be called the same stay apart, none is hidden") {
   TemporaryFolder folder;
   apps::BoxDataset data;

@@ -337,6 +337,7 @@ TEST_CASE("rules of classes: their own names first, no name with two meanings") 
   CHECK(map.meaning("face") == apps::ClassMeaning{Kind::face, 1});
   CHECK(map.meaning("x") == apps::ClassMeaning{Kind::face, 2});
   CHECK(map.meaning("WITHOUT MASK") == apps::ClassMeaning{Kind::face, 1});
+  CHECK(map.meaning("background") == apps::ClassMeaning{Kind::other, 0});
   CHECK_FALSE(map.meaning("good"));
   for (const char* rule : {"mask", "=a", "mask=", "helmet=a", "mask=a,,b"})
     CHECK_THROWS_AS(apps::ClassMap({rule}), apps::UsageError);

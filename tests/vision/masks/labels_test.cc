@@ -91,6 +91,14 @@ TEST_CASE("other names keep their own words") {
   check("", LabelMeaning::other, "");
 }
 
+TEST_CASE("background is no face, but a background of a mask is no such name") {
+  check("background", LabelMeaning::background, "No Face");
+  check("Background", LabelMeaning::background, "No Face");
+  check("2 background", LabelMeaning::background, "No Face");
+  check("no", LabelMeaning::other, "no");
+  check("background person", LabelMeaning::other, "background person");
+}
+
 TEST_CASE("the colours differ, in lightness too") {
   const LabelMeaning all[] = {LabelMeaning::mask, LabelMeaning::no_mask, LabelMeaning::worn_wrongly,
                               LabelMeaning::other};

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "tests/vision/masks/saved_model.h"
 #include "vision/drawn/face_generator.h"
+#include "vision/masks/face_verification.h"
 #include "vision/masks/label_fusion.h"
 #include "vision/masks/mask_classifier.h"
 
@@ -85,10 +86,15 @@ TEST_CASE("by default a detector is made of the models that ship") {
   CHECK(faces[0].meaning == LabelMeaning::no_mask);
   // The answer is the two networks' together.
   vision::MaskClassifier classifier(shipped_model_file());
-  const auto joined =
-      vision::fuse_labels(classifier.classify(photograph, found), classifier.meanings(), found);
-  for (std::size_t i = 0; i < faces.size(); ++i)
-    CHECK(faces[i].probability == doctest::Approx(joined[i].probability()).epsilon(1e-5));
+  const auto joined = vision::verify_faces(
+      vision::fuse_labels(classifier.classify(photograph, found), classifier.meanings(), found),
+      classifier.meanings(), found, .5f);
+  REQUIRE(joined.size() == faces.size());
+  for (std::size_t i = 0; i < faces.size(); ++i) {
+    CHECK(faces[i].score == joined[i].score);
+    CHECK(faces[i].probability ==
+          doctest::Approx(joined[i].classification.probability()).epsilon(1e-5));
+  }
   const auto all = detector.detect_all(std::vector<Image>{photograph});
   REQUIRE(all.size() == 1);
   check_same(all[0], faces);
@@ -123,6 +129,40 @@ TEST_CASE("a grey image is answered as its RGB copy") {
              detector.classify_mirrored(rgb, detector.find_faces(rgb)));
   const auto together = detector.detect_all(std::vector{grey, rgb});
   check_same(together[0], together[1]);
+}
+
+TEST_CASE("a class of background is no answer: what it means is that there is no face") {
+  const SavedModel knows_background(
+      nn::HeadKind::mask, {"with_mask", "background", "without_mask", "mask_worn_wrongly"});
+  MaskDetectorOptions options = whole_pictures(knows_background);
+  MaskDetector whole(options);
+  CHECK(whole.labels() ==
+        std::vector<std::string>{"with_mask", "without_mask", "mask_worn_wrongly"});
+  CHECK(whole.meanings() ==
+        std::vector{LabelMeaning::mask, LabelMeaning::no_mask, LabelMeaning::worn_wrongly});
+  const Image image = striped(90, 70);
+  const std::vector<Face> faces = whole.detect(image);
+  REQUIRE(faces.size() == 1);  // nobody has found it: it is taken for one
+  CHECK(faces[0].probabilities.size() == 3);
+  CHECK(faces[0].label == whole.labels()[static_cast<std::size_t>(faces[0].label_index)]);
+
+  // The same place, found by a detector of probabilities.
+  LocatedFaces found = whole.find_faces(image);
+  found.assumed = false;
+  found.labels = {"with_mask", "without_mask"};
+  found.probabilities = {{.5f, .5f}};
+  vision::MaskClassifier classifier(knows_background.path());
+  const float background = classifier.classify(image, found)[0].probabilities[1];
+  for (const float score : {.02f, .4f, .98f}) {
+    found.faces[0].score = score;
+    const float joined = score / (1 - score) * (1 - background) / background;
+    const bool is_face = joined > 1;
+    CAPTURE(joined);
+    CHECK(whole.classify(image, found).size() == (is_face ? 1 : 0));
+  }
+  const SavedModel nothing_else(nn::HeadKind::mask, {"background", "Background"});
+  CHECK_THROWS_WITH_AS(MaskDetector(whole_pictures(nothing_else)), doctest::Contains("background"),
+                       std::runtime_error);
 }
 
 TEST_CASE("a mirrored look is a look at the mirrored image") {

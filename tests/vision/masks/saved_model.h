@@ -5,12 +5,16 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "nn/classifier.h"
 
 class SavedModel {
  public:
-  explicit SavedModel(maskwatch::nn::HeadKind head = maskwatch::nn::HeadKind::mask)
+  explicit SavedModel(maskwatch::nn::HeadKind head = maskwatch::nn::HeadKind::mask,
+                      std::vector<std::string> labels = {"mask_worn_wrongly", "with_mask",
+                                                         "without_mask"})
       : path_((std::filesystem::temp_directory_path() /
                ("maskwatch_model_" + std::to_string(getpid()) + ".safetensors"))
                   .string()) {
@@ -18,8 +22,7 @@ class SavedModel {
     options.backbone.width = 0.1;
     options.backbone.input_size = 64;
     options.head = head;
-    if (head != maskwatch::nn::HeadKind::none)
-      options.labels = {"mask_worn_wrongly", "with_mask", "without_mask"};
+    if (head != maskwatch::nn::HeadKind::none) options.labels = std::move(labels);
     maskwatch::nn::save_classifier(path_, maskwatch::nn::Classifier(options, 3));
   }
   ~SavedModel() { std::filesystem::remove(path_); }

@@ -1,0 +1,91 @@
+#include "vision/masks/face_verification.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+namespace maskwatch::vision {
+namespace {
+
+// Chosen on pictures that neither network was trained on (docs/model_card.md).
+constexpr double kClassifierWeight = 1;
+constexpr double kBias = 0;
+// As far as the classifier may move a detector's log odds, in either direction.
+constexpr double kMostRaised = 1.5, kMostLowered = 8;
+
+double log_odds(double probability) {
+  constexpr double kLeast = 1e-6;
+  const double p = std::clamp(probability, kLeast, 1 - kLeast);
+  return std::log(p / (1 - p));
+}
+
+double from_log_odds(double value) { return 1 / (1 + std::exp(-value)); }
+
+float joint_score(float detector, double background) {
+  const double moved = kBias - kClassifierWeight * log_odds(background);
+  return static_cast<float>(from_log_odds(log_odds(static_cast<double>(detector)) +
+                                          std::clamp(moved, -kMostLowered, kMostRaised)));
+}
+
+// Takes the labels of background out; what they had in sum.
+double take_background(Classification& face, std::span<const LabelMeaning> meanings) {
+  double background = 0;
+  std::vector<float> others;
+  for (std::size_t i = 0; i < meanings.size(); ++i)
+    if (meanings[i] == LabelMeaning::background)
+      background += static_cast<double>(face.probabilities[i]);
+    else
+      others.push_back(face.probabilities[i]);
+  double sum = 0;
+  for (const float p : others) sum += static_cast<double>(p);
+  for (float& p : others)
+    p = sum > 0 ? static_cast<float>(static_cast<double>(p) / sum)
+                : 1 / static_cast<float>(others.size());
+  face.label = static_cast<int>(std::max_element(others.begin(), others.end()) - others.begin());
+  face.probabilities = std::move(others);
+  return background;
+}
+
+void check(const std::vector<Classification>& classes, std::span<const LabelMeaning> meanings,
+           const LocatedFaces& found) {
+  if (std::all_of(meanings.begin(), meanings.end(),
+                  [](LabelMeaning meaning) { return meaning == LabelMeaning::background; }))
+    throw std::invalid_argument("verify_faces: all labels mean background");
+  if (classes.size() != found.faces.size())
+    throw std::invalid_argument("verify_faces: not as many answers as faces");
+  for (const Classification& face : classes)
+    if (face.probabilities.size() != meanings.size())
+      throw std::invalid_argument("verify_faces: not as many probabilities as labels");
+}
+
+}  // namespace
+
+float candidate_score(float confidence) {
+  return static_cast<float>(from_log_odds(log_odds(static_cast<double>(confidence)) - kMostRaised));
+}
+
+std::vector<VerifiedFace> verify_faces(std::vector<Classification> classes,
+                                       std::span<const LabelMeaning> meanings,
+                                       const LocatedFaces& found, float confidence) {
+  check(classes, meanings, found);
+  const bool knows_background = knows(meanings, LabelMeaning::background);
+  const bool joined = knows_background && !found.assumed && !found.labels.empty();
+  std::vector<VerifiedFace> faces;
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    VerifiedFace face{i, found.faces[i].score, std::move(classes[i])};
+    if (knows_background) {
+      const double background = take_background(face.classification, meanings);
+      if (joined) face.score = joint_score(face.score, background);
+      if (joined ? face.score < confidence : !found.assumed && background > 0.5) continue;
+    }
+    faces.push_back(std::move(face));
+  }
+  if (joined)
+    std::stable_sort(faces.begin(), faces.end(), [](const VerifiedFace& a, const VerifiedFace& b) {
+      return a.score > b.score;
+    });
+  return faces;
+}
+
+}  // namespace maskwatch::vision
