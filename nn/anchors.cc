@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <stdexcept>
 #include <utility>
@@ -97,16 +98,28 @@ std::vector<float> probabilities_of(std::span<const float> logits) {
   return probabilities;
 }
 
-// Weighted mean of probabilities, as it grows.
+// Weighted means of boxes and of their probabilities, as they grow.
 struct Votes {
+  std::array<double, 4> corners{};
   std::vector<double> sums;
   double weight = 0;
 
   void add(const SsdBox& box) {
     sums.resize(box.probabilities.size(), 0.0);
     const double share = std::max(static_cast<double>(box.score), 1e-30);
+    const auto& [x0, y0, x1, y1] = box.box;
+    corners[0] += share * x0;
+    corners[1] += share * y0;
+    corners[2] += share * x1;
+    corners[3] += share * y1;
     for (std::size_t c = 0; c < sums.size(); ++c) sums[c] += share * box.probabilities[c];
     weight += share;
+  }
+
+  void write_means(SsdBox& box) const {
+    const auto mean = [&](double sum) { return static_cast<float>(sum / weight); };
+    box.box = {mean(corners[0]), mean(corners[1]), mean(corners[2]), mean(corners[3])};
+    for (std::size_t c = 0; c < sums.size(); ++c) box.probabilities[c] = mean(sums[c]);
   }
 };
 
@@ -188,17 +201,14 @@ std::vector<SsdBox> suppress(std::vector<SsdBox> boxes, const SuppressionOptions
   for (SsdBox& next : boxes) {
     bool hidden = false;
     for (std::size_t k = 0; k < kept.size() && !hidden; ++k) {
-      const float overlap = intersection_over_union(kept[k].box, next.box);
-      hidden = overlap > options.max_overlap;
-      if (hidden && overlap > options.merge_overlap) votes[k].add(next);
+      hidden = intersection_over_union(kept[k].box, next.box) > options.max_overlap;
+      if (hidden) votes[k].add(next);
     }
     if (hidden) continue;
     votes.emplace_back().add(next);
     kept.push_back(std::move(next));
   }
-  for (std::size_t k = 0; k < kept.size(); ++k)
-    for (std::size_t c = 0; c < kept[k].probabilities.size(); ++c)
-      kept[k].probabilities[c] = static_cast<float>(votes[k].sums[c] / votes[k].weight);
+  for (std::size_t k = 0; k < kept.size(); ++k) votes[k].write_means(kept[k]);
   return kept;
 }
 

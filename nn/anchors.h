@@ -95,12 +95,13 @@ std::vector<SsdBox> decode(std::span<const float> outputs, std::span<const Ancho
 
 struct SuppressionOptions {
   float max_overlap = 0.45f;      // boxes that overlap a surer one by more are dropped
-  float merge_overlap = 0.6f;     // those that do by more than this share in its probabilities
   std::size_t candidates = 1000;  // boxes beyond so many surest are not looked at
 };
 
-// Non-maximum suppression: surest first, of equal scores the earlier one. The probabilities of a
-// box that stays are the mean over it and the boxes it stands for, weighted by score.
+// Non-maximum suppression: surest first, of equal scores the earlier one. Corners and probabilities
+// of a box that stays become the mean over it and the boxes dropped for it, weighted by score (box
+// voting: Gidaris and Komodakis, "Object detection via a multi-region and semantic segmentation-
+// aware CNN model", 2015). So two boxes that stay may overlap by more than `max_overlap`.
 std::vector<SsdBox> suppress(std::vector<SsdBox> boxes, const SuppressionOptions& options = {});
 
 }  // namespace maskwatch::nn

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 using vision::Image;
 
 // Intersection over union with a face, at most, of what is no face.
-constexpr float kMostOverlap = 0.2f;
+constexpr float kMostOverlap = 0.35f;
 // What a detector is surer of, in a picture with faces, may be one that nobody boxed.
 constexpr float kMaybeAFace = 0.6f;
 

@@ -144,18 +144,24 @@ TEST_CASE("decode: sure anchors alone, with their classes") {
         }) == "decode: 15 numbers for 3 anchors");
 }
 
-TEST_CASE("suppression keeps the surest and lets close ones vote on the class") {
+TEST_CASE("suppression keeps the surest and lets those it drops vote on corners and class") {
   const CornerBox box = square(0, 0, 10);
-  const auto kept = suppress({found(square(0, 0, 7), 0.5f, {0, 1}),        // IoU 0.49: no vote
-                              found({0, 0, 9, 10}, 0.4f, {0, 1}),          // 0.9: a vote
+  const auto kept = suppress({found(square(0, 0, 7), 0.5f, {0, 1}),        // IoU 0.49: a vote
+                              found({0, 0, 9, 10}, 0.4f, {0, 1}),          // 0.9: another
                               found(box, 0.8f, {1, 0}),                    //
                               found(square(6, 0, 10), 0.3f, {0.5, 0.5})},  // 0.25: another face
                              {});
   REQUIRE(kept.size() == 2);
   CHECK(kept[0].score == 0.8f);
-  CHECK(kept[0].probabilities[0] == doctest::Approx(2.0 / 3));
-  CHECK(kept[0].probabilities[1] == doctest::Approx(1.0 / 3));
+  CHECK(kept[0].probabilities[0] == doctest::Approx(0.8 / 1.7));
+  CHECK(kept[0].probabilities[1] == doctest::Approx(0.9 / 1.7));
+  CHECK(kept[0].box.x0 == 0);
+  CHECK(kept[0].box.y0 == 0);
+  CHECK(kept[0].box.x1 == doctest::Approx((0.8 * 10 + 0.5 * 7 + 0.4 * 9) / 1.7));
+  CHECK(kept[0].box.y1 == doctest::Approx((0.8 * 10 + 0.5 * 7 + 0.4 * 10) / 1.7));
   CHECK(kept[1].score == 0.3f);
+  CHECK(kept[1].box.x0 == 6);
+  CHECK(kept[1].box.x1 == 16);
   CHECK(suppress({found(box, 0.1f, {1}), found(square(50, 0, 4), 0.2f, {1})}, {.candidates = 1})
             .size() == 1);
 }

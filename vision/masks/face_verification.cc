@@ -5,14 +5,22 @@
 #include <stdexcept>
 #include <utility>
 
+#include "vision/image/geometry.h"
+
 namespace maskwatch::vision {
 namespace {
 
 // Chosen on pictures that neither network was trained on (docs/model_card.md).
-constexpr double kClassifierWeight = 1;
-constexpr double kBias = 0;
+constexpr double kClassifierWeight = 0.5;
+constexpr double kBias = -0.5;
 // As far as the classifier may move a detector's log odds, in either direction.
-constexpr double kMostRaised = 1.5, kMostLowered = 8;
+constexpr double kMostRaised = 1, kMostLowered = 8;
+
+// Of two boxes that overlap by more, as shares of what both cover and of the smaller one, the less
+// sure one shows no face of its own. The classifier raises such boxes too, if there is enough of a
+// face in them.
+constexpr float kMostJoint = 0.35f;
+constexpr double kMostOfSmaller = 0.7;
 
 double log_odds(double probability) {
   constexpr double kLeast = 1e-6;
@@ -45,6 +53,26 @@ double take_background(Classification& face, std::span<const LabelMeaning> meani
   face.label = static_cast<int>(std::max_element(others.begin(), others.end()) - others.begin());
   face.probabilities = std::move(others);
   return background;
+}
+
+bool shows_same_face(const Box& a, const Box& b) {
+  return intersection_over_union(a, b) > kMostJoint ||
+         intersection_over_smaller(a, b) > kMostOfSmaller;
+}
+
+// Surest first, and each face once.
+void put_in_order(std::vector<VerifiedFace>& faces, const LocatedFaces& found) {
+  std::stable_sort(faces.begin(), faces.end(),
+                   [](const VerifiedFace& a, const VerifiedFace& b) { return a.score > b.score; });
+  std::vector<VerifiedFace> kept;
+  for (VerifiedFace& face : faces) {
+    const Box& box = found.faces[face.index].box;
+    if (std::none_of(kept.begin(), kept.end(), [&](const VerifiedFace& surer) {
+          return shows_same_face(found.faces[surer.index].box, box);
+        }))
+      kept.push_back(std::move(face));
+  }
+  faces = std::move(kept);
 }
 
 void check(const std::vector<Classification>& classes, std::span<const LabelMeaning> meanings,
@@ -81,10 +109,7 @@ std::vector<VerifiedFace> verify_faces(std::vector<Classification> classes,
     }
     faces.push_back(std::move(face));
   }
-  if (joined)
-    std::stable_sort(faces.begin(), faces.end(), [](const VerifiedFace& a, const VerifiedFace& b) {
-      return a.score > b.score;
-    });
+  if (joined) put_in_order(faces, found);
   return faces;
 }
 

@@ -26,7 +26,8 @@ float candidate_score(float confidence);
 // label of background all faces are left as they are. With one:
 // - where the detector knows classes, its scores are probabilities, and a face's score becomes that
 //   of both: the sum of the log odds of the detector and, weighted, of the classifier. Faces below
-//   `confidence` are left out, and the others ordered by their scores, surest first;
+//   `confidence` are left out, and the others ordered by their scores, surest first; of those that
+//   overlap much, the surest stays;
 // - other detectors' scores stay as they are, and what is likelier background is left out;
 // - where a face is assumed, it stays.
 // In what is left, the background's probability is taken off and the others sum up to 1.

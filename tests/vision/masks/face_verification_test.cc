@@ -21,7 +21,8 @@ const std::vector<LabelMeaning> kThree{LabelMeaning::background, LabelMeaning::m
 
 LocatedFaces found(const std::vector<float>& scores, bool knows_classes) {
   LocatedFaces faces;
-  for (const float score : scores) faces.faces.push_back({{0, 0, 10, 10}, score});
+  for (const float score : scores)  // side by side
+    faces.faces.push_back({{10 * static_cast<float>(faces.faces.size()), 0, 10, 10}, score});
   if (knows_classes) {
     faces.labels = {"with_mask", "without_mask"};
     faces.probabilities.assign(scores.size(), {.5f, .5f});
@@ -39,9 +40,9 @@ double log_odds(double p) { return std::log(p / (1 - p)); }
 }  // namespace
 
 TEST_CASE("scores of a detector that knows classes are joined with the classifier's") {
-  const auto faces =
-      vision::verify_faces({answer(.5f, .4f, .1f), answer(.2f, .2f, .6f), answer(.9f, .05f, .05f)},
-                           kThree, found({.6f, .55f, .5f}, true), .5f);
+  const auto faces = vision::verify_faces(
+      {answer(.35f, .52f, .13f), answer(.2f, .2f, .6f), answer(.9f, .05f, .05f)}, kThree,
+      found({.6f, .55f, .5f}, true), .5f);
   REQUIRE(faces.size() == 2);
   // The second one, of which the classifier is surer, comes first.
   CHECK(faces[0].index == 1);
@@ -55,6 +56,25 @@ TEST_CASE("scores of a detector that knows classes are joined with the classifie
   CHECK(faces[0].classification.probabilities[1] == doctest::Approx(.75));
   CHECK(faces[1].classification.label == 0);
   CHECK(faces[1].classification.probabilities[0] == doctest::Approx(.8));
+}
+
+TEST_CASE("of boxes around one face the surest stays") {
+  LocatedFaces faces = found({.9f, .8f, .7f, .6f}, true);
+  faces.faces[0].box = {0, 0, 100, 100};
+  faces.faces[1].box = {40, 0, 100, 100};  // a union of 140, 60 of it shared
+  faces.faces[2].box = {60, 60, 40, 200};  // most of it apart from the others
+  faces.faces[3].box = {10, 10, 30, 30};   // within the first
+  const Classification same = answer(.1f, .8f, .1f);
+  std::vector<std::size_t> left;
+  for (const auto& face : vision::verify_faces({same, same, same, same}, kThree, faces, .2f))
+    left.push_back(face.index);
+  CHECK(left == std::vector<std::size_t>{0, 2});
+  // The second one, where the classifier doubts the first.
+  left.clear();
+  for (const auto& face :
+       vision::verify_faces({answer(.8f, .1f, .1f), same, same, same}, kThree, faces, .2f))
+    left.push_back(face.index);
+  CHECK(left == std::vector<std::size_t>{1, 2, 3});
 }
 
 TEST_CASE("a candidate below the confidence becomes a face when the classifier is sure") {
