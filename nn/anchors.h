@@ -94,8 +94,8 @@ std::vector<SsdBox> decode(std::span<const float> outputs, std::span<const Ancho
                            float min_score);
 
 struct SuppressionOptions {
-  float max_overlap = 0.45f;      // boxes that overlap a surer one by more are dropped
-  std::size_t candidates = 1000;  // boxes beyond so many surest are not looked at
+  float max_overlap = 0.45f;       // boxes that overlap a surer one by more are dropped
+  std::size_t candidates = 20000;  // boxes beyond so many surest are not looked at
 };
 
 // Non-maximum suppression: surest first, of equal scores the earlier one. Corners and probabilities

@@ -23,6 +23,12 @@ void add_face_options(OptionParser& parser, FaceOptions& options, const std::str
            "windows must agree on a face")
       .range(0.0, 1.0)
       .show_default();
+  parser
+      .add("--detail", &options.detail,
+           "Look for faces that are small in a large picture, as far as they can be seen when its "
+           "shorter side has so many pixels; 0: at its own size, which takes long (default: ours "
+           "looks at 640 pixels of the longest side, haar at all)")
+      .range(0, 65535);
 }
 
 void add_landmark_option(OptionParser& parser, std::string& landmarks, const std::string& use,
@@ -52,11 +58,20 @@ std::string model_file(const FaceOptions& options) {
   }
 }
 
+std::optional<int> detail_of(const FaceOptions& options) {
+  if (options.detail < 0) return std::nullopt;
+  if (options.face == "none" || options.face == "ssd")
+    throw UsageError("--detail is not for --face " + options.face,
+                     "that one always looks at the picture in one size");
+  return options.detail;
+}
+
 MaskDetectorOptions detector_options(const FaceOptions& options) {
   MaskDetectorOptions out;
   out.model = model_file(options);
   out.face_detector = options.face;
   out.confidence = options.confidence;
+  out.detail = detail_of(options);
   return out;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "vision/faces/landmark_finder.h"
@@ -15,9 +16,10 @@ struct FaceOptions {
   std::string model;  // empty: the one that ships
   std::string face;
   float confidence = 0.5f;
+  int detail = -1;  // below 0: not given
 };
 
-// Adds -m/--model, -f/--face with `default_face`, and -c/--confidence.
+// Adds -m/--model, -f/--face with `default_face`, -c/--confidence and --detail.
 void add_face_options(OptionParser& parser, FaceOptions& options, const std::string& default_face);
 
 // Adds --landmarks: `use` says what for, in a few words; `more` names further choices.
@@ -29,6 +31,9 @@ std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landm
 
 // The model file that was named, or the one that ships. std::runtime_error if that is missing.
 std::string model_file(const FaceOptions& options);
+
+// --detail, if it was given. UsageError for a detector that cannot heed it.
+std::optional<int> detail_of(const FaceOptions& options);
 
 // What MaskDetector is to be made of. std::runtime_error if there is no model.
 MaskDetectorOptions detector_options(const FaceOptions& options);

@@ -43,7 +43,7 @@ MaskDetectorOptions detector_options(const PipelineOptions& options) {
   out.model = options.model;
   out.face_detector = options.detectors.front();
   out.confidence = options.confidence;
-  out.detail = kDetail;
+  out.detail = options.detail.value_or(kDetail);
   return out;
 }
 

@@ -54,8 +54,9 @@ struct PipelineOptions {
   // As vision::make_face_detector takes them; the first is used first.
   std::vector<std::string> detectors{vision::kDefaultFaceDetector};
   float confidence = .5f;
-  float threshold = .5f;  // how probable a mask must be to count
-  std::string model;      // empty: the one that ships
+  std::optional<int> detail;  // none: so that a picture of 480 rows shows all faces that matter
+  float threshold = .5f;      // how probable a mask must be to count
+  std::string model;          // empty: the one that ships
   // Set, by a signal handler too: everything ends soon. Null: only finish() ends it.
   std::atomic<bool>* stop = nullptr;
 };

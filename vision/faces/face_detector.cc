@@ -128,23 +128,42 @@ class HaarFacesAndEyes : public FaceDetector {
   HaarOptions options_;
 };
 
+// Beyond the largest scale of SsdOptions: each twice the one before, up to the size at which a
+// picture's shorter side is `detail` pixels (0: its own size), unless that is hardly larger.
+std::vector<SsdScale> scales_of_detail(int width, int height, int detail) {
+  constexpr int kTile = 640;
+  constexpr double kHardlyLarger = 1.5;
+  const SsdScale largest = SsdOptions().scales.back();
+  const int shorter = std::min(width, height);
+  double last = std::max(width, height);
+  if (detail > 0 && shorter > detail) last *= static_cast<double>(detail) / shorter;
+  std::vector<SsdScale> scales;
+  for (double before = largest.longest_side; last >= kHardlyLarger * before;) {
+    before = std::min(2 * before, last);
+    scales.push_back({static_cast<int>(std::lround(before)), 0, largest.most, kTile});
+  }
+  return scales;
+}
+
 class SsdFaces : public FaceDetector {
  public:
   // `kind` is what the detector is called in front of its file.
-  SsdFaces(SsdDetector detector, const std::string& kind, const std::string& file, float confidence)
+  SsdFaces(SsdDetector detector, const std::string& kind, const std::string& file, float confidence,
+           std::optional<int> detail)
       : detector_(std::move(detector)),
-        name_(kind + " (" + std::filesystem::path(file).filename().string() + ")") {
+        name_(kind + " (" + std::filesystem::path(file).filename().string() + ")"),
+        detail_(detail) {
     options_.confidence = confidence;
   }
 
   bool knows_classes() const { return !detector_.labels().empty(); }
 
   std::vector<Detection> detect(const Image& image) override {
-    return detector_.detect(image, options_);
+    return detector_.detect(image, options_for(image));
   }
   LocatedFaces locate(const Image& image) override {
     LocatedFaces found{{}, margin(), detector_.labels()};
-    for (LabelledFace& labelled : detector_.detect_labelled(image, options_)) {
+    for (LabelledFace& labelled : detector_.detect_labelled(image, options_for(image))) {
       found.faces.push_back(labelled.face);
       if (knows_classes()) found.probabilities.push_back(std::move(labelled.probabilities));
     }
@@ -157,9 +176,19 @@ class SsdFaces : public FaceDetector {
   float margin() const override { return kHeadMargin; }
 
  private:
+  // With the scales at which `detail` is to be seen.
+  SsdOptions options_for(const Image& image) const {
+    SsdOptions options = options_;
+    if (detail_ && knows_classes())
+      for (const SsdScale& scale : scales_of_detail(image.width, image.height, *detail_))
+        options.scales.push_back(scale);
+    return options;
+  }
+
   SsdDetector detector_;
   SsdOptions options_;
   std::string name_;
+  std::optional<int> detail_;
 };
 
 std::string converted_ssd() {
@@ -185,7 +214,10 @@ std::string lower_extension(const std::string& path) {
   return extension;
 }
 
-void check_confidence(float confidence) {
+void check(float confidence, std::optional<int> detail) {
+  if (detail.value_or(0) < 0)
+    throw std::invalid_argument("make_face_detector: a detail of " + std::to_string(*detail) +
+                                " pixels");
   if (!(confidence >= 0 && confidence <= 1))
     throw std::invalid_argument("make_face_detector: confidence " + std::to_string(confidence) +
                                 " is not between 0 and 1");
@@ -194,8 +226,9 @@ void check_confidence(float confidence) {
 // Those that were trained here, the ones that know classes, find faces that fill the picture
 // without a second look.
 std::unique_ptr<FaceDetector> make_ssd(SsdDetector ssd, const std::string& kind,
-                                       const std::string& file, float confidence) {
-  auto detector = std::make_unique<SsdFaces>(std::move(ssd), kind, file, confidence);
+                                       const std::string& file, float confidence,
+                                       std::optional<int> detail) {
+  auto detector = std::make_unique<SsdFaces>(std::move(ssd), kind, file, confidence, detail);
   if (detector->knows_classes()) return detector;
   return retry_framed(std::move(detector));
 }
@@ -210,26 +243,27 @@ bool is_xml(std::string_view contents) {
 }  // namespace
 
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence,
-                                                 int detail) {
-  check_confidence(confidence);
+                                                 std::optional<int> detail) {
+  check(confidence, detail);
   if (face == "none") return std::make_unique<WholePicture>();
   if (face == "ours") {
     const std::string file = shipped_file("the face detector that ships", kOurs);
-    return make_ssd(SsdDetector(file), face, file, confidence);
+    return make_ssd(SsdDetector(file), face, file, confidence, detail);
   }
   if (face == "ssd") {
     const std::string file = converted_ssd();
-    return make_ssd(SsdDetector(file), face, file, confidence);
+    return make_ssd(SsdDetector(file), face, file, confidence, detail);
   }
   if (face == "haar")
     return retry_framed(std::make_unique<HaarFacesAndEyes>(
         installed_cascade(kCascade), installed_cascade(kEyeCascades[0]),
-        installed_cascade(kEyeCascades[1]), confidence, detail));
+        installed_cascade(kEyeCascades[1]), confidence, detail.value_or(0)));
   const std::string extension = lower_extension(face);
   if (extension == ".xml")
     return retry_framed(
-        std::make_unique<HaarFaces>(HaarCascade::load(face), face, confidence, detail));
-  if (extension == ".safetensors") return make_ssd(SsdDetector(face), "ssd", face, confidence);
+        std::make_unique<HaarFaces>(HaarCascade::load(face), face, confidence, detail.value_or(0)));
+  if (extension == ".safetensors")
+    return make_ssd(SsdDetector(face), "ssd", face, confidence, detail);
   throw std::invalid_argument(
       "\"" + face +
       "\" is not a face detector: ours, haar, ssd, none, a cascade (.xml) or a detector "
@@ -238,13 +272,13 @@ std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float 
 
 std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> contents,
                                                  const std::string& name, float confidence,
-                                                 int detail) {
-  check_confidence(confidence);
+                                                 std::optional<int> detail) {
+  check(confidence, detail);
   const std::string_view text(reinterpret_cast<const char*>(contents.data()), contents.size());
   if (is_xml(text))
-    return retry_framed(
-        std::make_unique<HaarFaces>(HaarCascade::parse(text, name), name, confidence, detail));
-  return make_ssd(SsdDetector(std::as_bytes(contents), name), "ssd", name, confidence);
+    return retry_framed(std::make_unique<HaarFaces>(HaarCascade::parse(text, name), name,
+                                                    confidence, detail.value_or(0)));
+  return make_ssd(SsdDetector(std::as_bytes(contents), name), "ssd", name, confidence, detail);
 }
 
 Image face_crop(const Image& image, const Box& box, float margin, int size) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -60,19 +61,20 @@ class FaceDetector {
 // is the least probability of a face; a Haar cascade has no probabilities, there 10 * confidence
 // windows must agree on a face (0.5: OpenCV's usual min_neighbors of 5), and 6 * confidence on each
 // eye. Of a picture whose shorter side is longer than `detail` pixels, what would be too small to
-// be found if it were that short may be left out: looking for the small takes a cascade most of its
-// time. 0: nothing is left out. Where a cascade or a converted detector finds nothing, faces that
-// fill the picture are looked for (vision/faces/framed_retry.h); those trained here find them at
-// the smaller of their scales. Throws std::invalid_argument for another word or confidence, and
-// std::runtime_error that names a file that is missing or broken.
+// be found if it were that short may be left out: looking for the small takes most of the time. 0:
+// nothing is left out; none: a detector trained here finds what it can in a picture whose longest
+// side is 640 pixels, and others leave nothing out. Where a cascade or a converted detector finds
+// nothing, faces that fill the picture are looked for (vision/faces/framed_retry.h); those trained
+// here find them at the smaller of their scales. Throws std::invalid_argument for another word or
+// confidence, and std::runtime_error that names a file that is missing or broken.
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence = 0.5f,
-                                                 int detail = 0);
+                                                 std::optional<int> detail = {});
 
 // The same from the contents of a cascade or of a detector; `name` stands for the file in
 // errors and messages.
 std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> contents,
                                                  const std::string& name, float confidence = 0.5f,
-                                                 int detail = 0);
+                                                 std::optional<int> detail = {});
 
 // What a classifier sees of a face in an RGB or grey image: the box grown by `margin`, scaled to
 // size x size pixels, RGB. Throws std::invalid_argument for a box that holds no pixel of the image

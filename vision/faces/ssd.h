@@ -26,6 +26,10 @@ struct SsdScale {
   int longest_side = 320;
   // Square root of the area, in pixels of the scaled picture.
   float least = 0, most = std::numeric_limits<float>::infinity();
+  // The network looks at squares of so many pixels of the scaled picture, one by one; 0: at the
+  // whole of it. The squares overlap, so that one of them holds each box of up to `most`, of which
+  // three must fit into a square.
+  int tile = 0;
 };
 
 struct SsdOptions {
@@ -55,7 +59,7 @@ class SsdDetector {
 
   // Faces of an RGB or grey picture, surest first, boxes in pixels and cut off at its edges. Not
   // for two threads at once. Throws std::invalid_argument for an empty picture, and of a detector
-  // trained here for a scale that is not in 32..4096.
+  // trained here for a scale that is not in 32..4096 (65535 in tiles), or tiles that are too small.
   std::vector<Detection> detect(const Image& image, const SsdOptions& options = {});
   // The same with the probabilities of labels(); empty where there are none.
   std::vector<LabelledFace> detect_labelled(const Image& image, const SsdOptions& options = {});

@@ -22,7 +22,12 @@ constexpr std::uint8_t kPadding = 127;
 constexpr std::size_t kMostPlans = 16;
 constexpr std::int64_t kMostPlanBytes = std::int64_t{256} << 20;
 constexpr float kMaxOverlap = 0.45f;
-constexpr int kLeastScale = 32, kMostScale = 4096;
+constexpr int kLeastScale = 32, kMostScale = 4096, kMostTiledScale = 65535;
+// By how much a box may be longer than the square root of its area, times the room that its
+// neighbourhood takes: tiles overlap by this many times the largest size.
+constexpr float kOverlap = 1.3f;
+// Pixels: a box that comes so near to the edge of a tile is cut off by it.
+constexpr float kAtEdge = 2;
 
 int padded(int side) { return (side + kGrain - 1) / kGrain * kGrain; }
 
@@ -38,8 +43,36 @@ Image scaled(const Image& image, int longest_side) {
   const auto side = [&](int length) {
     return std::max(1, static_cast<int>(std::lround(length * scale)));
   };
-  Image small = resize(image, side(image.width), side(image.height));
+  const int width = side(image.width), height = side(image.height);
+  Image small =
+      width == image.width && height == image.height ? image : resize(image, width, height);
   return small.channels == 3 ? small : to_rgb(small);
+}
+
+void check(const SsdScale& scale) {
+  const int most = scale.tile > 0 ? kMostTiledScale : kMostScale;
+  if (scale.longest_side < kLeastScale || scale.longest_side > most)
+    throw std::invalid_argument(fmt::format("SsdDetector: scale {} is not in {}..{}",
+                                            scale.longest_side, kLeastScale, most));
+  if (scale.tile > 0 && !(scale.tile >= kLeastScale && scale.most * 3 <= scale.tile))
+    throw std::invalid_argument(
+        fmt::format("SsdDetector: tiles of {} pixels for faces of {}", scale.tile, scale.most));
+}
+
+// Where tiles begin that cover a length together; one is enough where it is not longer than a tile.
+std::vector<int> tile_starts(int length, int tile, int overlap) {
+  const int rest = std::max(length - tile, 0), step = tile - overlap;
+  const int count = 1 + (rest + step - 1) / step;
+  std::vector<int> starts{0};
+  for (int i = 1; i < count; ++i)
+    starts.push_back(static_cast<int>(std::int64_t{i} * rest / (count - 1)));
+  return starts;
+}
+
+// Whether a box in a tile that begins there, of a picture of `length`, is cut off by the tile.
+bool is_cut(float from, float to, int start, int tile, int length) {
+  return (start > 0 && from < kAtEdge) ||
+         (start + tile < length && to > static_cast<float>(tile) - kAtEdge);
 }
 
 float size_of(const nn::CornerBox& box) { return std::sqrt(nn::area_of(box)); }
@@ -75,25 +108,40 @@ TrainedSsd::Compiled& TrainedSsd::compiled_for(int height, int width) {
   return compiled_.front();
 }
 
-void TrainedSsd::find(const Image& image, const SsdScale& scale, float min_score,
-                      std::vector<nn::SsdBox>& found) {
-  if (scale.longest_side < kLeastScale || scale.longest_side > kMostScale)
-    throw std::invalid_argument(fmt::format("SsdDetector: scale {} is not in {}..{}",
-                                            scale.longest_side, kLeastScale, kMostScale));
-  const Image small = scaled(image, scale.longest_side), whole = padded(small);
+std::vector<nn::SsdBox> TrainedSsd::look_at(const Image& input, float min_score) {
+  const Image whole = padded(input);
   input_.resize(whole.pixels.size());
   to_network_input(whole, input_.data(), network_->options().backbone.preprocessing);
   Compiled& compiled = compiled_for(whole.height, whole.width);
   compiled.plan.run(input_.data(), 1);
   const std::span<const float> outputs(
       compiled.plan.output(), static_cast<std::size_t>(compiled.plan.output_shape().count()));
+  return nn::decode(outputs, compiled.anchors, min_score);
+}
+
+void TrainedSsd::find(const Image& image, const SsdScale& scale, float min_score,
+                      std::vector<nn::SsdBox>& found) {
+  check(scale);
+  const Image small = scaled(image, scale.longest_side);
+  const int tile = scale.tile > 0 ? scale.tile : std::max(small.width, small.height);
+  const int overlap = scale.tile > 0 ? static_cast<int>(kOverlap * scale.most) : 0;
   const float x = static_cast<float>(image.width) / static_cast<float>(small.width);
   const float y = static_cast<float>(image.height) / static_cast<float>(small.height);
-  for (nn::SsdBox& face : nn::decode(outputs, compiled.anchors, min_score)) {
-    if (const float size = size_of(face.box); size < scale.least || size > scale.most) continue;
-    face.box = {face.box.x0 * x, face.box.y0 * y, face.box.x1 * x, face.box.y1 * y};
-    found.push_back(std::move(face));
-  }
+  for (const int top : tile_starts(small.height, tile, overlap))
+    for (const int left : tile_starts(small.width, tile, overlap)) {
+      const int width = std::min(tile, small.width), height = std::min(tile, small.height);
+      const bool all = width == small.width && height == small.height;
+      const Box part{static_cast<float>(left), static_cast<float>(top), static_cast<float>(width),
+                     static_cast<float>(height)};
+      for (nn::SsdBox& face : look_at(all ? small : crop(small, part), min_score)) {
+        const auto& [x0, y0, x1, y1] = face.box;
+        if (const float size = size_of(face.box); size < scale.least || size > scale.most) continue;
+        if (is_cut(x0, x1, left, width, small.width) || is_cut(y0, y1, top, height, small.height))
+          continue;
+        face.box = {(x0 + part.x) * x, (y0 + part.y) * y, (x1 + part.x) * x, (y1 + part.y) * y};
+        found.push_back(std::move(face));
+      }
+    }
 }
 
 std::vector<LabelledFace> TrainedSsd::detect(const Image& image, const SsdOptions& options) {

@@ -23,7 +23,7 @@ class TrainedSsd {
   explicit TrainedSsd(const nn::SsdNetwork& network) : network_(&network) {}
 
   // Surest first, boxes in pixels of the picture and cut off at its edges. std::invalid_argument
-  // for an empty picture and scales that are not in 32..4096.
+  // for an empty picture and for scales as said at SsdDetector::detect().
   std::vector<LabelledFace> detect(const Image& image, const SsdOptions& options);
 
   const std::vector<std::string>& labels() const { return network_->options().labels; }
@@ -39,6 +39,8 @@ class TrainedSsd {
   // Boxes of one scale in pixels of the picture.
   void find(const Image& image, const SsdScale& scale, float min_score,
             std::vector<nn::SsdBox>& found);
+  // All boxes in an input of the network, in its pixels.
+  std::vector<nn::SsdBox> look_at(const Image& input, float min_score);
 
   std::unique_ptr<nn::SsdNetwork> loaded_;  // none: the network is the caller's
   const nn::SsdNetwork* network_;

@@ -193,6 +193,8 @@ void draw_extras(const AugmentOptions& options, Random& random, AugmentParameter
                    static_cast<float>(random.uniform(0, 1 - height)), width, height};
   if (random.chance(options.random_erasing)) p.erased = erased;
   p.noise_key = random.bits();
+  const int quarters = 1 + random.below(3);
+  if (random.chance(options.turned)) p.rotation += 90 * static_cast<float>(quarters);
 }
 
 }  // namespace

@@ -28,6 +28,7 @@ struct AugmentOptions {
   float noise = 0;  // largest standard deviation in grey levels; half of the pictures
   float jpeg = 0;   // chance of having been a JPEG of quality 20..80
   float random_erasing = 0;  // chance that a rectangle of 2..20 % is noise
+  float turned = 0;          // chance of a turn by 90, 180 or 270 degrees
 };
 
 // One draw. The default leaves a picture as it is.

@@ -244,20 +244,22 @@ float text_height_for(const Image& image) {
   return std::max(12.f, static_cast<float>(std::min(image.width, image.height)) / 30);
 }
 
-void draw_label(Image& image, const Box& box, std::string_view text, Color color) {
-  require_rgb(image, "draw_label");
-  draw_rectangle(image, box, line_width_for(image), color);
-  draw_tab(image, box, text, color);
-}
+namespace {
 
-void draw_tab(Image& image, const Box& box, std::string_view text, Color color) {
-  require_rgb(image, "draw_tab");
-  if (text.empty()) return;
+constexpr float kLeastLetters = 7;
+
+struct Tab {
+  Box box;
+  Point text;
+  float height = 0;  // of the letters
+};
+
+// Above the box, or inside it; letters of `height`, or smaller where the picture is too narrow.
+Tab place_tab(const Image& image, const Box& box, std::string_view text, float height) {
   const float image_width = static_cast<float>(image.width);
   const float image_height = static_cast<float>(image.height);
-  float height = text_height_for(image);
   const float full = text_size(text, height).width + height * .5f;
-  if (full > image_width) height = std::max(7.f, height * image_width / full);
+  if (full > image_width) height = std::max(kLeastLetters, height * image_width / full);
   const float padding = std::round(height * .25f);
   const TextSize size = text_size(text, height);
   const float tab_width = std::ceil(size.width) + 2 * padding;
@@ -267,10 +269,61 @@ void draw_tab(Image& image, const Box& box, std::string_view text, Color color) 
   const float inside = std::round(box.y) + static_cast<float>(line_width_for(image));
   const float top =
       std::clamp(above >= 0 ? above : inside, 0.f, std::max(0.f, image_height - tab_height));
-  fill_rectangle(image, {left, top, tab_width, tab_height}, color);
+  return {{left, top, tab_width, tab_height},
+          {left + padding, top + std::round(padding * .25f)},
+          height};
+}
+
+void draw_tab(Image& image, const Tab& tab, std::string_view text, Color color) {
+  fill_rectangle(image, tab.box, color);
   const int brightness = 299 * color.r + 587 * color.g + 114 * color.b;
   const Color letters = brightness > 150'000 ? Color{0, 0, 0} : Color{255, 255, 255};
-  draw_text(image, {left + padding, top + std::round(padding * .25f)}, text, height, letters);
+  draw_text(image, tab.text, text, tab.height, letters);
+}
+
+}  // namespace
+
+void draw_box(Image& image, const Box& box, Color color) {
+  require_rgb(image, "draw_box");
+  constexpr float kSidesOfLine = 15;
+  const float most = std::min(box.width, box.height) / kSidesOfLine;
+  draw_rectangle(image, box,
+                 std::max(1, static_cast<int>(std::min<float>(line_width_for(image), most))),
+                 color);
+}
+
+void draw_label(Image& image, const Box& box, std::string_view text, Color color) {
+  require_rgb(image, "draw_label");
+  draw_box(image, box, color);
+  if (!text.empty())
+    draw_tab(image, place_tab(image, box, text, text_height_for(image)), text, color);
+}
+
+void draw_tabs(Image& image, std::span<const Label> labels) {
+  require_rgb(image, "draw_tabs");
+  constexpr float kSmaller = .85f;
+  constexpr float kCommon = 12;
+  const float largest = text_height_for(image);
+  std::vector<Box> tabs;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const auto& [box, text, color] = labels[i];
+    if (text.empty()) continue;
+    const auto is_free = [&](const Box& tab) {
+      for (const Box& other : tabs)
+        if (intersection_area(tab, other) > 0) return false;
+      for (std::size_t k = 0; k < labels.size(); ++k)
+        if (k != i && intersection_area(tab, labels[k].box) > 0) return false;
+      return true;
+    };
+    const float full = std::min(largest, std::max(kCommon, box.height / 2));
+    for (float height = full; height >= kLeastLetters; height *= kSmaller) {
+      const Tab tab = place_tab(image, box, text, height);
+      if (!is_free(tab.box)) continue;
+      draw_tab(image, tab, text, color);
+      tabs.push_back(tab.box);
+      break;
+    }
+  }
 }
 
 void paste(Image& image, const Image& part, int x, int y) {

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -53,6 +54,9 @@ void fill_rectangle(Image& image, const Box& box, Color color, float opacity = 1
 // The line lies inside the box.
 void draw_rectangle(Image& image, const Box& box, int line_width, Color color);
 
+// In the width of line_width_for(), or in a smaller one around what is small.
+void draw_box(Image& image, const Box& box, Color color);
+
 // A line width in whole pixels that looks the same on pictures of all sizes: 2 at 480 rows.
 int line_width_for(const Image& image);
 // A text height in pixels that can be read on pictures of all sizes: 16 at 480 rows, never
@@ -72,8 +76,16 @@ void draw_text(Image& image, Point top_left, std::string_view text, float height
 // The box and, on a tab of the same colour, the text: above the box, or inside it where there is no
 // room; always inside the picture. Black or white letters, whichever can be read on `color`.
 void draw_label(Image& image, const Box& box, std::string_view text, Color color);
-// The tab alone.
-void draw_tab(Image& image, const Box& box, std::string_view text, Color color);
+// A box with what its tab says.
+struct Label {
+  Box box;
+  std::string text;
+  Color color;
+};
+// The tabs alone, of many boxes: none covers another's box or tab. Where there is not enough room
+// letters become smaller, down to 7 pixels, and then a tab is left out: of two, the later one.
+// Those of low boxes are small from the first.
+void draw_tabs(Image& image, std::span<const Label> labels);
 
 // Copies `part` onto `image` with its top left corner at (x, y), cut off at the borders. Throws
 // std::invalid_argument unless both are RGB or both grey.

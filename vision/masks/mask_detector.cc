@@ -129,8 +129,11 @@ void MaskDetector::include_candidates() {
 }
 
 void draw(Image& image, std::span<const Face> faces) {
+  std::vector<vision::Label> labels;
   for (const Face& face : faces)
-    vision::draw_label(image, face.box, face_text(face), vision::color_of(face.meaning));
+    labels.push_back({face.box, face_text(face), vision::color_of(face.meaning)});
+  for (const vision::Label& label : labels) vision::draw_box(image, label.box, label.color);
+  vision::draw_tabs(image, labels);
 }
 
 }  // namespace maskwatch

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,10 +55,10 @@ struct MaskDetectorOptions {
   std::string face_detector = vision::kDefaultFaceDetector;
   // Contents of a cascade or of a converted detector in place of it.
   std::span<const std::uint8_t> face_detector_bytes;
-  float confidence = .5f;  // least score of faces; see vision::make_face_detector
-  int detail = 0;          // likewise
-  int capacity = 32;       // faces that one run of the network takes
-  int threads = 0;         // of the whole process; 0: as they are, at first one a core
+  float confidence = .5f;          // least score of faces; see vision::make_face_detector
+  std::optional<int> detail = {};  // likewise
+  int capacity = 32;               // faces that one run of the network takes
+  int threads = 0;                 // of the whole process; 0: as they are, at first one a core
 };
 
 // Path of the model that ships, wherever the current folder is. std::runtime_error if it is not
@@ -117,11 +118,11 @@ class MaskDetector {
   std::vector<std::string> labels_;
   std::vector<LabelMeaning> meanings_;
   float confidence_;
-  int detail_;
+  std::optional<int> detail_;
 };
 
-// Draws a box with its text around each face, in the colour of its meaning, into an RGB image;
-// std::invalid_argument for another.
+// Draws a box around each face, in the colour of its meaning, and its text on a tab as far as there
+// is room beside the other faces, into an RGB image; std::invalid_argument for another.
 void draw(Image& image, std::span<const Face> faces);
 
 }  // namespace maskwatch

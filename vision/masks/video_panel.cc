@@ -106,14 +106,16 @@ void draw_tracks(Image& picture, const std::vector<Track>& tracks,
     draw_rectangle(picture, track.box,
                    track.state == TrackState::lost ? std::max(1, line / 2) : line,
                    color_for(track));
+  std::vector<Label> tabs;
   for (const Track& track : tracks) {
     if (track.state == TrackState::lost) continue;
     std::string text = fmt::format("#{}", track.number);
     if (const auto label = static_cast<std::size_t>(track.label); track.label >= 0)
       text += fmt::format(" {} {:.0f}%", display_name(labels[label], meanings[label]),
                           100 * track.confidence);
-    draw_tab(picture, track.box, text, color_for(track));
+    tabs.push_back({track.box, std::move(text), color_for(track)});
   }
+  draw_tabs(picture, tabs);
 }
 
 void count_people(PanelFigures& figures, const std::vector<Track>& tracks,

@@ -6,8 +6,10 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <utility>
 
 #include "vision/faces/ssd.h"
 
@@ -99,6 +101,29 @@ TEST_CASE("scales are joined, each with the sizes that count there") {
   CHECK(detector.detect(picture, sure).empty());
 }
 
+TEST_CASE("in tiles each face is found once, wherever the tiles part") {
+  const KnownDetector known;
+  vision::SsdDetector detector(known.path());
+  // A face of 20 pixels in the middle of each 64 of a tile: those at its edges are not cut.
+  const auto boxes = [&](int width, int height) {
+    return detector.detect(
+        Image(width, height),
+        at({{.longest_side = std::max(width, height), .most = 30, .tile = 128}}));
+  };
+  CHECK(boxes(128, 128).size() == 4);
+  CHECK(boxes(100, 128).size() == 4);
+  // Tiles overlap by 39: three cover 300, from 0, 86 and 172.
+  const auto wide = boxes(300, 64);
+  std::vector<float> middles;
+  for (const auto& face : wide) middles.push_back(face.box.x + face.box.width / 2);
+  std::sort(middles.begin(), middles.end());
+  REQUIRE(middles.size() == 6);
+  for (const auto& [i, middle] :
+       {std::pair(0, 32), {1, 96}, {2, 118}, {3, 182}, {4, 204}, {5, 268}})
+    CHECK(middles[static_cast<std::size_t>(i)] == doctest::Approx(middle));
+  CHECK(boxes(300, 300).size() == 36);
+}
+
 TEST_CASE("pictures of many sizes in turn: each answer as by a fresh detector") {
   const KnownDetector known;
   vision::SsdDetector detector(known.path());
@@ -126,4 +151,7 @@ TEST_CASE("what such a detector refuses") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(detector.detect(Image(8, 8), at({{16}})),
                        "SsdDetector: scale 16 is not in 32..4096", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(
+      detector.detect(Image(8, 8), at({{.longest_side = 640, .most = 110, .tile = 320}})),
+      "SsdDetector: tiles of 320 pixels for faces of 110", std::invalid_argument);
 }

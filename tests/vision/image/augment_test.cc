@@ -41,6 +41,37 @@ AugmentOptions everything() {
 
 }  // namespace
 
+TEST_CASE("some pictures are turned by quarters, and all else is drawn as before") {
+  AugmentOptions options = everything(), turning = everything();
+  turning.turned = .5f;
+  int turned = 0;
+  bool by[3] = {};
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    const AugmentParameters p = vision::draw_augmentation(options, 1, 2, i);
+    const AugmentParameters t = vision::draw_augmentation(turning, 1, 2, i);
+    CHECK(t.shift_x == p.shift_x);
+    CHECK(t.noise_key == p.noise_key);
+    const float more = t.rotation - p.rotation;
+    if (more == 0) continue;
+    ++turned;
+    const auto quarters = std::lround(more / 90);
+    REQUIRE(quarters >= 1);
+    REQUIRE(quarters <= 3);
+    by[quarters - 1] = true;
+    CHECK(more == doctest::Approx(90.f * static_cast<float>(quarters)));
+  }
+  CHECK(turned > 160);
+  CHECK(turned < 240);
+  CHECK((by[0] && by[1] && by[2]));
+  AugmentParameters half;
+  half.rotation = 180;
+  const Image picture = pattern(6, 5);
+  const Image turned_over = augmented(picture, half);
+  for (int y = 0; y < 5; ++y)
+    for (int x = 0; x < 6; ++x)
+      CHECK(std::abs(turned_over.at(x, y)[0] - picture.at(5 - x, 4 - y)[0]) <= 1);
+}
+
 // tests/vision/image/peer_test.py prints these: Keras's matrix,
 // scipy.ndimage.affine_transform(order=1, mode='nearest').
 TEST_CASE("the warp is Keras's") {

@@ -118,6 +118,41 @@ TEST_CASE("a label stays inside the picture and covers no neighbour") {
   }
 }
 
+TEST_CASE("tabs cover neither each other nor other boxes: they shrink, or are left out") {
+  const vision::Color red{200, 0, 0}, green{0, 200, 0};
+  const auto area_of = [](const Image& image, const vision::Color& color) {
+    int count = 0;
+    for (std::size_t i = 0; i < image.pixels.size(); i += 3)
+      count += image.pixels[i] == color.r && image.pixels[i + 1] == color.g;
+    return count;
+  };
+  const auto draw = [&](const Box& a, const Box& b) {
+    Image image(640, 480);
+    vision::draw_tabs(
+        image, std::vector<vision::Label>{{a, "Mask: 99.12%", red}, {b, "Mask: 99.12%", green}});
+    return std::pair(area_of(image, red), area_of(image, green));
+  };
+  const auto [alone, apart] = draw({50, 200, 80, 80}, {400, 200, 80, 80});
+  CHECK(alone > 1000);
+  CHECK(std::abs(apart - alone) < alone / 10);
+  const auto [first, shrunk] = draw({50, 200, 80, 80}, {200, 200, 80, 80});
+  CHECK(std::abs(first - alone) < alone / 10);
+  CHECK(std::abs(shrunk - alone) < alone / 10);
+  // The first one's tab must not reach into the second box, which stands beside it, higher.
+  const auto [smaller, full] = draw({50, 200, 40, 40}, {130, 150, 80, 100});
+  CHECK(smaller < alone * 3 / 4);
+  CHECK(smaller > 100);
+  CHECK(full > alone * 3 / 4);
+  const auto [there, none] = draw({50, 200, 40, 40}, {52, 200, 40, 40});
+  CHECK(there + none == std::max(there, none));
+  CHECK_THROWS_AS(
+      [] {
+        Image grey(20, 20, 1);
+        vision::draw_tabs(grey, {});
+      }(),
+      std::invalid_argument);
+}
+
 TEST_CASE("a label on a tiny picture is cut, not fatal") {
   for (const auto& [width, height] : {std::pair{1, 1}, {3, 50}, {50, 3}}) {
     Image image(width, height);
