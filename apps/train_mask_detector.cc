@@ -96,11 +96,9 @@ void define_options(OptionParser& parser, Options& o) {
            "(default original; cosine with --scratch)")
       .choices({"original", "cosine", "constant"});
   parser
-      .add(
-          "--augment", &o.augment,
-          "Variation of the pictures: original, strong (also colour, blur, noise), light (strong, "
-          "in dusk and under coloured lamps too, seldom turned on its side or head, and shifted as "
-          "little as faces that a detector finds) or none")
+      .add("--augment", &o.augment,
+           "Variation of the pictures: original, strong (also colour, blur, noise), light (strong, "
+           "in dusk and under coloured lamps too, seldom on the side or upside down) or none")
       .choices({"original", "strong", "light", "none"})
       .show_default();
   parser.add("--label-smoothing", &o.label_smoothing, "Share of the target spread over all classes")
@@ -208,11 +206,7 @@ vision::AugmentOptions augmentation(const std::string& name) {
   options.noise = 12;
   options.jpeg = 0.3f;
   options.zoom = 0.3f;
-  if (name == "light") {
-    options.zoom = 0.2f;
-    options.width_shift = options.height_shift = 0.1f;
-    options.turned = 0.05f;
-  }
+  if (name == "light") options.turned = 0.05f;
   return options;
 }
 

@@ -6,7 +6,7 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-usage: data/train_models.sh [--build DIR] [--out DIR] BOXES KERAS_FILE LANDMARKS REAL ARTIFICIAL...
+usage: data/train_models.sh [--build DIR] [--out DIR] BOXES KERAS_FILE PHOTOGRAPHS...
 
 Converts the backbone and trains the face detector and the classifier on it, as those in data/models
 were trained.
@@ -14,10 +14,7 @@ were trained.
   BOXES        boxes.json of the pictures (docs/model_card.md says what they are), or a folder or file
                in another form that train_face_detector reads
   KERAS_FILE   Keras MobileNetV2 0.35/224 of ImageNet (.h5), such as data/fetch.sh keras-0.35-224 fetches
-  LANDMARKS    face-api's landmark network (.json, its .bin beside it: data/fetch.sh face-api-landmarks)
-  REAL         folder with with_mask/ and without_mask/, photographs without boxes; masks are laid
-               over faces of the bare ones
-  ARTIFICIAL   other folders with with_mask/ and without_mask/
+  PHOTOGRAPHS  folders with with_mask/ and without_mask/ and no boxes
   --build DIR  where the programs were built (default: build)
   --out DIR    where to write (default: trained): face_detector.safetensors, mask_detector.safetensors,
                what led to them, figures, and pictures of curves and mistakes. A run that was cut off
@@ -47,15 +44,14 @@ while (($#)); do
   esac
   shift
 done
-((${#inputs[@]} >= 5)) || fail "BOXES, KERAS_FILE, LANDMARKS, REAL and ARTIFICIAL are needed; see --help"
-boxes=${inputs[0]} keras=${inputs[1]} landmarks=${inputs[2]} real=${inputs[3]} artificial=("${inputs[@]:4}")
+((${#inputs[@]} >= 3)) || fail "BOXES, KERAS_FILE and PHOTOGRAPHS are needed; see --help"
+boxes=${inputs[0]} keras=${inputs[1]} photographs=("${inputs[@]:2}")
 [[ -e $boxes ]] || fail "$boxes: is not there"
 [[ -f $keras ]] || fail "$keras: is not there (data/fetch.sh keras-0.35-224 fetches it)"
-[[ -f $landmarks ]] || fail "$landmarks: is not there (data/fetch.sh face-api-landmarks fetches it)"
-for folder in "$real"/{with_mask,without_mask} "${artificial[@]}"; do
+for folder in "${photographs[@]}"; do
   [[ -d $folder ]] || fail "$folder: no such folder"
 done
-for program in train_face_detector crop_faces draw_faces make_mask_dataset train_mask_detector; do
+for program in train_face_detector crop_faces draw_faces train_mask_detector; do
   [[ -x $build/apps/$program ]] ||
     fail "$build/apps/$program: is not there (ninja -C $build programs builds it)"
 done
@@ -66,11 +62,9 @@ unless_there() {
   [[ -e $1 ]] || "${@:2}"
 }
 
-convert=("${PYTHON:-python3}" "$(dirname "$0")/convert_weights.py")
 unless_there "$out/backbone.safetensors" \
-  "${convert[@]}" "$keras" "$out/backbone.safetensors" --no-classifier
-unless_there "$out/landmarks.safetensors" \
-  "${convert[@]}" "$landmarks" "$out/landmarks.safetensors"
+  "${PYTHON:-python3}" "$(dirname "$0")/convert_weights.py" "$keras" "$out/backbone.safetensors" \
+  --no-classifier
 
 unless_there "$out/face_detector.safetensors" \
   "$build/apps/train_face_detector" -d "$boxes" --weights "$out/backbone.safetensors" --resume \
@@ -91,13 +85,8 @@ fill() {
 detector=$out/face_detector.safetensors
 fill faces crop_faces -d "$boxes" --without "$out/face_detector.json" --background "$detector"
 fill drawn draw_faces -n 400 --seed 1
-fill laid make_mask_dataset -d "$real/without_mask" --face "$detector" \
-  --landmarks "$out/landmarks.safetensors" --share 0.2 --wrong-share 0.3 --views 3 --size 320 --seed 1
-mkdir -p -- "$out/real"
-[[ -e $out/real/with_mask ]] || ln -s -- "$(realpath -- "$real/with_mask")" "$out/real/with_mask"
 unless_there "$out/mask_detector.safetensors" \
-  "$build/apps/train_mask_detector" \
-  -d "$out/faces" "$out/drawn" "$out/laid" "$out/real" "${artificial[@]}" \
+  "$build/apps/train_mask_detector" -d "$out/faces" "$out/drawn" "${photographs[@]}" \
   --face "$detector" --weights "$out/backbone.safetensors" --resume \
   --size 128 --fine-tune all --lr 1e-3 --schedule cosine --epochs 15 --augment light \
   --label-smoothing 0.05 --validation 0.05 --seed 1 --precision f16 \

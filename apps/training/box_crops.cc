@@ -23,9 +23,9 @@ namespace fs = std::filesystem;
 using vision::Image;
 
 // Intersection over union with a face, at most, of what is no face.
-constexpr float kMostOverlap = 0.35f;
+constexpr float kMostOverlap = 0.2f;
 // What a detector is surer of, in a picture with faces, may be one that nobody boxed.
-constexpr float kMaybeAFace = 0.6f;
+constexpr float kMaybeAFace = 0.5f;
 
 float short_side(const vision::Box& box) { return std::min(box.width, box.height); }
 
