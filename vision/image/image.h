@@ -45,8 +45,8 @@ bool is_sound(const Image& image);
 // Reads a JPEG, PNG or BMP file, told apart by content, as upright 8-bit RGB: EXIF orientation is
 // applied, grey, palette and 16-bit samples are converted, alpha is composited over white. Throws
 // std::runtime_error naming the file for one that is missing, of another kind, truncated, corrupt,
-// or of more than 2^26 pixels; memory is taken only for sizes that the file's length makes
-// possible.
+// or of more pixels than max_picture_pixels() (vision/image/picture_header.h); memory is taken only
+// for sizes that the file's length makes possible.
 Image load_image(const std::string& path);
 
 // The same for bytes in memory; `name` stands for the file in errors.

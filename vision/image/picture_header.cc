@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -44,11 +45,15 @@ class Reader {
   bool big_endian_;
 };
 
+constexpr std::int64_t kMillion = 1'000'000;
+
 void set_size(PictureHeader& header, std::int64_t width, std::int64_t height) {
   if (width <= 0 || height <= 0) fail(fmt::format("its size {}x{} makes no sense", width, height));
-  if (width > kMaxPicturePixels || height > kMaxPicturePixels / width)
-    fail(fmt::format("its size {}x{} is over the limit of {} pixels", width, height,
-                     kMaxPicturePixels));
+  const std::int64_t most = max_picture_pixels();
+  if (width > most || height > most / width)
+    fail(fmt::format(
+        "its size {}x{} is over the limit of {} million pixels (MASKWATCH_MAX_MEGAPIXELS sets it)",
+        width, height, most / kMillion));
   header.width = static_cast<int>(width);
   header.height = static_cast<int>(height);
 }
@@ -240,6 +245,18 @@ bool starts_with(std::span<const std::uint8_t> bytes, std::string_view magic, st
 }
 
 }  // namespace
+
+std::int64_t max_picture_pixels() {
+  constexpr std::int64_t kUsual = 256, kMost = 700;  // what the codecs can count in bytes
+  const char* given = std::getenv("MASKWATCH_MAX_MEGAPIXELS");
+  if (given == nullptr || *given == '\0') return kUsual * kMillion;
+  const std::string_view text = given;
+  std::int64_t millions = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), millions);
+  if (fault != std::errc() || end != text.data() + text.size() || millions < 1 || millions > kMost)
+    fail(fmt::format("MASKWATCH_MAX_MEGAPIXELS={}: not a whole number from 1 to {}", text, kMost));
+  return millions * kMillion;
+}
 
 PictureHeader inspect_picture(std::span<const std::uint8_t> bytes) {
   if (starts_with(bytes, "\xFF\xD8")) return inspect_jpeg(bytes);

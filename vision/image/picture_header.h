@@ -18,8 +18,10 @@ struct PictureHeader {
   int orientation = 1;  // EXIF, 1..8
 };
 
-// The most pixels that a picture may have.
-inline constexpr std::int64_t kMaxPicturePixels = std::int64_t{1} << 26;
+// The most pixels that a picture may have: 256 million, or as many million as the environment
+// variable MASKWATCH_MAX_MEGAPIXELS says, from 1 to 700. Throws std::runtime_error for another
+// value of it.
+std::int64_t max_picture_pixels();
 
 // Walks the whole file: every length must lie inside it, it must be closed by its end mark, PNG
 // check sums must hold, and the declared size must be one that so many bytes can encode, in PNG at

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+
 #include <span>
 #include <string>
 #include <vector>
@@ -39,11 +41,29 @@ TEST_CASE("a size that the file cannot hold is refused before memory is taken") 
   for (std::size_t i = 0; i + 8 < jpeg.size(); ++i)
     if (jpeg[i] == 0xFF && jpeg[i + 1] == 0xC0) jpeg[i + 5] = jpeg[i + 7] = 0x1F;
   CHECK(says(error_of([&] { vision::decode_image(jpeg, "p"); }), "cannot hold 7952x"));
-  CHECK(
-      says(error_of([] { vision::decode_image(small::bmp(1 << 14, 1 << 14, 24), "p"); }), "limit"));
+  CHECK(says(error_of([] { vision::decode_image(small::bmp(1 << 14, 1 << 14, 24), "p"); }),
+             "limit of 256 million"));
   CHECK(
       says(error_of([] { vision::decode_image(small::bmp(1000, -1000, 24), "p"); }), "truncated"));
   CHECK(says(error_of([] { vision::decode_image(small::bmp(0, 5, 24), "p"); }), "makes no sense"));
+}
+
+TEST_CASE("photographs of 108 million pixels may be read; a variable sets the most") {
+  constexpr const char* kVariable = "MASKWATCH_MAX_MEGAPIXELS";
+  const auto fault = [] {
+    return error_of([] { vision::decode_image(small::bmp(12000, 9000, 24), "p"); });
+  };
+  REQUIRE(std::getenv(kVariable) == nullptr);
+  CHECK(vision::max_picture_pixels() == 256'000'000);
+  CHECK(says(fault(), "truncated"));
+  setenv(kVariable, "100", 1);
+  CHECK(vision::max_picture_pixels() == 100'000'000);
+  CHECK(says(fault(), "its size 12000x9000 is over the limit of 100 million pixels"));
+  for (const char* wrong : {"0", "701", "many", "12x", "-5"}) {
+    setenv(kVariable, wrong, 1);
+    CHECK(says(fault(), "not a whole number from 1 to 700"));
+  }
+  unsetenv(kVariable);
 }
 
 TEST_CASE("the size of a PNG is bounded by its depth and colour type") {
