@@ -5,13 +5,13 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/common/face_options.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "vision/image/draw.h"
 #include "vision/masks/mask_detector.h"
@@ -21,7 +21,6 @@ namespace maskwatch::apps {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 struct Options {
   std::vector<std::string> images;
@@ -124,29 +123,32 @@ Result look_at(const std::string& image, MaskDetector& detector,
 }
 
 // Each line of the face by its name, as [x, y] from the middle of the picture's first pixel.
-json to_json(const vision::Landmarks& points) {
-  json lines = json::object();
+Json to_json(const vision::Landmarks& points) {
+  Json lines = Json::object();
   for (const auto& [name, range] : vision::landmarks::lines)
     for (const vision::Point& p : vision::points_of(points, range))
-      lines[std::string(name)].push_back({p.x, p.y});
+      lines[name].push_back(Json::list({p.x, p.y}));
   return lines;
 }
 
-json to_json(const Result& result, const std::vector<std::string>& labels) {
-  json faces = json::array();
+Json to_json(const Result& result, const std::vector<std::string>& labels) {
+  Json faces = Json::list();
   for (std::size_t i = 0; i < result.faces.size(); ++i) {
     const Face& face = result.faces[i];
-    json probabilities = json::object();
+    Json probabilities = Json::object();
     for (std::size_t c = 0; c < labels.size(); ++c)
       probabilities[labels[c]] = face.probabilities[c];
-    faces.push_back({{"box", {face.box.x, face.box.y, face.box.width, face.box.height}},
-                     {"score", face.score},
-                     {"label", face.label},
-                     {"probability", face.probability},
-                     {"probabilities", probabilities}});
-    if (!result.landmarks.empty()) faces.back()["landmarks"] = to_json(result.landmarks[i]);
+    Json entry = Json::object(
+        {{"box", Json::list({face.box.x, face.box.y, face.box.width, face.box.height})},
+         {"score", face.score},
+         {"label", face.label},
+         {"probability", face.probability},
+         {"probabilities", probabilities}});
+    if (!result.landmarks.empty()) entry["landmarks"] = to_json(result.landmarks[i]);
+    faces.push_back(std::move(entry));
   }
-  return {{"width", result.picture.width}, {"height", result.picture.height}, {"faces", faces}};
+  return Json::object(
+      {{"width", result.picture.width}, {"height", result.picture.height}, {"faces", faces}});
 }
 
 void print_result(const std::string& image, const std::string& output, const Result& result) {
@@ -179,10 +181,10 @@ int detect(int argc, char** argv) {
   std::unique_ptr<vision::PictureWindow> window;
   if (o.show) window = std::make_unique<vision::PictureWindow>("Maskwatch");
 
-  json report = json::array();
+  Json report = Json::list();
   bool all_done = true;
   for (std::size_t i = 0; i < o.images.size(); ++i) {
-    json entry{{"image", o.images[i]}};
+    Json entry = Json::object({{"image", o.images[i]}});
     try {
       const Result result = look_at(o.images[i], detector, landmarks.get());
       vision::save_image(outputs[i], result.picture);
@@ -197,7 +199,7 @@ int detect(int argc, char** argv) {
     }
     report.push_back(entry);
   }
-  if (o.json) fmt::print("{}\n", report.dump(2, ' ', false, json::error_handler_t::replace));
+  if (o.json) fmt::print("{}\n", report.dump(2));
   return all_done ? 0 : 2;
 }
 

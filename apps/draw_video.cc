@@ -2,12 +2,11 @@
 // lines.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "vision/drawn/drawn_video.h"
 #include "vision/video/video_writer.h"
 
@@ -38,15 +37,16 @@ Options read_options(int argc, char** argv) {
 }
 
 std::string truth_line(const vision::DrawnVideo& video, int frame) {
-  nlohmann::ordered_json line{{"frame", frame}, {"time", frame / video.fps()}};
-  line["people"] = nlohmann::json::array();
+  Json people = Json::list();
   for (const auto& there : video.truth(frame))
-    line["people"].push_back(
+    people.push_back(Json::object(
         {{"person", there.person},
-         {"box", {there.box.x, there.box.y, there.box.width, there.box.height}},
+         {"box", Json::list({there.box.x, there.box.y, there.box.width, there.box.height})},
          {"masked", there.masked},
-         {"visible", there.visible}});
-  return line.dump() + "\n";
+         {"visible", there.visible}}));
+  const Json line =
+      Json::object({{"frame", frame}, {"time", frame / video.fps()}, {"people", people}});
+  return line.dump(Json::kOneLine, Json::KeyOrder::as_added) + "\n";
 }
 
 int draw_video(int argc, char** argv) {

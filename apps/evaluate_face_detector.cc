@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "apps/common/files.h"
@@ -20,14 +19,14 @@
 #include "apps/training/detection_report.h"
 #include "apps/training/names_in_history.h"
 #include "base/file.h"
+#include "base/json.h"
+#include "base/json_fields.h"
 #include "base/parallel.h"
 #include "vision/faces/face_detector.h"
 #include "vision/masks/mask_detector.h"
 
 namespace maskwatch::apps {
 namespace {
-
-using nlohmann::json;
 
 struct Options {
   std::vector<std::string> datasets, classes, negatives;
@@ -193,41 +192,38 @@ Findings detect_all(const Options& o, const BoxDataset& data) {
   return findings;
 }
 
-FoundFace read_face(const json& face, const std::string& where) {
-  const auto fail = [&](const char* what) { throw UsageError(where + ": a found face " + what); };
-  if (!face.is_object() || !face.contains("box") || !face["box"].is_array() ||
-      face["box"].size() != 4)
-    fail("has no \"box\" of four numbers");
-  for (const json& number : face["box"])
-    if (!number.is_number()) fail("has no \"box\" of four numbers");
-  if (!face.contains("score") || !face["score"].is_number()) fail("has no number \"score\"");
-  const json& box = face["box"];
-  FoundFace found{
-      {box[0].get<float>(), box[1].get<float>(), box[2].get<float>(), box[3].get<float>()},
-      face["score"].get<double>(),
-      kUnlabelled};
-  if (!face.contains("label") || face["label"].is_null()) return found;
-  if (!face["label"].is_string()) fail("has a \"label\" that is not a text");
-  const auto meaning = ClassMap().meaning(face["label"].get<std::string>());
+FoundFace read_face(const JsonFields& face) {
+  const std::vector<double> box = face["box"].numbers(4);
+  FoundFace found{{static_cast<float>(box[0]), static_cast<float>(box[1]),
+                   static_cast<float>(box[2]), static_cast<float>(box[3])},
+                  face["score"].number(),
+                  kUnlabelled};
+  const auto label = face.find("label");
+  if (!label || label->is_null()) return found;
+  const auto meaning = ClassMap().meaning(label->text());
   if (!meaning || meaning->kind != ClassMeaning::Kind::face)
-    fail("has a \"label\" that is none of with_mask, without_mask and mask_worn_wrongly");
+    label->fail("is none of with_mask, without_mask and mask_worn_wrongly");
   found.label = meaning->label;
+  return found;
+}
+
+std::map<std::string, std::vector<FoundFace>> read_faces(const std::string& path) {
+  std::map<std::string, std::vector<FoundFace>> found;
+  const std::string text = read_file(path);
+  try {
+    for (const JsonFields& entry : JsonFields::parse(text, path).list()) {
+      const std::string file = entry["file"].text();
+      for (const JsonFields& face : entry["found"].list()) found[file].push_back(read_face(face));
+    }
+  } catch (const std::runtime_error& fault) {
+    throw UsageError(fault.what());
+  }
   return found;
 }
 
 // What another program found. A picture that the file does not name has no face found in it.
 Findings read_found(const std::string& path, const BoxDataset& data) {
-  const json list = json::parse(read_file(path), nullptr, false);
-  if (!list.is_array()) throw UsageError(path + ": not a JSON list of pictures");
-  std::map<std::string, std::vector<FoundFace>> found;
-  for (const json& entry : list) {
-    if (!entry.is_object() || !entry.contains("file") || !entry["file"].is_string() ||
-        !entry.contains("found") || !entry["found"].is_array())
-      throw UsageError(path + ": an entry has no \"file\" or no list \"found\"");
-    const std::string name = entry["file"].get<std::string>();
-    for (const json& face : entry["found"])
-      found[name].push_back(read_face(face, path + ": " + one_line(name)));
-  }
+  const std::map<std::string, std::vector<FoundFace>> found = read_faces(path);
   Findings findings;
   findings.by = path;
   std::size_t used = 0;
@@ -244,19 +240,20 @@ Findings read_found(const std::string& path, const BoxDataset& data) {
 }
 
 void write_found(const std::string& path, const Findings& findings) {
-  json list = json::array();
+  Json list = Json::list();
   for (std::size_t i = 0; i < findings.names.size(); ++i) {
-    json faces = json::array();
+    Json faces = Json::list();
     for (const FoundFace& face : findings.pictures[i].found) {
-      json entry{{"box", {face.box.x, face.box.y, face.box.width, face.box.height}},
-                 {"score", face.score}};
+      Json entry = Json::object(
+          {{"box", Json::list({face.box.x, face.box.y, face.box.width, face.box.height})},
+           {"score", face.score}});
       if (face.label != kUnlabelled)
         entry["label"] = kFaceClasses[static_cast<std::size_t>(face.label)];
       faces.push_back(std::move(entry));
     }
-    list.push_back({{"file", findings.names[i]}, {"found", std::move(faces)}});
+    list.push_back(Json::object({{"file", findings.names[i]}, {"found", std::move(faces)}}));
   }
-  write_file_atomically(path, list.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+  write_file_atomically(path, list.dump() + "\n");
 }
 
 void print_figures(const Options& o, const BoxDataset& data, const Findings& findings) {
@@ -264,12 +261,12 @@ void print_figures(const Options& o, const BoxDataset& data, const Findings& fin
   const double milliseconds =
       1e3 * findings.seconds / static_cast<double>(findings.pictures.size());
   if (o.json) {
-    json all = detection_json(figures);
+    Json all = detection_json(figures);
     all["detector"] = findings.by;
     all["datasets"] = o.datasets;
     if (o.found.empty()) all["milliseconds_per_picture"] = milliseconds;
     all["skipped"] = data.skipped.size() + findings.broken.size();
-    fmt::print("{}\n", all.dump(2, ' ', false, json::error_handler_t::replace));
+    fmt::print("{}\n", all.dump(2));
     return;
   }
   fmt::print("{}\n{}: {} faces found\n{}", summary_of(data), one_line(findings.by), figures.found,

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -19,13 +18,12 @@
 #include "apps/training/names_in_history.h"
 #include "apps/training/report.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "vision/masks/mask_detector.h"
 
 namespace maskwatch::apps {
 namespace {
-
-using nlohmann::json;
 
 constexpr int kBatch = 32;
 
@@ -256,14 +254,13 @@ void write_scores(const std::string& path, const Findings& findings,
                   const std::vector<std::string>& labels) {
   std::string lines;
   for (std::size_t i = 0; i < findings.names.size(); ++i) {
-    json probabilities = json::object();
+    Json probabilities = Json::object();
     for (std::size_t c = 0; c < labels.size(); ++c)
       probabilities[labels[c]] = findings.probabilities[i][c];
-    lines += json{{"image", findings.names[i]},
-                  {"label", labels[static_cast<std::size_t>(findings.labels[i])]},
-                  {"probabilities", probabilities}}
-                 .dump(-1, ' ', false, json::error_handler_t::replace) +
-             "\n";
+    const Json line = Json::object({{"image", findings.names[i]},
+                                    {"label", labels[static_cast<std::size_t>(findings.labels[i])]},
+                                    {"probabilities", probabilities}});
+    lines += line.dump() + "\n";
   }
   write_file_atomically(path, lines);
 }
@@ -303,8 +300,8 @@ void print_summary(const Summary& summary, const Options& o, const std::string& 
   fmt::print("{:.1f} pictures/s\n", summary.pictures_per_second);
 }
 
-json to_json(const Summary& summary, const Options& o, const std::string& model) {
-  json all = report_json(summary.confusion);
+Json to_json(const Summary& summary, const Options& o, const std::string& model) {
+  Json all = report_json(summary.confusion);
   all["model"] = model;
   all["datasets"] = o.datasets;
   all["face"] = o.faces.face;
@@ -345,8 +342,7 @@ int evaluate_model(int argc, char** argv) {
   if (!o.scores.empty()) write_scores(o.scores, findings, judged.labels);
   if (!judged.note.empty()) tell(judged.note);
   if (o.json)
-    fmt::print("{}\n",
-               to_json(summary, o, model).dump(2, ' ', false, json::error_handler_t::replace));
+    fmt::print("{}\n", to_json(summary, o, model).dump(2));
   else
     print_summary(summary, o, detector.face_detector_name());
   return 0;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <bit>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 
@@ -404,17 +403,16 @@ void write_results(Run& run, const DetectionPictures& pictures, const DetectionS
   const auto judged = judge_pictures(run.network, pictures, split.validation);
   const DetectionFigures figures = detection_figures(judged, kThreshold);
   fmt::print("\n{}", detection_text(figures));
-  nlohmann::json history = nlohmann::json::parse(stretches_text(run.records));
+  Json history = stretches_json(run.records);
   history["recipe"] = run.recipe;
   history["validation"] = detection_json(figures);
-  history["validation_files"] = nlohmann::json::array();
+  history["validation_files"] = Json::list();
   for (const int index : split.validation)
     history["validation_files"].push_back(
         pictures.data.pictures[static_cast<std::size_t>(index)].name);
   nn::save_ssd(o.model, run.network, {{"seed", std::to_string(o.seed)}, {"recipe", run.recipe}},
                o.precision == "f16" ? nn::Precision::f16 : nn::Precision::f32);
-  write_file_atomically(
-      o.history, history.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(o.history, history.dump(2) + "\n");
   if (!o.plot.empty()) vision::save_image(o.plot, curves_of(run.records));
   if (!o.precision_plot.empty()) vision::save_image(o.precision_plot, plot_precision(judged));
   for (const auto& [file, kind] :

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <chrono>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "apps/common/dataset.h"
 #include "apps/common/files.h"
@@ -333,10 +332,10 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split) {
   const ConfusionMatrix confusion =
       confusion_matrix(classes, evaluation.labels, evaluation.predictions);
   fmt::print("\n{}\n{}\n", classification_report(confusion), confusion_table(confusion));
-  nlohmann::json history = nlohmann::json::parse(history_text(run.history));
+  Json history = history_json(run.history);
   history["recipe"] = run.recipe;
   history["report"] = report_json(confusion);
-  history["validation_files"] = nlohmann::json::array();
+  history["validation_files"] = Json::list();
   for (const int index : split.validation)
     history["validation_files"].push_back(
         data.dataset.images[static_cast<std::size_t>(index)].name);
@@ -344,8 +343,7 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split) {
   nn::save_classifier(o.model, run.model,
                       {{"seed", std::to_string(o.seed)}, {"recipe", run.recipe}},
                       o.precision == "f16" ? nn::Precision::f16 : nn::Precision::f32);
-  write_file_atomically(
-      o.history, history.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(o.history, history.dump(2) + "\n");
   plot_history(o.plot, run.history);
   std::filesystem::remove(checkpoint_path(o.model));
   fmt::print(

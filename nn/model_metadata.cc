@@ -4,31 +4,36 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
+
+#include "base/json.h"
+#include "base/json_fields.h"
 
 namespace maskwatch::nn {
 
 std::vector<std::string> Metadata::labels() const {
-  const nlohmann::json list = nlohmann::json::parse(text("labels"), nullptr, false);
-  if (!list.is_array() || list.size() < 2 || list.size() > kMaxClasses)
-    fail("metadata labels is not a list of two or more");
+  const std::string& written = text("labels");
+  std::vector<JsonFields> list;
+  try {
+    const JsonFields value = JsonFields::parse(written, path_);
+    if (value.size() <= kMaxClasses) list = value.list();
+  } catch (const std::runtime_error&) {
+  }
+  if (list.size() < 2) fail("metadata labels is not a list of two or more");
   std::vector<std::string> labels;
-  for (const auto& label : list) {
-    if (!label.is_string()) fail("metadata labels holds something that is not a string");
-    labels.push_back(label.get<std::string>());
+  for (const JsonFields& label : list) {
+    if (!label.is_text()) fail("metadata labels holds something that is not a string");
+    labels.push_back(label.text());
   }
   return labels;
 }
 
-std::string text_of_labels(const std::vector<std::string>& labels) {
-  return nlohmann::json(labels).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
+std::string text_of_labels(const std::vector<std::string>& labels) { return Json(labels).dump(); }
 
 std::string text_of_anchors(const AnchorOptions& anchors) {
-  nlohmann::json levels = nlohmann::json::array();
+  Json levels = Json::list();
   for (const AnchorLevel& level : anchors.levels)
-    levels.push_back({{"stride", level.stride}, {"sizes", level.sizes}});
-  return nlohmann::json{{"aspect", anchors.aspect}, {"levels", levels}}.dump();
+    levels.push_back(Json::object({{"stride", level.stride}, {"sizes", level.sizes}}));
+  return Json::object({{"aspect", anchors.aspect}, {"levels", levels}}).dump();
 }
 
 void describe_backbone(const MobileNetV2Options& options,

@@ -14,14 +14,13 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 
+#include "base/json.h"
+
 namespace maskwatch::apps {
 namespace {
-
-using nlohmann::json;
 
 constexpr double kPatience = 2;  // s
 constexpr int kLook = 50;        // ms
@@ -37,8 +36,8 @@ const char* event_name(vision::TrackChange change) {
   }
 }
 
-json label_json(int label, const std::vector<std::string>& labels) {
-  return label < 0 ? json(nullptr) : json(labels[static_cast<std::size_t>(label)]);
+Json label_json(int label, const std::vector<std::string>& labels) {
+  return label < 0 ? Json() : Json(labels[static_cast<std::size_t>(label)]);
 }
 
 double rounded(double value, double steps) { return std::round(value * steps) / steps; }
@@ -56,21 +55,21 @@ std::string utc_now() {
 std::string event_line(const vision::TrackEvent& event, const std::vector<std::string>& labels,
                        const std::string& clock) {
   const vision::Track& track = event.track;
-  json box = json::array();
+  Json box = Json::list();
   for (const float side : {track.box.x, track.box.y, track.box.width, track.box.height})
     box.push_back(rounded(side, 10));
-  nlohmann::ordered_json line{{"event", event_name(event.change)},
-                              {"time", rounded(event.time, 1000)},
-                              {"clock", clock},
-                              {"track", track.number},
-                              {"label", label_json(track.label, labels)},
-                              {"confidence", rounded(track.confidence, 1000)},
-                              {"box", box},
-                              {"first_seen", rounded(track.first_seen, 1000)},
-                              {"last_seen", rounded(track.last_seen, 1000)}};
+  Json line = Json::object({{"event", event_name(event.change)},
+                            {"time", rounded(event.time, 1000)},
+                            {"clock", clock},
+                            {"track", track.number},
+                            {"label", label_json(track.label, labels)},
+                            {"confidence", rounded(track.confidence, 1000)},
+                            {"box", box},
+                            {"first_seen", rounded(track.first_seen, 1000)},
+                            {"last_seen", rounded(track.last_seen, 1000)}});
   if (event.change == vision::TrackChange::changed)
     line["before"] = label_json(event.label_before, labels);
-  return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return line.dump(Json::kOneLine, Json::KeyOrder::as_added);
 }
 
 EventLog::EventLog(const std::string& path) : path_(path), descriptor_(-1) {

@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 
 #include "apps/common/program.h"
+#include "base/json.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -262,43 +262,43 @@ void VideoViewer::tell_of_losses() {
 }
 
 std::string VideoViewer::stats() const {
-  nlohmann::ordered_json latencies;
+  Json latencies;
   for (int i = 0; i < static_cast<int>(Stage::count); ++i) {
     const Latency& latency = figures_.of(static_cast<Stage>(i));
     if (latency.count() == 0) continue;
     const auto ms = [](double seconds) { return std::round(seconds * 1e6) / 1e3; };
-    latencies[stage_name(static_cast<Stage>(i))] = {{"count", latency.count()},
-                                                    {"median", ms(latency.median())},
-                                                    {"p99", ms(latency.quantile(.99))},
-                                                    {"max", ms(latency.longest())}};
+    latencies[stage_name(static_cast<Stage>(i))] = Json::object({{"count", latency.count()},
+                                                                 {"median", ms(latency.median())},
+                                                                 {"p99", ms(latency.quantile(.99))},
+                                                                 {"max", ms(latency.longest())}});
   }
-  nlohmann::ordered_json people = nlohmann::ordered_json::object();
+  Json people = Json::object();
   for (std::size_t i = 0; i < people_of_label_.size(); ++i)
     people[pipeline_.labels()[i]] = people_of_label_[i];
   const double seconds = seconds_between(first_frame_, last_frame_);
-  const nlohmann::ordered_json out{{"source", pipeline_.source_description()},
-                                   {"width", pipeline_.width()},
-                                   {"height", pipeline_.height()},
-                                   {"source_fps", pipeline_.fps()},
-                                   {"live", pipeline_.live()},
-                                   {"detector", figures_.detector},
-                                   {"detect_every", figures_.detect_every},
-                                   {"captured", figures_.captured},
-                                   {"frames", frames_},
-                                   {"dropped", figures_.dropped},
-                                   {"dropped_on_connecting", figures_.dropped_on_connecting},
-                                   {"detections", figures_.detected},
-                                   {"reconnections", figures_.reconnections},
-                                   {"seconds", seconds},
-                                   {"fps", frame_rate(frames_ - 1, seconds)},
-                                   {"people", figures_.people},
-                                   {"people_by_label", people},
-                                   {"alerts", alerts_},
-                                   {"recorded", recorder_.frames()},
-                                   {"recording_lost", recorder_.lost()},
-                                   {"ended_by", ended_by_},
-                                   {"latency_ms", latencies}};
-  return out.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  const Json out = Json::object({{"source", pipeline_.source_description()},
+                                 {"width", pipeline_.width()},
+                                 {"height", pipeline_.height()},
+                                 {"source_fps", pipeline_.fps()},
+                                 {"live", pipeline_.live()},
+                                 {"detector", figures_.detector},
+                                 {"detect_every", figures_.detect_every},
+                                 {"captured", figures_.captured},
+                                 {"frames", frames_},
+                                 {"dropped", figures_.dropped},
+                                 {"dropped_on_connecting", figures_.dropped_on_connecting},
+                                 {"detections", figures_.detected},
+                                 {"reconnections", figures_.reconnections},
+                                 {"seconds", seconds},
+                                 {"fps", frame_rate(frames_ - 1, seconds)},
+                                 {"people", figures_.people},
+                                 {"people_by_label", people},
+                                 {"alerts", alerts_},
+                                 {"recorded", recorder_.frames()},
+                                 {"recording_lost", recorder_.lost()},
+                                 {"ended_by", ended_by_},
+                                 {"latency_ms", latencies}});
+  return out.dump(2, Json::KeyOrder::as_added) + "\n";
 }
 
 std::string VideoViewer::summary() const {

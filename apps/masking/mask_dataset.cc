@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 
@@ -14,6 +14,7 @@
 #include "apps/common/files.h"
 #include "apps/masking/augmented_view.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/parallel_try.h"
 #include "base/random.h"
 #include "vision/drawn/face_extras.h"
@@ -26,7 +27,6 @@ namespace maskwatch::apps {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 using vision::Image;
 using vision::MaskWear;
 
@@ -43,6 +43,12 @@ struct Photograph {
   FoundFaces found;
   std::string fault;  // why it is left out; empty if it is not
   Side side = Side::bare;
+};
+
+// What the manifest says of a picture.
+struct Entry {
+  std::string file;
+  Json json;
 };
 
 struct Scaled {
@@ -116,9 +122,10 @@ class Maker {
   void share_out();
   void make_folders() const;
   void write_all();
-  json write(const Photograph& photograph, std::size_t index, std::vector<Image>& written) const;
+  std::vector<Entry> write(const Photograph& photograph, std::size_t index,
+                           std::vector<Image>& written) const;
   Image mask_faces(const Image& photo, const Photograph& photograph, int variant,
-                   json& faces) const;
+                   Json& faces) const;
   void write_manifest(const MaskDatasetResult& result) const;
   void write_preview() const;
   void step();
@@ -130,7 +137,7 @@ class Maker {
   std::vector<SkippedFile> skipped_;
   std::vector<std::size_t> used_;  // those with faces, in shuffled order
   std::int64_t copies_ = 0;
-  std::vector<json> entries_;
+  std::vector<std::vector<Entry>> entries_;  // of each photograph in use
   std::vector<Image> thumbnails_;
   std::mutex mutex_;
   std::int64_t done_ = 0, total_ = 0;
@@ -208,13 +215,13 @@ std::string hex(vision::Color color) {
 }
 
 Image Maker::mask_faces(const Image& photo, const Photograph& photograph, int variant,
-                        json& faces) const {
+                        Json& faces) const {
   Image picture = photo;
   for (std::size_t i = 0; i < photograph.found.faces.size(); ++i) {
     const auto& landmarks = photograph.found.faces[i];
     if (o_.original_style) {
       picture = vision::paste_flat_mask(picture, landmarks).picture;
-      faces.push_back({{"kind", "flat"}});
+      faces.push_back(Json::object({{"kind", "flat"}}));
       continue;
     }
     Random random{o_.seed, 2, photograph.image->digest, static_cast<std::uint64_t>(variant), i};
@@ -224,11 +231,11 @@ Image Maker::mask_faces(const Image& photo, const Photograph& photograph, int va
                                                           : MaskWear::on_chin;
     const vision::MaskDesign design = vision::random_mask(seed, wear);
     picture = vision::lay_mask(picture, landmarks, design).picture;
-    faces.push_back({{"kind", name_of(design.cut)},
-                     {"print", name_of(design.print)},
-                     {"wear", name_of(design.wear)},
-                     {"color", hex(design.color)},
-                     {"seed", seed}});
+    faces.push_back(Json::object({{"kind", name_of(design.cut)},
+                                  {"print", name_of(design.print)},
+                                  {"wear", name_of(design.wear)},
+                                  {"color", hex(design.color)},
+                                  {"seed", seed}}));
   }
   return picture;
 }
@@ -245,15 +252,15 @@ void draw(Image& picture, const Photograph& photograph, const Extra& extra, bool
     vision::draw_extra(picture, face, extra.kind, extra.seed);
 }
 
-json Maker::write(const Photograph& photograph, std::size_t index,
-                  std::vector<Image>& written) const {
-  json entries = json::array();
+std::vector<Entry> Maker::write(const Photograph& photograph, std::size_t index,
+                                std::vector<Image>& written) const {
+  std::vector<Entry> entries;
   const Image photo = load_scaled(photograph.image->path, o_.size).picture;
   const char* const folder = kClassNames[static_cast<int>(photograph.side)];
   const int masks = photograph.side == Side::bare ? 1 : o_.per_face;
   const int variants = masks * o_.views;
   for (int variant = 0; variant < variants; ++variant) {
-    json entry = {{"class", folder}, {"from", photograph.image->path}};
+    Json entry = Json::object({{"class", folder}, {"from", photograph.image->path}});
     Random random{o_.seed, 3, photograph.image->digest, static_cast<std::uint64_t>(variant)};
     const bool as_it_is = variant < masks;
     Extra extra;
@@ -265,7 +272,7 @@ json Maker::write(const Photograph& photograph, std::size_t index,
     Image picture = photo;
     draw(picture, photograph, extra, true);
     if (photograph.side != Side::bare) {
-      entry["faces"] = json::array();
+      entry["faces"] = Json::list();
       picture = mask_faces(picture, photograph, variant, entry["faces"]);
     }
     draw(picture, photograph, extra, false);
@@ -277,7 +284,7 @@ json Maker::write(const Photograph& photograph, std::size_t index,
     entry["file"] = name;
     if (!photograph.copies.empty()) entry["copies"] = photograph.copies;
     vision::save_image((fs::path(o_.output) / name).string(), picture);
-    entries.push_back(std::move(entry));
+    entries.push_back({name, std::move(entry)});
     written.push_back(std::move(picture));
   }
   return entries;
@@ -306,13 +313,11 @@ void Maker::write_preview() const {
 
 MaskDatasetResult Maker::summary() const {
   MaskDatasetResult result;
-  for (const json& entries : entries_) {
-    for (const json& entry : entries) {
-      const std::string& name = entry["class"].get_ref<const std::string&>();
-      ++(name == kClassNames[0]   ? result.without_mask
-         : name == kClassNames[1] ? result.with_mask
-                                  : result.worn_wrongly);
-    }
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const Side side = photographs_[used_[i]].side;
+    (side == Side::bare     ? result.without_mask
+     : side == Side::masked ? result.with_mask
+                            : result.worn_wrongly) += static_cast<std::int64_t>(entries_[i].size());
   }
   result.copies = copies_;
   for (const Photograph& photograph : photographs_) {
@@ -333,30 +338,30 @@ MaskDatasetResult Maker::summary() const {
 }
 
 void Maker::write_manifest(const MaskDatasetResult& result) const {
-  json pictures = json::array();
-  for (const json& entries : entries_)
-    for (const json& entry : entries) pictures.push_back(entry);
-  std::sort(pictures.begin(), pictures.end(),
-            [](const json& a, const json& b) { return a["file"] < b["file"]; });
+  std::map<std::string, Json> by_file;
+  for (const std::vector<Entry>& entries : entries_)
+    for (const Entry& entry : entries) by_file[entry.file] = entry.json;
+  Json pictures = Json::list();
+  for (auto& [file, json] : by_file) pictures.push_back(std::move(json));
   const auto listed = [](const std::vector<LeftOut>& files) {
-    json list = json::array();
-    for (const LeftOut& one : files) list.push_back({{"from", one.path}, {"reason", one.reason}});
+    Json list = Json::list();
+    for (const LeftOut& one : files)
+      list.push_back(Json::object({{"from", one.path}, {"reason", one.reason}}));
     return list;
   };
-  const json manifest = {{"program", "make_mask_dataset"},
-                         {"seed", o_.seed},
-                         {"style", o_.original_style ? "original" : "ours"},
-                         {"size", o_.size},
-                         {"counts",
-                          {{kClassNames[0], result.without_mask},
-                           {kClassNames[1], result.with_mask},
-                           {kClassNames[2], result.worn_wrongly}}},
-                         {"faces_without_landmarks", result.faces_without_landmarks},
-                         {"pictures", pictures},
-                         {"incomplete", listed(result.incomplete)},
-                         {"left_out", listed(result.left_out)}};
-  write_file_atomically((fs::path(o_.output) / "manifest.json").string(),
-                        manifest.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+  const Json manifest =
+      Json::object({{"program", "make_mask_dataset"},
+                    {"seed", o_.seed},
+                    {"style", o_.original_style ? "original" : "ours"},
+                    {"size", o_.size},
+                    {"counts", Json::object({{kClassNames[0], result.without_mask},
+                                             {kClassNames[1], result.with_mask},
+                                             {kClassNames[2], result.worn_wrongly}})},
+                    {"faces_without_landmarks", result.faces_without_landmarks},
+                    {"pictures", pictures},
+                    {"incomplete", listed(result.incomplete)},
+                    {"left_out", listed(result.left_out)}});
+  write_file_atomically((fs::path(o_.output) / "manifest.json").string(), manifest.dump(1) + "\n");
 }
 
 MaskDatasetResult Maker::run() {

@@ -121,38 +121,33 @@ std::string number(double value) {
   return std::isfinite(value) ? fmt::format("{:.4f}", value) : "-";
 }
 
-nlohmann::json json_number(double value) {
-  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+Json average_json(const AveragePrecision& average) {
+  return Json::object(
+      {{"faces", average.positives}, {"AP50", average.at_50}, {"AP50:95", average.at_50_95}});
 }
 
-nlohmann::json average_json(const AveragePrecision& average) {
-  return {{"faces", average.positives},
-          {"AP50", json_number(average.at_50)},
-          {"AP50:95", json_number(average.at_50_95)}};
-}
-
-nlohmann::json points_json(const std::vector<OperatingPoint>& points) {
-  nlohmann::json list = nlohmann::json::array();
+Json points_json(const std::vector<OperatingPoint>& points) {
+  Json list = Json::list();
   for (const OperatingPoint& point : points)
-    list.push_back({{"false_faces_per_picture", point.false_faces},
-                    {"threshold", json_number(point.threshold)},
-                    {"recall", json_number(point.recall)}});
+    list.push_back(Json::object({{"false_faces_per_picture", point.false_faces},
+                                 {"threshold", point.threshold},
+                                 {"recall", point.recall}}));
   return list;
 }
 
-nlohmann::json overlap_json(const OverlapFigures& figures) {
-  nlohmann::json shares = nlohmann::json::array();
+Json overlap_json(const OverlapFigures& figures) {
+  Json shares = Json::list();
   for (const FaceShare& each : figures.shares)
-    shares.push_back({{"least_side", each.least_side},
-                      {"faces", each.faces},
-                      {"found", json_number(each.found)},
-                      {"found_and_right", json_number(each.right)},
-                      {"right_of_found", json_number(each.right_of_found)}});
-  return {{"overlap", figures.overlap},
-          {"AP", json_number(figures.average_precision)},
-          {"all_pictures", points_json(figures.points)},
-          {"backgrounds", points_json(figures.backgrounds)},
-          {"at_threshold", shares}};
+    shares.push_back(Json::object({{"least_side", each.least_side},
+                                   {"faces", each.faces},
+                                   {"found", each.found},
+                                   {"found_and_right", each.right},
+                                   {"right_of_found", each.right_of_found}}));
+  return Json::object({{"overlap", figures.overlap},
+                       {"AP", figures.average_precision},
+                       {"all_pictures", points_json(figures.points)},
+                       {"backgrounds", points_json(figures.backgrounds)},
+                       {"at_threshold", shares}});
 }
 
 // "recall at 0.01 / 0.1 / 1 false faces a picture   0.5000  0.6000  0.7000".
@@ -230,22 +225,22 @@ std::string detection_text(const DetectionFigures& figures) {
   return text;
 }
 
-nlohmann::json detection_json(const DetectionFigures& figures) {
-  nlohmann::json sizes, classes, at = nlohmann::json::array();
+Json detection_json(const DetectionFigures& figures) {
+  Json sizes, classes, at;
   for (std::size_t i = 0; i < kCocoAreas.size(); ++i)
     sizes[kCocoAreas[i].name] = average_json(figures.by_size[i]);
   for (std::size_t i = 0; i < kFaceClasses.size(); ++i)
-    classes[std::string(kFaceClasses[i])] = average_json(figures.by_class[i]);
+    classes[kFaceClasses[i]] = average_json(figures.by_class[i]);
   for (const OverlapFigures& each : figures.at) at.push_back(overlap_json(each));
-  return {{"pictures", figures.pictures},
-          {"backgrounds", figures.backgrounds},
-          {"found", figures.found},
-          {"faces", average_json(figures.any)},
-          {"by_size", sizes},
-          {"by_class", classes},
-          {"at_overlap", at},
-          {"threshold", figures.threshold},
-          {"false_faces_per_background", json_number(figures.false_on_backgrounds)}};
+  return Json::object({{"pictures", figures.pictures},
+                       {"backgrounds", figures.backgrounds},
+                       {"found", figures.found},
+                       {"faces", average_json(figures.any)},
+                       {"by_size", sizes},
+                       {"by_class", classes},
+                       {"at_overlap", at},
+                       {"threshold", figures.threshold},
+                       {"false_faces_per_background", figures.false_on_backgrounds}});
 }
 
 vision::Image plot_precision(std::span<const JudgedPicture> pictures) {

@@ -3,12 +3,12 @@
 
 #include <array>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "apps/training/average_precision.h"
+#include "base/json.h"
 
 namespace maskwatch::apps {
 
@@ -50,8 +50,7 @@ DetectionFigures detection_figures(std::span<const JudgedPicture> pictures, doub
 
 // Several lines, each with its end.
 std::string detection_text(const DetectionFigures& figures);
-// Numbers that are not finite are null.
-nlohmann::json detection_json(const DetectionFigures& figures);
+Json detection_json(const DetectionFigures& figures);
 
 // Curves of precision over recall at an overlap of 0.5: of all faces, and of each class and size
 // that occurs.

@@ -1,12 +1,7 @@
 #include "apps/training/history.h"
 
-#include <fmt/format.h>
-
 #include <array>
-#include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -38,21 +33,18 @@ EpochRecord parse_epoch(const JsonFields& object, int previous) {
 
 }  // namespace
 
-std::string history_text(const History& history) {
-  nlohmann::ordered_json epochs = nlohmann::ordered_json::array();
+Json history_json(const History& history) {
+  Json epochs = Json::list();
   for (const EpochRecord& record : history) {
-    nlohmann::ordered_json object{{"epoch", record.epoch}};
-    for (const auto& [key, figure] : kFigures) {
-      const double value = record.*figure;
-      if (std::isfinite(value)) {
-        object[key] = value;
-      } else {
-        object[key] = nullptr;
-      }
-    }
+    Json object = Json::object({{"epoch", record.epoch}});
+    for (const auto& [key, figure] : kFigures) object[key] = record.*figure;
     epochs.push_back(std::move(object));
   }
-  return nlohmann::ordered_json{{"epochs", std::move(epochs)}}.dump(2) + "\n";
+  return Json::object({{"epochs", std::move(epochs)}});
+}
+
+std::string history_text(const History& history) {
+  return history_json(history).dump(2, Json::KeyOrder::as_added) + "\n";
 }
 
 History parse_history(std::string_view text, const std::string& name) {

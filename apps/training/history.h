@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
+
 namespace maskwatch::apps {
 
 struct EpochRecord {
@@ -25,6 +27,7 @@ struct EpochRecord {
 
 using History = std::vector<EpochRecord>;
 
+Json history_json(const History& history);
 std::string history_text(const History& history);
 
 // Throws std::runtime_error that begins with `name` and says what is wrong: not JSON, a figure

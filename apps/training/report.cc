@@ -46,11 +46,11 @@ ClassFigures figures_of_class(const ConfusionMatrix& matrix, std::size_t label) 
   return figures;
 }
 
-nlohmann::json json_of(const ClassFigures& figures) {
-  return {{"precision", figures.precision},
-          {"recall", figures.recall},
-          {"f1-score", figures.f1},
-          {"support", figures.support}};
+Json json_of(const ClassFigures& figures) {
+  return Json::object({{"precision", figures.precision},
+                       {"recall", figures.recall},
+                       {"f1-score", figures.f1},
+                       {"support", figures.support}});
 }
 
 }  // namespace
@@ -145,20 +145,20 @@ std::string confusion_table(const ConfusionMatrix& matrix) {
   return text;
 }
 
-nlohmann::json report_json(const ConfusionMatrix& matrix) {
+Json report_json(const ConfusionMatrix& matrix) {
   const ReportFigures figures = figures_of(matrix);
-  nlohmann::json report{{"labels", matrix.labels},
-                        {"accuracy", figures.accuracy},
-                        {"balanced_accuracy", figures.balanced_accuracy},
-                        {"classes", nlohmann::json::array()},
-                        {"macro avg", json_of(figures.macro)},
-                        {"weighted avg", json_of(figures.weighted)},
-                        {"confusion_matrix", nlohmann::json::array()}};
+  Json report = Json::object({{"labels", matrix.labels},
+                              {"accuracy", figures.accuracy},
+                              {"balanced_accuracy", figures.balanced_accuracy},
+                              {"classes", Json::list()},
+                              {"macro avg", json_of(figures.macro)},
+                              {"weighted avg", json_of(figures.weighted)},
+                              {"confusion_matrix", Json::list()}});
   for (std::size_t row = 0; row < matrix.labels.size(); ++row) {
-    nlohmann::json one = json_of(figures.classes[row]);
+    Json one = json_of(figures.classes[row]);
     one["label"] = matrix.labels[row];
     report["classes"].push_back(std::move(one));
-    nlohmann::json counts = nlohmann::json::array();
+    Json counts = Json::list();
     for (std::size_t column = 0; column < matrix.labels.size(); ++column)
       counts.push_back(matrix.at(row, column));
     report["confusion_matrix"].push_back(std::move(counts));
@@ -201,13 +201,13 @@ Roc roc_of(std::span<const float> scores, const std::vector<bool>& positive) {
   return roc;
 }
 
-nlohmann::json roc_json(const Roc& roc) {
-  nlohmann::json points = nlohmann::json::array();
+Json roc_json(const Roc& roc) {
+  Json points = Json::list();
   for (const RocPoint& point : roc.points)
-    points.push_back({{"threshold", point.threshold},
-                      {"recall", point.recall},
-                      {"false_alarms", point.false_alarms}});
-  return {{"area", roc.area}, {"points", points}};
+    points.push_back(Json::object({{"threshold", point.threshold},
+                                   {"recall", point.recall},
+                                   {"false_alarms", point.false_alarms}}));
+  return Json::object({{"area", roc.area}, {"points", points}});
 }
 
 }  // namespace maskwatch::apps

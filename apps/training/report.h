@@ -2,10 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "base/json.h"
 
 namespace maskwatch::apps {
 
@@ -65,10 +66,10 @@ struct Roc {
 Roc roc_of(std::span<const float> scores, const std::vector<bool>& positive);
 
 // {"area", "points": [{"threshold", "recall", "false_alarms"}]}
-nlohmann::json roc_json(const Roc& roc);
+Json roc_json(const Roc& roc);
 
 // {"labels", "accuracy", "balanced_accuracy", "classes": [{"label", "precision", "recall",
 // "f1-score", "support"}], "macro avg", "weighted avg", "confusion_matrix": [[...]]}
-nlohmann::json report_json(const ConfusionMatrix& matrix);
+Json report_json(const ConfusionMatrix& matrix);
 
 }  // namespace maskwatch::apps

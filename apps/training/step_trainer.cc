@@ -5,28 +5,26 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include "base/json_fields.h"
 
 namespace maskwatch::apps {
 namespace {
 
-using nlohmann::ordered_json;
-
-ordered_json to_json(const Figures& figures) {
-  ordered_json object = ordered_json::object();
-  for (const auto& [name, value] : figures)
-    object[name] = std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr);
+Json to_json(const Figures& figures) {
+  Json object = Json::object();
+  for (const auto& [name, value] : figures) object[name] = value;
   return object;
 }
 
-double number_of(const ordered_json& value) {
-  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.get<double>();
+double number_of(const JsonFields& value) {
+  return value.is_null() ? std::numeric_limits<double>::quiet_NaN() : value.number();
 }
 
-Figures figures_of(const ordered_json& object) {
+Figures figures_of(const JsonFields& object) {
   Figures figures;
-  for (const auto& [name, value] : object.items()) figures.emplace_back(name, number_of(value));
+  for (const auto& [name, value] : object.members()) figures.emplace_back(name, number_of(value));
   return figures;
 }
 
@@ -58,29 +56,30 @@ nn::Adam::Options adam_options(const StepTrainerOptions& options) {
 
 }  // namespace
 
-std::string stretches_text(const std::vector<StretchRecord>& records) {
-  ordered_json list = ordered_json::array();
+Json stretches_json(const std::vector<StretchRecord>& records) {
+  Json list = Json::list();
   for (const StretchRecord& record : records)
-    list.push_back({{"step", record.step},
-                    {"learning_rate", record.learning_rate},
-                    {"seconds", record.seconds},
-                    {"training", to_json(record.training)},
-                    {"validation", to_json(record.validation)}});
-  return ordered_json{{"stretches", std::move(list)}}.dump(2) + "\n";
+    list.push_back(Json::object({{"step", record.step},
+                                 {"learning_rate", record.learning_rate},
+                                 {"seconds", record.seconds},
+                                 {"training", to_json(record.training)},
+                                 {"validation", to_json(record.validation)}}));
+  return Json::object({{"stretches", std::move(list)}});
+}
+
+std::string stretches_text(const std::vector<StretchRecord>& records) {
+  return stretches_json(records).dump(2, Json::KeyOrder::as_added) + "\n";
 }
 
 std::vector<StretchRecord> parse_stretches(const std::string& text, const std::string& name) {
-  try {
-    const ordered_json document = ordered_json::parse(text);
-    std::vector<StretchRecord> records;
-    for (const ordered_json& entry : document.at("stretches"))
-      records.push_back({entry.at("step").get<std::int64_t>(),
-                         entry.at("learning_rate").get<double>(), entry.at("seconds").get<double>(),
-                         figures_of(entry.at("training")), figures_of(entry.at("validation"))});
-    return records;
-  } catch (const ordered_json::exception& error) {
-    throw std::runtime_error(name + ": not a training history: " + error.what());
-  }
+  constexpr std::int64_t kMostSteps = std::numeric_limits<std::int64_t>::max();
+  std::vector<StretchRecord> records;
+  for (const JsonFields& entry :
+       JsonFields::parse(text, name + ": is not a training history")["stretches"].list())
+    records.push_back({entry["step"].whole_number(0, kMostSteps), entry["learning_rate"].number(),
+                       entry["seconds"].number(), figures_of(entry["training"]),
+                       figures_of(entry["validation"])});
+  return records;
 }
 
 StepTrainer::StepTrainer(TrainingTask& task, const StepTrainerOptions& options)

@@ -9,6 +9,7 @@
 
 #include "apps/training/checkpoint.h"
 #include "apps/training/training_task.h"
+#include "base/json.h"
 #include "nn/optimizer.h"
 
 namespace maskwatch::apps {
@@ -24,6 +25,7 @@ struct StretchRecord {
 
 // {"stretches": [{"step", "learning_rate", "seconds", "training": {...}, "validation": {...}}]};
 // numbers that are not finite are null and come back as NaN.
+Json stretches_json(const std::vector<StretchRecord>& records);
 std::string stretches_text(const std::vector<StretchRecord>& records);
 // std::runtime_error begins with `name` and says what is wrong.
 std::vector<StretchRecord> parse_stretches(const std::string& text, const std::string& name);

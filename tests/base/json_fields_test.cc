@@ -42,6 +42,48 @@ TEST_CASE("values are read by name and place") {
   CHECK_FALSE(json["name"].has("name"));
 }
 
+TEST_CASE("values are asked what they are") {
+  const JsonFields json = parsed();
+  CHECK(json["name"].is_text());
+  CHECK_FALSE(json["scale"].is_text());
+  CHECK(json["scale"].is_number());
+  CHECK(json["huge"].is_number());
+  CHECK_FALSE(json["name"].is_number());
+  CHECK(json["pad"].is_list());
+  CHECK_FALSE(json.is_list());
+  CHECK(json["pad"].size() == 2);
+  CHECK(json.find("pad")->size() == 2);
+  CHECK_FALSE(json.find("Pad"));
+  CHECK_FALSE(json["pad"].find("pad"));
+  const JsonFields truths = JsonFields::parse("[true, false, 1]", "t.json");
+  CHECK(truths.list()[0].is_true());
+  CHECK_FALSE(truths.list()[1].is_true());
+  CHECK_FALSE(truths.list()[2].is_true());
+}
+
+TEST_CASE("members come in the order of the text, and the last of several counts") {
+  const JsonFields json = JsonFields::parse(R"({"b": [{}], "a": {"x": 1.50}, "b": "c"})", "m.json");
+  std::string keys;
+  for (const auto& [key, value] : json.members()) keys += key;
+  CHECK(keys == "bab");
+  CHECK(json["b"].text() == "c");
+  CHECK(json["a"].dump() == R"({"x":1.5})");
+  CHECK(json.members()[1].second.dump() == R"({"x":1.5})");
+  CHECK(fault([](auto json) { json["layers"].list()[0].members()[0].second.text(); }) ==
+        "model.json: layers[0].stride is not a string");
+  CHECK(fault([](auto json) { json["pad"].members(); }) == "model.json: pad is not an object");
+}
+
+TEST_CASE("texts that are deep or wide cost no more than their length") {
+  const std::size_t depth = 1000000;
+  const std::string deep = std::string(depth, '[') + std::string(depth, ']');
+  CHECK(JsonFields::parse(deep, "deep.json").size() == 1);
+  std::string wide = "{";
+  for (int i = 0; i < 300000; ++i) wide += "\"" + std::to_string(i) + "\":0,";
+  wide.back() = '}';
+  CHECK(JsonFields::parse(wide, "wide.json")["299999"].number() == 0);
+}
+
 TEST_CASE("faults name the file, the place and what is wrong") {
   CHECK(fault([](auto json) { json["stride"]; }) == "model.json: stride is missing");
   CHECK(fault([](auto json) { json["layers"].list()[0]["pad"]; }) ==
@@ -78,11 +120,19 @@ TEST_CASE("whole numbers: fractions, other signs and what no 64 bits hold are re
 }
 
 TEST_CASE("what is not JSON is named") {
-  for (const char* text : {"", "{", "{\"a\": 1,}", "[1] 2", "\"\xff\""}) {
+  for (const char* text : {"", "{", "{\"a\": 1,}", "[1] 2", "\"\xff\"", "[1e999]"}) {
     const std::string message = message_of<std::runtime_error>(
         [&] { JsonFields::parse(text, "model.json: metadata \"graph\""); });
-    CHECK(message.find("model.json: metadata \"graph\": is not JSON: parse error") == 0);
+    CHECK(message.find("model.json: metadata \"graph\": is not JSON: ") == 0);
+    CHECK(message.find("json.exception") == std::string::npos);
   }
+}
+
+TEST_CASE("faults of a text without a name") {
+  CHECK(message_of<std::runtime_error>([] {
+          JsonFields::parse("[", "");
+        }).starts_with("is not JSON: "));
+  CHECK(message_of<std::runtime_error>([] { JsonFields::parse("{}", "")["a"]; }) == "a is missing");
 }
 
 TEST_CASE("a value outlives the one it came from") {

@@ -10,10 +10,12 @@
 #include <fstream>
 #include <functional>
 #include <iostream>
-#include <nlohmann/json.hpp>
+#include <iterator>
 #include <string>
 
 #include "base/file.h"
+#include "base/json.h"
+#include "base/json_fields.h"
 #include "base/parallel.h"
 #include "vision/faces/landmark_network.h"
 #include "vision/faces/landmarks.h"
@@ -23,46 +25,52 @@ using namespace maskwatch;
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using nlohmann::json;
 using Predict = std::function<vision::Landmarks(const vision::Image&, const vision::Box&)>;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-vision::Image read_raw(const json& job) {
-  vision::Image image(job.at("width"), job.at("height"), job.at("channels"));
-  const std::string bytes = read_file(job.at("file").get<std::string>());
+vision::Image read_raw(const JsonFields& job) {
+  const auto size = [&](const char* key) {
+    return static_cast<int>(job[key].whole_number(1, 1 << 16));
+  };
+  vision::Image image(size("width"), size("height"), size("channels"));
+  const std::string bytes = read_file(job["file"].text());
   image.pixels.assign(bytes.begin(), bytes.end());
   return image;
 }
 
-vision::Box box_of(const json& job) {
-  const auto box = job.at("box").get<std::array<float, 4>>();
-  return {box[0], box[1], box[2], box[3]};
+vision::Box box_of(const JsonFields& job) {
+  const std::vector<double> box = job["box"].numbers(4);
+  return {static_cast<float>(box[0]), static_cast<float>(box[1]), static_cast<float>(box[2]),
+          static_cast<float>(box[3])};
 }
 
-void answer(const json& jobs, const Predict& predict, double load) {
+void answer(const std::vector<JsonFields>& jobs, const Predict& predict, double load) {
   double best = 1e9;
-  json faces = json::array();
-  for (const json& job : jobs) {
+  Json faces = Json::list();
+  for (const JsonFields& job : jobs) {
     const vision::Image image = read_raw(job);
     const auto begin = Clock::now();
     const auto points = predict(image, box_of(job));
     best = std::min(best, seconds_since(begin));
-    json& face = faces.emplace_back(json::array());
-    for (const vision::Point& p : points) face.push_back({p.x, p.y});
+    Json face = Json::list();
+    for (const vision::Point& p : points) face.push_back(Json::list({p.x, p.y}));
+    faces.push_back(std::move(face));
   }
-  std::cout << json{{"points", faces}, {"ms", best * 1e3}, {"load_s", load}} << "\n";
+  std::cout << Json::object({{"points", faces}, {"ms", best * 1e3}, {"load_s", load}}).dump()
+            << "\n";
 }
 
-void write_raw(const json& jobs, vision::LandmarkNetwork& network, const std::string& path) {
+void write_raw(const std::vector<JsonFields>& jobs, vision::LandmarkNetwork& network,
+               const std::string& path) {
   std::ofstream file(path, std::ios::binary);
   const auto write = [&](std::span<const float> numbers) {
     file.write(reinterpret_cast<const char*>(numbers.data()),
                static_cast<std::streamsize>(numbers.size_bytes()));
   };
-  for (const json& job : jobs) {
+  for (const JsonFields& job : jobs) {
     const std::vector<float> input = network.network_input(read_raw(job), box_of(job));
     write(input);
     write(network.run(input));
@@ -71,7 +79,8 @@ void write_raw(const json& jobs, vision::LandmarkNetwork& network, const std::st
 }
 
 int run(const std::string& model, const std::string& raw) {
-  const json jobs = json::parse(std::cin);
+  const std::string text(std::istreambuf_iterator<char>(std::cin), {});
+  const std::vector<JsonFields> jobs = JsonFields::parse(text, "standard input").list();
   set_threads(1);
   const auto start = Clock::now();
   if (model.ends_with(".safetensors")) {

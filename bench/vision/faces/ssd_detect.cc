@@ -9,10 +9,10 @@
 #include <fstream>
 #include <iostream>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "apps/common/options.h"
 #include "apps/common/program.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "vision/faces/published_ssd.h"
 #include "vision/image/image.h"
@@ -71,13 +71,13 @@ int run(int argc, char** argv) {
     const std::vector<float> input = detector.network_input(image);
     if (!raw.empty()) write_raw(raw, detector, input);
     std::vector<vision::Detection> faces;
-    nlohmann::json answer;
+    Json answer;
     answer["network_ms"] = best_ms(repeat, [&] { detector.run(input); });
     answer["ms"] = best_ms(repeat, [&] { faces = detector.detect(image, options); });
-    answer["faces"] = nlohmann::json::array();
+    answer["faces"] = Json::list();
     for (const auto& [box, score] : faces)
-      answer["faces"].push_back({box.x, box.y, box.width, box.height, score});
-    std::cout << answer << std::endl;
+      answer["faces"].push_back(Json::list({box.x, box.y, box.width, box.height, score}));
+    std::cout << answer.dump() << std::endl;
   }
   return 0;
 }

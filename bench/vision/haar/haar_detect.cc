@@ -6,10 +6,10 @@
 #include <chrono>
 #include <iostream>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "apps/common/options.h"
 #include "apps/common/program.h"
+#include "base/json.h"
 #include "base/parallel.h"
 #include "vision/haar/haar.h"
 #include "vision/image/image.h"
@@ -18,8 +18,8 @@ using namespace maskwatch;
 
 namespace {
 
-nlohmann::json answer(const vision::HaarCascade& cascade, const std::string& file,
-                      const vision::HaarOptions& options, int repeat) {
+std::string answer(const vision::HaarCascade& cascade, const std::string& file,
+                   const vision::HaarOptions& options, int repeat) {
   using Clock = std::chrono::steady_clock;
   const vision::Image image = vision::load_image(file);
   std::vector<vision::Detection> found;
@@ -29,11 +29,11 @@ nlohmann::json answer(const vision::HaarCascade& cascade, const std::string& fil
     found = cascade.detect(image, options);
     best = std::min(best, std::chrono::duration<double, std::milli>(Clock::now() - start).count());
   }
-  nlohmann::json boxes = nlohmann::json::array();
+  Json boxes = Json::list();
   for (const vision::Detection& d : found) {
-    boxes.push_back({d.box.x, d.box.y, d.box.width, d.box.height, d.score});
+    boxes.push_back(Json::list({d.box.x, d.box.y, d.box.width, d.box.height, d.score}));
   }
-  return {{"boxes", boxes}, {"ms", best}};
+  return Json::object({{"boxes", boxes}, {"ms", best}}).dump();
 }
 
 int run(int argc, char** argv) {
