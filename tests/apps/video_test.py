@@ -20,6 +20,7 @@ import virtual_display  # noqa: E402
 
 DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
 CLONE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SHIPPED_MODEL = os.path.join(CLONE, "data", "models", "mask_detector.safetensors")
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
 
 
@@ -157,7 +158,10 @@ class Headless(Video):
         self.check_fault("out.txt", "-s", one, "--headless", "--record", "out.txt")
         self.check_fault("no_model", "-s", one, "--headless", "-m", "no_model")
         self.check_fault("--alert-after requires --alert", "-s", one, "--headless", "--alert-after", "3")
-        self.check_fault("has no class for masks worn wrongly", "-s", one, "--headless", "--alert", "true", "--alert-worn-wrongly")
+        other = self.at("other.safetensors")
+        with open(SHIPPED_MODEL, "rb") as shipped, open(other, "wb") as file:
+            file.write(shipped.read().replace(b"mask_worn_wrongly", b"another_mask_kind"))
+        self.check_fault("has no class for masks worn wrongly", "-s", one, "--headless", "-m", other, "--alert", "true", "--alert-worn-wrongly")
         self.check_fault("no_model.safetensors", "-s", one, "--headless", "-f", "no_model.safetensors")
         self.check_fault("127.0.0.1", "-s", "rtsp://127.0.0.1:9/x", "--headless", "--timeout", "1")
 
