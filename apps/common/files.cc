@@ -29,7 +29,15 @@ void require_writable(const std::string& path) {
   if (path.empty()) throw std::runtime_error("an output has an empty name");
   if (fs::is_directory(path, ignored))
     throw std::runtime_error("cannot write " + path + ": it is a folder");
-  const fs::path parent = fs::path(path).parent_path();
+  // Files are replaced, for which their folder must be open; devices and pipes are written as they
+  // are.
+  const bool exists = fs::exists(path, ignored);
+  if (exists && !fs::is_regular_file(path, ignored)) {
+    if (access(path.c_str(), W_OK) != 0)
+      throw std::runtime_error("cannot write " + path + ": no right to write to it");
+    return;
+  }
+  const fs::path parent = (exists ? fs::canonical(path, ignored) : fs::path(path)).parent_path();
   const fs::path folder = parent.empty() ? fs::path(".") : parent;
   if (!fs::is_directory(folder, ignored))
     throw std::runtime_error("cannot write " + path + ": there is no folder " + folder.string() +

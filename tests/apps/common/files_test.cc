@@ -2,6 +2,8 @@
 #include "apps/common/files.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <stdexcept>
@@ -47,6 +49,23 @@ TEST_CASE("where a file cannot be made is said before the work") {
         "cannot write " + folder.path() + ": it is a folder");
   CHECK(message_of([&] { apps::require_writable(folder / "no/new"); }) ==
         "cannot write " + folder / "no/new: there is no folder " + folder / "no (make it first)");
+  // Whoever may not write in /dev may still write to what lies there.
+  CHECK(message_of([&] { apps::require_writable("/dev/null"); }) == "");
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  std::filesystem::create_directory(folder / "elsewhere");
+  std::filesystem::create_symlink(folder / "file", folder / "elsewhere/link");
+  std::filesystem::create_symlink(folder / "pipe", folder / "elsewhere/to the pipe");
+  std::filesystem::permissions(folder / "elsewhere", std::filesystem::perms::owner_read |
+                                                         std::filesystem::perms::owner_exec);
+  if (geteuid() == 0) {
+    MESSAGE("SKIPPED, NOT TESTED: a folder without the right to write, which root has everywhere");
+  } else {
+    CHECK(message_of([&] { apps::require_writable(folder / "elsewhere/new"); }) ==
+          "cannot write " + folder / "elsewhere/new: no right to write in " + folder / "elsewhere");
+    CHECK(message_of([&] { apps::require_writable(folder / "elsewhere/link"); }) == "");
+    CHECK(message_of([&] { apps::require_writable(folder / "elsewhere/to the pipe"); }) == "");
+  }
+  std::filesystem::permissions(folder / "elsewhere", std::filesystem::perms::owner_all);
 }
 
 TEST_CASE("a file of the data set is not written over, under whatever name") {
