@@ -32,9 +32,8 @@ void define_options(OptionParser& parser, Options& o) {
       .required();
   parser
       .add("-o,--output", &o.crops.output,
-           "New folder for with_mask/, without_mask/ and mask_worn_wrongly/, those that occur, and "
-           "for "
-           "background/")
+           "New folder, for with_mask/, without_mask/, mask_worn_wrongly/ and background/, those "
+           "that occur")
       .required();
   parser.add("--classes", &o.classes,
              "What class names mean, where they are not the usual ones: mask=NAME,NAME "

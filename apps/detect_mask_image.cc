@@ -177,6 +177,7 @@ int detect(int argc, char** argv) {
   const std::vector<std::string> outputs = output_files(o);
   keep_inputs(o, outputs);
   MaskDetector detector(detector_options(o.faces));
+  check_detail(o.faces, detector.heeds_detail());
   const auto landmarks = o.landmarks.empty() ? nullptr : landmark_finder(o.landmarks);
   std::unique_ptr<vision::PictureWindow> window;
   if (o.show) window = std::make_unique<vision::PictureWindow>("Maskwatch");

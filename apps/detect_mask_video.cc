@@ -102,6 +102,7 @@ int watch(int argc, char** argv) {
   const auto pipeline = open_pipeline(options);
   if (!pipeline) return 0;
   check_labels(o, pipeline->labels());
+  check_detail(o.faces, pipeline->heeds_detail());
   if (const std::string note = pipeline->source_note(); !note.empty()) tell(note);
   VideoViewer viewer(o, *pipeline, std::move(window));
   viewer.run();

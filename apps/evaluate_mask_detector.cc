@@ -331,6 +331,7 @@ int evaluate_model(int argc, char** argv) {
   MaskDetectorOptions options = detector_options(o.faces);
   options.capacity = kBatch;
   MaskDetector detector(options);
+  check_detail(o.faces, detector.heeds_detail());
   const Dataset dataset = chosen(o);
   const std::vector<int> label_of_class = match_labels(dataset, detector.labels(), model);
   const JudgedClasses judged = judged_classes(dataset, detector.labels());

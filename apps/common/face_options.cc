@@ -58,21 +58,19 @@ std::string model_file(const FaceOptions& options) {
   }
 }
 
-std::optional<int> detail_of(const FaceOptions& options) {
-  if (options.detail < 0) return std::nullopt;
-  if (options.face == "none" || options.face == "ssd")
-    throw UsageError("--detail is not for --face " + options.face,
-                     "that one always looks at the picture in one size");
-  return options.detail;
-}
-
 MaskDetectorOptions detector_options(const FaceOptions& options) {
   MaskDetectorOptions out;
   out.model = model_file(options);
   out.face_detector = options.face;
   out.confidence = options.confidence;
-  out.detail = detail_of(options);
+  out.detail = options.given_detail();
   return out;
+}
+
+void check_detail(const FaceOptions& options, bool heeds_detail) {
+  if (options.given_detail() && !heeds_detail)
+    throw UsageError("--detail is not for --face " + options.face,
+                     "that one always looks at the picture in one size");
 }
 
 }  // namespace maskwatch::apps

@@ -17,6 +17,10 @@ struct FaceOptions {
   std::string face;
   float confidence = 0.5f;
   int detail = -1;  // below 0: not given
+
+  std::optional<int> given_detail() const {
+    return detail < 0 ? std::nullopt : std::optional(detail);
+  }
 };
 
 // Adds -m/--model, -f/--face with `default_face`, -c/--confidence and --detail.
@@ -32,10 +36,10 @@ std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landm
 // The model file that was named, or the one that ships. std::runtime_error if that is missing.
 std::string model_file(const FaceOptions& options);
 
-// --detail, if it was given. UsageError for a detector that cannot heed it.
-std::optional<int> detail_of(const FaceOptions& options);
-
 // What MaskDetector is to be made of. std::runtime_error if there is no model.
 MaskDetectorOptions detector_options(const FaceOptions& options);
+
+// UsageError if --detail was given for a face detector that cannot heed it.
+void check_detail(const FaceOptions& options, bool heeds_detail);
 
 }  // namespace maskwatch::apps

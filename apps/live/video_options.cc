@@ -149,7 +149,7 @@ PipelineOptions pipeline_options(const VideoOptions& o, std::atomic<bool>& stop)
   p.fps_target = o.fps_target;
   p.detectors = detector_choice(o.faces.face);
   p.confidence = o.faces.confidence;
-  p.detail = detail_of(o.faces);
+  p.detail = o.faces.given_detail();
   p.threshold = o.threshold;
   p.model = model_file(o.faces);
   p.stop = &stop;

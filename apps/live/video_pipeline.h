@@ -119,6 +119,8 @@ class VideoPipeline {
   std::string loss() const;
 
   const std::vector<std::string>& labels() const { return labels_; }
+  // Of the first of the detectors; before start().
+  bool heeds_detail() const { return detector_.heeds_detail(); }
   const std::vector<LabelMeaning>& meanings() const { return meanings_; }
   std::string source_description() const { return description_; }
   // Of the source: what is not as it was asked for.

@@ -176,6 +176,8 @@ TEST_CASE("detect_mask_image: bad input is one line and exit code 2") {
   fault({}, "--image");
   fault(with_model({"-i", "grey.png", "--no-such-flag"}), "--help");
   fault(with_model({"-i", "grey.png", "-f", "nonsense"}), "nonsense");
+  fault(with_model({"-i", "grey.png", "-f", "none", "--detail", "0"}),
+        "--detail is not for --face none");
   fault(with_model({"-i", "grey.png", "-f", "lost.xml"}), "lost.xml");
   fault(with_model({"-i", "grey.png", "-f", "model.safetensors"}), "model.safetensors");
   fault(with_model({"-i", "grey.png", "-c", "1.5"}), "--confidence");

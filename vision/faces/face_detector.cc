@@ -67,6 +67,7 @@ class HaarFaces : public FaceDetector {
     return faces;
   }
   std::string name() const override { return name_; }
+  bool heeds_detail() const override { return true; }
   float margin() const override { return kHeadMargin; }
 
  private:
@@ -110,6 +111,7 @@ class HaarFacesAndEyes : public FaceDetector {
     return found;
   }
   std::string name() const override { return faces_.name() + " and pairs of eyes"; }
+  bool heeds_detail() const override { return true; }
   float margin() const override { return faces_.margin(); }
 
  private:
@@ -173,6 +175,7 @@ class SsdFaces : public FaceDetector {
     if (knows_classes()) options_.confidence = std::min(options_.confidence, least_score);
   }
   std::string name() const override { return name_; }
+  bool heeds_detail() const override { return knows_classes(); }
   float margin() const override { return kHeadMargin; }
 
  private:

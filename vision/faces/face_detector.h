@@ -48,6 +48,9 @@ class FaceDetector {
   // The same faces with all that the detector knows of them.
   virtual LocatedFaces locate(const Image& image) { return {detect(image), margin()}; }
 
+  // Whether it looks closer at what `detail` of make_face_detector() asks for.
+  virtual bool heeds_detail() const { return false; }
+
   // From now on also finds what is fainter than the confidence, down to `least_score`, for a caller
   // that knows more of faces; only a detector that knows classes does so, for others there would be
   // too many.

@@ -38,6 +38,7 @@ class FramedRetry : public FaceDetector {
     return faces.empty() ? detect_framed(image) : faces;
   }
   std::string name() const override { return detector_->name(); }
+  bool heeds_detail() const override { return detector_->heeds_detail(); }
   float margin() const override { return detector_->margin(); }
 
  private:

@@ -23,8 +23,8 @@ constexpr std::size_t kMostPlans = 16;
 constexpr std::int64_t kMostPlanBytes = std::int64_t{256} << 20;
 constexpr float kMaxOverlap = 0.45f;
 constexpr int kLeastScale = 32, kMostScale = 4096, kMostTiledScale = 65535;
-// By how much a box may be longer than the square root of its area, times the room that its
-// neighbourhood takes: tiles overlap by this many times the largest size.
+// Tiles overlap by the largest size of a face so many times: boxes are higher than the square root
+// of their area, and must keep clear of both edges.
 constexpr float kOverlap = 1.3f;
 // Pixels: a box that comes so near to the edge of a tile is cut off by it.
 constexpr float kAtEdge = 2;

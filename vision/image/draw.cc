@@ -292,13 +292,6 @@ void draw_box(Image& image, const Box& box, Color color) {
                  color);
 }
 
-void draw_label(Image& image, const Box& box, std::string_view text, Color color) {
-  require_rgb(image, "draw_label");
-  draw_box(image, box, color);
-  if (!text.empty())
-    draw_tab(image, place_tab(image, box, text, text_height_for(image)), text, color);
-}
-
 void draw_tabs(Image& image, std::span<const Label> labels) {
   require_rgb(image, "draw_tabs");
   constexpr float kSmaller = .85f;

@@ -73,18 +73,17 @@ TextSize text_size(std::string_view text, float height);
 void draw_text(Image& image, Point top_left, std::string_view text, float height, Color color,
                float opacity = 1);
 
-// The box and, on a tab of the same colour, the text: above the box, or inside it where there is no
-// room; always inside the picture. Black or white letters, whichever can be read on `color`.
-void draw_label(Image& image, const Box& box, std::string_view text, Color color);
 // A box with what its tab says.
 struct Label {
   Box box;
   std::string text;
   Color color;
 };
-// The tabs alone, of many boxes: none covers another's box or tab. Where there is not enough room
-// letters become smaller, down to 7 pixels, and then a tab is left out: of two, the later one.
-// Those of low boxes are small from the first.
+// The tabs of boxes that draw_box() draws: above the box, or inside it where there is no room;
+// always inside the picture; black or white letters, whichever can be read on the colour. None
+// covers another's box or tab. Where there is not enough room letters become smaller, down to 7
+// pixels, and then a tab is left out: of two, the later one. Those of low boxes are small from the
+// first.
 void draw_tabs(Image& image, std::span<const Label> labels);
 
 // Copies `part` onto `image` with its top left corner at (x, y), cut off at the borders. Throws

@@ -118,6 +118,8 @@ const std::vector<LabelMeaning>& MaskDetector::meanings() const { return meaning
 
 std::string MaskDetector::face_detector_name() const { return faces_->name(); }
 
+bool MaskDetector::heeds_detail() const { return faces_->heeds_detail(); }
+
 void MaskDetector::use_face_detector(const std::string& face_detector) {
   faces_ = vision::make_face_detector(face_detector, confidence_, detail_);
   include_candidates();

@@ -103,6 +103,8 @@ class MaskDetector {
 
   // For messages: "ours (face_detector.safetensors)".
   std::string face_detector_name() const;
+  // Whether `detail` makes a difference to the face detector.
+  bool heeds_detail() const;
   // Another face detector with the confidence and detail of before, in the thread that finds faces.
   // If it cannot be made the old one stays.
   void use_face_detector(const std::string& face_detector);

@@ -20,14 +20,7 @@ using vision::Box;
 using vision::Image;
 
 std::string fault_with(const std::string& key, const json& value) {
-  nn::Safetensors contents = tiny_network();
-  json form = json::parse(contents.metadata["detector"]);
-  if (value.is_null())
-    form.erase(key);
-  else
-    form[key] = value;
-  contents.metadata["detector"] = form.dump();
-  return fault_of<vision::LandmarkNetwork>(contents);
+  return fault_of<vision::LandmarkNetwork>(with_detector_field(tiny_network(), key, value));
 }
 
 }  // namespace

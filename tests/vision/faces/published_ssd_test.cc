@@ -7,9 +7,11 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "base/data_files.h"
 #include "nn/safetensors.h"
 #include "tests/vision/faces/saved_model.h"
 #include "tests/vision/faces/tiny_detector.h"
+#include "vision/faces/face_detector.h"
 
 using namespace maskwatch;
 
@@ -122,17 +124,21 @@ TEST_CASE("a letterboxed detector gives boxes of the picture, not of its input")
   CHECK(faces[0].box.height == doctest::Approx(40));
 }
 
+TEST_CASE("a detail can be asked of cascades and of detectors trained here, not of these") {
+  const SavedModel published(tiny_detector());
+  CHECK_FALSE(vision::make_face_detector(published.path(), .5f, 0)->heeds_detail());
+  CHECK_FALSE(vision::make_face_detector("none")->heeds_detail());
+  if (find_data_file("models/face_detector.safetensors"))
+    CHECK(vision::make_face_detector("ours")->heeds_detail());
+  if (find_haar_cascade("haarcascade_frontalface_alt2.xml"))
+    CHECK(vision::make_face_detector("haar")->heeds_detail());
+  CHECK_THROWS_AS(vision::make_face_detector("none", .5f, -1), std::invalid_argument);
+}
+
 TEST_CASE("a broken detector file is an error that names the file and its fault") {
   CHECK(fault_of<vision::PublishedSsd>(tiny_detector()) == "nothing was thrown");
   const auto with = [](const char* key, const json& value) {
-    nn::Safetensors contents = tiny_detector();
-    json form = json::parse(contents.metadata["detector"]);
-    if (value.is_null())
-      form.erase(key);
-    else
-      form[key] = value;
-    contents.metadata["detector"] = form.dump();
-    return fault_of<vision::PublishedSsd>(contents);
+    return fault_of<vision::PublishedSsd>(with_detector_field(tiny_detector(), key, value));
   };
   for (const char* key : {"kind", "input_size", "order", "mean", "scale", "resize", "outputs",
                           "face_class", "priors", "coding", "variances"}) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
 
@@ -30,6 +31,18 @@ class SavedModel {
  private:
   std::string path_;
 };
+
+// With another value of a field of the metadata "detector"; without it where that is null.
+inline nn::Safetensors with_detector_field(nn::Safetensors contents, const std::string& key,
+                                           const nlohmann::json& value) {
+  auto form = nlohmann::json::parse(contents.metadata["detector"]);
+  if (value.is_null())
+    form.erase(key);
+  else
+    form[key] = value;
+  contents.metadata["detector"] = form.dump();
+  return contents;
+}
 
 // Why Reader, a class that is made from a path, refuses the file; the message must begin with it.
 template <typename Reader>

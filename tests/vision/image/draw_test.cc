@@ -68,6 +68,15 @@ TEST_CASE("painting blends by coverage and opacity") {
   CHECK(image.at(2, 3)[2] == 64);
 }
 
+namespace {
+
+void draw_label(Image& image, const Box& box, const std::string& text, const vision::Color& color) {
+  vision::draw_box(image, box, color);
+  vision::draw_tabs(image, std::vector<vision::Label>{{box, text, color}});
+}
+
+}  // namespace
+
 TEST_CASE("nonsense coordinates draw nothing and crash nothing") {
   Image image(30, 20);
   const float bad = std::numeric_limits<float>::quiet_NaN(), huge = 1e30f;
@@ -78,12 +87,12 @@ TEST_CASE("nonsense coordinates draw nothing and crash nothing") {
   vision::draw_polyline(image, {}, 3, white);
   vision::draw_text(image, {bad, huge}, "text", 12, white);
   CHECK(painted_box(image).width <= 0);
-  vision::draw_label(image, {-huge, -huge, 2 * huge, 2 * huge}, "label", white);
-  vision::draw_label(image, {bad, bad, bad, bad}, "label", white);
+  draw_label(image, {-huge, -huge, 2 * huge, 2 * huge}, "label", white);
+  draw_label(image, {bad, bad, bad, bad}, "label", white);
   vision::fill_ellipse(image, {10, 10}, huge, huge, white);
   Image grey(5, 5, 1);
   CHECK_THROWS_AS(vision::fill_rectangle(grey, {0, 0, 2, 2}, white), std::invalid_argument);
-  CHECK_THROWS_AS(vision::draw_label(grey, {0, 0, 2, 2}, "", white), std::invalid_argument);
+  CHECK_THROWS_AS(draw_label(grey, {0, 0, 2, 2}, "", white), std::invalid_argument);
 }
 
 TEST_CASE("a rectangle's line lies inside it") {
@@ -105,7 +114,7 @@ TEST_CASE("a label stays inside the picture and covers no neighbour") {
          {Box{.3f * w, .4f * h, .3f * w, .3f * h}, Box{.8f * w, 0, .2f * w, .4f * h},
           Box{-.1f * w, .7f * h, .3f * w, .5f * h}}) {
       Image image(width, height);
-      vision::draw_label(image, box, "No Mask: 87.50%", vision::Color{225, 45, 45});
+      draw_label(image, box, "No Mask: 87.50%", vision::Color{225, 45, 45});
       const Box painted = painted_box(image);
       CHECK(painted.x >= std::floor(std::max(0.f, std::min(box.x, w - painted.width))));
       const float tab = 1.6f * vision::text_height_for(image);
@@ -156,7 +165,7 @@ TEST_CASE("tabs cover neither each other nor other boxes: they shrink, or are le
 TEST_CASE("a label on a tiny picture is cut, not fatal") {
   for (const auto& [width, height] : {std::pair{1, 1}, {3, 50}, {50, 3}}) {
     Image image(width, height);
-    vision::draw_label(image, {0, 0, 3, 3}, "Mask: 99.12%", vision::Color{40, 190, 70});
+    draw_label(image, {0, 0, 3, 3}, "Mask: 99.12%", vision::Color{40, 190, 70});
     CHECK(image.at(0, 0)[1] > 0);
   }
 }
