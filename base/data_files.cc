@@ -14,16 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<std::string> find_in(const std::vector<std::string>& folders,
-                                   const std::string& name) {
-  for (const std::string& folder : folders) {
-    const fs::path path = fs::path(folder) / name;
-    std::error_code ignored;
-    if (fs::is_regular_file(path, ignored)) return path.string();
-  }
-  return std::nullopt;
-}
-
 // Without links in its path, as the system names the running program.
 fs::path without_links(const fs::path& path) {
   std::error_code fault;
@@ -102,7 +92,12 @@ std::vector<std::string> data_folders() {
 }
 
 std::optional<std::string> find_data_file(const std::string& name) {
-  return find_in(data_folders(), name);
+  for (const std::string& folder : data_folders()) {
+    const fs::path path = fs::path(folder) / name;
+    std::error_code ignored;
+    if (fs::is_regular_file(path, ignored)) return path.string();
+  }
+  return std::nullopt;
 }
 
 std::string shipped_file(const std::string& what, const std::string& name) {
@@ -112,10 +107,6 @@ std::string shipped_file(const std::string& what, const std::string& name) {
     folders += (folders.empty() ? "" : ", ") + folder;
   throw std::runtime_error(what + ", " + name + ", is in none of " + folders +
                            " (MASKWATCH_DATA can name the folder that holds it)");
-}
-
-std::optional<std::string> find_haar_cascade(const std::string& name) {
-  return find_in({"/usr/share/opencv4/haarcascades", "/usr/share/opencv/haarcascades"}, name);
 }
 
 }  // namespace maskwatch

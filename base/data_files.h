@@ -28,7 +28,4 @@ std::optional<std::string> find_data_file(const std::string& name);
 // ("the model that ships") and names the folders, if none has it.
 std::string shipped_file(const std::string& what, const std::string& name);
 
-// The cascade of this file name as Debian's opencv-data installs it, or nothing.
-std::optional<std::string> find_haar_cascade(const std::string& name);
-
 }  // namespace maskwatch

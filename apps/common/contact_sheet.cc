@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "vision/image/draw.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::apps {
 

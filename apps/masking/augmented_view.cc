@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "vision/image/augment.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::apps {
 namespace {

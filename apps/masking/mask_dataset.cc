@@ -22,6 +22,7 @@
 #include "vision/drawn/mask_flat.h"
 #include "vision/drawn/mask_overlay.h"
 #include "vision/image/image.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::apps {
 namespace {

@@ -15,6 +15,7 @@
 #include "base/per_thread.h"
 #include "vision/image/codec.h"
 #include "vision/image/geometry.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -72,7 +73,7 @@ void make_folders(const BoxDataset& data, const BoxCropOptions& options) {
     for (const FaceBox& face : picture.faces)
       if (is_used(face, options.least_side)) labels.insert(face.label);
   if (labels.empty())
-    throw UsageError(
+    throw std::runtime_error(
         fmt::format("none of {} pictures has a face of a known class whose box has "
                     "sides of {} pixels",
                     data.pictures.size(), options.least_side));
@@ -154,12 +155,13 @@ void choose_pictures(BoxDataset& data, const std::set<std::string>& names, bool 
   std::set<std::string> missing = names;
   for (const BoxPicture& picture : data.pictures) missing.erase(picture.name);
   if (!missing.empty())
-    throw UsageError(fmt::format("{}: {} of {} pictures that it names are not in the data set: {}",
-                                 origin, missing.size(), names.size(), first_of(missing)));
+    throw std::runtime_error(
+        fmt::format("{}: {} of {} pictures that it names are not in the data set: {}", origin,
+                    missing.size(), names.size(), first_of(missing)));
   std::erase_if(data.pictures,
                 [&](const BoxPicture& picture) { return names.contains(picture.name) != keep; });
   if (data.pictures.empty())
-    throw UsageError(
+    throw std::runtime_error(
         fmt::format("{}: it names {} of the data set's pictures", origin, keep ? "none" : "all"));
 }
 

@@ -16,8 +16,8 @@
 
 namespace maskwatch::apps {
 
-// Keeps the pictures that `names` names, or (`keep` = false) all others. Throws UsageError, which
-// begins with `origin`, for names that no picture has and when no picture would be left.
+// Keeps the pictures that `names` names, or (`keep` = false) all others. Throws std::runtime_error,
+// which begins with `origin`, for names that no picture has and when no picture would be left.
 void choose_pictures(BoxDataset& data, const std::set<std::string>& names, bool keep,
                      const std::string& origin);
 
@@ -56,8 +56,8 @@ struct BoxCrops {
 // Writes the faces to output/CLASS/PICTURE_N.jpg: PICTURE is the picture's name without its
 // extension, "_" for "/", with "~2" and so on where two would be called the same; N is the place in
 // its list of faces, or of what the detector found, from 0. The bytes depend on the data set and
-// the detector alone. Throws UsageError when no face can be used, std::runtime_error for what
-// cannot be written, and what `make_detector` throws.
+// the detector alone. Throws std::runtime_error when no face can be used, std::runtime_error for
+// what cannot be written, and what `make_detector` throws.
 BoxCrops crop_faces(const BoxDataset& data, const BoxCropOptions& options);
 
 }  // namespace maskwatch::apps

@@ -27,8 +27,8 @@ namespace fs = std::filesystem;
 using vision::Box;
 
 constexpr const char* kFormatsHint =
-    "a data set is a folder of pictures with Pascal VOC (.xml), YOLO (.txt), COCO or boxes.json "
-    "files, or one such file";
+    " (a data set is a folder of pictures with Pascal VOC (.xml), YOLO (.txt), COCO or boxes.json "
+    "files, or one such file)";
 
 // A picture and what an annotation says of it, before either was checked.
 struct Found {
@@ -71,7 +71,7 @@ class Gatherer {
     try {
       if (!read_annotation(relative)) throw FormatError("holds no boxes");
     } catch (const FormatError& error) {
-      throw UsageError(files_.path_of(relative) + ": " + error.what(), kFormatsHint);
+      throw std::runtime_error(files_.path_of(relative) + ": " + error.what() + kFormatsHint);
     }
   }
 
@@ -293,11 +293,11 @@ void require_meanings(const UnknownClasses& unknown) {
     text += fmt::format("{}'{}' ({} boxes, first in {})", text.empty() ? "" : ", ", one_line(name),
                         where.first, one_line(where.second));
   const std::string& name = unknown.begin()->first;
-  throw UsageError(
-      fmt::format("class{} without a meaning: {}", unknown.size() == 1 ? "" : "es", text),
-      fmt::format("say it with --classes, for example no_mask={0}, ignore={0} or "
-                  "other={0}",
-                  one_line(name)));
+  throw std::runtime_error(fmt::format(
+      "class{0} without a meaning: {1} (say it with --classes, for example no_mask={2}, "
+      "ignore={2} or "
+      "other={2})",
+      unknown.size() == 1 ? "" : "es", text, one_line(name)));
 }
 
 void check_all(std::vector<Found> found, const ClassMap& classes, BoxDataset& data) {
@@ -348,7 +348,8 @@ fs::path root_of_file(const fs::path& file) {
 void read_dataset(const std::string& dataset, BoxDataset& data, std::vector<Found>& found) {
   std::error_code unknown;
   const fs::file_status status = fs::status(dataset, unknown);
-  if (!fs::exists(status)) throw UsageError(dataset + ": no such folder or file", kFormatsHint);
+  if (!fs::exists(status))
+    throw std::runtime_error(dataset + ": no such folder or file" + kFormatsHint);
   const bool is_file = fs::is_regular_file(status);
   const bool yaml = is_file && extension_of(dataset).starts_with(".y");
   if (is_file && !yaml) {
@@ -357,17 +358,19 @@ void read_dataset(const std::string& dataset, BoxDataset& data, std::vector<Foun
     gatherer.read_file_alone(
         fs::relative(fs::canonical(dataset), fs::canonical(root)).generic_string());
     if (gatherer.annotated() == 0)
-      throw UsageError(dataset + ": none of the pictures that it names is there", kFormatsHint);
+      throw std::runtime_error(dataset + ": none of the pictures that it names is there" +
+                               kFormatsHint);
     return;
   }
   const fs::path root = yaml ? root_of_file(dataset) : fs::path(dataset);
   Gatherer gatherer(root.string(), last_name(root), data, found);
   gatherer.read_folder();
   if (gatherer.annotated() > 0) return;
-  throw UsageError(
-      dataset + (gatherer.pictures_seen() == 0 ? ": holds no jpg, jpeg, png or bmp pictures"
-                                               : ": none of its pictures has an annotation"),
-      kFormatsHint);
+  throw std::runtime_error(dataset +
+                           (gatherer.pictures_seen() == 0
+                                ? ": holds no jpg, jpeg, png or bmp pictures"
+                                : ": none of its pictures has an annotation") +
+                           kFormatsHint);
 }
 
 void sort_by_path(std::vector<SkippedFile>& files) {
@@ -381,14 +384,14 @@ void require_different(const std::vector<std::string>& paths) {
     std::error_code unknown;
     const fs::path real = fs::canonical(path, unknown);
     if (!unknown && !seen.insert(real).second)
-      throw UsageError(path + ": the data set is given twice");
+      throw std::runtime_error(path + ": the data set is given twice");
   }
 }
 
 }  // namespace
 
 BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions& options) {
-  if (datasets.empty()) throw UsageError("no data set given", kFormatsHint);
+  if (datasets.empty()) throw std::runtime_error(std::string("no data set given") + kFormatsHint);
   std::vector<std::string> all = datasets;
   for (const auto* folders : {&options.negatives, &options.without_boxes})
     all.insert(all.end(), folders->begin(), folders->end());
@@ -399,7 +402,7 @@ BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions
   const auto read_pictures = [&](const std::string& folder, const auto& read) {
     Gatherer gatherer(folder, last_name(folder), data, found);
     if (gatherer.pictures_seen() == 0)
-      throw UsageError(folder + ": holds no jpg, jpeg, png or bmp pictures");
+      throw std::runtime_error(folder + ": holds no jpg, jpeg, png or bmp pictures");
     read(gatherer);
   };
   for (const std::string& folder : options.negatives)
@@ -417,8 +420,8 @@ BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions
   sort_by_path(data.skipped);
   sort_by_path(data.dropped_boxes);
   if (data.pictures.empty())
-    throw UsageError(datasets.front() +
-                     ": none of its pictures can be read: " + data.skipped.front().reason);
+    throw std::runtime_error(datasets.front() +
+                             ": none of its pictures can be read: " + data.skipped.front().reason);
   return data;
 }
 

@@ -47,8 +47,8 @@ std::optional<ClassMeaning> meaning_of_word(const std::string& word) {
 }
 
 constexpr const char* kRuleHint =
-    "write for example --classes mask=with_mask,Mask no_mask=bare worn_wrongly=chin "
-    "face=head ignore=far other=person";
+    " (write for example --classes mask=with_mask,Mask no_mask=bare worn_wrongly=chin face=head "
+    "ignore=far other=person)";
 
 }  // namespace
 
@@ -56,23 +56,23 @@ ClassMap::ClassMap(const std::vector<std::string>& rules) {
   for (const std::string& rule : rules) {
     const std::size_t equals = rule.find('=');
     if (equals == std::string::npos || equals == 0 || equals + 1 == rule.size())
-      throw UsageError("--classes " + one_line(rule) + ": not of the form class=name,name",
-                       kRuleHint);
+      throw std::runtime_error("--classes " + one_line(rule) + ": not of the form class=name,name" +
+                               kRuleHint);
     const std::string word = rule.substr(0, equals);
     const std::optional<ClassMeaning> meaning = meaning_of_word(word);
     if (!meaning)
-      throw UsageError("--classes " + one_line(rule) + ": '" + one_line(word) +
-                           "' is none of mask, no_mask, worn_wrongly, face, ignore and other",
-                       kRuleHint);
+      throw std::runtime_error("--classes " + one_line(rule) + ": '" + one_line(word) +
+                               "' is none of mask, no_mask, worn_wrongly, face, ignore and other" +
+                               kRuleHint);
     for (std::size_t begin = equals + 1; begin <= rule.size();) {
       const std::size_t end = std::min(rule.find(',', begin), rule.size());
       const std::string name = rule.substr(begin, end - begin);
       begin = end + 1;
       if (name.empty())
-        throw UsageError("--classes " + one_line(rule) + ": a name is empty", kRuleHint);
+        throw std::runtime_error("--classes " + one_line(rule) + ": a name is empty" + kRuleHint);
       const auto [place, added] = rules_.emplace(name, *meaning);
       if (!added && place->second != *meaning)
-        throw UsageError("--classes: '" + one_line(name) + "' has two meanings");
+        throw std::runtime_error("--classes: '" + one_line(name) + "' has two meanings");
     }
   }
 }

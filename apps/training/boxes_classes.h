@@ -36,8 +36,8 @@ class ClassMap {
  public:
   ClassMap() = default;
   // From "mask=with_mask,Mask", "no_mask=bare", "worn_wrongly=...", "face=..." (of unknown class),
-  // "ignore=..." and "other=...". Throws UsageError for a text of another form, an unknown word
-  // before "=", and a name with two meanings.
+  // "ignore=..." and "other=...". Throws std::runtime_error for a text of another form, an unknown
+  // word before "=", and a name with two meanings.
   explicit ClassMap(const std::vector<std::string>& rules);
 
   // The meaning by the rules, exactly as the name is written; else that of the usual names (in any

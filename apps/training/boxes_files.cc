@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <tuple>
 
-#include "apps/common/program.h"
 #include "vision/image/image.h"
 
 namespace maskwatch::apps {
@@ -65,7 +64,8 @@ std::string BoxFiles::path_of(const std::string& relative) const {
 void BoxFiles::walk(const fs::path& folder, const std::string& name) {
   std::error_code error;
   const fs::path real = fs::canonical(folder, error);
-  if (error) throw UsageError(folder.string() + ": cannot open the folder: " + error.message());
+  if (error)
+    throw std::runtime_error(folder.string() + ": cannot open the folder: " + error.message());
   if (std::find(open_folders_.begin(), open_folders_.end(), real) != open_folders_.end()) {
     skipped_.push_back({folder.string(), "a link to a folder that contains it"});
     return;
@@ -83,7 +83,8 @@ void BoxFiles::walk(const fs::path& folder, const std::string& name) {
     else
       (vision::has_image_extension(entry) ? pictures_ : others_).push_back(relative);
   }
-  if (error) throw UsageError(folder.string() + ": cannot list the folder: " + error.message());
+  if (error)
+    throw std::runtime_error(folder.string() + ": cannot list the folder: " + error.message());
   open_folders_.pop_back();
 }
 

@@ -15,7 +15,7 @@ namespace maskwatch::apps {
 // What lies below a folder, to any depth; paths are relative to it and in byte order.
 class BoxFiles {
  public:
-  // UsageError names a folder that is missing or cannot be listed.
+  // std::runtime_error names a folder that is missing or cannot be listed.
   explicit BoxFiles(const std::string& root);
 
   const std::vector<std::string>& pictures() const { return pictures_; }

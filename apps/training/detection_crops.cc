@@ -9,8 +9,9 @@
 
 #include "apps/common/contact_sheet.h"
 #include "apps/training/light.h"
-#include "vision/image/bilinear.h"
 #include "vision/image/draw.h"
+#include "vision/image/resize.h"
+#include "vision/image/resize_bilinear.h"
 #include "vision/masks/labels.h"
 
 namespace maskwatch::apps {

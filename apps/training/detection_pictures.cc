@@ -10,9 +10,9 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "apps/common/program.h"
 #include "base/parallel.h"
 #include "base/random.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -42,12 +42,11 @@ void check_memory(const BoxDataset& data, const DetectionPicturesOptions& option
     needed += 3.0 * picture.width * scale * picture.height * scale;
   }
   if (needed <= static_cast<double>(limit)) return;
-  throw UsageError(
+  throw std::runtime_error(
       fmt::format("{} pictures with sides up to {} need {:.1f} GB of memory, more than "
-                  "{:.1f} GB",
+                  "{:.1f} GB (choose a smaller side or fewer pictures)",
                   data.pictures.size(), options.longest_side, 1e-9 * needed,
-                  1e-9 * static_cast<double>(limit)),
-      "choose a smaller side or fewer pictures");
+                  1e-9 * static_cast<double>(limit)));
 }
 
 // Decodes a picture and moves its boxes along.
@@ -130,7 +129,7 @@ DetectionPictures load_detection_pictures(BoxDataset data,
   keep_only(loaded.hashes, faults);
   keep_only(loaded.mirrored, faults);
   if (pictures.empty())
-    throw UsageError("no picture can be decoded: " + loaded.broken.front().reason);
+    throw std::runtime_error("no picture can be decoded: " + loaded.broken.front().reason);
   return loaded;
 }
 

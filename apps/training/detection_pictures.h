@@ -37,8 +37,8 @@ struct DetectionPicturesOptions {
   std::function<void(std::int64_t done)> progress;
 };
 
-// Decodes on all threads. Throws std::invalid_argument for a side below 32, and UsageError when the
-// pixels take more than the limit or no picture can be decoded.
+// Decodes on all threads. Throws std::invalid_argument for a side below 32, and std::runtime_error
+// when the pixels take more than the limit or no picture can be decoded.
 DetectionPictures load_detection_pictures(BoxDataset data,
                                           const DetectionPicturesOptions& options = {});
 

@@ -45,8 +45,8 @@ std::vector<bool> left_out(const BoxDataset& data, const std::vector<std::string
     for (const BoxPicture& picture : data.pictures) names.insert(picture.source);
     std::string list;
     for (const std::string& name : names) list += (list.empty() ? "" : ", ") + one_line(name);
-    throw UsageError("--leave-out " + one_line(source) + ": no picture is of such a source",
-                     "there are " + list);
+    throw std::runtime_error("--leave-out " + one_line(source) +
+                             ": no picture is of such a source (there are " + list + ")");
   }
   return out;
 }
@@ -72,8 +72,8 @@ void require_faces(const DetectionPictures& pictures, const std::vector<int>& pa
                    const char* name) {
   for (const int index : part)
     if (has_face(pictures.data.pictures[static_cast<std::size_t>(index)])) return;
-  throw UsageError(fmt::format("the {} part has no picture with a face", name),
-                   "give more pictures or another --validation");
+  throw std::runtime_error(fmt::format(
+      "the {} part has no picture with a face (give more pictures or another --validation)", name));
 }
 
 }  // namespace

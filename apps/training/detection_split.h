@@ -34,7 +34,8 @@ std::vector<int> photograph_groups(std::span<const PictureHash> hashes,
                                    std::span<const PictureHash> mirrored);
 
 // The same for the same seed and pictures. Throws std::invalid_argument unless 0 < validation < 1,
-// and UsageError for a source that none has and when a part would be empty or without a face.
+// and std::runtime_error for a source that none has and when a part would be empty or without a
+// face.
 DetectionSplit split_detection(const DetectionPictures& pictures,
                                const DetectionSplitOptions& options = {});
 

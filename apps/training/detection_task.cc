@@ -7,6 +7,7 @@
 #include "base/parallel.h"
 #include "base/per_thread.h"
 #include "vision/faces/trained_ssd.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::apps {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "vision/image/augment.h"
 #include "vision/image/codec.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::apps {
 namespace {

@@ -11,6 +11,7 @@
 
 #include "base/parallel.h"
 #include "vision/image/image.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::apps {
 namespace {

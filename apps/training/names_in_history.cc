@@ -1,6 +1,5 @@
 #include "apps/training/names_in_history.h"
 
-#include "apps/common/program.h"
 #include "base/file.h"
 #include "base/json_fields.h"
 
@@ -12,7 +11,8 @@ std::set<std::string> names_in_history(const std::string& path, const std::strin
     const auto names = JsonFields::parse(text, path)["validation_files"].texts();
     return {names.begin(), names.end()};
   } catch (const std::runtime_error& fault) {
-    throw UsageError(fault.what(), program + " --history writes a list validation_files");
+    throw std::runtime_error(std::string(fault.what()) + " (" + program +
+                             " --history writes a list validation_files)");
   }
 }
 

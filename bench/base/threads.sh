@@ -16,8 +16,8 @@ row() {
     done
   done
 }
-echo '| threads | machine | empty loop, µs | 64 small tasks, µs | 60 loops of a network, µs |'
-echo '|---|---|---|---|---|'
+echo '| threads | machine | empty loop, µs | 64 small tasks, µs | 60 loops of a network, µs | their mean, µs |'
+echo '|---|---|---|---|---|---|'
 row quiet
 for _ in $(seq "$(nproc)"); do
   (while :; do :; done) &

@@ -140,15 +140,3 @@ TEST_CASE("a program that was moved finds what lies beside it, from any current 
   CHECK(run(probe) == 0);
   CHECK(run("/elsewhere") != 0);
 }
-
-TEST_CASE("Haar cascades are found where Debian installs them, by their file name alone") {
-  CHECK(find_haar_cascade("no_such_cascade.xml") == std::nullopt);
-  CHECK(find_haar_cascade("") == std::nullopt);
-  const auto frontal = find_haar_cascade("haarcascade_frontalface_alt2.xml");
-  if (!frontal) {
-    MESSAGE("opencv-data is not installed");
-    return;
-  }
-  CHECK(fs::path(*frontal).is_absolute());
-  CHECK(fs::is_regular_file(*frontal));
-}

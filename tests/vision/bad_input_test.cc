@@ -14,7 +14,6 @@
 #include <string>
 #include <vector>
 
-#include "base/data_files.h"
 #include "base/random.h"
 #include "tests/vision/image/small_pictures.h"
 #include "vision/drawn/face_extras.h"
@@ -25,6 +24,7 @@
 #include "vision/faces/landmark_finder.h"
 #include "vision/faces/network_metadata.h"
 #include "vision/haar/haar.h"
+#include "vision/haar/haar_model.h"
 #include "vision/masks/mask_classifier.h"
 
 using namespace maskwatch;
@@ -88,7 +88,7 @@ TEST_CASE("odd pictures: cascades find boxes inside them, or nothing") {
     expect_boxes_inside(cascade.detect(sample.image, {.min_width = 0, .min_height = 0}),
                         sample.image);
   }
-  if (!find_haar_cascade("haarcascade_frontalface_alt2.xml")) {
+  if (!vision::find_haar_cascade("haarcascade_frontalface_alt2.xml")) {
     MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
     return;
   }

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "vision/drawn/mask_fit.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::vision {
 namespace {

@@ -8,12 +8,14 @@
 #include <stdexcept>
 
 #include "base/random.h"
+#include "vision/drawn/face_light.h"
+#include "vision/drawn/image_degradation.h"
 #include "vision/drawn/mask_fit.h"
 #include "vision/drawn/mask_garment.h"
 #include "vision/drawn/mesh.h"
-#include "vision/drawn/photo_look.h"
 #include "vision/image/augment.h"
 #include "vision/image/codec.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -252,9 +254,9 @@ MaskedFace lay_mask(const Image& photo, std::span<const Point, 68> landmarks,
   const FittedHead head(landmarks);
   const FaceLight light(photo, head);
   const MaskGarment garment(design, head.shape());
-  const PhotoGrain grain = measure_grain(photo, face_area(landmarks, photo));
-  const float softness =
-      std::min(std::sqrt(std::max(0.f, grain.blur * grain.blur - .25f)), .04f * head.scale());
+  const ImageDegradation degradation = measure_degradation(photo, face_area(landmarks, photo));
+  const float softness = std::min(
+      std::sqrt(std::max(0.f, degradation.blur * degradation.blur - .25f)), .04f * head.scale());
   const MaskPainter painter(design, head, garment, light);
   MaskedFace out{photo, Image(photo.width, photo.height, 1)};
   Layer layer = painter.draw(photo, 3 + 3 * softness + .1f * head.scale());
@@ -264,8 +266,8 @@ MaskedFace lay_mask(const Image& photo, std::span<const Point, 68> landmarks,
   blur(layer.share, softness);
   Image part = part_of(photo, layer.area);
   cast_shadow(part, layer.share, head.scale());
-  compose(part, layer, std::min(grain.noise, 25.f), design.seed);
-  add_blocks(part, layer.share, jpeg_quality_of(grain));
+  compose(part, layer, std::min(degradation.noise, 25.f), design.seed);
+  add_blocks(part, layer.share, jpeg_quality_of(degradation));
   paste(out.picture, part, layer.area.x, layer.area.y);
   paste(out.covered, layer.share, layer.area.x, layer.area.y);
   return out;

@@ -14,6 +14,8 @@
 #include "vision/faces/framed_retry.h"
 #include "vision/faces/ssd.h"
 #include "vision/haar/haar.h"
+#include "vision/haar/haar_model.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::vision {
 namespace {

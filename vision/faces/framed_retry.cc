@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "vision/image/resize.h"
+
 namespace maskwatch::vision {
 namespace {
 

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "vision/image/bilinear.h"
 #include "vision/image/network_input.h"
+#include "vision/image/resize_bilinear.h"
 
 namespace maskwatch::vision {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "vision/image/draw.h"
 #include "vision/image/network_input.h"
+#include "vision/image/resize.h"
 
 namespace maskwatch::vision {
 namespace {

@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <pugixml.hpp>
 #include <stdexcept>
 #include <string_view>
@@ -272,6 +273,15 @@ HaarModel parse_haar_model(std::string_view xml, const std::string& name) {
 
 HaarModel read_haar_model(const std::string& file) {
   return parse_haar_model(read_file(file), file);
+}
+
+std::optional<std::string> find_haar_cascade(const std::string& name) {
+  for (const char* folder : {"/usr/share/opencv4/haarcascades", "/usr/share/opencv/haarcascades"}) {
+    const std::filesystem::path path = std::filesystem::path(folder) / name;
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(path, ignored)) return path.string();
+  }
+  return std::nullopt;
 }
 
 }  // namespace maskwatch::vision

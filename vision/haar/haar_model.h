@@ -2,6 +2,7 @@
 // Coordinates are pixels of the training window.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,5 +55,8 @@ struct HaarModel {
 // Throw std::runtime_error, as HaarCascade::load and parse do.
 HaarModel read_haar_model(const std::string& file);
 HaarModel parse_haar_model(std::string_view xml, const std::string& name);
+
+// The cascade of this file name as Debian's opencv-data installs it, or nothing.
+std::optional<std::string> find_haar_cascade(const std::string& name);
 
 }  // namespace maskwatch::vision

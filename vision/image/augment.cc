@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "vision/image/codec.h"
+#include "vision/image/resize.h"
 #include "vision/image/warp.h"
 
 namespace maskwatch::vision {

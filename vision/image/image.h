@@ -79,17 +79,6 @@ PixelBox clamp_box(const Image& image, const Box& box);
 // Throws std::invalid_argument for a box that holds no pixel of the picture.
 Image crop(const Image& image, const Box& box);
 
-// Bilinear (triangle filter); when it shrinks, the filter widens with the scale as in Pillow's
-// BILINEAR, to within one grey level. The second form reuses `out`'s memory. Throws
-// std::invalid_argument for an empty picture, a width or height below 1, and an `out` that is
-// `image`.
-Image resize(const Image& image, int width, int height);
-void resize(const Image& image, int width, int height, Image& out);
-
-// The part of the picture inside `box` scaled to width x height, without a copy between. Errors as
-// crop and resize.
-Image crop_and_resize(const Image& image, const Box& box, int width, int height);
-
 // Y of BT.601 in the fixed-point arithmetic of OpenCV's cvtColor; a grey picture is copied.
 Image to_grey(const Image& image);
 // Three equal samples a pixel; an RGB picture is copied.

@@ -1,4 +1,5 @@
-// The filter of resize() along one axis; the function itself is declared in vision/image/image.h.
+// Pictures to another size, smoothly: every pixel of the input counts. For what people look at and
+// for the mask classifier; published face detectors expect vision/image/resize_bilinear.h.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,18 @@
 
 namespace maskwatch::vision {
 
+// Bilinear (triangle filter); when it shrinks, the filter widens with the scale as in Pillow's
+// BILINEAR, to within one grey level. The second form reuses `out`'s memory. Throws
+// std::invalid_argument for an empty picture, a width or height below 1, and an `out` that is
+// `image`.
+Image resize(const Image& image, int width, int height);
+void resize(const Image& image, int width, int height, Image& out);
+
+// The part of the picture inside `box` scaled to width x height, without a copy between. Errors as
+// crop and resize.
+Image crop_and_resize(const Image& image, const Box& box, int width, int height);
+
+// The filter along one axis.
 struct ResizeAxis {
   int taps = 0;                       // of every output position; those not needed have weight 0
   std::vector<int> first;             // [output size]: the first input position

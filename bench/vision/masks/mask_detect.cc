@@ -13,6 +13,7 @@
 #include "base/data_files.h"
 #include "base/parallel.h"
 #include "vision/faces/ssd.h"
+#include "vision/image/resize.h"
 #include "vision/masks/mask_detector.h"
 
 using namespace maskwatch;

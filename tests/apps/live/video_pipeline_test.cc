@@ -10,11 +10,11 @@
 
 #include "apps/common/face_options.h"
 #include "apps/live/video_options.h"
-#include "base/data_files.h"
 #include "tests/apps/temporary_folder.h"
 #include "tests/vision/video/hls_server.h"
 #include "tests/vision/video/video_support.h"
 #include "vision/drawn/drawn_video.h"
+#include "vision/haar/haar_model.h"
 #include "vision/image/geometry.h"
 #include "vision/video/video_writer.h"
 
@@ -173,7 +173,7 @@ void check_scene(const std::string& scene, int detect_every) {
 }
 
 bool ready() {
-  if (find_haar_cascade("haarcascade_frontalface_alt2.xml")) return true;
+  if (vision::find_haar_cascade("haarcascade_frontalface_alt2.xml")) return true;
   MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
   return false;
 }

@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <limits>
 
-#include "base/data_files.h"
 #include "vision/drawn/face_generator.h"
 #include "vision/faces/landmarks.h"
+#include "vision/haar/haar_model.h"
 
 using namespace maskwatch;
 
@@ -68,7 +68,7 @@ TEST_CASE("faces without landmarks are counted, those with them moved to drawing
 
 TEST_CASE("drawn faces and their landmarks are found, largest first, small ones left alone") {
   if (!std::filesystem::exists(vision::kDlibLandmarkFile) ||
-      !find_haar_cascade("haarcascade_frontalface_alt2.xml")) {
+      !vision::find_haar_cascade("haarcascade_frontalface_alt2.xml")) {
     MESSAGE("SKIPPED, NOT TESTED: libdlib-data or opencv-data is not installed");
     return;
   }

@@ -15,6 +15,7 @@
 #include "apps/training/teacher.h"
 #include "base/parallel.h"
 #include "tests/apps/temporary_folder.h"
+#include "vision/image/resize.h"
 
 using namespace maskwatch;
 using apps::FaceBox;
@@ -81,7 +82,7 @@ TEST_CASE("pictures in memory: large ones shrink with their boxes, broken ones a
   REQUIRE(pictures.broken.size() == 1);
   CHECK(pictures.broken[0].path == folder / "c.png");
   options.memory_limit = 1000;
-  CHECK_THROWS_AS(apps::load_detection_pictures(data, options), apps::UsageError);
+  CHECK_THROWS_AS(apps::load_detection_pictures(data, options), std::runtime_error);
   auto other = pictures;
   other.data.pictures[0].faces[0].label = 0;
   CHECK(apps::fingerprint(pictures) != apps::fingerprint(other));
@@ -141,9 +142,9 @@ TEST_CASE("the split keeps look-alikes together, takes its share of each source,
   CHECK(without.validation.size() == 35);
   for (const int index : without.train) CHECK((index < 40 || (index >= 60 && index < 80)));
   options.leave_out = {"three"};
-  CHECK_THROWS_AS(apps::split_detection(pictures, options), apps::UsageError);
+  CHECK_THROWS_AS(apps::split_detection(pictures, options), std::runtime_error);
   options.leave_out = {"one", "two"};
-  CHECK_THROWS_AS(apps::split_detection(pictures, options), apps::UsageError);
+  CHECK_THROWS_AS(apps::split_detection(pictures, options), std::runtime_error);
 }
 
 TEST_CASE("a crop's faces lie where the crop shows them") {

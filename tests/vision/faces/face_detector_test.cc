@@ -10,6 +10,7 @@
 #include "base/data_files.h"
 #include "tests/shared_data.h"
 #include "vision/drawn/face_generator.h"
+#include "vision/haar/haar_model.h"
 #include "vision/image/draw.h"
 
 using namespace maskwatch;
@@ -64,7 +65,7 @@ TEST_CASE("every detector refuses an empty picture") {
                     std::invalid_argument);
   };
   refuses("none");
-  if (find_haar_cascade("haarcascade_frontalface_alt2.xml")) refuses("haar");
+  if (vision::find_haar_cascade("haarcascade_frontalface_alt2.xml")) refuses("haar");
   if (ours_is_there()) refuses("ours");
   if (find_data_file("weights/rfb_320.safetensors")) refuses("ssd");
 }
@@ -84,7 +85,7 @@ TEST_CASE("the crop of a face is RGB, of a grey image too") {
 }
 
 TEST_CASE("the detector called haar finds drawn faces with masks too, each once") {
-  if (!find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
+  if (!vision::find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
     MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
     return;
   }
@@ -113,7 +114,7 @@ TEST_CASE("the detector called haar finds drawn faces with masks too, each once"
 }
 
 TEST_CASE("of a large picture the small may be left out, and only that") {
-  if (!find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
+  if (!vision::find_haar_cascade("haarcascade_lefteye_2splits.xml")) {
     MESSAGE("SKIPPED, NOT TESTED: opencv-data is not installed");
     return;
   }

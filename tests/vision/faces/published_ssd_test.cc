@@ -12,6 +12,7 @@
 #include "tests/vision/faces/saved_model.h"
 #include "tests/vision/faces/tiny_detector.h"
 #include "vision/faces/face_detector.h"
+#include "vision/haar/haar_model.h"
 
 using namespace maskwatch;
 
@@ -130,7 +131,7 @@ TEST_CASE("a detail can be asked of cascades and of detectors trained here, not 
   CHECK_FALSE(vision::make_face_detector("none")->heeds_detail());
   if (find_data_file("models/face_detector.safetensors"))
     CHECK(vision::make_face_detector("ours")->heeds_detail());
-  if (find_haar_cascade("haarcascade_frontalface_alt2.xml"))
+  if (vision::find_haar_cascade("haarcascade_frontalface_alt2.xml"))
     CHECK(vision::make_face_detector("haar")->heeds_detail());
   CHECK_THROWS_AS(vision::make_face_detector("none", .5f, -1), std::invalid_argument);
 }

@@ -162,3 +162,15 @@ TEST_CASE("XML of a million nested elements is refused") {
   for (int i = 0; i < 1000000; ++i) deep += "</_>";
   CHECK(parse_error(deep + "</opencv_storage>") != "");
 }
+
+TEST_CASE("Haar cascades are found where Debian installs them, by their file name alone") {
+  CHECK(vision::find_haar_cascade("no_such_cascade.xml") == std::nullopt);
+  CHECK(vision::find_haar_cascade("") == std::nullopt);
+  const auto frontal = vision::find_haar_cascade("haarcascade_frontalface_alt2.xml");
+  if (!frontal) {
+    MESSAGE("opencv-data is not installed");
+    return;
+  }
+  CHECK(std::filesystem::path(*frontal).is_absolute());
+  CHECK(std::filesystem::is_regular_file(*frontal));
+}

@@ -13,6 +13,7 @@
 #include "tests/vision/image/image_support.h"
 #include "tests/vision/image/small_pictures.h"
 #include "tests/vision/support.h"
+#include "vision/image/resize.h"
 
 using namespace maskwatch;
 

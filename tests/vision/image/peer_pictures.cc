@@ -10,6 +10,7 @@
 
 #include "vision/image/augment.h"
 #include "vision/image/image.h"
+#include "vision/image/resize.h"
 
 using namespace maskwatch;
 

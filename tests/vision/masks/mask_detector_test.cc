@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "tests/vision/masks/saved_model.h"
 #include "vision/drawn/face_generator.h"
+#include "vision/haar/haar_model.h"
 #include "vision/masks/face_verification.h"
 #include "vision/masks/label_fusion.h"
 #include "vision/masks/mask_classifier.h"
@@ -180,7 +181,7 @@ TEST_CASE("a mirrored look is a look at the mirrored image") {
 
 TEST_CASE("models and face detectors from bytes") {
   const SavedModel model;
-  const auto cascade = find_haar_cascade("haarcascade_frontalface_alt2.xml");
+  const auto cascade = vision::find_haar_cascade("haarcascade_frontalface_alt2.xml");
   MaskDetectorOptions options = whole_pictures(model);
   MaskDetector by_path(options);
   const std::string contents = read_file(model.path());

@@ -1,4 +1,4 @@
-#include "vision/drawn/photo_look.h"
+#include "vision/drawn/image_degradation.h"
 
 #include <doctest/doctest.h>
 
@@ -15,13 +15,13 @@ TEST_CASE("blur and noise of a picture are measured, roughly") {
   const Image sharp = vision::draw_face(p, 200, 200).picture;
   p.blur = 2;
   const Image soft = vision::draw_face(p, 200, 200).picture;
-  CHECK(vision::measure_grain(sharp, all).blur < 1.2);
-  CHECK(vision::measure_grain(soft, all).blur > 1.4);
+  CHECK(vision::measure_degradation(sharp, all).blur < 1.2);
+  CHECK(vision::measure_degradation(soft, all).blur > 1.4);
   p.blur = 0;
   p.noise = 12;
   const Image noisy = vision::draw_face(p, 200, 200).picture;
-  CHECK(vision::measure_grain(sharp, all).noise < 3);
-  CHECK(vision::measure_grain(noisy, all).noise > 8);
-  CHECK(vision::measure_grain(noisy, all).noise < 16);
-  CHECK(vision::measure_grain(sharp, {0, 0, 4, 4}).noise == 0);
+  CHECK(vision::measure_degradation(sharp, all).noise < 3);
+  CHECK(vision::measure_degradation(noisy, all).noise > 8);
+  CHECK(vision::measure_degradation(noisy, all).noise < 16);
+  CHECK(vision::measure_degradation(sharp, {0, 0, 4, 4}).noise == 0);
 }

@@ -1,5 +1,5 @@
-// How a photograph looks where something is to be laid into it: the light on the face, its colour
-// cast, its blur, its noise and its JPEG blocks.
+// The light on a face in a photograph, read off its skin, so that what is laid over the face is lit
+// alike.
 #pragma once
 
 #include <vector>
@@ -43,17 +43,5 @@ class FaceLight {
   Rgb cast_ = Rgb::Ones();
   float saturation_ = 1;
 };
-
-struct PhotoGrain {
-  float blur = 0;      // standard deviation in pixels of the edges, 0 where they are sharp
-  float noise = 0;     // standard deviation in grey levels
-  float blocking = 0;  // how much steeper the borders of 8x8 blocks are than the rest; 0: not
-};
-
-// From the pixels of `area`; all 0 where it is below 8x8.
-PhotoGrain measure_grain(const Image& photo, const PixelBox& area);
-
-// The quality of libjpeg's scale at which such blocks are usual; 100 where there are none.
-int jpeg_quality_of(const PhotoGrain& grain);
 
 }  // namespace maskwatch::vision

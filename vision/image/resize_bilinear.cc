@@ -1,7 +1,7 @@
 // In whole numbers, so that every vector target gives the same bytes: two input rows are mixed into
 // one of 11 fraction bits, then its neighbours into output pixels.
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "vision/image/bilinear.cc"
+#define HWY_TARGET_INCLUDE "vision/image/resize_bilinear.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
@@ -9,8 +9,8 @@
 
 // Where an output position lies on the input axis: between `first` and `second`, `weight` / kOne of
 // the way.
-#ifndef VISION_BILINEAR_SAMPLE
-#define VISION_BILINEAR_SAMPLE
+#ifndef VISION_RESIZE_BILINEAR_SAMPLE
+#define VISION_RESIZE_BILINEAR_SAMPLE
 namespace maskwatch::vision {
 constexpr int kFractionBits = 11;
 constexpr int kOne = 1 << kFractionBits;
@@ -93,7 +93,7 @@ HWY_AFTER_NAMESPACE();
 #include <stdexcept>
 #include <vector>
 
-#include "vision/image/bilinear.h"
+#include "vision/image/resize_bilinear.h"
 
 namespace maskwatch::vision {
 namespace {

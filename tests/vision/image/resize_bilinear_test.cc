@@ -1,4 +1,4 @@
-#include "vision/image/bilinear.h"
+#include "vision/image/resize_bilinear.h"
 
 #include <doctest/doctest.h>
 

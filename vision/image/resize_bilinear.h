@@ -1,6 +1,6 @@
-// Resizing as OpenCV's cv2.resize does it by default and as published detectors expect it: each
-// output pixel lies between the four input pixels around it, also when the picture shrinks. Where
-// pictures are for people, vision::resize looks better.
+// Pictures to another size as OpenCV's cv2.resize does it by default and as face detectors were
+// trained with: each output pixel lies between the four input pixels around it, also when the
+// picture shrinks, which leaves out the others. vision/image/resize.h is smoother.
 #pragma once
 
 #include "vision/image/image.h"
