@@ -1,10 +1,12 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <cstring>
 #include <filesystem>
@@ -41,15 +43,49 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+constexpr std::size_t kMostFromPipe = std::size_t{1} << 30;
+
+bool is_pipe(int descriptor) {
+  struct stat status {};
+  return fstat(descriptor, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+}
+
+// Of a pipe that the process was started with, its number: "/dev/stdin" in "curl ... | program", or
+// "/dev/fd/63" that a shell writes for "<(curl ...)". -1 for all else.
+int inherited_pipe(const std::string& path) {
+  int number = -1;
+  if (path == "/dev/stdin") number = STDIN_FILENO;
+  for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"})
+    if (path.starts_with(folder)) {
+      const char* end = path.data() + path.size();
+      const auto [stop, fault] = std::from_chars(path.data() + folder.size(), end, number);
+      if (fault != std::errc() || stop != end) number = -1;
+    }
+  return number >= 0 && is_pipe(number) ? number : -1;
+}
+
+// Opening such a pipe by its name would wait for a second writer.
+int open_to_read(const std::string& path) {
+  if (const int pipe = inherited_pipe(path); pipe >= 0) return fcntl(pipe, F_DUPFD_CLOEXEC, 0);
+  // Without O_NONBLOCK, opening a named pipe waits for its writer.
+  return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+void wait_for_bytes(int descriptor) {
+  pollfd pipe{descriptor, POLLIN, 0};
+  poll(&pipe, 1, -1);
+}
+
 }  // namespace
 
 std::string read_file(const std::string& path) {
-  // Without O_NONBLOCK, opening a pipe waits for its writer.
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const Descriptor file(open_to_read(path));
   if (file.number < 0) fail(path, "cannot open");
   struct stat status {};
   if (fstat(file.number, &status) != 0) fail(path, "cannot read");
-  if (!S_ISREG(status.st_mode)) throw std::runtime_error(path + ": is not a regular file");
+  const bool piped = inherited_pipe(path) >= 0;
+  if (!S_ISREG(status.st_mode) && !piped)
+    throw std::runtime_error(path + ": is not a regular file");
   std::string bytes;
   std::size_t done = 0;
   // The size is a hint alone: files of /proc say 0, and another program may be writing. With room
@@ -63,9 +99,15 @@ std::string read_file(const std::string& path) {
     }
     const ssize_t count = read(file.number, bytes.data() + done, room - done);
     if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN && piped) {
+      wait_for_bytes(file.number);
+      continue;
+    }
     if (count < 0) fail(path, "cannot read");
     if (count == 0) break;
     done += static_cast<std::size_t>(count);
+    if (piped && done > kMostFromPipe)
+      throw std::runtime_error(path + ": more than 1 GiB came through the pipe");
     if (done == room) room += room / 2 + 4096;
   }
   bytes.resize(done);

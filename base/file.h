@@ -6,7 +6,9 @@
 
 namespace maskwatch {
 
-// A regular file's bytes. std::runtime_error names the file and what is wrong.
+// The bytes of a regular file, or of a pipe that the process was started with (/dev/stdin,
+// /dev/fd/N), to its end, but no more than 1 GiB of that. std::runtime_error names the file and what
+// is wrong.
 std::string read_file(const std::string& path);
 
 // Writes a temporary file in the same folder, syncs it and renames it over `path`: whoever kills

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "vision/image/image.h"
+#include "vision/image/picture_kinds.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -73,7 +73,7 @@ void BoxFiles::walk(const fs::path& folder, const std::string& name) {
   open_folders_.push_back(real);
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const std::string entry = it->path().filename().string();
-    if (entry.starts_with('.')) continue;
+    if (vision::is_hidden_name(entry)) continue;
     const std::string relative = name.empty() ? entry : name + "/" + entry;
     std::error_code unknown;
     if (it->is_directory(unknown))

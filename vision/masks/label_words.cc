@@ -107,7 +107,8 @@ constexpr Words kWords[] = {
     {WordKind::wrong,
      "niepoprawnie nieprawidlowo zle spatne nespravne yanlis salah saicach sai khongdungcach"},
     {WordKind::wearing,
-     "zalozona nosi noszona takili takan takmis pakai memakai dipakai pake menggunakan deo mang"},
+     "zalozona nosi noszona takili takilmis takan takmis pakai memakai dipakai pake menggunakan "
+     "deo mang"},
     {WordKind::person, "orang kisi nguoi osoba osoby"},
     {WordKind::filler, "z s w ma var dengan co twarz wajah yuz mat muka tvar"},
     // Russian, Ukrainian

@@ -1,0 +1,26 @@
+// Picture formats that a library each reads, where the build has it. Of several frames the first is
+// read.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "vision/image/codec.h"
+#include "vision/image/picture_header.h"
+
+namespace maskwatch::vision {
+
+struct OptionalFormat {
+  const char* name;     // "WebP"
+  const char* option;   // of meson
+  const char* library;  // Debian's package
+  bool built;
+  // Both throw std::runtime_error that says what is wrong. inspect takes no memory for pixels;
+  // decode gives a picture of the header's size.
+  PictureHeader (*inspect)(std::span<const std::uint8_t> bytes);
+  codec::Decoded (*decode)(std::span<const std::uint8_t> bytes, const PictureHeader& header);
+};
+
+extern const OptionalFormat kGif, kTiff, kWebp, kHeif;
+
+}  // namespace maskwatch::vision
