@@ -258,8 +258,8 @@ int detect(int argc, char** argv) {
   check_detail(o.faces, detector.heeds_detail());
   check_class_names(class_meanings(o.faces.classes), detector.all_labels(), "the model");
   warn_of_unknown_classes(detector.unknown_labels(),
-                          "faces of it are drawn grey, and what the face detector says of masks "
-                          "does not count");
+                          "faces called so are drawn grey, and what the face detector says of "
+                          "masks does not count for them");
   const auto landmarks = o.landmarks.empty() ? nullptr : landmark_finder(o.landmarks);
   std::unique_ptr<vision::PictureWindow> window;
   if (o.show) window = std::make_unique<vision::PictureWindow>("Maskwatch");

@@ -1,11 +1,10 @@
-// GIF89a through giflib.
+#include "vision/image/codec_gif.h"
+
 #include <algorithm>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <string>
-
-#include "vision/image/optional_formats.h"
 
 #if MASKWATCH_GIF
 #include <gif_lib.h>

@@ -1,11 +1,10 @@
-// HEIC and AVIF through libheif, which turns and mirrors them as the file says.
+#include "vision/image/codec_heif.h"
+
 #include <algorithm>
 #include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
-
-#include "vision/image/optional_formats.h"
 
 #if MASKWATCH_HEIF
 #include <libheif/heif.h>

@@ -1,4 +1,5 @@
-// TIFF through libtiff: its first picture.
+#include "vision/image/codec_tiff.h"
+
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
@@ -6,8 +7,6 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
-
-#include "vision/image/optional_formats.h"
 
 #if MASKWATCH_TIFF
 #include <tiffio.h>
@@ -59,12 +58,11 @@ int pass_over(TIFF*, void*, const char*, const char*, va_list) { return 1; }
 
 class File {
  public:
-  explicit File(std::span<const std::uint8_t> bytes) : input_{bytes, 0, {}} {
+  // `most`: bytes that libtiff may take at once.
+  File(std::span<const std::uint8_t> bytes, std::int64_t most) : input_{bytes, 0, {}} {
     const std::unique_ptr<TIFFOpenOptions, decltype(&TIFFOpenOptionsFree)> options(
         TIFFOpenOptionsAlloc(), TIFFOpenOptionsFree);
-    // Strips of the largest picture, with 16 bits for each of four samples.
-    TIFFOpenOptionsSetMaxSingleMemAlloc(options.get(),
-                                        static_cast<tmsize_t>(max_picture_pixels() * 8));
+    TIFFOpenOptionsSetMaxSingleMemAlloc(options.get(), most);
     TIFFOpenOptionsSetErrorHandlerExtR(options.get(), note_fault, &input_);
     TIFFOpenOptionsSetWarningHandlerExtR(options.get(), pass_over, nullptr);
     file_.reset(TIFFClientOpenExt("", "rm", &input_, read, write, seek, close, size, nullptr,
@@ -87,8 +85,10 @@ class File {
   std::unique_ptr<TIFF, decltype(&TIFFClose)> file_{nullptr, TIFFClose};
 };
 
+constexpr std::int64_t kMostForTags = 1 << 24;
+
 PictureHeader inspect(std::span<const std::uint8_t> bytes) {
-  const File file(bytes);
+  const File file(bytes, kMostForTags);
   const auto width = file.field<std::uint32_t>(TIFFTAG_IMAGEWIDTH);
   const auto height = file.field<std::uint32_t>(TIFFTAG_IMAGELENGTH);
   check_picture_size(width, height);
@@ -102,7 +102,8 @@ PictureHeader inspect(std::span<const std::uint8_t> bytes) {
 }
 
 codec::Decoded decode(std::span<const std::uint8_t> bytes, const PictureHeader& header) {
-  const File file(bytes);
+  // Strips of four samples of 16 bits.
+  const File file(bytes, kMostForTags + std::int64_t{8} * header.width * header.height);
   // As stored: libtiff turns pictures by halves only, and we turn all alike.
   TIFFSetField(file.get(), TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
   const std::size_t count = static_cast<std::size_t>(header.width) * header.height;

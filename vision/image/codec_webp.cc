@@ -1,8 +1,7 @@
-// WebP through libwebp.
+#include "vision/image/codec_webp.h"
+
 #include <memory>
 #include <stdexcept>
-
-#include "vision/image/optional_formats.h"
 
 #if MASKWATCH_WEBP
 #include <webp/decode.h>

@@ -8,8 +8,11 @@
 
 #include "base/file.h"
 #include "vision/image/codec.h"
+#include "vision/image/codec_gif.h"
+#include "vision/image/codec_heif.h"
+#include "vision/image/codec_tiff.h"
+#include "vision/image/codec_webp.h"
 #include "vision/image/grey.h"
-#include "vision/image/optional_formats.h"
 #include "vision/image/picture_header.h"
 #include "vision/image/picture_kinds.h"
 

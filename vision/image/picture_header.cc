@@ -11,8 +11,11 @@
 #include <string>
 #include <string_view>
 
+#include "vision/image/codec_gif.h"
+#include "vision/image/codec_heif.h"
+#include "vision/image/codec_tiff.h"
+#include "vision/image/codec_webp.h"
 #include "vision/image/crc32.h"
-#include "vision/image/optional_formats.h"
 
 namespace maskwatch::vision {
 namespace {

@@ -1,4 +1,4 @@
-#include "vision/image/optional_formats.h"
+#include "vision/image/optional_format.h"
 
 #include <doctest/doctest.h>
 
@@ -12,6 +12,10 @@
 #include "tests/vision/image/optional_pictures.h"
 #include "tests/vision/image/small_pictures.h"
 #include "tests/vision/support.h"
+#include "vision/image/codec_gif.h"
+#include "vision/image/codec_heif.h"
+#include "vision/image/codec_tiff.h"
+#include "vision/image/codec_webp.h"
 #include "vision/image/image.h"
 
 using namespace maskwatch;

@@ -1,5 +1,5 @@
-// Picture formats that a library each reads, where the build has it. Of several frames the first is
-// read.
+// A picture format that a library reads, where the build has it (vision/image/codec_*.h). Of
+// several frames the first is read.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,5 @@ struct OptionalFormat {
   PictureHeader (*inspect)(std::span<const std::uint8_t> bytes);
   codec::Decoded (*decode)(std::span<const std::uint8_t> bytes, const PictureHeader& header);
 };
-
-extern const OptionalFormat kGif, kTiff, kWebp, kHeif;
 
 }  // namespace maskwatch::vision
