@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 
+#include "apps/common/class_rules.h"
 #include "apps/common/face_options.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
@@ -178,6 +179,10 @@ int detect(int argc, char** argv) {
   keep_inputs(o, outputs);
   MaskDetector detector(detector_options(o.faces));
   check_detail(o.faces, detector.heeds_detail());
+  check_class_names(class_meanings(o.faces.classes), detector.all_labels(), "the model");
+  warn_of_unknown_classes(detector.unknown_labels(),
+                          "faces of it are drawn grey, and what the face detector says of masks "
+                          "does not count");
   const auto landmarks = o.landmarks.empty() ? nullptr : landmark_finder(o.landmarks);
   std::unique_ptr<vision::PictureWindow> window;
   if (o.show) window = std::make_unique<vision::PictureWindow>("Maskwatch");

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "apps/common/class_rules.h"
 #include "apps/common/files.h"
 #include "apps/common/program.h"
 #include "apps/live/video_options.h"
@@ -84,11 +85,28 @@ std::unique_ptr<VideoPipeline> open_pipeline(const PipelineOptions& options) {
   }
 }
 
-// Throws where an option asks for a class that the model does not have.
-void check_labels(const VideoOptions& o, const std::vector<std::string>& labels) {
-  if (o.alert_worn_wrongly && !vision::knows(labels, vision::LabelMeaning::worn_wrongly))
-    throw UsageError("--alert-worn-wrongly: the model has no class for masks worn wrongly",
-                     "name one that has with --model");
+// What no face can be said to be is told once; an option that can never act is an error where the
+// model has names for everything, and a warning where some of them are not understood.
+void check_labels(const VideoOptions& o, const VideoPipeline& pipeline) {
+  check_class_names(class_meanings(o.faces.classes), pipeline.all_labels(), "the model");
+  const auto knows = [&](LabelMeaning meaning) {
+    return vision::knows(pipeline.meanings(), meaning);
+  };
+  const std::vector<std::string> unknown = pipeline.unknown_labels();
+  const auto idle = [&](const std::string& what) {
+    if (unknown.empty()) throw UsageError(what, "name a model that has one with --model");
+    warn(what);
+  };
+  if (o.alert_worn_wrongly && !knows(LabelMeaning::worn_wrongly))
+    idle("--alert-worn-wrongly: the model has no class that means a mask worn wrongly");
+  if (!o.alert.empty() && !knows(LabelMeaning::no_mask) &&
+      !(o.alert_worn_wrongly && knows(LabelMeaning::worn_wrongly)))
+    idle("--alert: the model has no class that means no mask, so it never runs");
+  if (o.threshold_given && !knows(LabelMeaning::mask))
+    idle("--threshold: the model has no class that means a mask, so it does nothing");
+  warn_of_unknown_classes(unknown,
+                          "who is called so is neither counted as masked nor as unmasked, and "
+                          "neither --alert nor --threshold heed it");
 }
 
 int watch(int argc, char** argv) {
@@ -101,7 +119,7 @@ int watch(int argc, char** argv) {
   auto window = open_window(o);
   const auto pipeline = open_pipeline(options);
   if (!pipeline) return 0;
-  check_labels(o, pipeline->labels());
+  check_labels(o, *pipeline);
   check_detail(o.faces, pipeline->heeds_detail());
   if (const std::string note = pipeline->source_note(); !note.empty()) tell(note);
   VideoViewer viewer(o, *pipeline, std::move(window));

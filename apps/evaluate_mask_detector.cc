@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "apps/common/class_rules.h"
 #include "apps/common/dataset.h"
 #include "apps/common/face_options.h"
 #include "apps/common/files.h"
@@ -98,57 +99,69 @@ Dataset chosen(const Options& o) {
   return filter_dataset(all, keep);
 }
 
-std::string quoted(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
-// Index of each class of the data set among the model's labels.
-std::vector<int> match_labels(const Dataset& dataset, const std::vector<std::string>& labels,
-                              const std::string& model) {
+// Index of each class of the data set among the model's labels: of the one that is called so, or
+// else of the first that means the same.
+std::vector<int> match_labels(const Dataset& dataset, const std::vector<LabelMeaning>& folders,
+                              const MaskDetector& detector, const std::string& model) {
+  const std::vector<std::string>& labels = detector.labels();
+  const std::vector<LabelMeaning>& meanings = detector.meanings();
   std::vector<int> matches;
-  for (const std::string& name : dataset.classes) {
-    const auto found = std::find(labels.begin(), labels.end(), name);
-    if (found == labels.end())
-      throw UsageError(fmt::format("the folder {} is none of the classes of {}: {}", name, model,
-                                   quoted(labels)),
-                       "rename the folder");
-    matches.push_back(static_cast<int>(found - labels.begin()));
+  for (std::size_t i = 0; i < folders.size(); ++i) {
+    const std::string& name = dataset.classes[i];
+    auto found = std::find(labels.begin(), labels.end(), name) - labels.begin();
+    if (found == std::ssize(labels) && folders[i] != LabelMeaning::other) {
+      found = std::find(meanings.begin(), meanings.end(), folders[i]) - meanings.begin();
+      if (found != std::ssize(labels))
+        tell(fmt::format("the folder {} counts as the model's class {}", one_line(name),
+                         one_line(labels[static_cast<std::size_t>(found)])));
+    }
+    if (found == std::ssize(labels))
+      throw UsageError(fmt::format("the folder {} is none of the classes of {}: {}", one_line(name),
+                                   one_line(model), listed(labels)),
+                       "rename the folder, or say what it and they mean with --classes");
+    matches.push_back(static_cast<int>(found));
   }
   return matches;
+}
+
+// What the option and the names say of the classes of the data set.
+std::vector<LabelMeaning> meanings_of_folders(const Dataset& dataset, const ClassMeanings& stated) {
+  std::vector<LabelMeaning> meanings = vision::meanings_of(dataset.classes);
+  for (std::size_t i = 0; i < meanings.size(); ++i)
+    if (const auto found = stated.find(dataset.classes[i]); found != stated.end())
+      meanings[i] = found->second;
+  return meanings;
 }
 
 // The classes that answers are judged by.
 struct JudgedClasses {
   std::vector<std::string> labels;
-  std::vector<int> of_model;  // of each of the model's labels its index in `labels`
-  std::string note;           // what counts as what; empty where each label stands for itself
+  std::vector<LabelMeaning> meanings;  // of each of them
+  std::vector<int> of_model;           // of each of the model's labels its index in `labels`
+  std::string note;  // what counts as what; empty where each label stands for itself
 };
 
 // A mask worn wrongly is a mask for a data set that does not tell the two apart.
-JudgedClasses judged_classes(const Dataset& dataset, const std::vector<std::string>& labels) {
-  const auto means = [](LabelMeaning meaning) {
-    return [meaning](const std::string& label) { return vision::meaning_of(label) == meaning; };
-  };
-  const auto wrongly = means(LabelMeaning::worn_wrongly);
-  const auto mask = std::find_if(labels.begin(), labels.end(), means(LabelMeaning::mask));
-  const bool joins =
-      mask != labels.end() && std::none_of(dataset.classes.begin(), dataset.classes.end(), wrongly);
+JudgedClasses judged_classes(const std::vector<LabelMeaning>& folders,
+                             const std::vector<std::string>& labels,
+                             const std::vector<LabelMeaning>& meanings) {
+  const auto mask = std::find(meanings.begin(), meanings.end(), LabelMeaning::mask);
+  const auto mask_label = static_cast<std::size_t>(mask - meanings.begin());
+  const bool joins = mask != meanings.end() && !vision::knows(folders, LabelMeaning::worn_wrongly);
   JudgedClasses judged;
   std::vector<std::size_t> joined;
   for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (joins && wrongly(labels[i])) {
+    if (joins && meanings[i] == LabelMeaning::worn_wrongly) {
       joined.push_back(i);
       judged.note = fmt::format("{} counts as {}: the data set has no such class",
-                                one_line(labels[i]), one_line(*mask));
+                                one_line(labels[i]), one_line(labels[mask_label]));
     } else {
       judged.labels.push_back(labels[i]);
+      judged.meanings.push_back(meanings[i]);
     }
     judged.of_model.push_back(static_cast<int>(judged.labels.size()) - 1);
   }
-  for (const std::size_t i : joined)
-    judged.of_model[i] = judged.of_model[static_cast<std::size_t>(mask - labels.begin())];
+  for (const std::size_t i : joined) judged.of_model[i] = judged.of_model[mask_label];
   return judged;
 }
 
@@ -233,8 +246,8 @@ struct Summary {
 };
 
 // Of the first class that means a mask, against all others.
-std::optional<Roc> roc_of_masks(const Findings& findings, const std::vector<std::string>& labels) {
-  const auto meanings = vision::meanings_of(labels);
+std::optional<Roc> roc_of_masks(const Findings& findings,
+                                const std::vector<LabelMeaning>& meanings) {
   const auto masked = std::find(meanings.begin(), meanings.end(), LabelMeaning::mask);
   if (masked == meanings.end()) return std::nullopt;
   const auto mask = static_cast<std::size_t>(masked - meanings.begin());
@@ -265,8 +278,7 @@ void write_scores(const std::string& path, const Findings& findings,
   write_file_atomically(path, lines);
 }
 
-Summary summarise(const Dataset& dataset, const Findings& findings,
-                  const std::vector<std::string>& labels) {
+Summary summarise(const Dataset& dataset, const Findings& findings, const JudgedClasses& judged) {
   Summary summary;
   summary.pictures = static_cast<std::int64_t>(dataset.images.size() - findings.broken.size());
   if (summary.pictures == 0) throw UsageError("no picture of the data set can be read");
@@ -277,8 +289,8 @@ Summary summarise(const Dataset& dataset, const Findings& findings,
   summary.faces_found = static_cast<double>(findings.labels.size()) / pictures;
   summary.pictures_per_second = pictures / findings.seconds;
   summary.broken = findings.broken;
-  summary.confusion = confusion_matrix(labels, findings.labels, findings.predictions);
-  summary.masks = roc_of_masks(findings, labels);
+  summary.confusion = confusion_matrix(judged.labels, findings.labels, findings.predictions);
+  summary.masks = roc_of_masks(findings, judged.meanings);
   return summary;
 }
 
@@ -289,9 +301,14 @@ void print_summary(const Summary& summary, const Options& o, const std::string& 
   fmt::print("balanced accuracy {:.4f}\n", figures_of(summary.confusion).balanced_accuracy);
   if (summary.masks) {
     fmt::print("masks: area under the ROC curve {:.4f}; found", summary.masks->area);
-    for (const RocPoint& point : summary.masks->points)
-      fmt::print("{} {:.2f}% at {:.2f}%", &point == &summary.masks->points.front() ? "" : ",",
-                 100 * point.recall, 100 * point.false_alarms);
+    // On small sets several of the limits allow no more than the one before.
+    std::string before;
+    for (const RocPoint& point : summary.masks->points) {
+      const std::string text =
+          fmt::format("{:.2f}% at {:.2f}%", 100 * point.recall, 100 * point.false_alarms);
+      if (text != before) fmt::print("{} {}", before.empty() ? "" : ",", text);
+      before = text;
+    }
     fmt::print(" false alarms\n");
   }
   fmt::print("faces found in {:.2f}% of {} pictures with {}\n", 100 * summary.faces_found,
@@ -333,13 +350,20 @@ int evaluate_model(int argc, char** argv) {
   MaskDetector detector(options);
   check_detail(o.faces, detector.heeds_detail());
   const Dataset dataset = chosen(o);
-  const std::vector<int> label_of_class = match_labels(dataset, detector.labels(), model);
-  const JudgedClasses judged = judged_classes(dataset, detector.labels());
+  const ClassMeanings stated = class_meanings(o.faces.classes);
+  std::vector<std::string> names = detector.all_labels();
+  names.insert(names.end(), dataset.classes.begin(), dataset.classes.end());
+  check_class_names(stated, names, "the model and the data set");
+  const std::vector<LabelMeaning> folders = meanings_of_folders(dataset, stated);
+  const std::vector<int> label_of_class = match_labels(dataset, folders, detector, model);
+  const JudgedClasses judged = judged_classes(folders, detector.labels(), detector.meanings());
+  warn_of_unknown_classes(detector.unknown_labels(),
+                          "no ROC curve of masks counts them as what they are");
   Findings findings = evaluate(dataset, label_of_class, light_named(o.light), detector);
   judge_by(judged, findings);
   for (const std::string& fault : findings.broken)
     fmt::print(stderr, "skipped {}\n", one_line(fault));
-  const Summary summary = summarise(dataset, findings, judged.labels);
+  const Summary summary = summarise(dataset, findings, judged);
   if (!o.scores.empty()) write_scores(o.scores, findings, judged.labels);
   if (!judged.note.empty()) tell(judged.note);
   if (o.json)

@@ -1,10 +1,13 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 #include <variant>
+
+#include "base/printable.h"
 
 namespace maskwatch {
 
@@ -97,8 +100,31 @@ void Json::update(Json object) {
 
 void Json::push_back(Json element) { value_->as<List>().push_back(std::move(element)); }
 
+namespace {
+
+// In place of characters that a terminal obeys, which can only stand inside strings, what JSON has
+// for them: readers see no difference.
+std::string with_escapes(const std::string& json) {
+  std::string out;
+  for (std::size_t at = 0; at < json.size();) {
+    const std::size_t begin = at;
+    const char32_t c = next_character(json, at);
+    char escaped[8];
+    if (steers_terminal(c)) {
+      std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c));
+      out += escaped;
+    } else {
+      out.append(json, begin, at - begin);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string Json::dump(int indent, KeyOrder order) const {
-  return JsonWriter{order}(*this).dump(indent, ' ', false, ordered_json::error_handler_t::replace);
+  return with_escapes(
+      JsonWriter{order}(*this).dump(indent, ' ', false, ordered_json::error_handler_t::replace));
 }
 
 }  // namespace maskwatch

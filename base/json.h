@@ -60,7 +60,8 @@ class Json {
   // Adds to the end of a list.
   void push_back(Json element);
 
-  // `indent` spaces for each level. Bytes that are no UTF-8 are written as U+FFFD.
+  // `indent` spaces for each level. Bytes that are no UTF-8 are written as U+FFFD, characters that
+  // a terminal obeys (base/printable.h) as \uNNNN.
   std::string dump(int indent = kOneLine, KeyOrder order = KeyOrder::sorted) const;
 
  private:

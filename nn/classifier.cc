@@ -70,6 +70,7 @@ Safetensors to_safetensors(const Classifier& model,
   describe_backbone(options.backbone, contents.metadata);
   contents.metadata["head"] = name_of(kHeads, options.head);
   if (options.head != HeadKind::none) contents.metadata["labels"] = text_of_labels(options.labels);
+  if (!options.meanings.empty()) contents.metadata["meanings"] = text_of_labels(options.meanings);
   return contents;
 }
 
@@ -96,6 +97,7 @@ ClassifierOptions classifier_options(const Safetensors& contents, const std::str
             : unnamed_labels(columns_of(is_mask ? "head.output.weight" : "classifier.weight",
                                         contents, metadata),
                              metadata);
+    options.meanings = metadata.texts_of_labels("meanings", options.labels.size());
   }
   return options;
 }

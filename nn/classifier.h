@@ -59,6 +59,9 @@ struct ClassifierOptions {
   HeadKind head = HeadKind::mask;
   std::int64_t hidden_units = 128;  // of HeadKind::mask
   std::vector<std::string> labels;  // one a class; empty with HeadKind::none
+  // What each label stands for, in words that a user of the model knows (vision/masks/labels.h);
+  // an empty word, or none at all: its name says it.
+  std::vector<std::string> meanings;
 };
 
 class Classifier : public LowerableModule {

@@ -10,21 +10,32 @@
 
 namespace maskwatch::nn {
 
-std::vector<std::string> Metadata::labels() const {
-  const std::string& written = text("labels");
+std::vector<std::string> Metadata::texts(const std::string& key) const {
+  const std::string& written = text(key);
   std::vector<JsonFields> list;
   try {
     const JsonFields value = JsonFields::parse(written, path_);
     if (value.size() <= kMaxClasses) list = value.list();
   } catch (const std::runtime_error&) {
   }
-  if (list.size() < 2) fail("metadata labels is not a list of two or more");
-  std::vector<std::string> labels;
-  for (const JsonFields& label : list) {
-    if (!label.is_text()) fail("metadata labels holds something that is not a string");
-    labels.push_back(label.text());
+  if (list.size() < 2) fail("metadata " + key + " is not a list of two or more");
+  std::vector<std::string> texts;
+  for (const JsonFields& one : list) {
+    if (!one.is_text()) fail("metadata " + key + " holds something that is not a string");
+    texts.push_back(one.text());
   }
-  return labels;
+  return texts;
+}
+
+std::vector<std::string> Metadata::labels() const { return texts("labels"); }
+
+std::vector<std::string> Metadata::texts_of_labels(const std::string& key,
+                                                   std::size_t labels) const {
+  if (!values_.contains(key)) return {};
+  std::vector<std::string> all = texts(key);
+  if (all.size() != labels)
+    fail(fmt::format("metadata {} holds {} texts for {} labels", key, all.size(), labels));
+  return all;
 }
 
 std::string text_of_labels(const std::vector<std::string>& labels) { return Json(labels).dump(); }

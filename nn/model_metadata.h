@@ -77,13 +77,17 @@ class Metadata {
   }
 
   std::vector<std::string> labels() const;
+  // A list of as many texts as there are labels; empty if the key is missing.
+  std::vector<std::string> texts_of_labels(const std::string& key, std::size_t labels) const;
 
  private:
+  std::vector<std::string> texts(const std::string& key) const;
+
   const std::map<std::string, std::string>& values_;
   const std::string& path_;
 };
 
-// As the metadata labels and anchors hold them.
+// As the metadata labels, meanings and anchors hold them.
 std::string text_of_labels(const std::vector<std::string>& labels);
 std::string text_of_anchors(const AnchorOptions& anchors);
 

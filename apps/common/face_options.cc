@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "apps/common/class_rules.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 
@@ -11,6 +12,7 @@ void add_face_options(OptionParser& parser, FaceOptions& options, const std::str
   options.face = default_face;
   parser.add("-m,--model", &options.model,
              "Model file, as train_mask_detector writes it (default: the one that ships)");
+  parser.add("--classes", &options.classes, kClassesHelp);
   parser
       .add(
           "-f,--face", &options.face,
@@ -61,6 +63,7 @@ std::string model_file(const FaceOptions& options) {
 MaskDetectorOptions detector_options(const FaceOptions& options) {
   MaskDetectorOptions out;
   out.model = model_file(options);
+  out.meanings = class_meanings(options.classes);
   out.face_detector = options.face;
   out.confidence = options.confidence;
   out.detail = options.given_detail();

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "vision/faces/landmark_finder.h"
 #include "vision/masks/mask_detector.h"
@@ -17,13 +18,14 @@ struct FaceOptions {
   std::string face;
   float confidence = 0.5f;
   int detail = -1;  // below 0: not given
+  std::vector<std::string> classes;
 
   std::optional<int> given_detail() const {
     return detail < 0 ? std::nullopt : std::optional(detail);
   }
 };
 
-// Adds -m/--model, -f/--face with `default_face`, -c/--confidence and --detail.
+// Adds -m/--model, --classes, -f/--face with `default_face`, -c/--confidence and --detail.
 void add_face_options(OptionParser& parser, FaceOptions& options, const std::string& default_face);
 
 // Adds --landmarks: `use` says what for, in a few words; `more` names further choices.
@@ -36,7 +38,9 @@ std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landm
 // The model file that was named, or the one that ships. std::runtime_error if that is missing.
 std::string model_file(const FaceOptions& options);
 
-// What MaskDetector is to be made of. std::runtime_error if there is no model.
+// What MaskDetector is to be made of. std::runtime_error if there is no model, or for wrong rules
+// of
+// --classes.
 MaskDetectorOptions detector_options(const FaceOptions& options);
 
 // UsageError if --detail was given for a face detector that cannot heed it.

@@ -10,6 +10,8 @@
 #include <iostream>
 #include <new>
 
+#include "base/printable.h"
+
 namespace maskwatch::apps {
 namespace {
 
@@ -69,25 +71,18 @@ UsageError::UsageError(const std::string& message, const std::string& hint)
     : std::runtime_error(with_hint(message, hint)) {}
 
 std::string one_line(const std::string& text) {
-  std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n' || c == '\r' || c == '\t') {
-      line += ' ';
-    } else if (byte < 0x20 || byte == 0x7f) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-      line += escaped;
-    } else {
-      line += c;
-    }
-  }
+  std::string line = printable(text);
   while (!line.empty() && line.back() == ' ') line.pop_back();
   return line;
 }
 
 void tell(const std::string& note) {
   const std::string line = "note: " + one_line(note) + "\n";
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+void warn(const std::string& warning) {
+  const std::string line = "warning: " + one_line(warning) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

@@ -30,8 +30,11 @@ int run_program(int argc, char** argv, const std::function<int(int, char**)>& bo
 // Prints a line `note: ...` to standard error. If that cannot be written there is nobody to tell.
 void tell(const std::string& note);
 
-// `text` with line breaks as spaces and other control characters as \xNN: a file's name can neither
-// break the line nor reach the terminal's control sequences.
+// The same with `warning: ...`: an option cannot act, or something was understood in part.
+void warn(const std::string& warning);
+
+// printable() (base/printable.h) without spaces at the end: a file's name can neither break the
+// line nor reach the terminal's control sequences.
 std::string one_line(const std::string& text);
 
 }  // namespace maskwatch::apps

@@ -108,11 +108,11 @@ std::vector<std::string> command_words(const std::string& line) {
 }
 
 Alert::Alert(const std::string& command, double after, std::vector<std::string> labels,
-             std::string source, bool worn_wrongly)
+             std::vector<vision::LabelMeaning> meanings, std::string source, bool worn_wrongly)
     : words_(command_words(command)),
       after_(after),
       labels_(std::move(labels)),
-      meanings_(vision::meanings_of(labels_)),
+      meanings_(std::move(meanings)),
       source_(std::move(source)),
       worn_wrongly_(worn_wrongly) {
   if (!can_be_found(words_[0]))

@@ -24,10 +24,11 @@ class Alert {
   // stand. It learns what happened from its environment: MASKWATCH_TRACK, MASKWATCH_LABEL,
   // MASKWATCH_CONFIDENCE (0 to 1), MASKWATCH_SECONDS (with that label), MASKWATCH_TIME (of the
   // source), MASKWATCH_BOX ("x y width height"), MASKWATCH_SOURCE. Its input is empty, its output
-  // goes to our standard error. It may outlive us. `worn_wrongly`: masks that are worn wrongly
-  // raise it too. std::runtime_error if there is no such program.
+  // goes to our standard error. It may outlive us. `meanings`: of each of the labels.
+  // `worn_wrongly`: masks that are worn wrongly raise it too. std::runtime_error if there is no
+  // such program.
   Alert(const std::string& command, double after, std::vector<std::string> labels,
-        std::string source, bool worn_wrongly = false);
+        std::vector<vision::LabelMeaning> meanings, std::string source, bool worn_wrongly = false);
 
   // The people in the picture at `time`, in seconds of the source. Returns what to tell the user:
   // empty, or why the command could not be run.

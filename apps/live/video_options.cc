@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "apps/common/class_rules.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 
@@ -129,6 +130,7 @@ VideoOptions read_video_options(int argc, char** argv) {
   parser.group("Output");
   add_output_options(parser, o);
   parser.parse(argc, argv);
+  o.threshold_given = parser.given("--threshold");
   o.source = vision::without_file_scheme(o.source);
   o.detect_every = every.empty() ? -1 : every == "auto" ? 0 : std::stoi(every);
   return o;
@@ -152,6 +154,7 @@ PipelineOptions pipeline_options(const VideoOptions& o, std::atomic<bool>& stop)
   p.detail = o.faces.given_detail();
   p.threshold = o.threshold;
   p.model = model_file(o.faces);
+  p.meanings = class_meanings(o.faces.classes);
   p.stop = &stop;
   return p;
 }

@@ -13,6 +13,7 @@ struct VideoOptions {
   bool list_sources = false;
   FaceOptions faces;
   float threshold = .5f;
+  bool threshold_given = false;
   int detect_every = 0;  // 0: auto; -1: as suits the source
   double fps_target = 0;
   bool headless = false, every_frame = false, loop = false, live = false, no_reconnect = false,

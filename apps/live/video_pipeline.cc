@@ -41,6 +41,7 @@ MaskDetectorOptions detector_options(const PipelineOptions& options) {
     throw std::invalid_argument("VideoPipeline: the list of face detectors is empty");
   MaskDetectorOptions out;
   out.model = options.model;
+  out.meanings = options.meanings;
   out.face_detector = options.detectors.front();
   out.confidence = options.confidence;
   out.detail = options.detail.value_or(kDetail);

@@ -24,6 +24,7 @@
 #include <atomic>
 #include <deque>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -57,6 +58,7 @@ struct PipelineOptions {
   std::optional<int> detail;  // none: so that a picture of 480 rows shows all faces that matter
   float threshold = .5f;      // how probable a mask must be to count
   std::string model;          // empty: the one that ships
+  std::map<std::string, LabelMeaning> meanings;  // MaskDetectorOptions::meanings
   // Set, by a signal handler too: everything ends soon. Null: only finish() ends it.
   std::atomic<bool>* stop = nullptr;
 };
@@ -122,6 +124,9 @@ class VideoPipeline {
   // Of the first of the detectors; before start().
   bool heeds_detail() const { return detector_.heeds_detail(); }
   const std::vector<LabelMeaning>& meanings() const { return meanings_; }
+  // MaskDetector's.
+  const std::vector<std::string>& all_labels() const { return detector_.all_labels(); }
+  std::vector<std::string> unknown_labels() const { return detector_.unknown_labels(); }
   std::string source_description() const { return description_; }
   // Of the source: what is not as it was asked for.
   std::string source_note() const { return note_; }

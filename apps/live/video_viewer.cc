@@ -38,7 +38,7 @@ VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
       threshold_(options.threshold) {
   if (!options.events.empty()) events_.emplace(options.events);
   if (!options.alert.empty())
-    alert_.emplace(options.alert, options.alert_after, pipeline.labels(),
+    alert_.emplace(options.alert, options.alert_after, pipeline.labels(), pipeline.meanings(),
                    pipeline.source_description(), options.alert_worn_wrongly);
   if (window_) {
     window_->set_up("Maskwatch: " + pipeline.source_description(), pipeline.width(),

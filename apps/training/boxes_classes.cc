@@ -2,7 +2,7 @@
 
 #include <cctype>
 
-#include "apps/common/program.h"
+#include "apps/common/class_rules.h"
 #include "vision/masks/labels.h"
 
 namespace maskwatch::apps {
@@ -47,33 +47,17 @@ std::optional<ClassMeaning> meaning_of_word(const std::string& word) {
 }
 
 constexpr const char* kRuleHint =
-    " (write for example --classes mask=with_mask,Mask no_mask=bare worn_wrongly=chin face=head "
-    "ignore=far other=person)";
+    "write for example --classes mask=with_mask,Mask no_mask=bare worn_wrongly=chin face=head "
+    "ignore=far other=person";
 
 }  // namespace
 
 ClassMap::ClassMap(const std::vector<std::string>& rules) {
-  for (const std::string& rule : rules) {
-    const std::size_t equals = rule.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == rule.size())
-      throw std::runtime_error("--classes " + one_line(rule) + ": not of the form class=name,name" +
-                               kRuleHint);
-    const std::string word = rule.substr(0, equals);
-    const std::optional<ClassMeaning> meaning = meaning_of_word(word);
-    if (!meaning)
-      throw std::runtime_error("--classes " + one_line(rule) + ": '" + one_line(word) +
-                               "' is none of mask, no_mask, worn_wrongly, face, ignore and other" +
-                               kRuleHint);
-    for (std::size_t begin = equals + 1; begin <= rule.size();) {
-      const std::size_t end = std::min(rule.find(',', begin), rule.size());
-      const std::string name = rule.substr(begin, end - begin);
-      begin = end + 1;
-      if (name.empty())
-        throw std::runtime_error("--classes " + one_line(rule) + ": a name is empty" + kRuleHint);
-      const auto [place, added] = rules_.emplace(name, *meaning);
-      if (!added && place->second != *meaning)
-        throw std::runtime_error("--classes: '" + one_line(name) + "' has two meanings");
-    }
+  for (const ClassRule& rule : class_rules(rules, kRuleHint)) {
+    const std::optional<ClassMeaning> meaning = meaning_of_word(rule.word);
+    if (!meaning) fail_word(rule, "mask, no_mask, worn_wrongly, face, ignore and other", kRuleHint);
+    const auto [place, added] = rules_.emplace(rule.name, *meaning);
+    if (!added && place->second != *meaning) fail_two_meanings(rule.name);
   }
 }
 

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "apps/common/program.h"
+
 namespace maskwatch::apps {
 namespace {
 
@@ -25,6 +27,13 @@ std::size_t length_of(const std::string& text) {
 std::string pad_left(const std::string& text, std::size_t width) {
   const std::size_t length = length_of(text);
   return length < width ? std::string(width - length, ' ') + text : text;
+}
+
+// As the tables show them.
+std::vector<std::string> shown_labels(const ConfusionMatrix& matrix) {
+  std::vector<std::string> shown;
+  for (const std::string& label : matrix.labels) shown.push_back(one_line(label));
+  return shown;
 }
 
 std::size_t longest(const std::vector<std::string>& labels, std::size_t least) {
@@ -107,16 +116,17 @@ ReportFigures figures_of(const ConfusionMatrix& matrix) {
 
 std::string classification_report(const ConfusionMatrix& matrix, int digits) {
   const ReportFigures figures = figures_of(matrix);
+  const std::vector<std::string> labels = shown_labels(matrix);
   const std::string last_heading = "weighted avg";
-  const std::size_t width = longest(matrix.labels, last_heading.size());
+  const std::size_t width = longest(labels, last_heading.size());
   const auto row = [&](const std::string& heading, const ClassFigures& f) {
     return fmt::format("{}  {:>9.{}f} {:>9.{}f} {:>9.{}f} {:>9}\n", pad_left(heading, width),
                        f.precision, digits, f.recall, digits, f.f1, digits, f.support);
   };
   std::string text = fmt::format("{}  {:>9} {:>9} {:>9} {:>9}\n\n", pad_left("", width),
                                  "precision", "recall", "f1-score", "support");
-  for (std::size_t label = 0; label < matrix.labels.size(); ++label)
-    text += row(matrix.labels[label], figures.classes[label]);
+  for (std::size_t label = 0; label < labels.size(); ++label)
+    text += row(labels[label], figures.classes[label]);
   text += fmt::format("\n{}  {:>9} {:>9} {:>9.{}f} {:>9}\n", pad_left("accuracy", width), "", "",
                       figures.accuracy, digits, figures.macro.support);
   text += row("macro avg", figures.macro);
@@ -125,8 +135,9 @@ std::string classification_report(const ConfusionMatrix& matrix, int digits) {
 }
 
 std::string confusion_table(const ConfusionMatrix& matrix) {
+  const std::vector<std::string> labels = shown_labels(matrix);
   const std::string corner = "true \\ predicted";
-  const std::size_t heading = longest(matrix.labels, corner.size());
+  const std::size_t heading = longest(labels, corner.size());
   const std::int64_t most =
       matrix.counts.empty() ? 0 : *std::max_element(matrix.counts.begin(), matrix.counts.end());
   const auto cell = [&](const std::string& label, const std::string& text) {
@@ -134,12 +145,12 @@ std::string confusion_table(const ConfusionMatrix& matrix) {
     return "  " + pad_left(text, width);
   };
   std::string text = pad_left(corner, heading);
-  for (const std::string& label : matrix.labels) text += cell(label, label);
+  for (const std::string& label : labels) text += cell(label, label);
   text += "\n";
-  for (std::size_t row = 0; row < matrix.labels.size(); ++row) {
-    text += pad_left(matrix.labels[row], heading);
-    for (std::size_t column = 0; column < matrix.labels.size(); ++column)
-      text += cell(matrix.labels[column], std::to_string(matrix.at(row, column)));
+  for (std::size_t row = 0; row < labels.size(); ++row) {
+    text += pad_left(labels[row], heading);
+    for (std::size_t column = 0; column < labels.size(); ++column)
+      text += cell(labels[column], std::to_string(matrix.at(row, column)));
     text += "\n";
   }
   return text;

@@ -5,82 +5,26 @@
 #include <algorithm>
 #include <span>
 
+#include "base/printable.h"
+#include "vision/masks/label_words.h"
+
 namespace maskwatch::vision {
 namespace {
 
-// CMFD and IMFD are the folders of MaskedFace-Net (Cabani et al. 2021).
-constexpr std::string_view kMaskNames[] = {"mask",
-                                           "masked",
-                                           "withmask",
-                                           "withamask",
-                                           "maskon",
-                                           "wearingmask",
-                                           "wearsmask",
-                                           "wearmask",
-                                           "maskworn",
-                                           "correctmask",
-                                           "maskcorrect",
-                                           "rightmask",
-                                           "maskworncorrectly",
-                                           "maskwornright",
-                                           "maskwornrightly",
-                                           "maskweared",
-                                           "correctlymasked",
-                                           "maskwearedcorrect",
-                                           "withmaskcorrect",
-                                           "masks",
-                                           "hasmask",
-                                           "goodmask",
-                                           "properlyworn",
-                                           "properlywearingmask",
-                                           "cmfd"};
-constexpr std::string_view kNoMaskNames[] = {
-    "nomask",  "withoutmask",    "withoutamask", "unmasked", "notmasked",    "nonmask", "maskless",
-    "maskoff", "notwearingmask", "nomaskworn",   "notmask",  "withoutmasks", "bare"};
-constexpr std::string_view kWornWronglyNames[] = {"maskwornwrongly",
-                                                  "wornwrongly",
-                                                  "wronglyworn",
-                                                  "wronglywornmask",
-                                                  "wrongmask",
-                                                  "maskwrong",
-                                                  "incorrectmask",
-                                                  "maskincorrect",
-                                                  "withmaskincorrect",
-                                                  "wornincorrectly",
-                                                  "incorrectlyworn",
-                                                  "incorrectlywornmask",
-                                                  "maskwornincorrect",
-                                                  "maskwornincorrectly",
-                                                  "maskwearedincorrect",
-                                                  "maskwearedincorrectly",
-                                                  "incorrectlymasked",
-                                                  "improper",
-                                                  "impropermask",
-                                                  "maskwornimproperly",
-                                                  "incorrect",
-                                                  "incorrectwithmask",
-                                                  "wearingmaskincorrectly",
-                                                  "maskworincorrect",
-                                                  "badmask",
-                                                  "improperlyworn",
-                                                  "partialmask",
-                                                  "imfd"};
-constexpr std::string_view kBackgroundNames[] = {"background"};
-
 struct Meaning {
   LabelMeaning meaning;
-  std::string_view words;  // empty: the label's own
+  std::string_view word;
+  std::string_view shown;  // empty: the label's own words
   Color color;
-  std::span<const std::string_view> names;  // as plain_name() leaves them
 };
 
 // In the order of LabelMeaning.
 constexpr Meaning kMeanings[] = {
-    {LabelMeaning::mask, "Mask", {40, 190, 70}, kMaskNames},
-    {LabelMeaning::no_mask, "No Mask", {225, 45, 45}, kNoMaskNames},
-    {LabelMeaning::worn_wrongly, "Mask Worn Wrongly", {255, 176, 0}, kWornWronglyNames},
-    {LabelMeaning::other, "", {150, 150, 150}, {}},
-    {LabelMeaning::background, "No Face", {150, 150, 150}, kBackgroundNames},
+    {LabelMeaning::mask, "mask", "Mask", {40, 190, 70}},
+    {LabelMeaning::no_mask, "no_mask", "No Mask", {225, 45, 45}},
+    {LabelMeaning::worn_wrongly, "worn_wrongly", "Mask Worn Wrongly", {255, 176, 0}},
+    {LabelMeaning::other, "other", "", {150, 150, 150}},
+    {LabelMeaning::background, "background", "No Face", {150, 150, 150}},
 };
 
 const Meaning& entry(LabelMeaning meaning) { return kMeanings[static_cast<std::size_t>(meaning)]; }
@@ -89,36 +33,57 @@ std::string_view without_byte_order_mark(std::string_view label) {
   return label.starts_with("\xEF\xBB\xBF") ? label.substr(3) : label;
 }
 
-bool is_separator(char c) { return c == ' ' || c == '-' || c == '_' || c == '\t' || c == '\r'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+// How a mask is worn, by words that need not name it.
+LabelMeaning meaning_without_mask(const WordCounts& words) {
+  const auto has = [&](WordKind kind) { return words[kind] > 0; };
+  if (has(WordKind::person) || words[WordKind::negation] > 1) return LabelMeaning::other;
+  const bool wearing = has(WordKind::wearing);
+  const bool right = has(WordKind::right) || (wearing && has(WordKind::maybe_right));
+  const bool wrong = has(WordKind::wrong) || (wearing && has(WordKind::maybe_wrong));
+  if (right == wrong) return LabelMeaning::other;
+  if (!has(WordKind::negation)) return right ? LabelMeaning::mask : LabelMeaning::worn_wrongly;
+  return right ? LabelMeaning::worn_wrongly : LabelMeaning::other;
+}
 
-// In lower case, without what does not matter.
-std::string plain_name(std::string_view label) {
-  label = without_byte_order_mark(label);
-  const auto first = std::find_if_not(label.begin(), label.end(),
-                                      [](char c) { return is_digit(c) || is_separator(c); });
-  std::string name;
-  for (auto at = first; at != label.end(); ++at)
-    if (!is_separator(*at))
-      name += *at >= 'A' && *at <= 'Z' ? static_cast<char>(*at - 'A' + 'a') : *at;
-  for (std::size_t face; (face = name.find("face")) != std::string::npos;) name.erase(face, 4);
-  return name;
+LabelMeaning meaning_with_mask(const WordCounts& words) {
+  const bool right = words[WordKind::right] + words[WordKind::maybe_right] > 0;
+  const bool wrong = words[WordKind::wrong] + words[WordKind::maybe_wrong] > 0;
+  const int negations = words[WordKind::negation];
+  if (negations > 1 || (right && wrong) || (wrong && negations > 0)) return LabelMeaning::other;
+  if (wrong || (right && negations > 0)) return LabelMeaning::worn_wrongly;
+  return negations > 0 ? LabelMeaning::no_mask : LabelMeaning::mask;
 }
 
 }  // namespace
 
 LabelMeaning meaning_of(std::string_view label) {
-  const std::string name = plain_name(label);
-  for (const Meaning& candidate : kMeanings)
-    if (std::find(candidate.names.begin(), candidate.names.end(), name) != candidate.names.end())
-      return candidate.meaning;
-  return LabelMeaning::other;
+  const std::string name = folded_name(label);
+  if (is_background(name)) return LabelMeaning::background;
+  const std::optional<WordCounts> words = words_of(name);
+  if (!words) return LabelMeaning::other;
+  const int masks = (*words)[WordKind::mask], bare = (*words)[WordKind::bare];
+  if (masks + bare > 1) return LabelMeaning::other;
+  if (masks == 1) return meaning_with_mask(*words);
+  if ((*words)[WordKind::kind_of_mask] == 1 && bare == 0) return meaning_with_mask(*words);
+  if (bare == 0) return meaning_without_mask(*words);
+  const bool more = (*words)[WordKind::negation] + (*words)[WordKind::wrong] +
+                        (*words)[WordKind::maybe_wrong] + (*words)[WordKind::right] >
+                    0;
+  return more ? LabelMeaning::other : LabelMeaning::no_mask;
 }
 
 std::vector<LabelMeaning> meanings_of(std::span<const std::string> labels) {
   std::vector<LabelMeaning> meanings;
   for (const std::string& label : labels) meanings.push_back(meaning_of(label));
   return meanings;
+}
+
+std::string_view word_of(LabelMeaning meaning) { return entry(meaning).word; }
+
+std::optional<LabelMeaning> meaning_of_word(std::string_view word) {
+  for (const Meaning& one : kMeanings)
+    if (one.word == word) return one.meaning;
+  return std::nullopt;
 }
 
 bool knows(std::span<const std::string> labels, LabelMeaning meaning) {
@@ -134,16 +99,16 @@ std::string display_name(const std::string& label) {
 }
 
 std::string display_name(const std::string& label, LabelMeaning meaning) {
-  if (const auto words = entry(meaning).words; !words.empty()) return std::string(words);
-  std::string name(without_byte_order_mark(label));
+  if (const auto shown = entry(meaning).shown; !shown.empty()) return std::string(shown);
+  std::string name = printable(without_byte_order_mark(label));
   std::replace(name.begin(), name.end(), '_', ' ');
   return name;
 }
 
 Color color_of(LabelMeaning meaning) { return entry(meaning).color; }
 
-std::string result_text(const std::string& label, float probability) {
-  return fmt::format("{}: {:.2f}%", display_name(label), 100 * probability);
+std::string result_text(const std::string& label, LabelMeaning meaning, float probability) {
+  return fmt::format("{}: {:.2f}%", display_name(label, meaning), 100 * probability);
 }
 
 }  // namespace maskwatch::vision

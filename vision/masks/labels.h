@@ -2,6 +2,7 @@
 // everything that shows, counts or alerts asks.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,20 +20,28 @@ enum class LabelMeaning {
   background,    // no face at all
 };
 
-// Case, spaces, '-', '_', the word "face", a number in front ("0 With Mask") and a byte-order mark
-// do not matter: "with_mask", "WithMask", "Mask", "face_with_mask" all mean a mask; "without_mask",
-// "NoMask" none; "mask_worn_wrongly", "mask_weared_incorrect" one that is worn wrongly. Unknown
-// names are `other`; "background" is no face.
+// A name is understood if every word of it is (vision/masks/label_words.h): what it says of a mask,
+// of its absence and of how it is worn, in English and a score of other languages, and words that
+// do not matter. Case, accents, spaces, punctuation, numbers and a byte-order mark do not matter
+// either: "with_mask", "0 With Mask", "FaceWithMask", "Con mascarilla" all mean a mask;
+// "without_mask", "NoMask", "sans masque" none; "mask_weared_incorrect", "not properly worn" one
+// that is worn wrongly. "background" and "no face" are no face. All else is `other`.
 LabelMeaning meaning_of(std::string_view label);
 
 // Of each of the labels of a model.
 std::vector<LabelMeaning> meanings_of(std::span<const std::string> labels);
 
+// What stands for a meaning in model files and on the command line: "mask", "no_mask",
+// "worn_wrongly", "other", "background"; and back, none for another word.
+std::string_view word_of(LabelMeaning meaning);
+std::optional<LabelMeaning> meaning_of_word(std::string_view word);
+
 // Whether one of the labels, or of the meanings of labels, is this.
 bool knows(std::span<const std::string> labels, LabelMeaning meaning);
 bool knows(std::span<const LabelMeaning> meanings, LabelMeaning meaning);
 
-// "Mask", "No Mask", "Mask Worn Wrongly", or the label itself with spaces for underscores.
+// "Mask", "No Mask", "Mask Worn Wrongly", or the label itself, printable (base/printable.h) and
+// with spaces for underscores.
 std::string display_name(const std::string& label);
 // The same for a label whose meaning is at hand.
 std::string display_name(const std::string& label, LabelMeaning meaning);
@@ -42,6 +51,6 @@ std::string display_name(const std::string& label, LabelMeaning meaning);
 Color color_of(LabelMeaning meaning);
 
 // "Mask: 99.12%"
-std::string result_text(const std::string& label, float probability);
+std::string result_text(const std::string& label, LabelMeaning meaning, float probability);
 
 }  // namespace maskwatch::vision

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 
 #include "base/parallel.h"
@@ -23,24 +24,53 @@ std::unique_ptr<nn::Classifier> labelled(std::unique_ptr<nn::Classifier> model,
 }  // namespace
 
 MaskClassifier::MaskClassifier(const std::string& model_file, std::int64_t capacity)
-    : MaskClassifier(labelled(nn::load_classifier(model_file), model_file), capacity) {}
+    : MaskClassifier(labelled(nn::load_classifier(model_file), model_file), model_file, capacity) {}
 
 MaskClassifier::MaskClassifier(std::span<const std::uint8_t> contents, const std::string& name,
                                std::int64_t capacity)
-    : MaskClassifier(labelled(nn::load_classifier(std::as_bytes(contents), name), name), capacity) {
-}
+    : MaskClassifier(labelled(nn::load_classifier(std::as_bytes(contents), name), name), name,
+                     capacity) {}
 
-MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, std::int64_t capacity)
+MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, const std::string& name,
+                               std::int64_t capacity)
     : model_(std::move(model)),
       meanings_(meanings_of(model_->options().labels)),
+      stated_(meanings_.size()),
       plan_(std::make_unique<nn::Plan>(model_->compile(capacity))),
-      inputs_(static_cast<std::size_t>(capacity * plan_->input_shape().count())) {}
+      inputs_(static_cast<std::size_t>(capacity * plan_->input_shape().count())) {
+  const std::vector<std::string>& words = model_->options().meanings;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i].empty()) continue;
+    const std::optional<LabelMeaning> meaning = meaning_of_word(words[i]);
+    if (!meaning)
+      throw std::runtime_error(name + ": metadata meanings holds \"" + words[i] +
+                               "\", which is unknown");
+    meanings_[i] = *meaning;
+    stated_[i] = true;
+  }
+}
 
 MaskClassifier::~MaskClassifier() = default;
 MaskClassifier::MaskClassifier(MaskClassifier&&) noexcept = default;
 MaskClassifier& MaskClassifier::operator=(MaskClassifier&&) noexcept = default;
 
 const std::vector<std::string>& MaskClassifier::labels() const { return model_->options().labels; }
+
+void MaskClassifier::set_meanings(const std::map<std::string, LabelMeaning>& meanings) {
+  for (std::size_t i = 0; i < labels().size(); ++i)
+    if (const auto found = meanings.find(labels()[i]); found != meanings.end()) {
+      meanings_[i] = found->second;
+      stated_[i] = true;
+    }
+}
+
+std::vector<std::string> MaskClassifier::unknown_labels() const {
+  std::vector<std::string> unknown;
+  for (std::size_t i = 0; i < labels().size(); ++i)
+    if (meanings_[i] == LabelMeaning::other && !stated_[i]) unknown.push_back(labels()[i]);
+  return unknown;
+}
+
 int MaskClassifier::input_size() const { return model_->options().backbone.input_size; }
 
 void MaskClassifier::classify_batch(std::span<const Image> crops,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -31,8 +32,9 @@ enum class View { as_it_is, mirrored };
 class MaskClassifier {
  public:
   // Reads a model file. std::runtime_error names it and its fault: unreadable, damaged, of another
-  // architecture, without class names. `capacity`: faces that one run of the network takes; more
-  // are classified in several. std::invalid_argument if it is below 1.
+  // architecture, without class names, with meanings of another kind. `capacity`: faces that one
+  // run of the network takes; more are classified in several. std::invalid_argument if it is
+  // below 1.
   explicit MaskClassifier(const std::string& model_file, std::int64_t capacity = 32);
 
   // The same from the file's contents; `name` stands for the file in errors.
@@ -43,8 +45,13 @@ class MaskClassifier {
   MaskClassifier& operator=(MaskClassifier&&) noexcept;
 
   const std::vector<std::string>& labels() const;
-  // Of each of the labels.
+  // Of each of the labels: what the model file says ("meanings"), or else the label's name.
   const std::vector<LabelMeaning>& meanings() const { return meanings_; }
+  // Says what labels mean in place of that. Labels that the model does not have are passed over.
+  void set_meanings(const std::map<std::string, LabelMeaning>& meanings);
+  // Those that are `other` because their names are not understood, and nothing else says what they
+  // mean.
+  std::vector<std::string> unknown_labels() const;
   // Side of the network's input in pixels.
   int input_size() const;
 
@@ -61,11 +68,13 @@ class MaskClassifier {
                                                     std::span<const LocatedFaces> found);
 
  private:
-  MaskClassifier(std::unique_ptr<nn::Classifier> model, std::int64_t capacity);
+  MaskClassifier(std::unique_ptr<nn::Classifier> model, const std::string& name,
+                 std::int64_t capacity);
   void classify_batch(std::span<const Image> crops, std::vector<Classification>& results);
 
   std::unique_ptr<nn::Classifier> model_;
   std::vector<LabelMeaning> meanings_;
+  std::vector<bool> stated_;  // of each of them: it was not taken from the name
   std::unique_ptr<nn::Plan> plan_;
   std::vector<float> inputs_;  // [capacity, size, size, 3]
 };

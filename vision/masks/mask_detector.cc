@@ -35,7 +35,7 @@ std::unique_ptr<vision::MaskClassifier> make_classifier(const MaskDetectorOption
 }  // namespace
 
 std::string face_text(const Face& face) {
-  return vision::result_text(face.label, face.probability);
+  return vision::result_text(face.label, face.meaning, face.probability);
 }
 
 std::string shipped_model_file() { return shipped_file("the model that ships", kShippedModel); }
@@ -47,6 +47,7 @@ MaskDetector::MaskDetector(const MaskDetectorOptions& options)
   if (options.threads > 0) set_threads(options.threads);
   faces_ = make_face_detector(options);
   classifier_ = make_classifier(options);
+  classifier_->set_meanings(options.meanings);
   for (std::size_t i = 0; i < classifier_->labels().size(); ++i) {
     if (classifier_->meanings()[i] == LabelMeaning::background) continue;
     labels_.push_back(classifier_->labels()[i]);
@@ -115,6 +116,12 @@ std::vector<Face> MaskDetector::named(const LocatedFaces& found,
 const std::vector<std::string>& MaskDetector::labels() const { return labels_; }
 
 const std::vector<LabelMeaning>& MaskDetector::meanings() const { return meanings_; }
+
+const std::vector<std::string>& MaskDetector::all_labels() const { return classifier_->labels(); }
+
+std::vector<std::string> MaskDetector::unknown_labels() const {
+  return classifier_->unknown_labels();
+}
 
 std::string MaskDetector::face_detector_name() const { return faces_->name(); }
 

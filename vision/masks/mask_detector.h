@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -51,6 +52,9 @@ std::string face_text(const Face& face);
 struct MaskDetectorOptions {
   std::string model;                          // path; empty: the model that ships
   std::span<const std::uint8_t> model_bytes;  // the file's contents in place of a path
+  // What labels of the model mean, by their names, in place of what the model says
+  // (vision/masks/labels.h). Labels that it does not have are passed over.
+  std::map<std::string, LabelMeaning> meanings;
   // As vision::make_face_detector takes it: "ours", "haar", "ssd", "none", or a path.
   std::string face_detector = vision::kDefaultFaceDetector;
   // Contents of a cascade or of a converted detector in place of it.
@@ -100,6 +104,10 @@ class MaskDetector {
   const std::vector<std::string>& labels() const;
   // Of each of them.
   const std::vector<LabelMeaning>& meanings() const;
+  // The classes of the model, with background.
+  const std::vector<std::string>& all_labels() const;
+  // Those of which nobody says what they mean: vision::MaskClassifier::unknown_labels().
+  std::vector<std::string> unknown_labels() const;
 
   // For messages: "ours (face_detector.safetensors)".
   std::string face_detector_name() const;

@@ -18,6 +18,8 @@ namespace {
 
 using Words = std::vector<std::string>;
 
+const std::vector<vision::LabelMeaning> kMeanings = vision::meanings_of(kLabels);
+
 void wait_for(const std::string& path) {
   for (int i = 0; i < 500 && !std::filesystem::exists(path); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -32,7 +34,8 @@ TEST_CASE("an alert's words are split as people expect, and nothing more") {
         Words{"echo", "$HOME", "`id`", ";", "rm", "*|x"});
   CHECK_THROWS_AS(apps::command_words("a 'b"), std::invalid_argument);
   CHECK_THROWS_AS(apps::command_words("   "), std::invalid_argument);
-  CHECK_THROWS_AS(apps::Alert("no-such-program-at-all", 1, kLabels, ""), std::runtime_error);
+  CHECK_THROWS_AS(apps::Alert("no-such-program-at-all", 1, kLabels, kMeanings, ""),
+                  std::runtime_error);
 }
 
 TEST_CASE("an alert runs once for each person, beside us, and knows what happened") {
@@ -41,7 +44,7 @@ TEST_CASE("an alert runs once for each person, beside us, and knows what happene
       "sh -c 'env | grep MASKWATCH_ | sort > \"$1/$MASKWATCH_TRACK.part\"; "
       "mv \"$1/$MASKWATCH_TRACK.part\" \"$1/$MASKWATCH_TRACK\"; sleep 1' sh " +
       folder.path();
-  apps::Alert alert(script, 3, kLabels, "a 'source' $(id)");
+  apps::Alert alert(script, 3, kLabels, kMeanings, "a 'source' $(id)");
   vision::Track masked = unmasked(9, 0);
   masked.label = 0;
   const auto start = std::chrono::steady_clock::now();
@@ -62,7 +65,7 @@ TEST_CASE("an alert runs once for each person, beside us, and knows what happene
 }
 
 TEST_CASE("an alert is raised once for who stays, however many come and go") {
-  apps::Alert alert("true", 0, kLabels, "");
+  apps::Alert alert("true", 0, kLabels, kMeanings, "");
   for (int number = 2; number < 1100; ++number)
     while (alert.runs() < number) {
       CHECK(alert.look({unmasked(1, 0), unmasked(number, 0)}, 1) == "");
@@ -77,9 +80,24 @@ TEST_CASE("an alert is raised for masks that are worn wrongly where it is told t
   vision::Track wrongly = unmasked(1, 0, 5);
   wrongly.label = 2;
   const std::vector<std::string> labels{"with_mask", "without_mask", "mask_worn_wrongly"};
-  apps::Alert strict("true", 3, labels, "", true), lenient("true", 3, labels, "");
+  const auto meanings = vision::meanings_of(labels);
+  apps::Alert strict("true", 3, labels, meanings, "", true);
+  apps::Alert lenient("true", 3, labels, meanings, "");
   CHECK(strict.look({wrongly}, 5) == "");
   CHECK(lenient.look({wrongly}, 5) == "");
   CHECK(strict.runs() == 1);
   CHECK(lenient.runs() == 0);
+}
+
+TEST_CASE("what a label means to an alert is said apart from its name") {
+  vision::Track bare = unmasked(1, 0, 5);
+  bare.label = 1;
+  using vision::LabelMeaning;
+  const std::vector<std::string> labels{"A", "B"};
+  apps::Alert alert("true", 3, labels, {LabelMeaning::mask, LabelMeaning::no_mask}, "");
+  apps::Alert other("true", 3, labels, vision::meanings_of(labels), "");
+  CHECK(alert.look({bare}, 5) == "");
+  CHECK(other.look({bare}, 5) == "");
+  CHECK(alert.runs() == 1);
+  CHECK(other.runs() == 0);
 }

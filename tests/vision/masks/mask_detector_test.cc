@@ -67,7 +67,7 @@ TEST_CASE("a face says where it is, what it is called and what that means") {
   CHECK(face.probability == *likeliest);
   CHECK(face.label == detector.labels()[static_cast<std::size_t>(face.label_index)]);
   CHECK(face.meaning == vision::meaning_of(face.label));
-  CHECK(face_text(face) == vision::result_text(face.label, face.probability));
+  CHECK(face_text(face) == vision::result_text(face.label, face.meaning, face.probability));
 }
 
 TEST_CASE("by default a detector is made of the models that ship") {
