@@ -20,20 +20,30 @@ std::unique_ptr<nn::Classifier> labelled(std::unique_ptr<nn::Classifier> model,
   return model;
 }
 
+std::unique_ptr<nn::Plan> compiled(const nn::Classifier& model, const std::string& name,
+                                   std::int64_t capacity) {
+  try {
+    return std::make_unique<nn::Plan>(model.compile(capacity));
+  } catch (const std::runtime_error& fault) {
+    throw std::runtime_error(name + ": " + fault.what());
+  }
+}
+
 }  // namespace
 
 MaskClassifier::MaskClassifier(const std::string& model_file, std::int64_t capacity)
-    : MaskClassifier(labelled(nn::load_classifier(model_file), model_file), capacity) {}
+    : MaskClassifier(labelled(nn::load_classifier(model_file), model_file), model_file, capacity) {}
 
 MaskClassifier::MaskClassifier(std::span<const std::uint8_t> contents, const std::string& name,
                                std::int64_t capacity)
-    : MaskClassifier(labelled(nn::load_classifier(std::as_bytes(contents), name), name), capacity) {
-}
+    : MaskClassifier(labelled(nn::load_classifier(std::as_bytes(contents), name), name), name,
+                     capacity) {}
 
-MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, std::int64_t capacity)
+MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, const std::string& name,
+                               std::int64_t capacity)
     : model_(std::move(model)),
       meanings_(meanings_of(model_->options().labels)),
-      plan_(std::make_unique<nn::Plan>(model_->compile(capacity))),
+      plan_(compiled(*model_, name, capacity)),
       inputs_(static_cast<std::size_t>(capacity * plan_->input_shape().count())) {}
 
 MaskClassifier::~MaskClassifier() = default;

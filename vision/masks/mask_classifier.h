@@ -61,7 +61,8 @@ class MaskClassifier {
                                                     std::span<const LocatedFaces> found);
 
  private:
-  MaskClassifier(std::unique_ptr<nn::Classifier> model, std::int64_t capacity);
+  MaskClassifier(std::unique_ptr<nn::Classifier> model, const std::string& name,
+                 std::int64_t capacity);
   void classify_batch(std::span<const Image> crops, std::vector<Classification>& results);
 
   std::unique_ptr<nn::Classifier> model_;
