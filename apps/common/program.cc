@@ -1,14 +1,21 @@
 #include "apps/common/program.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <new>
+#include <string_view>
+#include <utility>
+
+#include "base/file.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -34,6 +41,8 @@ int run_body(int argc, char** argv, const std::function<int(int, char**)>& body)
     return done;
   } catch (const std::invalid_argument& error) {
     return report(bad_input, error.what());
+  } catch (const WriteError& error) {
+    return report(failure, error.what());
   } catch (const std::runtime_error& error) {
     return report(bad_input, error.what());
   } catch (const std::domain_error& error) {
@@ -45,6 +54,42 @@ int run_body(int argc, char** argv, const std::function<int(int, char**)>& body)
   } catch (...) {
     return report(failure, "internal: an exception of unknown type");
   }
+}
+
+// Whoever starts a program with a standard stream closed lets the next file take its number, and
+// messages would be written into that file. So the number is taken, by what can be neither read nor
+// written: the stream stays as good as closed.
+void hold_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) < 0)
+      open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);  // the least number is taken
+}
+
+// Characters above 0x7F that a terminal obeys rather than shows: C1 controls, line breaks, and
+// those that turn the direction of what follows.
+bool is_control(std::uint32_t point) {
+  return (point >= 0x80 && point < 0xA0) || (point >= 0x2028 && point <= 0x202E) ||
+         (point >= 0x2066 && point <= 0x2069);
+}
+
+// The bytes of the character of UTF-8 at the beginning of `text` and its code point; 0 bytes where
+// there is none.
+std::pair<std::size_t, std::uint32_t> utf8_character(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text[0]);
+  const std::size_t length = lead < 0x80   ? 1
+                             : lead < 0xC2 ? 0
+                             : lead < 0xE0 ? 2
+                             : lead < 0xF0 ? 3
+                             : lead < 0xF5 ? 4
+                                           : 0;
+  if (length == 0 || length > text.size()) return {0, 0};
+  std::uint32_t point = length == 1 ? lead : lead & (0x7Fu >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if ((byte & 0xC0) != 0x80) return {0, 0};
+    point = point << 6 | (byte & 0x3Fu);
+  }
+  return {length, point};
 }
 
 // Whether standard output is a pipe or socket that nobody reads any more.
@@ -70,16 +115,20 @@ UsageError::UsageError(const std::string& message, const std::string& hint)
 
 std::string one_line(const std::string& text) {
   std::string line;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n' || c == '\r' || c == '\t') {
+  for (std::string_view rest = text; !rest.empty();) {
+    const auto [length, point] = utf8_character(rest);
+    const std::string_view character = rest.substr(0, std::max<std::size_t>(length, 1));
+    rest.remove_prefix(character.size());
+    if (character == "\n" || character == "\r" || character == "\t") {
       line += ' ';
-    } else if (byte < 0x20 || byte == 0x7f) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\x%02x", byte);
-      line += escaped;
+    } else if (length == 0 || point < 0x20 || point == 0x7F || is_control(point)) {
+      for (const char byte : character) {
+        char escaped[8];
+        std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned char>(byte));
+        line += escaped;
+      }
     } else {
-      line += c;
+      line += character;
     }
   }
   while (!line.empty() && line.back() == ' ') line.pop_back();
@@ -92,6 +141,7 @@ void tell(const std::string& note) {
 }
 
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
+  hold_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);
   return check_standard_output(run_body(argc, argv, body));
 }

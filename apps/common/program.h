@@ -20,9 +20,11 @@ struct CommandDone {};
 // Runs `body` and returns the exit code for main. An exception becomes one line `error: ...` on
 // standard error:
 //   UsageError, std::runtime_error (what the library says of a file), std::invalid_argument -> 2
+//   WriteError (base/file.h)                                                                -> 1
 //   std::domain_error (numbers that are no longer finite)                                  -> 1
 //   std::bad_alloc, anything else, standard output that cannot be written                  -> 1
-// CommandDone is not an error: 0.
+// CommandDone is not an error: 0. Standard streams that are closed stay so, but no file that is
+// opened takes their place.
 // SIGPIPE is ignored, so that a reader who leaves (`| head`) does not end a training run: what is
 // written after that is lost, which is not an error.
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body);
@@ -30,8 +32,9 @@ int run_program(int argc, char** argv, const std::function<int(int, char**)>& bo
 // Prints a line `note: ...` to standard error. If that cannot be written there is nobody to tell.
 void tell(const std::string& note);
 
-// `text` with line breaks as spaces and other control characters as \xNN: a file's name can neither
-// break the line nor reach the terminal's control sequences.
+// `text` with line breaks as spaces, and other control characters, those that turn the direction of
+// writing, and bytes that are not UTF-8 as \xNN: a name can neither break the line nor reach the
+// terminal's control sequences.
 std::string one_line(const std::string& text);
 
 }  // namespace maskwatch::apps
