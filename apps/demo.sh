@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The main job on what ships with the project, with no download: draws faces with and without masks, trains on them
-# from scratch, and finds faces and masks in photographs that Debian's opencv-doc holds. Usage: demo.sh BUILD_FOLDER
+# from scratch, finds faces and masks in photographs that Debian's opencv-doc holds, and once more when masks were
+# laid over the faces. Usage: demo.sh BUILD_FOLDER
 set -eu
 cd "$(dirname "$0")/.."
 programs=${1:-build}/apps
@@ -26,12 +27,16 @@ if [ ! -d $doc/data ]; then
   (cd $out && apt-get download -qq opencv-doc && dpkg -x opencv-doc_*.deb package && rm opencv-doc_*.deb)
   doc=$out/package/$doc
 fi
-found=()
+rm -rf $out/bare $out/masked
+mkdir -p $out/photographs $out/masked_photographs $out/bare
 for photograph in "${photographs[@]}"; do
-  [ -f "$doc/$photograph" ] && found+=("$doc/$photograph")
+  [ -f "$doc/$photograph" ] && cp "$doc/$photograph" $out/bare
 done
-mkdir -p $out/photographs
-"$programs/detect_mask_image" -i "${found[@]}" -o $out/photographs
+"$programs/detect_mask_image" -i $out/bare/* -o $out/photographs
+
+say "4. Laying masks over the bare faces in them, and looking again"
+"$programs/make_mask_dataset" -d $out/bare -o $out/masked --share 1 --views 1 --size 1024
+"$programs/detect_mask_image" -i $out/masked/with_mask/* -o $out/masked_photographs
 
 say "Done. Look at:"
-ls $out/faces.png $out/plot.png $out/photographs/*
+ls $out/faces.png $out/plot.png $out/photographs/* $out/masked_photographs/*

@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <climits>
@@ -12,11 +14,17 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "base/resource_limits.h"
+
 namespace maskwatch {
 namespace {
 
-[[noreturn]] void fail(const std::string& path, const std::string& what) {
+[[noreturn]] void fail_to_read(const std::string& path, const std::string& what) {
   throw std::runtime_error(path + ": " + what + ": " + std::strerror(errno));
+}
+
+[[noreturn]] void fail_to_write(const std::string& path, const std::string& where = "") {
+  throw WriteError(path + ": cannot write" + where + ": " + std::strerror(errno));
 }
 
 struct Descriptor {
@@ -42,8 +50,6 @@ std::string folder_of(const std::string& path) {
   if (slash == std::string::npos) return ".";
   return slash == 0 ? "/" : path.substr(0, slash);
 }
-
-constexpr std::size_t kMostFromPipe = std::size_t{1} << 30;
 
 bool is_pipe(int descriptor) {
   struct stat status {};
@@ -76,40 +82,56 @@ void wait_for_bytes(int descriptor) {
   poll(&pipe, 1, -1);
 }
 
+// How many bytes were read: fewer than `room` only at the end.
+std::size_t read_up_to(int descriptor, const std::string& path, char* bytes, std::size_t room) {
+  std::size_t done = 0;
+  while (done < room) {
+    const ssize_t count = read(descriptor, bytes + done, room - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) {  // of a pipe that another process made so
+      wait_for_bytes(descriptor);
+      continue;
+    }
+    if (count < 0) fail_to_read(path, "cannot read");
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
 }  // namespace
 
-std::string read_file(const std::string& path) {
+std::string read_file(const std::string& path, const FileCheck& check) {
+  constexpr std::size_t first = 4096;
   const Descriptor file(open_to_read(path));
-  if (file.number < 0) fail(path, "cannot open");
+  if (file.number < 0) fail_to_read(path, "cannot open");
   struct stat status {};
-  if (fstat(file.number, &status) != 0) fail(path, "cannot read");
+  if (fstat(file.number, &status) != 0) fail_to_read(path, "cannot read");
   const bool piped = inherited_pipe(path) >= 0;
   if (!S_ISREG(status.st_mode) && !piped)
     throw std::runtime_error(path + ": is not a regular file");
-  std::string bytes;
-  std::size_t done = 0;
   // The size is a hint alone: files of /proc say 0, and another program may be writing. With room
   // for one byte more, the end of the file shows without growing.
-  std::size_t room = static_cast<std::size_t>(status.st_size) + 1;
-  while (true) {
+  const auto size = static_cast<std::size_t>(status.st_size);
+  const auto most = static_cast<std::size_t>(value_of(kMaxFile)) << 20;
+  std::string bytes;
+  std::size_t done = 0;
+  // False at the end of the file.
+  const auto read_until = [&](std::size_t room) {
     try {
       bytes.resize(room);
     } catch (const std::exception&) {  // length_error or bad_alloc
       throw std::runtime_error(path + ": does not fit in memory");
     }
-    const ssize_t count = read(file.number, bytes.data() + done, room - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == EAGAIN && piped) {
-      wait_for_bytes(file.number);
-      continue;
-    }
-    if (count < 0) fail(path, "cannot read");
-    if (count == 0) break;
-    done += static_cast<std::size_t>(count);
-    if (piped && done > kMostFromPipe)
-      throw std::runtime_error(path + ": more than 1 GiB came through the pipe");
-    if (done == room) room += room / 2 + 4096;
-  }
+    done += read_up_to(file.number, path, bytes.data() + done, room - done);
+    if (done > most) throw std::runtime_error(path + ": is " + over(kMaxFile));
+    return done == room;
+  };
+  bool more = read_until(piped ? first : std::min(size + 1, first));
+  if (check) check({bytes.data(), done}, std::max(size, done));
+  if (size > most) throw std::runtime_error(path + ": is " + over(kMaxFile));
+  if (more && done <= size) more = read_until(size + 1);
+  while (more) more = read_until(done + done / 2 + 4096);
   bytes.resize(done);
   return bytes;
 }
@@ -121,7 +143,7 @@ void write_all(int descriptor, const std::string& path, std::string_view bytes) 
   while (done < bytes.size()) {
     const ssize_t count = write(descriptor, bytes.data() + done, bytes.size() - done);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) fail(path, "cannot write");
+    if (count < 0) fail_to_write(path);
     done += static_cast<std::size_t>(count);
   }
 }
@@ -129,7 +151,7 @@ void write_all(int descriptor, const std::string& path, std::string_view bytes) 
 // A device or a pipe cannot be replaced (and must not be: /dev/null would be gone).
 void write_into_device(const std::string& path, std::string_view bytes) {
   const Descriptor file(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (file.number < 0) fail(path, "cannot write");
+  if (file.number < 0) fail_to_write(path);
   write_all(file.number, path, bytes);
 }
 
@@ -144,19 +166,18 @@ int standard_stream_of(const struct stat& file) {
   return -1;
 }
 
-// Opens a fresh file beside `path`, with those of the rights `mode` that the user's umask allows.
-int open_beside(TemporaryFile& temporary, const std::string& path, mode_t mode) {
-  constexpr int attempts = 100;  // what killed programs left behind may bear our number
+// Room for what is added to a file's name.
+std::string short_stem(const std::string& path) {
   constexpr std::size_t most = NAME_MAX - 32;
-  const std::size_t folder_length = path.rfind('/') + 1;  // 0 without a slash
-  const std::string stem = path.substr(0, folder_length + most);
-  if (path.size() - folder_length > NAME_MAX) {
-    errno = ENAMETOOLONG;
-    fail(path, "cannot write");
-  }
+  return path.substr(0, path.rfind('/') + 1 + most);  // npos + 1 is 0
+}
+
+// Opens a fresh file beside `path` that has a name of its own.
+int open_named(TemporaryFile& temporary, const std::string& path, mode_t mode) {
+  constexpr int attempts = 100;  // what killed programs left behind may bear our number
   for (int i = 0; i < attempts; ++i) {
     const std::string name =
-        stem + "." + std::to_string(getpid()) + "-" + std::to_string(i) + ".tmp";
+        short_stem(path) + "." + std::to_string(getpid()) + "-" + std::to_string(i) + ".tmp";
     const int descriptor = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (descriptor >= 0) {
       temporary.path = name;
@@ -164,7 +185,50 @@ int open_beside(TemporaryFile& temporary, const std::string& path, mode_t mode) 
     }
     if (errno != EEXIST) break;
   }
-  fail(path, "cannot write in " + folder_of(path));
+  fail_to_write(path, " in " + folder_of(path));
+}
+
+// Opens a fresh file in the folder of `path`, with those of the rights `mode` that the user's umask
+// allows: without a name, or with one where the file system does not know that.
+int open_beside(TemporaryFile& temporary, const std::string& path, mode_t mode) {
+  if (path.size() - (path.rfind('/') + 1) > NAME_MAX) {
+    errno = ENAMETOOLONG;
+    fail_to_write(path);
+  }
+  const int nameless = open(folder_of(path).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
+  return nameless >= 0 ? nameless : open_named(temporary, path, mode);
+}
+
+// Removes what a writer left at `name` that was killed there. Whoever is still at work holds a lock
+// on the file, and only the holder of the lock removes it.
+void remove_leftover(const std::string& name) {
+  const Descriptor file(open(name.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.number < 0 || flock(file.number, LOCK_EX | LOCK_NB) != 0) return;
+  struct stat opened {
+  }, named{};
+  if (fstat(file.number, &opened) == 0 && stat(name.c_str(), &named) == 0 &&
+      opened.st_dev == named.st_dev && opened.st_ino == named.st_ino)
+    unlink(name.c_str());
+}
+
+// Puts a file that has no name yet in the place of `path`. Only renaming replaces a file, so it
+// gets a name first, the same each time: should somebody kill the program just then, the next
+// writer of `path` clears up.
+void put_in_place(TemporaryFile& temporary, const std::string& path, int descriptor) {
+  constexpr int attempts = 200;
+  constexpr useconds_t pause = 10'000;  // another writer needs but a moment
+  const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
+  const std::string name = short_stem(path) + ".maskwatch.tmp";
+  flock(descriptor, LOCK_EX | LOCK_NB);
+  for (int i = 0; linkat(AT_FDCWD, link.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0;
+       ++i) {
+    if (errno != EEXIST || i == attempts) fail_to_write(path);
+    if (i > 0) usleep(pause);
+    remove_leftover(name);
+  }
+  temporary.path = name;
+  if (rename(name.c_str(), path.c_str()) != 0) fail_to_write(path);
+  temporary.renamed = true;
 }
 
 // Where a file that is missing is made: at the end of the links, so that they stay links.
@@ -175,7 +239,7 @@ std::string target_of_missing(const std::string& given_path) {
   for (int i = 0; std::filesystem::is_symlink(path, fault); ++i) {
     if (i == most_links) {
       errno = ELOOP;
-      fail(given_path, "cannot write");
+      fail_to_write(given_path);
     }
     const std::filesystem::path target = std::filesystem::read_symlink(path, fault);
     if (fault) break;
@@ -188,17 +252,18 @@ std::string target_of_missing(const std::string& given_path) {
 void sync_folder(const std::string& path) {
   const Descriptor folder(open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.number < 0) return;  // a folder that may be written in but not read
-  if (fsync(folder.number) != 0 && errno != EINVAL) fail(path, "cannot write");  // EINVAL: cannot
+  if (fsync(folder.number) != 0 && errno != EINVAL) fail_to_write(path);  // EINVAL: cannot
 }
 
 void write_beside_and_rename(const std::string& path, std::string_view bytes, mode_t mode,
                              bool exact_mode) {
   TemporaryFile temporary;
   const Descriptor file(open_beside(temporary, path, mode));
-  if (exact_mode && fchmod(file.number, mode) != 0) fail(path, "cannot write");
+  if (exact_mode && fchmod(file.number, mode) != 0) fail_to_write(path);
   write_all(file.number, path, bytes);
-  if (fsync(file.number) != 0) fail(path, "cannot write");
-  if (rename(temporary.path.c_str(), path.c_str()) != 0) fail(path, "cannot write");
+  if (fsync(file.number) != 0) fail_to_write(path);
+  if (temporary.path.empty()) return put_in_place(temporary, path, file.number);
+  if (rename(temporary.path.c_str(), path.c_str()) != 0) fail_to_write(path);
   temporary.renamed = true;
 }
 
@@ -208,13 +273,13 @@ void write_file_atomically(const std::string& given_path, std::string_view bytes
   struct stat status {};
   const bool replaces = stat(given_path.c_str(), &status) == 0;
   if (replaces && S_ISDIR(status.st_mode))
-    throw std::runtime_error(given_path + ": cannot write: is a folder");
+    throw WriteError(given_path + ": cannot write: is a folder");
   if (replaces && !S_ISREG(status.st_mode)) return write_into_device(given_path, bytes);
   if (const int stream = replaces ? standard_stream_of(status) : -1; stream >= 0)
     return write_all(stream, given_path, bytes);
   // Renaming would replace a file that is write-protected without a word.
   if (replaces && faccessat(AT_FDCWD, given_path.c_str(), W_OK, AT_EACCESS) != 0)
-    fail(given_path, "cannot write");
+    fail_to_write(given_path);
   const std::string path =
       replaces ? std::filesystem::canonical(given_path).string() : target_of_missing(given_path);
   write_beside_and_rename(path, bytes, replaces ? status.st_mode & 0777 : 0666, replaces);

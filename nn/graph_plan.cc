@@ -14,6 +14,7 @@ namespace {
 using kernels::Activation;
 
 constexpr std::size_t kMaxLayers = 4096;
+constexpr std::size_t kMaxInputs = 16384;  // of all layers together
 constexpr int kMaxStride = 64;
 // Of all layers together, for one picture.
 constexpr std::int64_t kMaxValues = std::int64_t{1} << 27;
@@ -312,6 +313,9 @@ std::vector<JsonFields> layer_list(const Safetensors& contents, const std::strin
   std::vector<JsonFields> layers = list.list();
   if (layers.empty() || layers.size() > kMaxLayers)
     list.fail(fmt::format("is not a list of 1 to {}", kMaxLayers));
+  std::size_t inputs = 0;
+  for (const JsonFields& layer : layers) inputs += layer["inputs"].size();
+  if (inputs > kMaxInputs) list.fail(fmt::format("have more than {} inputs", kMaxInputs));
   return layers;
 }
 
@@ -320,7 +324,7 @@ std::vector<JsonFields> layer_list(const Safetensors& contents, const std::strin
 Plan compile_graph(const Safetensors& contents, const std::string& file, PictureShape input,
                    const std::vector<std::string>& outputs, std::int64_t capacity) {
   const std::vector<JsonFields> layers = layer_list(contents, file);
-  return Plan(input, capacity, [&](PlanBuilder& builder) {
+  const auto build = [&](PlanBuilder& builder) {
     GraphBuilder graph(contents, builder, Readers(layers, outputs));
     for (const JsonFields& entry : layers) {
       const Layer layer(entry);
@@ -340,7 +344,14 @@ Plan compile_graph(const Safetensors& contents, const std::string& file, Picture
         throw std::runtime_error(file + ": output " + name + ": " + fault.what());
       }
     }
-  });
+  };
+  try {
+    return Plan(input, capacity, build);
+  } catch (const std::runtime_error& fault) {
+    const std::string what = fault.what();
+    if (what.starts_with(file)) throw;
+    throw std::runtime_error(file + ": " + what);
+  }
 }
 
 }  // namespace maskwatch::nn

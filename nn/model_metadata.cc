@@ -63,8 +63,9 @@ MobileNetV2Options backbone_options(const Metadata& metadata) {
   backbone.width = metadata.number("width");
   const double size = metadata.number("input_size");
   if (!(backbone.width > 0 && backbone.width <= 8)) metadata.fail("metadata width is out of range");
-  if (!(size >= 32 && size <= 4096) || size != static_cast<int>(size))
-    metadata.fail("metadata input_size is out of range");
+  if (!(size >= 32 && size <= kMaxInputSize) || size != static_cast<int>(size))
+    metadata.fail(fmt::format("metadata input_size is {}, not a whole number from 32 to {}",
+                              metadata.text("input_size"), kMaxInputSize));
   backbone.input_size = static_cast<int>(size);
   backbone.padding = metadata.choice("padding", kPaddings);
   backbone.batch_norm.epsilon = metadata.number("bn_epsilon");

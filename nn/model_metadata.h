@@ -16,6 +16,9 @@
 namespace maskwatch::nn {
 
 inline constexpr std::int64_t kMaxClasses = 100000;
+// Of the pictures that a model takes: nobody trains on larger ones, and memory grows with the
+// square.
+inline constexpr int kMaxInputSize = 1024;
 
 template <typename Enum>
 struct NamedValue {

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "base/parallel.h"
+#include "base/resource_limits.h"
 
 namespace maskwatch::nn {
 namespace {
@@ -45,13 +46,6 @@ kernels::ConvShape complete(kernels::ConvShape conv, const PictureShape& x,
   conv.in_channels = x.channels;
   conv.out_channels = out_channels;
   return conv;
-}
-
-// weight [in, out] as the back end's packed_gemm reads it.
-Tensor pack(const Tensor& weight) {
-  Tensor packed = Tensor::empty({kernels::packed_gemm_size(weight.dim(0), weight.dim(1))});
-  backend().pack_gemm(packed.data(), weight.data(), {0, weight.dim(1), weight.dim(0)});
-  return packed;
 }
 
 // Multiply-adds for each input channel that an output sees.
@@ -93,6 +87,19 @@ kernels::InvertedResidualShape shape_of(const PlanBuilder::Block& block, const P
   return s;
 }
 
+// Of a plan. Deep networks have some hundreds.
+constexpr std::size_t kMostSteps = 16384;
+
+std::int64_t most_floats() {
+  return (value_of(kMaxNetworkMemory) << 20) / static_cast<std::int64_t>(sizeof(float));
+}
+
+[[noreturn]] void fail_for_memory(std::int64_t floats) {
+  throw std::runtime_error(fmt::format("the network takes {} MiB of memory, {}",
+                                       (floats * static_cast<std::int64_t>(sizeof(float))) >> 20,
+                                       over(kMaxNetworkMemory)));
+}
+
 constexpr std::int64_t kAlignedFloats = 16;
 
 std::int64_t aligned(std::int64_t count) {
@@ -109,8 +116,37 @@ const PictureShape& PlanBuilder::shape(Value value) const {
   return values_[static_cast<std::size_t>(value.index)].shape;
 }
 
+Tensor PlanBuilder::packed(const std::vector<Tensor>& weights, std::int64_t floats,
+                           const std::function<void(float* packed)>& write) {
+  // Weights that nobody else holds, as those with a batch norm folded in, do not come again.
+  const bool may_come_again =
+      std::none_of(weights.begin(), weights.end(),
+                   [](const Tensor& tensor) { return tensor.defined() && tensor.sole_owner(); });
+  std::vector<const float*> key;
+  for (const Tensor& tensor : weights) key.push_back(data_or_null(tensor));
+  if (const auto found = packed_.find(key); may_come_again && found != packed_.end())
+    return found->second.packed;
+  weights_ += floats;
+  if (weights_ > most_floats()) fail_for_memory(weights_);
+  const Tensor packed = Tensor::empty({floats});
+  write(packed.data());
+  if (may_come_again) packed_[key] = {weights, packed};
+  return packed;
+}
+
+Tensor PlanBuilder::packed_gemm(const Tensor& weight, std::int64_t in, std::int64_t out) {
+  return packed({weight}, kernels::packed_gemm_size(in, out), [&](float* to) {
+    backend().pack_gemm(to, weight.data(), {0, out, in});
+  });
+}
+
 Value PlanBuilder::define(const std::string& operation, double products, PictureShape shape,
                           std::vector<Value> inputs, Run run) {
+  if (steps_.size() >= kMostSteps)
+    throw std::runtime_error(fmt::format("the network has more than {} steps", kMostSteps));
+  work_ += products + static_cast<double>(shape.count());
+  if (work_ > static_cast<double>(value_of(kMaxNetworkWork)) * 1e9)
+    throw std::runtime_error("the network takes work " + over(kMaxNetworkWork));
   const int index = static_cast<int>(steps_.size());
   for (const Value input : inputs) values_[static_cast<std::size_t>(input.index)].last_use = index;
   const std::string from =
@@ -129,7 +165,7 @@ Value PlanBuilder::conv2d(Value x, const FoldedWeights& weights, kernels::ConvSh
   conv = complete(conv, in, w[3], "conv2d");
   conv.kernel_height = static_cast<int>(w[0]);
   conv.kernel_width = static_cast<int>(w[1]);
-  const Tensor packed = pack(weights.weight.reshaped({w[0] * w[1] * w[2], w[3]}));
+  const Tensor packed = packed_gemm(weights.weight, w[0] * w[1] * w[2], w[3]);
   const int y = static_cast<int>(values_.size());
   return define(
       "conv2d", products_of(conv) * static_cast<double>(conv.in_channels),
@@ -167,7 +203,7 @@ Value PlanBuilder::pointwise(Value x, const FoldedWeights& weights, kernels::Act
   if (residual.index >= 0 && shape(residual) != out)
     reject("pointwise", "residual " + text_of(shape(residual)) + " of a result " + text_of(out));
   const kernels::Table<float>& table = backend();
-  const Tensor packed = pack(weights.weight);
+  const Tensor packed = packed_gemm(weights.weight, w[0], w[1]);
   const int y = static_cast<int>(values_.size());
   std::vector<Value> inputs{x};
   if (residual.index >= 0) inputs.push_back(residual);
@@ -198,11 +234,13 @@ Value PlanBuilder::inverted_residual(Value x, const Block& block) {
   if (block.residual && in != out)
     reject("inverted_residual", "residual " + text_of(in) + " of a result " + text_of(out));
   const kernels::Table<float>& table = backend();
-  const Tensor packed = Tensor::empty({kernels::packed_inverted_residual_size(s)});
-  table.pack_inverted_residual(packed.data(), data_or_null(expand.weight),
-                               data_or_null(expand.bias), depthwise.weight.data(),
-                               depthwise.bias.data(), project.weight.data(), project.bias.data(),
-                               s);
+  const Tensor packed = this->packed(
+      {expand.weight, expand.bias, depthwise.weight, depthwise.bias, project.weight, project.bias},
+      kernels::packed_inverted_residual_size(s), [&](float* to) {
+        table.pack_inverted_residual(to, data_or_null(expand.weight), data_or_null(expand.bias),
+                                     depthwise.weight.data(), depthwise.bias.data(),
+                                     project.weight.data(), project.bias.data(), s);
+      });
   const int y = static_cast<int>(values_.size());
   return define("inverted_residual", products_of(s), out, {x},
                 [=, &table](float* const* values, std::int64_t batch) {
@@ -218,7 +256,7 @@ Value PlanBuilder::pointwise_average_pool(Value x, const FoldedWeights& weights,
   const Shape& w = weights.weight.shape();
   require_weights(w.size() == 2 && w[0] == in.channels, "pointwise_average_pool", in, weights);
   const kernels::Table<float>& table = backend();
-  const Tensor packed = pack(weights.weight);
+  const Tensor packed = packed_gemm(weights.weight, w[0], w[1]);
   const int y = static_cast<int>(values_.size());
   const std::int64_t positions = in.height * in.width, out = w[1];
   return define(
@@ -355,9 +393,13 @@ Plan::Plan(PictureShape input, std::int64_t capacity,
   steps_ = std::move(builder.steps_);
   outputs_.resize(static_cast<std::size_t>(builder.outputs_));
   output_shapes_.resize(outputs_.size());
-  store_values();
+  const std::int64_t stored = store_values(builder.weights_);
   place_values();
-  const std::int64_t workers = std::min<std::int64_t>(capacity, threads());
+  // Pictures share the memory that is left; one must have room.
+  const std::int64_t room = most_floats() - builder.weights_ - stored;
+  if (arena_count_ > room) fail_for_memory(most_floats() - room + arena_count_);
+  const std::int64_t workers = std::min({capacity, static_cast<std::int64_t>(threads()),
+                                         arena_count_ > 0 ? room / arena_count_ : capacity});
   for (std::int64_t worker = 0; worker < workers; ++worker) {
     arenas_.push_back(Tensor::empty({arena_count_}));
     std::vector<float*> pointers(values_.size());
@@ -367,7 +409,7 @@ Plan::Plan(PictureShape input, std::int64_t capacity,
   }
 }
 
-void Plan::store_values() {
+std::int64_t Plan::store_values(std::int64_t weights) {
   const auto is_vector = [](const PictureShape& shape) {
     return shape.height == 1 && shape.width == 1;
   };
@@ -375,16 +417,20 @@ void Plan::store_values() {
   first_together_ = steps_.size();
   while (first_together_ > 0 && is_vector(values_[first_together_].shape)) --first_together_;
   const auto first = static_cast<int>(first_together_);
+  std::int64_t floats = 0;
   for (std::size_t i = 1; i < values_.size(); ++i) {
     auto& value = values_[i];
     if (value.output < 0 && value.last_use < first) continue;
     value.stored = static_cast<int>(stored_.size());
+    floats += capacity_ * value.shape.count();
+    if (weights + floats > most_floats()) fail_for_memory(weights + floats);
     stored_.push_back(
         Tensor::empty({capacity_, value.shape.height, value.shape.width, value.shape.channels}));
     if (value.output < 0) continue;
     outputs_[static_cast<std::size_t>(value.output)] = stored_.back().data();
     output_shapes_[static_cast<std::size_t>(value.output)] = value.shape;
   }
+  return floats;
 }
 
 // Largest first, each at the lowest offset where no value that lives at the same time lies.

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,8 @@ struct PlanStep {
 };
 
 // Collects the layers of a plan. Values are computed in the order of the calls. Shapes that do not
-// fit: std::invalid_argument.
+// fit: std::invalid_argument. Networks that are over a limit for memory or work
+// (base/resource_limits.h), or of more than 16384 kernel calls: std::runtime_error.
 class PlanBuilder {
  public:
   explicit PlanBuilder(PictureShape input);
@@ -116,8 +118,24 @@ class PlanBuilder {
   // The parts side by side: `repeats` times one chunk of each, as long as its share of a picture.
   Value interleave(PictureShape shape, const std::vector<Value>& parts, std::int64_t repeats);
 
+  // Memory for `floats` numbers of packed weights. Layers that have the very same weights, as a
+  // small file may have them by the thousand, share what `write` puts there for the first.
+  Tensor packed(const std::vector<Tensor>& weights, std::int64_t floats,
+                const std::function<void(float* packed)>& write);
+
+  // weight [in, out] as packed_gemm reads it.
+  Tensor packed_gemm(const Tensor& weight, std::int64_t in, std::int64_t out);
+
+  struct Packed {
+    std::vector<Tensor> weights;  // kept: no other tensor may take their place in memory
+    Tensor packed;
+  };
+
   std::vector<Definition> values_;
   std::vector<Step> steps_;
+  std::map<std::vector<const float*>, Packed> packed_;
+  double work_ = 0;           // multiply-adds and additions for one picture
+  std::int64_t weights_ = 0;  // floats of packed weights
   int outputs_ = 0;
 };
 
@@ -126,7 +144,7 @@ class Plan {
   Plan(Plan&&) = default;
   Plan& operator=(Plan&&) = default;
   // `build` is given a builder and marks at least one output. Runs at most `capacity` pictures at a
-  // time.
+  // time. Errors as PlanBuilder's.
   Plan(PictureShape input, std::int64_t capacity, const std::function<void(PlanBuilder&)>& build);
 
   // pixels: batch pictures of the input shape, 1 <= batch <= capacity; std::invalid_argument
@@ -153,12 +171,13 @@ class Plan {
     return arena_count_ * static_cast<std::int64_t>(sizeof(float));
   }
   // Bytes that it holds beside the weights: an arena for each picture that may run at a time (the
-  // capacity, or the number of threads when it was made, if that is less), and all pictures'
-  // results.
+  // capacity, or the number of threads when it was made, if that is less, or as many as the limit
+  // for memory has room for), and all pictures' results.
   std::int64_t held_bytes() const;
 
  private:
-  void store_values();
+  // How many floats it took, beside `weights` of packed ones.
+  std::int64_t store_values(std::int64_t weights);
   void place_values();
   float* const* point_at(const float* pixels, std::int64_t picture, int worker);
   void run_picture(const float* pixels, std::int64_t picture, int worker);

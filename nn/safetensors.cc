@@ -134,6 +134,21 @@ class HeaderCheck : public nlohmann::json_sax<json> {
   std::set<std::string> names_, keys_;  // of the header, of the object in it
 };
 
+[[noreturn]] void fail(const std::string& name, const std::string& what) {
+  throw std::runtime_error(name + ": not a valid safetensors file: " + what);
+}
+
+// The first bytes of a file of `size`: the length of its header.
+void check_beginning(std::string_view first, std::size_t size, const std::string& name) {
+  if (first.size() < kLengthBytes) fail(name, "shorter than 8 bytes");
+  const auto length = bits_at<std::uint64_t>(first.data());
+  if (length > kMaxHeaderBytes)
+    fail(name, fmt::format("header of {} bytes (at most {})", length, kMaxHeaderBytes));
+  if (length > size - kLengthBytes)
+    fail(name, fmt::format("header of {} bytes in a file of {} (truncated?)", length, size));
+  if (length == 0) fail(name, "the header is not JSON");
+}
+
 class Reader {
  public:
   // Both are kept by the caller.
@@ -163,19 +178,13 @@ class Reader {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const {
-    throw std::runtime_error(name_ + ": not a valid safetensors file: " + what);
-  }
+  [[noreturn]] void fail(const std::string& what) const { nn::fail(name_, what); }
 
   std::size_t data_bytes() const { return bytes_.size() - data_begin_; }
 
   json parse_header() {
-    if (bytes_.size() < kLengthBytes) fail("shorter than 8 bytes");
+    check_beginning(bytes_, bytes_.size(), name_);
     const auto length = bits_at<std::uint64_t>(bytes_.data());
-    if (length > kMaxHeaderBytes)
-      fail(fmt::format("header of {} bytes (at most {})", length, kMaxHeaderBytes));
-    if (length > bytes_.size() - kLengthBytes)
-      fail(fmt::format("header of {} bytes in a file of {} (truncated?)", length, bytes_.size()));
     data_begin_ = kLengthBytes + static_cast<std::size_t>(length);
     const char* begin = bytes_.data() + kLengthBytes;
     HeaderCheck check;
@@ -259,7 +268,9 @@ class Reader {
 }  // namespace
 
 Safetensors load_safetensors(const std::string& path) {
-  const std::string bytes = read_file(path);
+  // What has no header is not read to its end.
+  const std::string bytes = read_file(
+      path, [&](std::string_view first, std::size_t size) { check_beginning(first, size, path); });
   return Reader(bytes, path).read();
 }
 

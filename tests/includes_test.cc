@@ -19,6 +19,7 @@ const Arrows folders = {
     {"cuda", {"kernels", "base"}},
     {"nn", {"kernels", "base"}},
     {"vision", {"nn", "kernels", "base"}},
+    {"python", {"vision", "nn", "kernels", "base"}},
     {"apps", {"vision", "nn", "kernels", "cuda", "base"}},
 };
 

@@ -103,15 +103,28 @@ class Scanner {
     skipped.push_back({path.string(), reason});
   }
 
-  std::vector<FolderId> open_folders_;  // from the root down to where the walk is
+  void walk_links(const std::string& class_name);
+
+  struct Folder {
+    fs::path path;
+    std::string name;
+  };
+
+  FolderId root_{};
+  // Of a class. Folders that link to each other have more paths than anyone can walk, so each is
+  // read once, and by its own path where it has one: links wait until the end.
+  std::set<FolderId> walked_;
+  std::vector<Folder> links_;
 };
 
+// By name.
 std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   std::vector<fs::directory_entry> entries;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
     entries.push_back(*it);
   if (error) fail(folder.string() + ": cannot list the folder: " + error.message());
+  std::sort(entries.begin(), entries.end());
   return entries;
 }
 
@@ -140,14 +153,15 @@ void Scanner::enter_root(const std::string& root, const char* hint) {
     fail(root + ": cannot open the folder: " + std::strerror(errno));
   }
   if (!S_ISDIR(status.st_mode)) fail(root + ": is not a folder", hint);
-  open_folders_ = {{status.st_dev, status.st_ino}};
+  root_ = {status.st_dev, status.st_ino};
 }
 
 void Scanner::add_flat_root(const std::string& root) {
   enter_root(root, "");
-  open_folders_.clear();  // walk enters the root itself
   const std::size_t before = images.size();
+  walked_.clear();
   walk(root, "", "");
+  walk_links("");
   if (images.size() == before) fail(root + ": holds no pictures" + kKinds);
 }
 
@@ -253,7 +267,9 @@ void Scanner::take_parts(std::size_t first) {
 
 void Scanner::list_class(const fs::path& folder, const std::string& class_name) {
   const std::size_t before = images.size();
+  walked_ = {root_};
   walk(folder, class_name, class_name);
+  walk_links(class_name);
   if (images.size() == before) return skip(folder, "class folder without pictures");
   if (!is_printable_utf8(class_name))
     fail(folder.string() + ": the name of a class must be printable UTF-8", "rename the folder");
@@ -264,20 +280,28 @@ void Scanner::walk(const fs::path& folder, const std::string& name, const std::s
   if (stat(folder.c_str(), &status) != 0)
     fail(folder.string() + ": cannot open the folder: " + std::strerror(errno));
   const FolderId id{status.st_dev, status.st_ino};
-  if (std::find(open_folders_.begin(), open_folders_.end(), id) != open_folders_.end())
-    return skip(folder, "a link to a folder that contains it");
-  open_folders_.push_back(id);
+  if (!walked_.insert(id).second)
+    return skip(folder, "a link to a folder that contains it or was read already");
   for (const fs::directory_entry& entry : visible_entries(folder)) {
     const fs::path& path = entry.path();
     const std::string entry_name = (name.empty() ? "" : name + "/") + path.filename().string();
     std::error_code ignored;
     if (!entry.is_directory(ignored)) {
       add_file(path, entry_name, class_name);
+    } else if (entry.is_symlink(ignored)) {
+      links_.push_back({path, entry_name});
     } else {
       walk(path, entry_name, class_name);
     }
   }
-  open_folders_.pop_back();
+}
+
+void Scanner::walk_links(const std::string& class_name) {
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    const Folder link = links_[i];  // what it leads to may add more
+    walk(link.path, link.name, class_name);
+  }
+  links_.clear();
 }
 
 void Scanner::add_file(const fs::path& path, const std::string& name,

@@ -1,8 +1,10 @@
 #include "apps/common/program.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -10,6 +12,7 @@
 #include <iostream>
 #include <new>
 
+#include "base/file.h"
 #include "base/printable.h"
 
 namespace maskwatch::apps {
@@ -36,6 +39,8 @@ int run_body(int argc, char** argv, const std::function<int(int, char**)>& body)
     return done;
   } catch (const std::invalid_argument& error) {
     return report(bad_input, error.what());
+  } catch (const WriteError& error) {
+    return report(failure, error.what());
   } catch (const std::runtime_error& error) {
     return report(bad_input, error.what());
   } catch (const std::domain_error& error) {
@@ -47,6 +52,15 @@ int run_body(int argc, char** argv, const std::function<int(int, char**)>& body)
   } catch (...) {
     return report(failure, "internal: an exception of unknown type");
   }
+}
+
+// Whoever starts a program with a standard stream closed lets the next file take its number, and
+// messages would be written into that file. So the number is taken, by what can be neither read nor
+// written: the stream stays as good as closed.
+void hold_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) < 0)
+      open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);  // the least number is taken
 }
 
 // Whether standard output is a pipe or socket that nobody reads any more.
@@ -87,6 +101,7 @@ void warn(const std::string& warning) {
 }
 
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
+  hold_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);
   return check_standard_output(run_body(argc, argv, body));
 }

@@ -45,6 +45,13 @@ void add_source_options(OptionParser& parser, VideoOptions& o) {
       .show_default();
   parser.add("--camera-size", &o.camera_size, "WIDTHxHEIGHT asked of a camera");
   parser
+      .add("--rotate", &o.rotate,
+           "Turn the picture clockwise by so many degrees, as for a camera that hangs upside down; "
+           "what the source itself tells of that is heeded first")
+      .choices({"0", "90", "180", "270"})
+      .show_default();
+  parser.add("--flip", &o.flip, "Then exchange left and right, as in a mirror");
+  parser
       .add("--camera-fps", &o.camera_fps,
            "Frames a second asked of a camera; those of a folder of pictures (default there: 25)")
       .range(1., 1000.);
@@ -143,6 +150,8 @@ PipelineOptions pipeline_options(const VideoOptions& o, std::atomic<bool>& stop)
   p.source_options.fps = o.camera_fps;
   p.source_options.reconnect = !o.no_reconnect;
   if (o.live) p.source_options.live = true;
+  p.source_options.rotate = std::stoi(o.rotate);
+  p.source_options.flip = o.flip;
   read_camera_size(o.camera_size, p.source_options);
   p.paced = !o.headless || o.live;
   p.drop = o.live || (!o.headless && !o.every_frame);

@@ -22,6 +22,8 @@ struct VideoOptions {
   double alert_after = 5, timeout = 5;
   std::string camera_size;
   double camera_fps = 0;
+  std::string rotate = "0";
+  bool flip = false;
   int threads = 0;
 };
 

@@ -292,8 +292,14 @@ void VideoPipeline::change_detector() {
       fault = error.what();
     }
   }
+  if (made)
+    fault = !options_.detail || detector_.heeds_detail()
+                ? ""
+                : "--detail makes no difference to " + detector_.face_detector_name();
+  else if (fault.empty())
+    fault = "there is no other detector";
   const std::lock_guard lock(mutex_);
-  figures_.detector_fault = made ? "" : fault.empty() ? "there is no other detector" : fault;
+  figures_.detector_fault = fault;
   if (!made) return;
   figures_.detector = detector_.face_detector_name();
   figures_.of(Stage::detect) = Latency();

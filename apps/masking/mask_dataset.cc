@@ -96,6 +96,18 @@ std::vector<std::size_t> shuffled(const std::vector<Photograph>& photographs, st
   return order;
 }
 
+// Further from the picture than the picture is wide or high: no face in it reaches there, and a
+// view of that face would take memory and time without end.
+bool lies_far_outside(const std::array<vision::Point, 68>& landmarks, const Image& photo) {
+  const auto far = [](float at, int side) {
+    const auto length = static_cast<float>(side);
+    return !(at >= -length && at <= 2 * length);
+  };
+  return std::any_of(landmarks.begin(), landmarks.end(), [&](const vision::Point& point) {
+    return far(point.x, photo.width) || far(point.y, photo.height);
+  });
+}
+
 bool shows_no_face(const std::array<vision::Point, 68>& landmarks) {
   try {
     const vision::FittedHead head(landmarks);
@@ -153,11 +165,14 @@ void Maker::find_faces(Photograph& photograph) const {
   try {
     const Scaled photo = load_scaled(photograph.image->path, o_.size);
     photograph.found = finder_(photo.picture, photograph.image->path, photo.scale);
-    photograph.found.without_landmarks +=
-        static_cast<int>(std::erase_if(photograph.found.faces, shows_no_face));
-    if (photograph.found.faces.empty())
-      photograph.fault =
-          photograph.found.without_landmarks > 0 ? "a face without landmarks" : "no face found";
+    FoundFaces& found = photograph.found;
+    const auto far = std::erase_if(
+        found.faces, [&](const auto& face) { return lies_far_outside(face, photo.picture); });
+    found.without_landmarks += static_cast<int>(far + std::erase_if(found.faces, shows_no_face));
+    if (found.faces.empty())
+      photograph.fault = far > 0                       ? "landmarks far outside the picture"
+                         : found.without_landmarks > 0 ? "a face without landmarks"
+                                                       : "no face found";
   } catch (const std::runtime_error& fault) {
     photograph.fault = fault.what();
   }

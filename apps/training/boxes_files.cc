@@ -49,6 +49,10 @@ std::string folder_of(const std::string& path) { return fs::path(path).parent_pa
 
 BoxFiles::BoxFiles(const std::string& root) : root_(root) {
   walk(root, "");
+  for (std::size_t i = 0; i < links_.size(); ++i) {
+    const auto [path, name] = links_[i];  // what it leads to may add more
+    walk(path, name);
+  }
   std::sort(pictures_.begin(), pictures_.end());
   std::sort(others_.begin(), others_.end());
   for (const std::string& picture : pictures_) {
@@ -66,26 +70,32 @@ void BoxFiles::walk(const fs::path& folder, const std::string& name) {
   const fs::path real = fs::canonical(folder, error);
   if (error)
     throw std::runtime_error(folder.string() + ": cannot open the folder: " + error.message());
-  if (std::find(open_folders_.begin(), open_folders_.end(), real) != open_folders_.end()) {
-    skipped_.push_back({folder.string(), "a link to a folder that contains it"});
+  if (!walked_.insert(real).second) {
+    skipped_.push_back(
+        {folder.string(), "a link to a folder that contains it or was read already"});
     return;
   }
-  open_folders_.push_back(real);
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    const std::string entry = it->path().filename().string();
+  std::vector<fs::directory_entry> entries;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    entries.push_back(*it);
+  if (error)
+    throw std::runtime_error(folder.string() + ": cannot list the folder: " + error.message());
+  std::sort(entries.begin(), entries.end());
+  for (const fs::directory_entry& found : entries) {
+    const fs::path& path = found.path();
+    const std::string entry = path.filename().string();
     if (vision::is_hidden_name(entry)) continue;
     const std::string relative = name.empty() ? entry : name + "/" + entry;
     std::error_code unknown;
-    if (it->is_directory(unknown))
-      walk(it->path(), relative);
-    else if (!it->is_regular_file(unknown))
-      skipped_.push_back({it->path().string(), "not a regular file"});
+    if (found.is_directory(unknown) && found.is_symlink(unknown))
+      links_.emplace_back(path, relative);
+    else if (found.is_directory(unknown))
+      walk(path, relative);
+    else if (!found.is_regular_file(unknown))
+      skipped_.push_back({path.string(), "not a regular file"});
     else
       (vision::has_image_extension(entry) ? pictures_ : others_).push_back(relative);
   }
-  if (error)
-    throw std::runtime_error(folder.string() + ": cannot list the folder: " + error.message());
-  open_folders_.pop_back();
 }
 
 std::optional<std::string> BoxFiles::find_picture(const std::string& annotation,

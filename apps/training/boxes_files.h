@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apps/common/dataset.h"
@@ -42,7 +44,10 @@ class BoxFiles {
   std::vector<std::string> pictures_, others_;
   std::multimap<std::string, std::string> by_name_, by_stem_;
   std::vector<SkippedFile> skipped_;
-  std::vector<std::filesystem::path> open_folders_;
+  // Folders that link to each other have more paths than anyone can walk, so each is read once, and
+  // by its own path where it has one: links wait until the end.
+  std::set<std::filesystem::path> walked_;
+  std::vector<std::pair<std::filesystem::path, std::string>> links_;
 };
 
 // "a/b/1.jpg" to "1" and to "a/b".

@@ -226,6 +226,36 @@ class Headless(Video):
                 probe = subprocess.run(["ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=width,height,nb_read_frames", "-of", "csv=p=0", self.at(name)], capture_output=True, text=True, check=True)
                 self.assertEqual((probe.stdout.strip(), probe.stderr), ("480,360,270", ""))
 
+    def first_box(self, name, *options):
+        """(label, box) of the first person who appears; what was recorded has the size of the clip "one"."""
+        done = self.run_program("-s", name, "--headless", "--events", "shape.jsonl", "--record", "shape.mp4", "--detect-every", "5", *options)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        probe = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", self.at("shape.mp4")], capture_output=True, text=True, check=True)
+        self.assertEqual(probe.stdout.strip(), "480,360")
+        event = lines(self.at("shape.jsonl"))[0]
+        return event["label"], event["box"]
+
+    def test_pixels_that_are_not_square_and_cameras_that_hang_upside_down(self):
+        def film(name, *options):
+            subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", self.clips["one"], "-t", "2", *options, self.at(name)], check=True)
+
+        upside_down = ["-c:v", "libx264", "-preset", "ultrafast", "-vf", "hflip,vflip"]
+        film("square.mp4", "-c:v", "copy")
+        film("narrow.mp4", "-c:v", "libx264", "-preset", "ultrafast", "-vf", "scale=240:360,setsar=2/1")
+        film("hanging.mp4", *upside_down)
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", self.at("hanging.mp4"), "-c", "copy", "-metadata:s:v:0", "rotate=180", self.at("told.mp4")], check=True)
+        film("lying.mp4", "-c:v", "libx264", "-preset", "ultrafast", "-vf", "transpose=cclock,scale=360:240,setsar=1/2")
+        label, box = self.first_box("square.mp4")
+        mirrored = [480 - box[0] - box[2], *box[1:]]
+        for name, options, expected in (("narrow.mp4", [], box), ("hanging.mp4", ["--rotate", "180"], box), ("told.mp4", [], box),
+                                        ("lying.mp4", ["--rotate", "90"], box), ("square.mp4", ["--flip"], mirrored)):  # fmt: skip
+            with self.subTest(name):
+                found = self.first_box(name, *options)
+                self.assertEqual(found[0], label)
+                for one, other in zip(found[1], expected):
+                    self.assertAlmostEqual(one, other, delta=12)
+        self.check_fault("--rotate", "-s", "square.mp4", "--headless", "--rotate", "45")
+
     def test_a_truncated_file_plays_to_where_it_breaks(self):
         source = os.path.join(self.folder, "whole.mkv")
         subprocess.run([DRAW, "-o", source, "--scene", "one", "--width", "160", "--height", "120"], check=True, capture_output=True)

@@ -156,7 +156,7 @@ TEST_CASE("metadata that are missing, unknown or malformed") {
         "holds the architecture \"rfb_320\", not mobilenet_v2");
   for (const char* width : {"", "wide", "1.0x", " 1", "nan", "inf", "0", "-1", "9", "1e300"})
     CHECK_MESSAGE(contains(fault_with("width", width), "metadata width is"), width);
-  for (const char* size : {"", "0", "31", "224.5", "4097", "-224", "1e18", "nan"})
+  for (const char* size : {"", "0", "31", "224.5", "1025", "4096", "-224", "1e18", "nan"})
     CHECK_MESSAGE(contains(fault_with("input_size", size), "metadata input_size is"), size);
   for (const char* epsilon : {"0", "-1e-3", "1", "nan"})
     CHECK_MESSAGE(contains(fault_with("bn_epsilon", epsilon), "bn_epsilon is out"), epsilon);

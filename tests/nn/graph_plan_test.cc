@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
+
+#include "nn/memory.h"
 
 using namespace maskwatch;
 
@@ -209,4 +212,78 @@ TEST_CASE("a graph that grows without end is an error before it takes memory") {
   const std::string fault = fault_of(file_of(layers), last);
   INFO(fault);
   CHECK(fault.find("memory") != std::string::npos);
+}
+
+TEST_CASE("layers that share their weights share the packed ones") {
+  constexpr int side = 256;
+  nn::Safetensors contents;
+  contents.tensors["w.weight"] = counted({2, side}, 0.5f);
+  contents.tensors["w.bias"] = counted({side}, 1);
+  contents.tensors["p.weight"] = counted({side, 2}, 0.5f);
+  contents.tensors["p.bias"] = counted({2}, 1);
+  contents.tensors["d.weight"] = counted({3, 3, side}, 0.5f);
+  contents.tensors["d.bias"] = counted({side}, 1);
+  const auto held = [&](int repeats) {
+    json layers = json::array();
+    std::string last = "input";
+    for (int i = 0; i < repeats; ++i) {
+      const auto name = [&](const char* part) { return fmt::format("{}{}", part, i); };
+      layers.push_back(weighted("pointwise", last, name("a"), "w"));
+      layers.push_back(
+          window(weighted("depthwise", name("a"), name("b"), "d"), 1, 1, {1, 1, 1, 1}));
+      layers.push_back(weighted("pointwise", name("b"), name("c"), "p"));
+      last = name("c");
+    }
+    contents.metadata["graph"] = layers.dump();
+    const std::size_t before = nn::memory_use().live;
+    const nn::Plan plan = nn::compile_graph(contents, "net.safetensors", kInput, {last});
+    return nn::memory_use().live - before;
+  };
+  CHECK(held(300) == held(2));
+}
+
+TEST_CASE("a sum of terms without end is refused before it costs time") {
+  const std::vector<std::string> many(3000, "input");
+  json layers = json::array();
+  for (int i = 0; i < 5; ++i) layers.push_back(layer("add", many, fmt::format("y{}", i)));
+  PictureShape shape;
+  CHECK(run(json::array({layers[0]}), "y0", shape).size() == 48);
+  CHECK(fault_of(file_of(layers), "y4") == "nothing was thrown");
+  layers.push_back(layer("add", many, "y5"));
+  CHECK(fault_of(file_of(layers), "y5") ==
+        "net.safetensors: metadata \"graph\": layers have more than 16384 inputs");
+}
+
+TEST_CASE("a network over the limits for memory and work is refused, and the limits are named") {
+  // 96 MiB between the layers.
+  nn::Safetensors contents = file_of(json::array());
+  contents.tensors["wide.weight"] = counted({2, 1 << 20}, 0.5f);
+  contents.tensors["wide.bias"] = counted({1 << 20}, 1);
+  contents.metadata["graph"] = json::array({weighted("pointwise", "input", "y", "wide")}).dump();
+  CHECK(fault_of(contents) == "nothing was thrown");
+  setenv("MASKWATCH_MAX_NETWORK_MB", "60", 1);
+  const std::string fault = fault_of(contents);
+  unsetenv("MASKWATCH_MAX_NETWORK_MB");
+  INFO(fault);
+  CHECK(fault.starts_with("net.safetensors: the network takes "));
+  CHECK(fault.ends_with("over the limit of 60 MiB (MASKWATCH_MAX_NETWORK_MB sets it)"));
+  // 25 million products in each layer of 24 places.
+  contents.tensors["first.weight"] = counted({2, 1024}, 0.5f);
+  contents.tensors["first.bias"] = counted({1024}, 1);
+  contents.tensors["square.weight"] = counted({1024, 1024}, 0.5f);
+  contents.tensors["square.bias"] = counted({1024}, 1);
+  const auto deep = [&](int layers) {
+    json list = json::array({weighted("pointwise", "input", "y0", "first")});
+    for (int i = 1; i < layers; ++i)
+      list.push_back(
+          weighted("pointwise", fmt::format("y{}", i - 1), fmt::format("y{}", i), "square"));
+    contents.metadata["graph"] = list.dump();
+    return fault_of(contents, fmt::format("y{}", layers - 1));
+  };
+  setenv("MASKWATCH_MAX_NETWORK_GMACS", "1", 1);
+  CHECK(deep(30) == "nothing was thrown");
+  CHECK(deep(60) ==
+        "net.safetensors: the network takes work over the limit of 1 thousand million products "
+        "(MASKWATCH_MAX_NETWORK_GMACS sets it)");
+  unsetenv("MASKWATCH_MAX_NETWORK_GMACS");
 }

@@ -2,6 +2,7 @@
 #include "vision/haar/haar.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <functional>
 #include <memory>
@@ -144,12 +145,18 @@ class Search {
   std::vector<HaarWindow> run() {
     Workspaces spaces(stride_, image_rows(), width_, plan_.tilted, plan_.max_tree_nodes);
     // Workspaces and hits take memory, which may run out.
+    std::atomic<std::size_t> found{0};
     parallel_try(tasks_.size(), [&](std::size_t t) {
+      if (found > kMaxHaarWindows) return;
       spaces.with_one([&](HaarWorkspace& space) {
         Task& task = tasks_[t];
         search_strip(levels_[task.level], task.strip, plan_.height, space, task.hits);
+        found += task.hits.size();
       });
     });
+    if (found > kMaxHaarWindows)
+      throw std::runtime_error("finds more than " + std::to_string(kMaxHaarWindows) +
+                               " windows in one picture");
     return windows();
   }
 
@@ -239,14 +246,15 @@ Box clipped(const HaarWindow& box, const Image& image) {
 
 }  // namespace
 
-HaarCascade::HaarCascade(std::shared_ptr<const HaarPlan> plan) : plan_(std::move(plan)) {}
+HaarCascade::HaarCascade(std::shared_ptr<const HaarPlan> plan, std::string name)
+    : plan_(std::move(plan)), name_(std::move(name)) {}
 
 HaarCascade HaarCascade::load(const std::string& file) {
-  return HaarCascade(std::make_shared<const HaarPlan>(read_haar_model(file)));
+  return {std::make_shared<const HaarPlan>(read_haar_model(file)), file};
 }
 
 HaarCascade HaarCascade::parse(std::string_view xml, const std::string& name) {
-  return HaarCascade(std::make_shared<const HaarPlan>(parse_haar_model(xml, name)));
+  return {std::make_shared<const HaarPlan>(parse_haar_model(xml, name)), name};
 }
 
 int HaarCascade::window_width() const { return plan_->width; }
@@ -264,11 +272,15 @@ std::vector<Detection> HaarCascade::detect(const Image& image, const HaarOptions
   const std::uint8_t* pixels = image.channels == 3 ? grey.data() : image.pixels.data();
   Search search(*plan_, pixels, image.width, image.height, std::move(scales));
   std::vector<Detection> found;
-  for (const HaarGroup& group : group_windows(search.run(), options.min_neighbors, kGroupEps)) {
-    const Box box = clipped(group.box, image);
-    if (box.width > 0 && box.height > 0) {
-      found.push_back({box, static_cast<float>(group.windows)});
+  try {
+    for (const HaarGroup& group : group_windows(search.run(), options.min_neighbors, kGroupEps)) {
+      const Box box = clipped(group.box, image);
+      if (box.width > 0 && box.height > 0)
+        found.push_back({box, static_cast<float>(group.windows)});
     }
+  } catch (const std::runtime_error& fault) {
+    throw std::runtime_error(name_ + ": the cascade " + fault.what() +
+                             ": it accepts nearly everything");
   }
   return found;
 }

@@ -44,12 +44,14 @@ class HaarCascade {
   // box (1 where min_neighbors is 0). May be called from several threads at once; runs in parallel
   // within, and the result does not depend on the number of threads. A picture smaller than the
   // window holds nothing. Throws std::invalid_argument for a malformed picture, one of more than
-  // 2^20 columns, or a scale_factor out of range.
+  // 2^20 columns, or a scale_factor out of range, and std::runtime_error that names the cascade
+  // where it finds more than a cascade may (haar_group.h).
   std::vector<Detection> detect(const Image& image, const HaarOptions& options = {}) const;
 
  private:
-  explicit HaarCascade(std::shared_ptr<const HaarPlan> plan);
+  HaarCascade(std::shared_ptr<const HaarPlan> plan, std::string name);
   std::shared_ptr<const HaarPlan> plan_;
+  std::string name_;
 };
 
 }  // namespace maskwatch::vision

@@ -1,11 +1,15 @@
 #include "vision/haar/haar_group.h"
 
 #include <algorithm>
+#include <climits>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <map>
 #include <numeric>
+#include <stdexcept>
+#include <utility>
 
 namespace maskwatch::vision {
 namespace {
@@ -32,29 +36,112 @@ class DisjointSets {
   std::vector<int> parent_;
 };
 
-// The number of each window's class; classes are numbered as they first appear.
-std::vector<int> classes(const std::vector<HaarWindow>& windows, double eps) {
-  std::vector<int> by_x(windows.size());
-  std::iota(by_x.begin(), by_x.end(), 0);
-  std::stable_sort(by_x.begin(), by_x.end(),
-                   [&](int a, int b) { return windows[a].x < windows[b].x; });
-  DisjointSets sets(windows.size());
-  for (std::size_t i = 0; i < by_x.size(); ++i) {
-    const HaarWindow& a = windows[by_x[i]];
-    const double reach = eps * (a.width + a.height) * 0.5;
-    for (std::size_t j = i + 1; j < by_x.size() && windows[by_x[j]].x - a.x <= reach; ++j) {
-      if (alike(a, windows[by_x[j]], eps)) sets.join(by_x[i], by_x[j]);
+// The span of the differences b - a of two edges' places, where b's side is `longer` by so much:
+// both ends of the sides must lie within `delta` of each other.
+struct Span {
+  double low, high;
+  Span(double delta, int longer)
+      : low(std::max(-delta, -delta - longer)), high(std::min(delta, delta - longer)) {}
+};
+
+// The windows of one size, in square cells so small that all windows of a cell are alike.
+class Layer {
+ public:
+  struct Cell {
+    std::vector<int> windows;
+    int left = INT_MAX, right = INT_MIN, top = INT_MAX, bottom = INT_MIN;  // of their corners
+  };
+
+  Layer(int width, int height, double eps)
+      : width_(width),
+        height_(height),
+        side_(static_cast<int>(std::min(eps * (width + height) * 0.5, 1e9)) + 1) {}
+
+  void add(int number, const HaarWindow& window) {
+    Cell& cell = cells_[{cell_of(window.y), cell_of(window.x)}];
+    cell.windows.push_back(number);
+    cell.left = std::min(cell.left, window.x);
+    cell.right = std::max(cell.right, window.x);
+    cell.top = std::min(cell.top, window.y);
+    cell.bottom = std::max(cell.bottom, window.y);
+  }
+
+  int width() const { return width_; }
+  int height() const { return height_; }
+  const auto& cells() const { return cells_; }
+
+  // body(cell) for the cells that may hold windows with corners in this part of the picture.
+  template <class Body>
+  void for_cells(double left, double right, double top, double bottom, const Body& body) const {
+    for (int row = cell_of(top); row <= cell_of(bottom); ++row) {
+      const auto end = cells_.upper_bound({row, cell_of(right)});
+      for (auto it = cells_.lower_bound({row, cell_of(left)}); it != end; ++it)
+        if (it->second.right >= left && it->second.left <= right && it->second.bottom >= top &&
+            it->second.top <= bottom)
+          body(it->second);
     }
   }
-  std::vector<int> number(windows.size(), -1), label(windows.size());
-  int next = 0;
-  for (std::size_t i = 0; i < windows.size(); ++i) {
-    int& root = number[sets.find(static_cast<int>(i))];
-    if (root < 0) root = next++;
-    label[i] = root;
+
+ private:
+  int cell_of(double at) const { return static_cast<int>(std::floor(at / side_)); }
+
+  int width_, height_, side_;
+  std::map<std::pair<int, int>, Cell> cells_;  // by row and column
+};
+
+// The number of each window's class; classes are numbered as they first appear. A cell is one class
+// from the start, so two cells are done with as soon as one pair of their windows is alike: the
+// time grows with the number of windows, not with that of alike pairs.
+class Classes {
+ public:
+  Classes(const std::vector<HaarWindow>& windows, double eps)
+      : windows_(windows), eps_(eps), sets_(windows.size()) {
+    std::map<std::pair<int, int>, Layer> layers;
+    for (std::size_t i = 0; i < windows.size(); ++i) {
+      const HaarWindow& w = windows[i];
+      layers.try_emplace({w.width, w.height}, w.width, w.height, eps)
+          .first->second.add(static_cast<int>(i), w);
+    }
+    for (auto a = layers.begin(); a != layers.end(); ++a) {
+      for (const auto& [place, cell] : a->second.cells())
+        for (const int window : cell.windows) sets_.join(window, cell.windows.front());
+      for (auto b = a; b != layers.end(); ++b) join(a->second, b->second);
+    }
   }
-  return label;
-}
+
+  std::vector<int> numbers() {
+    std::vector<int> number(windows_.size(), -1), label(windows_.size());
+    int next = 0;
+    for (std::size_t i = 0; i < windows_.size(); ++i) {
+      int& root = number[sets_.find(static_cast<int>(i))];
+      if (root < 0) root = next++;
+      label[i] = root;
+    }
+    return label;
+  }
+
+ private:
+  void join(const Layer& a, const Layer& b) {
+    const double delta =
+        eps_ * (std::min(a.width(), b.width()) + std::min(a.height(), b.height())) * 0.5;
+    const Span x(delta, b.width() - a.width()), y(delta, b.height() - a.height());
+    if (x.low > x.high || y.low > y.high) return;
+    for (const auto& [place, cell] : a.cells())
+      b.for_cells(cell.left + x.low, cell.right + x.high, cell.top + y.low, cell.bottom + y.high,
+                  [&](const Layer::Cell& other) { join(cell, other); });
+  }
+
+  void join(const Layer::Cell& a, const Layer::Cell& b) {
+    if (sets_.find(a.windows.front()) == sets_.find(b.windows.front())) return;
+    for (const int i : a.windows)
+      for (const int j : b.windows)
+        if (alike(windows_[i], windows_[j], eps_)) return sets_.join(i, j);
+  }
+
+  const std::vector<HaarWindow>& windows_;
+  const double eps_;
+  DisjointSets sets_;
+};
 
 // Half to even, in the float arithmetic that OpenCV uses.
 int mean(std::int64_t sum, float inverse) {
@@ -67,7 +154,7 @@ std::vector<HaarGroup> means(const std::vector<HaarWindow>& windows, double eps)
     int count = 0;
   };
   std::vector<Sum> sums;
-  const std::vector<int> label = classes(windows, eps);
+  const std::vector<int> label = window_classes(windows, eps);
   for (std::size_t i = 0; i < windows.size(); ++i) {
     if (static_cast<std::size_t>(label[i]) == sums.size()) sums.emplace_back();
     Sum& sum = sums[label[i]];
@@ -96,6 +183,10 @@ bool swallowed(const HaarGroup& inner, const HaarGroup& outer, double eps) {
 
 }  // namespace
 
+std::vector<int> window_classes(const std::vector<HaarWindow>& windows, double eps) {
+  return Classes(windows, eps).numbers();
+}
+
 std::vector<HaarGroup> group_windows(const std::vector<HaarWindow>& windows, int threshold,
                                      double eps) {
   std::vector<HaarGroup> kept;
@@ -105,6 +196,9 @@ std::vector<HaarGroup> group_windows(const std::vector<HaarWindow>& windows, int
   }
   std::vector<HaarGroup> groups = means(windows, eps);
   std::erase_if(groups, [&](const HaarGroup& group) { return group.windows <= threshold; });
+  if (groups.size() > kMaxHaarGroups)
+    throw std::runtime_error("finds more than " + std::to_string(kMaxHaarGroups) +
+                             " things in one picture");
   for (const HaarGroup& group : groups) {
     const bool drop = std::any_of(groups.begin(), groups.end(), [&](const HaarGroup& other) {
       return &other != &group && swallowed(group, other, eps);

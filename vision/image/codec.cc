@@ -2,7 +2,9 @@
 
 #include <cstdlib>
 #include <memory>
+#include <new>
 #include <stdexcept>
+#include <unordered_set>
 
 namespace {
 
@@ -15,6 +17,41 @@ void* bounded_malloc(std::size_t size) {
 
 void* bounded_realloc(void* old, std::size_t size) {
   return size <= allocation_limit ? std::realloc(old, size) : nullptr;
+}
+
+// Blocks of the encoder at work on this thread. It goes on without looking where one is missing, so
+// that must throw; what it holds by then is freed here.
+thread_local std::unordered_set<void*>* encoder_blocks = nullptr;
+
+struct EncoderBlocks {
+  EncoderBlocks() { encoder_blocks = &blocks; }
+  ~EncoderBlocks() {
+    encoder_blocks = nullptr;
+    for (void* block : blocks) std::free(block);
+  }
+  EncoderBlocks(const EncoderBlocks&) = delete;
+  std::unordered_set<void*> blocks;
+};
+
+void* encoder_realloc(void* old, std::size_t size) {
+  encoder_blocks->erase(old);
+  void* const block = std::realloc(old, size);
+  if (block == nullptr) {
+    std::free(old);
+    throw std::bad_alloc();
+  }
+  try {
+    encoder_blocks->insert(block);
+  } catch (...) {
+    std::free(block);
+    throw;
+  }
+  return block;
+}
+
+void encoder_free(void* block) {
+  encoder_blocks->erase(block);
+  std::free(block);
 }
 
 }  // namespace
@@ -37,6 +74,9 @@ void* bounded_realloc(void* old, std::size_t size) {
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb_image.h>
+#define STBIW_MALLOC(size) encoder_realloc(nullptr, size)
+#define STBIW_REALLOC(old, size) encoder_realloc(old, size)
+#define STBIW_FREE(old) encoder_free(old)
 #define STBI_WRITE_NO_STDIO
 #define STB_IMAGE_WRITE_STATIC
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -55,18 +95,24 @@ void append(void* context, void* data, int size) {
 Decoded decode(std::span<const std::uint8_t> bytes, std::size_t memory_limit) {
   if (bytes.size() > INT_MAX) throw std::runtime_error("larger than 2 GiB");
   allocation_limit = memory_limit;
+  stbi__g_failure_reason = nullptr;  // of an earlier picture; some faults set none
   Decoded out;
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &out.width, &out.height,
                             &out.channels, 0),
       stbi_image_free);
-  if (!pixels) throw std::runtime_error(std::string("corrupt (") + stbi_failure_reason() + ")");
+  if (!pixels) {
+    const char* const reason = stbi_failure_reason();
+    throw std::runtime_error(reason == nullptr ? "corrupt"
+                                               : std::string("corrupt (") + reason + ")");
+  }
   const std::size_t size = static_cast<std::size_t>(out.width) * out.height * out.channels;
   out.pixels.assign(pixels.get(), pixels.get() + size);
   return out;
 }
 
 std::string encode_png(const Image& image) {
+  const EncoderBlocks blocks;
   std::string out;
   if (!stbi_write_png_to_func(append, &out, image.width, image.height, image.channels,
                               image.pixels.data(), image.width * image.channels))
@@ -75,6 +121,7 @@ std::string encode_png(const Image& image) {
 }
 
 std::string encode_jpeg(const Image& image, int quality) {
+  const EncoderBlocks blocks;
   std::string out;
   if (!stbi_write_jpg_to_func(append, &out, image.width, image.height, image.channels,
                               image.pixels.data(), quality))

@@ -25,7 +25,8 @@ struct Decoded {
 // decoder's reason.
 Decoded decode(std::span<const std::uint8_t> bytes, std::size_t memory_limit);
 
-// The bytes of a file. Throw std::runtime_error where there can be none.
+// The bytes of a file. Throw std::runtime_error where there can be none, std::bad_alloc where
+// memory runs out.
 std::string encode_png(const Image& image);
 std::string encode_jpeg(const Image& image, int quality);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <string_view>
 
 #include "base/file.h"
 #include "vision/image/codec.h"
@@ -79,7 +80,7 @@ Image to_rgb(codec::Decoded&& in) {
   return out;
 }
 
-std::span<const std::uint8_t> as_bytes(const std::string& text) {
+std::span<const std::uint8_t> as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
@@ -116,6 +117,13 @@ codec::Decoded decode_as(const PictureHeader& header, std::span<const std::uint8
   }
 }
 
+// A picture file's bytes; what is not a picture is not read to its end.
+std::string read_picture(const std::string& path) {
+  return read_file(path, [&](std::string_view first, std::size_t) {
+    naming(path, [&] { return picture_format(as_bytes(first)); });
+  });
+}
+
 }  // namespace
 
 bool is_sound(const Image& image) {
@@ -134,10 +142,12 @@ Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name)
   });
 }
 
-Image load_image(const std::string& path) { return decode_image(as_bytes(read_file(path)), path); }
+Image load_image(const std::string& path) {
+  return decode_image(as_bytes(read_picture(path)), path);
+}
 
 ImageSize image_file_size(const std::string& path) {
-  const std::string bytes = read_file(path);
+  const std::string bytes = read_picture(path);
   const PictureHeader header = naming(path, [&] { return inspect_picture(as_bytes(bytes)); });
   if (turn_of(header.orientation).swap_axes) return {header.height, header.width};
   return {header.width, header.height};

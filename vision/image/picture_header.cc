@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
+#include "base/resource_limits.h"
 #include "vision/image/codec_gif.h"
 #include "vision/image/codec_heif.h"
 #include "vision/image/codec_tiff.h"
@@ -101,10 +100,24 @@ bool is_frame_marker(int marker) {
   return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
 }
 
+// A decoder goes through the whole picture for each scan of a progressive JPEG, however few bytes
+// it has. Encoders write about ten; those that try them out, a few dozen.
+constexpr int kMaxScans = 100;
+// Of the largest pictures, fewer: all scans together may pass this many times the most pixels.
+constexpr std::int64_t kMaxPasses = 16;
+
+void check_scans(int scans, const PictureHeader& header) {
+  const std::int64_t pixels = std::int64_t{header.width} * header.height;
+  if (scans > kMaxScans || pixels > kMaxPasses * max_picture_pixels() / scans)
+    fail(fmt::format("a JPEG of {} scans or more; at most {} are read, fewer of a large picture",
+                     scans, kMaxScans));
+}
+
 PictureHeader inspect_jpeg(std::span<const std::uint8_t> bytes) {
   const Reader in(bytes, true);
   PictureHeader header;
   std::size_t scan_bytes = 0;
+  int scans = 0;
   for (std::size_t at = 2;;) {
     if (!in.holds(at, 2)) fail("truncated: the JPEG has no end mark");
     if (bytes[at] != 0xFF) {  // decoders skip stray bytes between segments, so do we
@@ -130,6 +143,7 @@ PictureHeader inspect_jpeg(std::span<const std::uint8_t> bytes) {
     at += length;
     if (marker == 0xDA) {
       if (header.width == 0) fail("corrupt JPEG: a scan before the frame header");
+      check_scans(++scans, header);
       const std::size_t end = end_of_scan(bytes, at);
       scan_bytes += end - body;
       at = end;
@@ -250,36 +264,38 @@ bool has_brand(std::span<const std::uint8_t> bytes,
   fail(fmt::format("{} ({} can be read)", kind, readable));
 }
 
-PictureHeader inspect_with(const OptionalFormat& format, std::span<const std::uint8_t> bytes) {
-  if (!format.built)
+const OptionalFormat& library_of(PictureFormat format) {
+  switch (format) {
+    case PictureFormat::gif:
+      return kGif;
+    case PictureFormat::tiff:
+      return kTiff;
+    case PictureFormat::webp:
+      return kWebp;
+    default:
+      return kHeif;
+  }
+}
+
+PictureFormat require_built(PictureFormat format) {
+  const OptionalFormat& library = library_of(format);
+  if (!library.built)
     fail(
         fmt::format("a {} picture, which this build cannot read (its meson option {} was off, or "
                     "{} was missing)",
-                    format.name, format.option, format.library));
-  return format.inspect(bytes);
+                    library.name, library.option, library.library));
+  return format;
 }
 
 }  // namespace
 
-std::int64_t max_picture_pixels() {
-  constexpr std::int64_t kUsual = 256, kMost = 700;  // what the codecs can count in bytes
-  const char* given = std::getenv("MASKWATCH_MAX_MEGAPIXELS");
-  if (given == nullptr || *given == '\0') return kUsual * kMillion;
-  const std::string_view text = given;
-  std::int64_t millions = 0;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), millions);
-  if (fault != std::errc() || end != text.data() + text.size() || millions < 1 || millions > kMost)
-    fail(fmt::format("MASKWATCH_MAX_MEGAPIXELS={}: not a whole number from 1 to {}", text, kMost));
-  return millions * kMillion;
-}
+std::int64_t max_picture_pixels() { return value_of(kMaxMegapixels) * kMillion; }
 
 void check_picture_size(std::int64_t width, std::int64_t height) {
   if (width <= 0 || height <= 0) fail(fmt::format("its size {}x{} makes no sense", width, height));
   const std::int64_t most = max_picture_pixels();
   if (width > most || height > most / width)
-    fail(fmt::format(
-        "its size {}x{} is over the limit of {} million pixels (MASKWATCH_MAX_MEGAPIXELS sets it)",
-        width, height, most / kMillion));
+    fail(fmt::format("its size {}x{} is {}", width, height, over(kMaxMegapixels)));
 }
 
 int exif_orientation(std::span<const std::uint8_t> tiff) {
@@ -303,21 +319,35 @@ int exif_orientation(std::span<const std::uint8_t> tiff) {
   return 1;
 }
 
-PictureHeader inspect_picture(std::span<const std::uint8_t> bytes) {
-  if (starts_with(bytes, "\xFF\xD8")) return inspect_jpeg(bytes);
-  if (starts_with(bytes, "\x89PNG\r\n\x1A\n")) return inspect_png(bytes);
-  if (starts_with(bytes, "BM")) return inspect_bmp(bytes);
-  if (starts_with(bytes, "GIF8")) return inspect_with(kGif, bytes);
+PictureFormat picture_format(std::span<const std::uint8_t> bytes) {
+  if (starts_with(bytes, "\xFF\xD8")) return PictureFormat::jpeg;
+  if (starts_with(bytes, "\x89PNG\r\n\x1A\n")) return PictureFormat::png;
+  if (starts_with(bytes, "BM")) return PictureFormat::bmp;
+  if (starts_with(bytes, "GIF8")) return require_built(PictureFormat::gif);
   if (starts_with(bytes, "RIFF") && starts_with(bytes, "WEBP", 8))
-    return inspect_with(kWebp, bytes);
+    return require_built(PictureFormat::webp);
   for (const char version : {'\x2A', '\x2B'})
     if (starts_with(bytes, std::string{'I', 'I', version, '\0'}) ||
         starts_with(bytes, std::string{'M', 'M', '\0', version}))
-      return inspect_with(kTiff, bytes);
+      return require_built(PictureFormat::tiff);
   if (has_brand(bytes,
                 {"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis"}))
-    return inspect_with(kHeif, bytes);
+    return require_built(PictureFormat::heif);
   fail_unknown(bytes);
+}
+
+PictureHeader inspect_picture(std::span<const std::uint8_t> bytes) {
+  const PictureFormat format = picture_format(bytes);
+  switch (format) {
+    case PictureFormat::jpeg:
+      return inspect_jpeg(bytes);
+    case PictureFormat::png:
+      return inspect_png(bytes);
+    case PictureFormat::bmp:
+      return inspect_bmp(bytes);
+    default:
+      return library_of(format).inspect(bytes);
+  }
 }
 
 }  // namespace maskwatch::vision

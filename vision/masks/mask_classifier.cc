@@ -21,6 +21,15 @@ std::unique_ptr<nn::Classifier> labelled(std::unique_ptr<nn::Classifier> model,
   return model;
 }
 
+std::unique_ptr<nn::Plan> compiled(const nn::Classifier& model, const std::string& name,
+                                   std::int64_t capacity) {
+  try {
+    return std::make_unique<nn::Plan>(model.compile(capacity));
+  } catch (const std::runtime_error& fault) {
+    throw std::runtime_error(name + ": " + fault.what());
+  }
+}
+
 }  // namespace
 
 MaskClassifier::MaskClassifier(const std::string& model_file, std::int64_t capacity)
@@ -36,7 +45,7 @@ MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, const std:
     : model_(std::move(model)),
       meanings_(meanings_of(model_->options().labels)),
       stated_(meanings_.size()),
-      plan_(std::make_unique<nn::Plan>(model_->compile(capacity))),
+      plan_(compiled(*model_, name, capacity)),
       inputs_(static_cast<std::size_t>(capacity * plan_->input_shape().count())) {
   const std::vector<std::string>& words = model_->options().meanings;
   for (std::size_t i = 0; i < words.size(); ++i) {

@@ -7,6 +7,7 @@ extern "C" {
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <stdexcept>
 
@@ -14,6 +15,8 @@ namespace maskwatch::vision {
 namespace {
 
 constexpr std::size_t kRowAlignment = 64;  // pixels: what any of swscale's loops writes at a time
+constexpr double kMostAspect = 8;
+constexpr double kMostPixels = 1 << 26;  // of a stretched picture
 
 struct Format {
   AVPixelFormat pixels;
@@ -58,45 +61,49 @@ int matrix_of(const AVFrame& frame) {
   }
 }
 
-void turn(const std::uint8_t* from, std::size_t stride, int width, int height,
-          const Orientation& orientation, Image& out) {
-  for (int y = 0; y < out.height; ++y) {
-    std::uint8_t* to = out.row(y);
-    for (int x = 0; x < out.width; ++x, to += 3) {
-      const int u = orientation.swap_axes ? y : x, v = orientation.swap_axes ? x : y;
-      const std::uint8_t* pixel = from + (orientation.mirror_y ? height - 1 - v : v) * stride +
-                                  (orientation.mirror_x ? width - 1 - u : u) * 3;
-      std::copy_n(pixel, 3, to);
-    }
-  }
-}
-
 }  // namespace
 
-Orientation orientation_of(const std::int32_t matrix[9]) {
-  // The picture's point (x, y) is shown at (a x + c y, b x + d y).
-  const std::int64_t a = matrix[0], b = matrix[1], c = matrix[3], d = matrix[4];
-  if (std::abs(a) + std::abs(d) >= std::abs(b) + std::abs(c)) return {false, a < 0, d < 0};
-  return {true, b < 0, c < 0};
+double pixel_aspect(AVRational told) {
+  constexpr double as_good_as_square = .01;
+  if (told.num <= 0 || told.den <= 0 || is_absurd_aspect(told)) return 1;
+  const double aspect = av_q2d(told);
+  return std::abs(aspect - 1) < as_good_as_square ? 1 : aspect;
 }
 
-SwsContext* FrameConverter::scaler(const AVFrame& frame) {
+bool is_absurd_aspect(AVRational told) {
+  const double aspect = told.num > 0 && told.den > 0 ? av_q2d(told) : 1;
+  return aspect > kMostAspect || aspect < 1 / kMostAspect;
+}
+
+ImageSize square_pixel_size(int width, int height, double aspect) {
+  const auto times = [](int length, double factor) {
+    return std::max(1, static_cast<int>(std::lround(length * factor)));
+  };
+  const double stretch = std::max(aspect, 1 / aspect);
+  const bool too_large = static_cast<double>(width) * height * stretch > kMostPixels;
+  if ((aspect > 1) != too_large) return {times(width, aspect), height};
+  return {width, times(height, 1 / aspect)};
+}
+
+SwsContext* FrameConverter::scaler(const AVFrame& frame, const ImageSize& size) {
   const Format format = format_of(frame);
   SwsContext* const scaler =
       scaler_.get({frame.width, frame.height, format.pixels, matrix_of(frame), format.full_range,
-                   frame.width, frame.height, AV_PIX_FMT_RGB24});
+                   size.width, size.height, AV_PIX_FMT_RGB24});
   if (scaler != nullptr) return scaler;
   const char* name = av_get_pix_fmt_name(format.pixels);
   throw std::runtime_error(fmt::format("pictures of {}x{} pixels in the format {} cannot be used",
                                        frame.width, frame.height, name ? name : "?"));
 }
 
-void FrameConverter::convert(const AVFrame& frame, const Orientation& orientation, Image& out) {
-  SwsContext* const scaler = this->scaler(frame);
-  const std::size_t width = frame.width, height = frame.height;
+void FrameConverter::convert(const AVFrame& frame, double aspect, const Orientation& orientation,
+                             Image& out) {
+  const ImageSize size = square_pixel_size(frame.width, frame.height, aspect);
+  SwsContext* const scaler = this->scaler(frame, size);
+  const std::size_t width = size.width, height = size.height;
   out.channels = 3;
-  out.width = orientation.swap_axes ? frame.height : frame.width;
-  out.height = orientation.swap_axes ? frame.width : frame.height;
+  out.width = size.width;
+  out.height = size.height;
   out.pixels.resize(width * height * 3);
   const bool direct = orientation.upright() && width % kRowAlignment == 0;
   const std::size_t padded = (width + kRowAlignment - 1) / kRowAlignment * kRowAlignment;
@@ -109,7 +116,7 @@ void FrameConverter::convert(const AVFrame& frame, const Orientation& orientatio
     throw std::runtime_error("a picture could not be converted to RGB");
   if (direct) return;
   if (!orientation.upright())
-    return turn(scratch_.data(), stride, frame.width, frame.height, orientation, out);
+    return turn(scratch_.data(), stride, size.width, size.height, orientation, out);
   for (int y = 0; y < out.height; ++y) std::copy_n(to + y * stride, 3 * width, out.row(y));
 }
 

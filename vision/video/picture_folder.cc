@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "vision/image/picture_kinds.h"
+#include "vision/video/orientation.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -45,6 +46,7 @@ class PictureFolder final : public VideoSource {
       : folder_(folder),
         names_(pictures_in(folder)),
         fps_(options.fps > 0 ? options.fps : kUsualFps),
+        orientation_(turned(options.rotate, options.flip)),
         stop_(options.stop) {
     if (names_.empty())
       throw std::runtime_error(
@@ -81,7 +83,12 @@ class PictureFolder final : public VideoSource {
     while (next_ < names_.size() && !stopped()) {
       const std::string path = (std::filesystem::path(folder_) / names_[next_++]).string();
       try {
-        image = load_image(path);
+        Image upright = load_image(path);
+        if (orientation_.upright())
+          image = std::move(upright);
+        else
+          turn(upright.row(0), static_cast<std::size_t>(upright.width) * 3, upright.width,
+               upright.height, orientation_, image);
         width_ = image.width;
         height_ = image.height;
         return true;
@@ -97,6 +104,7 @@ class PictureFolder final : public VideoSource {
   const std::string folder_;
   const std::vector<std::string> names_;
   const double fps_;
+  const Orientation orientation_;
   const std::atomic<bool>* const stop_;
   std::atomic<bool> interrupted_ = false;
   std::string message_;

@@ -364,6 +364,18 @@ std::string StreamDecoder::early_end() const {
   return doubt_;
 }
 
+Orientation StreamDecoder::orientation(const AVFrame& frame) const {
+  if (orientation_) return *orientation_;
+  const AVFrameSideData* const data = av_frame_get_side_data(&frame, AV_FRAME_DATA_DISPLAYMATRIX);
+  if (data == nullptr || data->size < 9 * sizeof(std::int32_t)) return {};
+  return orientation_of(reinterpret_cast<const std::int32_t*>(data->data));
+}
+
+AVRational StreamDecoder::told_aspect(const AVFrame& frame) const {
+  // It asks for a frame that may be written to, and writes nothing.
+  return av_guess_sample_aspect_ratio(input_.get(), stream_, const_cast<AVFrame*>(&frame));
+}
+
 std::optional<double> StreamDecoder::timestamp(const AVFrame& frame) const {
   if (frame.best_effort_timestamp == AV_NOPTS_VALUE || (live_ && makes_times_up(*input_->iformat)))
     return std::nullopt;

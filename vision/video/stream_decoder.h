@@ -35,7 +35,10 @@ class StreamDecoder {
   std::optional<double> timestamp(const AVFrame& frame) const;
   // Why there is no further picture; empty for a clean end.
   const std::string& problem() const { return problem_; }
-  const Orientation& orientation() const { return orientation_; }
+  // Of the stream where it tells one, else of the picture.
+  Orientation orientation(const AVFrame& frame) const;
+  // Width by height of a pixel, as it is told.
+  AVRational told_aspect(const AVFrame& frame) const;
   bool live() const { return live_; }
   bool segmented() const;  // its data comes in segments of some seconds (HLS, DASH)
   bool may_jump() const;   // timestamps of this format may start anew
@@ -67,7 +70,7 @@ class StreamDecoder {
   ffmpeg::Codec codec_;
   ffmpeg::Frame frame_;
   ffmpeg::Packet packet_;
-  Orientation orientation_;
+  std::optional<Orientation> orientation_;  // of the stream
   std::string problem_, log_;
   std::string last_words_;  // of the demuxer, at the end of the file
   std::string doubt_;       // why the first attempt at opening failed

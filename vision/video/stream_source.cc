@@ -78,7 +78,10 @@ void return_free_memory() {
 class StreamSource final : public VideoSource {
  public:
   StreamSource(const StreamAddress& address, const VideoSourceOptions& options)
-      : address_(address), options_(options), watch_(options.stop) {
+      : address_(address),
+        options_(options),
+        asked_(turned(options.rotate, options.flip)),
+        watch_(options.stop) {
     Attempt attempt(address_, options_, watch_);
     try {
       use(attempt.take(), attempt.begun);
@@ -90,8 +93,7 @@ class StreamSource final : public VideoSource {
     clock_ = FrameClock(live_, decoder_->may_jump());
     clock_.connected(steady_seconds());
     description_ = named(decoder_->description());
-    const std::string unlike = decoder_->unlike(options_);
-    if (!unlike.empty()) note_ = named(unlike);
+    note_ = told_otherwise();
   }
 
   Status read(VideoFrame& frame) override {
@@ -217,16 +219,37 @@ class StreamSource final : public VideoSource {
     return address_.kind != StreamAddress::Kind::pipe || !address_.url.starts_with("/dev/");
   }
 
+  // What the source is, and is not shown as; empty if there is nothing of that kind.
+  std::string told_otherwise() const {
+    const std::string unlike = decoder_->unlike(options_);
+    if (!unlike.empty()) return named(unlike);
+    const AVRational told = decoder_->told_aspect(*first_);
+    if (!is_absurd_aspect(told)) return "";
+    return named(
+        fmt::format("its pixels are said to have a width by height of {}:{}, which no "
+                    "video has; they are shown as squares",
+                    told.num, told.den));
+  }
+
+  double aspect(const AVFrame& picture) const {
+    return pixel_aspect(decoder_->told_aspect(picture));
+  }
+
+  Orientation orientation(const AVFrame& picture) const {
+    return then(decoder_->orientation(picture), asked_);
+  }
+
   void note_size(const AVFrame& picture) {
-    const bool turned = decoder_->orientation().swap_axes;
-    width_ = turned ? picture.height : picture.width;
-    height_ = turned ? picture.width : picture.height;
+    const ImageSize size = square_pixel_size(picture.width, picture.height, aspect(picture));
+    const bool turned = orientation(picture).swap_axes;
+    width_ = turned ? size.height : size.width;
+    height_ = turned ? size.width : size.height;
   }
 
   void deliver(const AVFrame& picture, VideoFrame& frame) {
     note_size(picture);
     try {
-      converter_.convert(picture, decoder_->orientation(), frame.image);
+      converter_.convert(picture, aspect(picture), orientation(picture), frame.image);
     } catch (const std::runtime_error& error) {
       throw std::runtime_error(named(error.what()));
     }
@@ -237,6 +260,7 @@ class StreamSource final : public VideoSource {
 
   const StreamAddress address_;
   const VideoSourceOptions options_;
+  const Orientation asked_;
   ffmpeg::Watch watch_;
   std::unique_ptr<StreamDecoder> decoder_;  // null while a live source is lost
   const AVFrame* first_ = nullptr;          // of a new connection, not delivered yet

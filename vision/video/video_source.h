@@ -1,6 +1,7 @@
 // Frames from wherever they come: cameras (Video4Linux2), files, network streams and lavfi graphs
 // through the FFmpeg libraries, and folders of pictures.
-// Frames are upright 8-bit RGB (the display matrix of the file is applied).
+// Frames are upright 8-bit RGB of square pixels (display matrix and sample aspect ratio of the
+// stream, or of its pictures, are applied).
 #pragma once
 
 #include <atomic>
@@ -35,6 +36,8 @@ struct VideoSourceOptions {
   int width = 0;  // asked of a camera; 0: as it is set
   int height = 0;
   double fps = 0;           // asked of a camera; of a folder of pictures (0: 25)
+  int rotate = 0;           // degrees clockwise (0, 90, 180, 270), beyond what the source tells
+  bool flip = false;        // then exchange left and right
   int threads = 0;          // of the decoder; 0: as many as there are cores
   std::string format = {};  // FFmpeg's name of an input format, such as "lavfi"; empty: guessed
   std::optional<bool> live = {};  // overrides what live() would guess, but of files and folders
@@ -57,7 +60,7 @@ class VideoSource {
   // list_cameras gives), a file, a named pipe, a folder of pictures (natural order of names), an
   // address (rtsp, http, https, udp, rtp, tcp, srt, rtmp, ...) or "lavfi:GRAPH". Waits for the
   // first frame, so that everything wrong with the source shows here. Throws std::runtime_error
-  // that names it and says what is wrong.
+  // that names it and says what is wrong, std::invalid_argument for another `rotate`.
   static std::unique_ptr<VideoSource> open(const std::string& source,
                                            const VideoSourceOptions& options = {});
   virtual ~VideoSource() = default;
@@ -84,8 +87,8 @@ class VideoSource {
   // Name and kind for people; passwords in addresses are hidden here and in every message.
   virtual std::string description() const = 0;
   virtual std::string message() const = 0;
-  // What was asked of a camera and what it gives instead; empty if it gives that, or is not a
-  // camera.
+  // What was asked of a camera and what it gives instead, or what the source tells of itself that
+  // cannot be; empty if there is nothing of that kind.
   virtual std::string note() const { return ""; }
 };
 

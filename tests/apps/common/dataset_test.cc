@@ -71,7 +71,7 @@ TEST_CASE("pictures are listed in byte order at any depth; the rest is named") {
   CHECK(names("with_mask/.hidden: hidden folder"));
   CHECK(names(".ipynb_checkpoints: hidden folder"));
   CHECK(names("empty: class folder without pictures"));
-  CHECK(names("with_mask/loop: a link to a folder that contains it"));
+  CHECK(names("with_mask/loop: a link to a folder that contains it or was read already"));
   CHECK(names("with_mask/dangling.jpg: a link to nothing"));
   CHECK(names("with_mask/device.jpg: not a regular file"));
   CHECK(std::any_of(skipped.begin(), skipped.end(), [](const std::string& line) {
@@ -266,4 +266,27 @@ TEST_CASE("what macOS leaves in a zip file, and hidden files, are no pictures") 
   for (const apps::SkippedFile& file : dataset.skipped) reasons.push_back(file.reason);
   CHECK(reasons == std::vector<std::string>{"hidden folder", "3 hidden files", "2 hidden files"});
   CHECK(apps::scan_images({folder.path()}).images.size() == 4);
+}
+
+TEST_CASE("folders that link to each other are each read once") {
+  const TemporaryFolder folder;
+  constexpr int count = 12;  // whose paths are 12! many
+  const auto inner = [](int i) { return "with_mask/" + std::to_string(i); };
+  for (int i = 0; i < count; ++i) folder.write(inner(i) + "/a.jpg", "picture " + std::to_string(i));
+  for (int i = 0; i < count; ++i)
+    for (int j = 0; j < count; ++j)
+      if (i != j)
+        fs::create_directory_symlink(folder / inner(j),
+                                     folder / (inner(i) + "/" + std::to_string(j)));
+  folder.write("without_mask/a.jpg", "bare");
+  const apps::Dataset dataset = apps::scan_dataset({folder.path()});
+  REQUIRE(dataset.images.size() == count + 1);
+  for (int i = 0; i < count; ++i) {
+    std::string name = inner(i) + "/a.jpg";
+    CHECK(std::any_of(dataset.images.begin(), dataset.images.end(),
+                      [&](const apps::DatasetImage& image) { return image.name == name; }));
+  }
+  CHECK(std::any_of(dataset.skipped.begin(), dataset.skipped.end(), [](const auto& file) {
+    return file.reason == "a link to a folder that contains it or was read already";
+  }));
 }

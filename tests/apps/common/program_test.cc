@@ -2,10 +2,14 @@
 #include "apps/common/program.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <new>
 #include <stdexcept>
 
+#include "base/file.h"
 #include "tests/apps/common/captured_run.h"
 
 using namespace maskwatch;
@@ -45,6 +49,7 @@ TEST_CASE("a failure at work ends with 1") {
   CHECK(run_throwing(std::domain_error("the loss is no longer finite")).code == 1);
   CHECK(run_throwing(std::domain_error("diverged")).err == "error: diverged\n");
   CHECK(run_throwing(std::logic_error("oops")).code == 1);
+  CHECK(run_throwing(WriteError("m.safetensors: cannot write: No space left")).code == 1);
   CHECK(run_throwing(42).code == 1);
   CHECK(run_throwing(42).err == "error: internal: an exception of unknown type\n");
 }
@@ -58,6 +63,50 @@ TEST_CASE("a command that only asked for help is done") {
 TEST_CASE("a hostile name stays on one line and off the terminal") {
   const Outcome outcome = run_throwing(std::runtime_error("a\nb\x1b[2J\x07 \xc3\xa9.jpg: bad\n"));
   CHECK(outcome.err == "error: a b\\x1b[2J\\x07 \xc3\xa9.jpg: bad\n");
+}
+
+TEST_CASE("neither C1 controls nor turned writing nor broken UTF-8 reach the terminal") {
+  CHECK(apps::one_line("a\xc2\x9b"
+                       "2J") == "a\\u{009b}2J");
+  CHECK(apps::one_line("\xe2\x80\xae"
+                       "gpj.exe") == "\\u{202e}gpj.exe");
+  CHECK(apps::one_line("\xe2\x81\xa7x") == "\\u{2067}x");
+  CHECK(apps::one_line("\xe2\x80\xa8x") == "\\u{2028}x");
+  CHECK(apps::one_line("\xff\x9b\xc3") == "\\xff\\x9b\\xc3");
+  for (const char* kept :
+       {"Maske \xc3\xbc"
+        "ber der Nase",
+        "\xe5\x8f\xa3\xe7\xbd\xa9", "\xf0\x9f\x98\xb7", "\xd9\x82\xd9\x86\xd8\xa7\xd8\xb9",
+        "n\xc2\xa0"
+        "b"})
+    CHECK(apps::one_line(kept) == kept);
+}
+
+TEST_CASE("no file takes the place of a standard stream that is closed") {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    const pid_t child = fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      close(stream);
+      char name[] = "prog";
+      char* argv[] = {name};
+      apps::run_program(1, argv, [&](int, char**) {
+        const int opened = open("/dev/null", O_RDWR);
+        char byte = 0;
+        const bool reads = read(STDIN_FILENO, &byte, 0) == 0;
+        const bool writes = write(stream == STDIN_FILENO ? 1 : stream, "", 0) == 0;
+        _exit(opened <= STDERR_FILENO  ? 1
+              : stream == STDIN_FILENO ? (reads ? 2 : 0)
+                                       : (writes ? 3 : 0));
+        return 0;
+      });
+      _exit(4);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+  }
 }
 
 TEST_CASE("output that cannot be written is an error; a reader who left is not") {

@@ -316,6 +316,7 @@ TEST_CASE("pausing holds a file where it is, and the next detector takes over") 
   auto options = options_for(written(folder, drawn("one", 160, 120), 60), stop);
   options.paced = true;
   options.detectors = {"haar", "no such detector", "none"};
+  options.detail = 480;
   VideoPipeline pipeline(options);
   pipeline.start();
   apps::Shown shown;
@@ -332,6 +333,7 @@ TEST_CASE("pausing holds a file where it is, and the next detector takes over") 
   CHECK(shown.frame->video.number == held + 1);
   for (int i = 0; i < 10; ++i) pipeline.next(shown, kPatience);
   CHECK(pipeline.figures().detector.starts_with("none"));
+  CHECK(pipeline.take_detector_fault().find("--detail") != std::string::npos);
   pipeline.finish();
   CHECK(pipeline.next(shown, 1) == VideoPipeline::Next::end);
 }

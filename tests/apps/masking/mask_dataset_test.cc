@@ -219,3 +219,20 @@ TEST_CASE("make_mask_dataset: what is wrong is named") {
   CHECK(message_of([&] { make(folder, "out"); }).find("not an empty folder") != std::string::npos);
   CHECK(read_file(folder / "out/old.jpg") == "old");
 }
+
+TEST_CASE("landmarks far outside a picture are no face") {
+  TemporaryFolder folder;
+  draw_input(folder, 2);
+  auto face = vision::draw_face(vision::random_face(0, false), 96, 96);
+  face.landmarks[24].x = 193;
+  folder.write("in/0.txt", landmark_lines(face));
+  const auto reason = [&](const std::string& output) {
+    for (const auto& file : make(folder, output).left_out)
+      if (file.path == folder / "in/0.png") return file.reason;
+    return std::string();
+  };
+  CHECK(reason("out") == "landmarks far outside the picture");
+  face.landmarks[24].x = 110;
+  folder.write("in/0.txt", landmark_lines(face));
+  CHECK(reason("near") == "");
+}

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "apps/common/program.h"
+#include "apps/training/boxes_files.h"
 #include "tests/apps/temporary_folder.h"
 #include "tests/shared_data.h"
 
@@ -303,6 +304,21 @@ TEST_CASE("pictures without a face by the folder; the same folder twice is refus
   CHECK(data.pictures[1].name == "deep/2.png");
   CHECK(data.pictures[1].faces.empty());
   CHECK(has(message_of([&] { apps::read_boxes({folder / "a", folder / "b/../a"}); }), "twice"));
+}
+
+TEST_CASE("folders that link to each other are each read once, by their own path") {
+  const TemporaryFolder folder;
+  constexpr int count = 12;  // whose paths are 12! many
+  const auto inner = [&](int i) { return folder / ("set/" + std::to_string(i)); };
+  for (int i = 0; i < count; ++i) picture(inner(i) + "/" + std::to_string(i) + ".png");
+  for (int i = 0; i < count; ++i)
+    for (int j = 0; j < count; ++j)
+      if (i != j)
+        std::filesystem::create_directory_symlink(inner(j), inner(i) + "/" + std::to_string(j));
+  const apps::BoxFiles files(folder / "set");
+  REQUIRE(files.pictures().size() == count);
+  CHECK(files.pictures()[1] == "1/1.png");
+  CHECK(files.skipped().size() >= count * (count - 1));
 }
 
 TEST_CASE("a data set that cannot be used is refused in one line") {

@@ -1,8 +1,13 @@
 #include "vision/image/codec.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
+#include <new>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -37,6 +42,13 @@ void mend_check_sums(std::vector<std::uint8_t>& png) {
       png[end + i] = static_cast<std::uint8_t>(~crc >> (24 - 8 * i));
     at = end + 4;
   }
+}
+
+rlim_t used_address_space() {
+  std::ifstream file("/proc/self/statm");
+  rlim_t pages = 0;
+  file >> pages;
+  return pages * static_cast<rlim_t>(getpagesize());
 }
 
 }  // namespace
@@ -82,4 +94,58 @@ TEST_CASE("a BMP is read from bottom to top") {
   std::vector<std::uint8_t> bytes = small::bmp(1, 2, 24);
   for (int value : {3, 2, 1, 0, 6, 5, 4, 0}) bytes.push_back(static_cast<std::uint8_t>(value));
   CHECK(values(vision::decode_image(bytes, "p")) == std::vector<int>{4, 5, 6, 1, 2, 3});
+}
+
+TEST_CASE("a picture that the decoder refuses without a reason is corrupt, whatever came before") {
+  // A compressed block of the type that does not exist; its fault has no text.
+  std::vector<std::uint8_t> png = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
+  const auto add_chunk = [&](const std::string& type, const std::vector<std::uint8_t>& data) {
+    png.insert(png.end(), {0, 0, 0, static_cast<std::uint8_t>(data.size())});
+    png.insert(png.end(), type.begin(), type.end());
+    png.insert(png.end(), data.begin(), data.end());
+    png.insert(png.end(), 4, 0);
+  };
+  add_chunk("IHDR", {0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0});
+  add_chunk("IDAT", {0x78, 0x01, 0x07});
+  add_chunk("IEND", {});
+  mend_check_sums(png);
+  const auto fault = [&] { return error_of([&] { vision::decode_image(png, "p"); }); };
+  CHECK(fault() == "p: corrupt");
+  std::vector<std::uint8_t> jpeg = small::bytes(small::jpeg_orientation_1);
+  for (std::size_t i = 0; i + 8 < jpeg.size(); ++i)
+    if (jpeg[i] == 0xFF && jpeg[i + 1] == 0xDB) jpeg[i + 4] = 0x0F;
+  CHECK(says(error_of([&] { vision::decode_image(jpeg, "p"); }), "p: corrupt ("));
+  CHECK(fault() == "p: corrupt");
+}
+
+TEST_CASE("a picture is encoded whole or not at all where memory runs out") {
+  Image image(2000, 2000);
+  std::mt19937 random(3);
+  for (auto& value : image.pixels) value = static_cast<std::uint8_t>(random());
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    int refused = 0;
+    for (rlim_t room = 4 << 20; room <= 96 << 20; room += 4 << 20) {
+      rlimit limit{};
+      getrlimit(RLIMIT_AS, &limit);
+      const rlim_t before = limit.rlim_cur;
+      limit.rlim_cur = used_address_space() + room;
+      setrlimit(RLIMIT_AS, &limit);
+      try {
+        vision::codec::encode_png(image);
+      } catch (const std::bad_alloc&) {
+        ++refused;
+      } catch (...) {
+        _exit(3);
+      }
+      limit.rlim_cur = before;
+      setrlimit(RLIMIT_AS, &limit);
+    }
+    _exit(refused > 0 ? 0 : 4);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }

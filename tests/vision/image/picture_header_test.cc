@@ -48,6 +48,30 @@ TEST_CASE("a size that the file cannot hold is refused before memory is taken") 
   CHECK(says(error_of([] { vision::decode_image(small::bmp(0, 5, 24), "p"); }), "makes no sense"));
 }
 
+TEST_CASE("a JPEG of more scans than any encoder writes is refused, sooner in a large picture") {
+  std::vector<std::uint8_t> jpeg = small::bytes(small::progressive_jpeg);
+  std::size_t scan = 0, size = 0;
+  for (std::size_t i = 0; i + 8 < jpeg.size(); ++i) {
+    if (jpeg[i] == 0xFF && jpeg[i + 1] == 0xC2) size = i + 5;
+    if (jpeg[i] == 0xFF && jpeg[i + 1] == 0xDA) scan = i;
+  }
+  REQUIRE(scan > size);
+  // The last scan again and again.
+  const std::vector<std::uint8_t> last(jpeg.begin() + static_cast<std::ptrdiff_t>(scan),
+                                       jpeg.end() - 2);
+  const auto with_scans = [&](int count) {
+    std::vector<std::uint8_t> many = jpeg;
+    for (int i = 0; i < count; ++i) many.insert(many.end() - 2, last.begin(), last.end());
+    return many;
+  };
+  CHECK(error_of([&] { vision::inspect_picture(with_scans(80)); }) == "");
+  CHECK(says(error_of([&] { vision::inspect_picture(with_scans(100)); }), "scans"));
+  // 16384 x 15000 pixels.
+  jpeg[size] = 0x3A, jpeg[size + 1] = 0x98, jpeg[size + 2] = 0x40, jpeg[size + 3] = 0;
+  CHECK(says(error_of([&] { vision::inspect_picture(with_scans(20)); }), "scans"));
+  CHECK(says(error_of([&] { vision::inspect_picture(with_scans(1)); }), "cannot hold"));
+}
+
 TEST_CASE("photographs of 108 million pixels may be read; a variable sets the most") {
   constexpr const char* kVariable = "MASKWATCH_MAX_MEGAPIXELS";
   const auto fault = [] {

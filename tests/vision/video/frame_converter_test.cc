@@ -62,17 +62,17 @@ TEST_CASE("frame_converter: matrix and range of the frame count") {
         auto frame = flat(66, 10, y, u, 140);
         frame->color_range = full ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
         frame->colorspace = AVCOL_SPC_BT709;
-        converter.convert(*frame, {}, image);
+        converter.convert(*frame, 1, {}, image);
         check_colour(image, bt709, full, y, u, 140);
         frame->colorspace = AVCOL_SPC_SMPTE170M;
-        converter.convert(*frame, {}, image);
+        converter.convert(*frame, 1, {}, image);
         check_colour(image, bt601, full, y, u, 140);
         frame->colorspace = AVCOL_SPC_UNSPECIFIED;
-        converter.convert(*frame, {}, image);
+        converter.convert(*frame, 1, {}, image);
         check_colour(image, bt601, full, y, u, 140);
       }
   auto large = flat(1280, 16, 120, 90, 160);
-  converter.convert(*large, {}, image);
+  converter.convert(*large, 1, {}, image);
   check_colour(image, bt709, false, 120, 90, 160);
 }
 
@@ -85,7 +85,7 @@ TEST_CASE("frame_converter: every width keeps its pixels, and size may change") 
     for (int y = 0; y < height; ++y)
       for (int i = 0; i < 3 * width; ++i)
         frame->data[0][y * frame->linesize[0] + i] = static_cast<std::uint8_t>(i * 7 + y * 31);
-    converter.convert(*frame, {}, image);
+    converter.convert(*frame, 1, {}, image);
     REQUIRE(image.width == width);
     REQUIRE(image.height == height);
     bool same = true;
@@ -117,7 +117,7 @@ TEST_CASE("frame_converter: a display matrix turns the picture") {
           frame->data[0][y * frame->linesize[0] + 3 * x + c] =
               static_cast<std::uint8_t>(x + 10 * y + 100 * (c == 1));
     Image image;
-    FrameConverter().convert(*frame, vision::orientation_of(matrix), image);
+    FrameConverter().convert(*frame, 1, vision::orientation_of(matrix), image);
     REQUIRE(image.width == (t.a != 0 ? width : height));
     REQUIRE(image.height == (t.a != 0 ? height : width));
     for (int y = 0; y < height; ++y)
@@ -131,12 +131,54 @@ TEST_CASE("frame_converter: a display matrix turns the picture") {
   }
 }
 
+TEST_CASE("frame_converter: pixels that are not square become so, and then turn") {
+  struct Case {
+    AVRational told;
+    int width, height;
+  };
+  for (const Case& c : {Case{{2, 1}, 96, 36}, Case{{1, 2}, 48, 72}, Case{{64, 45}, 68, 36},
+                        Case{{1, 1}, 48, 36}, Case{{1281, 1280}, 48, 36}, Case{{0, 1}, 48, 36},
+                        Case{{9, 1}, 48, 36}, Case{{1, 9}, 48, 36}, Case{{5, 0}, 48, 36}}) {
+    CAPTURE(c.told.num);
+    CAPTURE(c.told.den);
+    // The left half is black, and the upper quarter of the right half.
+    auto frame = make(48, 36, AV_PIX_FMT_RGB24);
+    for (int y = 0; y < 36; ++y)
+      for (int i = 0; i < 3 * 48; ++i)
+        frame->data[0][y * frame->linesize[0] + i] = i < 3 * 24 || y < 9 ? 0 : 255;
+    Image image;
+    for (const int degrees : {0, 90}) {
+      FrameConverter().convert(*frame, vision::pixel_aspect(c.told), vision::turned(degrees, false),
+                               image);
+      const int across = degrees == 0 ? image.width : image.height;
+      const int down = degrees == 0 ? image.height : image.width;
+      CHECK(across == c.width);
+      CHECK(down == c.height);
+      const auto at = [&](int x, int y) {
+        return degrees == 0 ? *image.at(x, y) : *image.at(image.width - 1 - y, x);
+      };
+      CHECK(at(c.width / 2 - 4, c.height - 1) < 64);
+      CHECK(at(c.width / 2 + 4, c.height - 1) > 192);
+      CHECK(at(c.width - 1, c.height / 4 - 4) < 64);
+      CHECK(at(c.width - 1, c.height / 4 + 4) > 192);
+    }
+  }
+  CHECK(vision::is_absurd_aspect({9, 1}));
+  CHECK(vision::is_absurd_aspect({1, 9}));
+  CHECK_FALSE(vision::is_absurd_aspect({64, 45}));
+  CHECK_FALSE(vision::is_absurd_aspect({0, 1}));
+  // Stretched, this would take eight times the memory of the largest picture.
+  const vision::ImageSize huge = vision::square_pixel_size(8000, 8000, 8);
+  CHECK(huge.width == 8000);
+  CHECK(huge.height == 1000);
+}
+
 TEST_CASE("frame_converter: a format that cannot be converted is named") {
   vision::ffmpeg::prepare();
   vision::ffmpeg::Frame frame = vision::ffmpeg::make_frame();
   frame->width = frame->height = 16;
   frame->format = AV_PIX_FMT_VAAPI;
   Image image;
-  CHECK_THROWS_WITH_AS(FrameConverter().convert(*frame, {}, image), doctest::Contains("vaapi"),
+  CHECK_THROWS_WITH_AS(FrameConverter().convert(*frame, 1, {}, image), doctest::Contains("vaapi"),
                        std::runtime_error);
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,22 @@ TEST_CASE("picture_folder: frames come in order, with times, and what is broken 
     CHECK(frame.image.pixels == drawn(numbers[i], 20 + numbers[i], 15).pixels);
   }
   CHECK(says(played.message, folder.file("f3.png")));
+}
+
+TEST_CASE("picture_folder: pictures turn as they are asked to") {
+  const Folder folder;
+  vision::save_image(folder.file("a.png"), drawn(1, 20, 15));
+  for (const bool flip : {false, true}) {
+    const auto source = VideoSource::open(folder.path.string(), {.rotate = 90, .flip = flip});
+    CHECK(source->width() == 15);
+    CHECK(source->height() == 20);
+    VideoFrame frame;
+    REQUIRE(source->read(frame) == Status::frame);
+    for (int y = 0; y < 15; ++y)
+      for (int x = 0; x < 20; ++x)
+        REQUIRE(frame.image.at(flip ? y : 14 - y, x)[0] == drawn(1, 20, 15).at(x, y)[0]);
+  }
+  CHECK_THROWS_AS(VideoSource::open(folder.path.string(), {.rotate = 45}), std::invalid_argument);
 }
 
 TEST_CASE("picture_folder: a folder without a picture is named") {

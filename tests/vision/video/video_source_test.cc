@@ -2,8 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
+#include "tests/vision/image/small_pictures.h"
 #include "tests/vision/video/video_support.h"
 
 using namespace maskwatch;
@@ -32,6 +36,44 @@ TEST_CASE("video_source: lavfi frames have the times, sizes and colours of the g
   for (const VideoFrame& flat : red.frames)
     for (std::size_t i = 0; i < flat.image.pixels.size(); ++i)
       REQUIRE(flat.image.pixels[i] == (i % 3 == 0 ? 0x40 : i % 3 == 1 ? 0x80 : 0xC0));
+}
+
+TEST_CASE("video_source: pixels are square, and pictures turn as they are asked to") {
+  const std::string graph = "lavfi:testsrc=size=96x64:rate=10:duration=0.3,setsar=";
+  const auto source = VideoSource::open(graph + "2/1", {.rotate = 90});
+  CHECK(source->width() == 64);
+  CHECK(source->height() == 192);
+  CHECK(source->note() == "");
+  VideoFrame frame;
+  REQUIRE(source->read(frame) == Status::frame);
+  CHECK(frame.image.width == 64);
+  CHECK(frame.image.height == 192);
+
+  const auto absurd = VideoSource::open(graph + "100/1");
+  CHECK(absurd->width() == 96);
+  CHECK(says(absurd->note(), "100:1"));
+  CHECK(says(absurd->note(), graph));
+  CHECK_THROWS_AS(VideoSource::open(graph + "1", {.rotate = 91}), std::invalid_argument);
+}
+
+TEST_CASE("video_source: a picture that tells its own orientation is upright") {
+  const Folder folder;
+  // Motion JPEG; 8 x 16 upright, red above blue.
+  const std::vector<std::uint8_t> jpeg = small_pictures::bytes(small_pictures::jpeg_orientation_6);
+  const std::string picture(jpeg.begin(), jpeg.end());
+  write_bytes(folder.file("film.mjpeg"), picture + picture + picture);
+  for (const int degrees : {0, 180}) {
+    const Played played = play(folder.file("film.mjpeg"), {.rotate = degrees});
+    REQUIRE(played.error == "");
+    REQUIRE(played.frames.size() == 3);
+    for (const VideoFrame& frame : played.frames) {
+      REQUIRE(frame.image.width == 8);
+      REQUIRE(frame.image.height == 16);
+      const int red = degrees == 0 ? 0 : 15;
+      CHECK(frame.image.at(4, red)[0] > 150);
+      CHECK(frame.image.at(4, 15 - red)[2] > 150);
+    }
+  }
 }
 
 TEST_CASE("video_source: what is not there is named, and how it is wrong") {

@@ -1,0 +1,34 @@
+"""Finds faces in pictures and in video, and says of each whether it wears a mask.
+
+    >>> import maskwatch
+    >>> detector = maskwatch.MaskDetector()
+    >>> for face in detector.detect("people.jpg"):
+    ...     print(face.label, face.probability, face.box)
+
+Everything runs on the CPU, in C++; no other framework is needed. `MaskDetector` finds and classifies, `draw` shows the
+result, `Video` follows people through a video, and `train` and `evaluate` run the project's own programs.
+"""
+
+from __future__ import annotations
+
+from maskwatch._core import Error, __version__
+from maskwatch.detector import Box, Face, ImageLike, MaskDetector, draw
+from maskwatch.programs import ProgramFailed, evaluate, run_program, train
+from maskwatch.video import Frame, Person, Video
+
+__all__ = [
+    "Box",
+    "Error",
+    "Face",
+    "Frame",
+    "ImageLike",
+    "MaskDetector",
+    "Person",
+    "ProgramFailed",
+    "Video",
+    "__version__",
+    "draw",
+    "evaluate",
+    "run_program",
+    "train",
+]

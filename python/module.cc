@@ -1,0 +1,332 @@
+// maskwatch._core: the front door (vision/masks/mask_detector.h), video sources and the tracker as
+// Python sees them. Plain values cross: arrays of uint8, tuples, lists; maskwatch/*.py makes
+// classes of them. The interpreter's lock is released while a detector or a decoder works.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/version.h"  // made by meson
+#include "vision/masks/mask_detector.h"
+#include "vision/masks/tracker.h"
+#include "vision/video/video_source.h"
+
+namespace py = pybind11;
+
+namespace {
+
+using maskwatch::Face;
+using maskwatch::Image;
+using maskwatch::MaskDetector;
+using maskwatch::MaskDetectorOptions;
+using maskwatch::vision::Track;
+using maskwatch::vision::Tracker;
+using maskwatch::vision::TrackState;
+using maskwatch::vision::VideoFrame;
+using maskwatch::vision::VideoSource;
+
+using Pixels = py::array_t<std::uint8_t, py::array::c_style>;
+
+// Rows of height x width x 3 or height x width, checked by maskwatch/__init__.py too, which says
+// more of what is wrong.
+Image image_of(const Pixels& pixels) {
+  const bool color = pixels.ndim() == 3 && pixels.shape(2) == 3;
+  if (!color && pixels.ndim() != 2)
+    throw std::invalid_argument("an image is height x width x 3 or height x width");
+  if (pixels.size() == 0) throw std::invalid_argument("the image is empty");
+  Image image(static_cast<int>(pixels.shape(1)), static_cast<int>(pixels.shape(0)), color ? 3 : 1);
+  std::memcpy(image.pixels.data(), pixels.data(), image.pixels.size());
+  return image;
+}
+
+// The array owns the image's memory: nothing is copied.
+py::array array_of(Image image) {
+  auto held = std::make_unique<Image>(std::move(image));
+  const std::vector<py::ssize_t> shape{held->height, held->width, held->channels};
+  std::uint8_t* pixels = held->pixels.data();
+  py::capsule owner(held.release(), [](void* image) { delete static_cast<Image*>(image); });
+  return py::array_t<std::uint8_t>(shape, pixels, owner);
+}
+
+std::string name_of(maskwatch::LabelMeaning meaning) {
+  switch (meaning) {
+    case maskwatch::LabelMeaning::mask:
+      return "mask";
+    case maskwatch::LabelMeaning::no_mask:
+      return "no_mask";
+    case maskwatch::LabelMeaning::worn_wrongly:
+      return "worn_wrongly";
+    case maskwatch::LabelMeaning::other:
+    case maskwatch::LabelMeaning::background:
+      break;
+  }
+  return "other";
+}
+
+maskwatch::LabelMeaning meaning_named(const std::string& name) {
+  for (const auto meaning : {maskwatch::LabelMeaning::mask, maskwatch::LabelMeaning::no_mask,
+                             maskwatch::LabelMeaning::worn_wrongly})
+    if (name_of(meaning) == name) return meaning;
+  return maskwatch::LabelMeaning::other;
+}
+
+py::tuple tuple_of(const maskwatch::Box& box) {
+  return py::make_tuple(box.x, box.y, box.width, box.height);
+}
+
+// (box, score, label, meaning, probability, probabilities)
+py::tuple tuple_of(const Face& face) {
+  return py::make_tuple(tuple_of(face.box), face.score, face.label, name_of(face.meaning),
+                        face.probability, face.probabilities);
+}
+
+py::list list_of(const std::vector<Face>& faces) {
+  py::list list;
+  for (const Face& face : faces) list.append(tuple_of(face));
+  return list;
+}
+
+std::span<const std::uint8_t> bytes_of(const std::string& bytes) {
+  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+}
+
+// A detector that several Python threads may call: one after the other.
+class Detector {
+  template <typename Work>
+  auto run(const Work& work) {
+    const py::gil_scoped_release released;
+    const std::lock_guard lock(mutex_);
+    return work();
+  }
+
+ public:
+  Detector(const std::string& model, const std::string& model_bytes, const std::string& face,
+           const std::string& face_bytes, float confidence, std::optional<int> detail,
+           int threads) {
+    MaskDetectorOptions options;
+    options.model = model;
+    options.model_bytes = bytes_of(model_bytes);
+    if (!face.empty()) options.face_detector = face;
+    options.face_detector_bytes = bytes_of(face_bytes);
+    options.confidence = confidence;
+    options.detail = detail;
+    options.threads = threads;
+    confidence_ = confidence;
+    const py::gil_scoped_release released;
+    detector_ = std::make_unique<MaskDetector>(options);
+  }
+
+  py::list detect_array(const Pixels& pixels) {
+    const Image image = image_of(pixels);
+    return list_of(run([&] { return detector_->detect(image); }));
+  }
+  py::list detect_path(const std::string& path) {
+    return list_of(run([&] { return detector_->detect_file(path); }));
+  }
+  py::list detect_bytes(const std::string& bytes) {
+    return list_of(run([&] { return detector_->detect_encoded(bytes_of(bytes)); }));
+  }
+  py::list detect_arrays(const std::vector<Pixels>& arrays) {
+    std::vector<Image> images;
+    for (const Pixels& pixels : arrays) images.push_back(image_of(pixels));
+    py::list list;
+    for (const auto& faces : run([&] { return detector_->detect_all(images); }))
+      list.append(list_of(faces));
+    return list;
+  }
+
+  std::vector<Face> detect(const Image& image) {
+    return run([&] { return detector_->detect(image); });
+  }
+  const std::vector<std::string>& labels() const { return detector_->labels(); }
+  std::vector<std::string> meanings() const {
+    std::vector<std::string> names;
+    for (const maskwatch::LabelMeaning meaning : detector_->meanings())
+      names.push_back(name_of(meaning));
+    return names;
+  }
+  std::string face_detector_name() const { return detector_->face_detector_name(); }
+  bool heeds_detail() const { return detector_->heeds_detail(); }
+  float confidence() const { return confidence_; }
+
+ private:
+  std::unique_ptr<MaskDetector> detector_;
+  float confidence_ = 0;
+  std::mutex mutex_;
+};
+
+const char* name_of(TrackState state) {
+  switch (state) {
+    case TrackState::tentative:
+      return "tentative";
+    case TrackState::confirmed:
+      return "confirmed";
+    case TrackState::lost:
+      break;
+  }
+  return "lost";
+}
+
+// Frames of a source, the faces in each, and the people that they belong to.
+class Video {
+ public:
+  Video(std::shared_ptr<Detector> detector, const std::string& source, double timeout,
+        bool reconnect)
+      : detector_(std::move(detector)), tracker_(tracker_options(detector_->confidence())) {
+    maskwatch::vision::VideoSourceOptions options;
+    options.timeout = timeout;
+    options.reconnect = reconnect;
+    options.stop = &stop_;
+    open(source, options);
+  }
+
+  // (frame, time, number, faces, tracks), or None at the end.
+  py::object next() {
+    VideoFrame frame;
+    if (!read(frame)) return py::none();
+    const std::vector<Face> faces = detector_->detect(frame.image);
+    std::vector<maskwatch::vision::Observation> seen;
+    for (const Face& face : faces) seen.push_back({face.box, face.score, face.probabilities});
+    tracker_.update(frame.time, seen);
+    py::list tracks;
+    for (const Track& track : tracker_.at(frame.time))
+      tracks.append(py::make_tuple(track.number, name_of(track.state), tuple_of(track.box),
+                                   track.label, track.confidence, track.first_seen,
+                                   track.last_seen));
+    const double time = frame.time;
+    const std::int64_t number = frame.number;
+    return py::make_tuple(array_of(std::move(frame.image)), time, number, list_of(faces), tracks);
+  }
+
+  void close() {
+    stop_ = true;
+    if (source_ != nullptr) source_->interrupt();
+  }
+  std::int64_t people() const { return tracker_.people(); }
+  double fps() const { return source_->fps(); }
+  int width() const { return source_->width(); }
+  int height() const { return source_->height(); }
+  bool live() const { return source_->live(); }
+  std::string description() const { return source_->description(); }
+  std::string message() const { return source_->message(); }
+
+ private:
+  // As the video program does: to begin a person takes surer faces than to go on with one.
+  static maskwatch::vision::TrackerOptions tracker_options(float confidence) {
+    constexpr float more_to_confirm = .2f;
+    maskwatch::vision::TrackerOptions options;
+    options.confirm_score = std::min(confidence + more_to_confirm, 1.f);
+    return options;
+  }
+
+  void open(const std::string& source, const maskwatch::vision::VideoSourceOptions& options) {
+    const py::gil_scoped_release released;
+    source_ = VideoSource::open(source, options);
+  }
+
+  // Looks for Ctrl-C between attempts at a stream that was lost.
+  bool read(VideoFrame& frame) {
+    for (;;) {
+      VideoSource::Status status{};
+      {
+        const py::gil_scoped_release released;
+        status = source_->read(frame);
+      }
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (status == VideoSource::Status::frame) return true;
+      if (status == VideoSource::Status::end) return false;
+    }
+  }
+
+  std::shared_ptr<Detector> detector_;
+  Tracker tracker_;
+  std::atomic<bool> stop_{false};
+  std::unique_ptr<VideoSource> source_;
+};
+
+// `faces`: (box, label, meaning, probability).
+py::array draw_faces(const Pixels& pixels, const std::vector<py::tuple>& faces) {
+  Image image = image_of(pixels);
+  std::vector<Face> drawn;
+  for (const py::tuple& given : faces) {
+    Face face;
+    const auto box = given[0].cast<std::array<float, 4>>();
+    face.box = {box[0], box[1], box[2], box[3]};
+    face.label = given[1].cast<std::string>();
+    face.meaning = meaning_named(given[2].cast<std::string>());
+    face.probability = given[3].cast<float>();
+    drawn.push_back(std::move(face));
+  }
+  maskwatch::draw(image, drawn);
+  return array_of(std::move(image));
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, module) {
+  module.attr("__version__") = maskwatch::kVersion;
+  // std::runtime_error: what the library says of a file, a camera or a stream.
+  static py::exception<std::runtime_error> error(module, "Error", PyExc_RuntimeError);
+  py::register_exception_translator([](std::exception_ptr thrown) {
+    try {
+      if (thrown) std::rethrow_exception(thrown);
+    } catch (const py::error_already_set&) {
+      throw;
+    } catch (const py::builtin_exception&) {
+      throw;
+    } catch (const std::runtime_error& fault) {
+      error(fault.what());
+    }
+  });
+  py::class_<Detector, std::shared_ptr<Detector>>(module, "Detector")
+      .def(py::init<const std::string&, const std::string&, const std::string&, const std::string&,
+                    float, std::optional<int>, int>())
+      .def("detect_array", &Detector::detect_array)
+      .def("detect_path", &Detector::detect_path)
+      .def("detect_bytes", &Detector::detect_bytes)
+      .def("detect_arrays", &Detector::detect_arrays)
+      .def_property_readonly("labels", &Detector::labels)
+      .def_property_readonly("meanings", &Detector::meanings)
+      .def_property_readonly("face_detector_name", &Detector::face_detector_name)
+      .def_property_readonly("heeds_detail", &Detector::heeds_detail);
+  py::class_<Video>(module, "Video")
+      .def(py::init<std::shared_ptr<Detector>, const std::string&, double, bool>())
+      .def("next", &Video::next)
+      .def("close", &Video::close)
+      .def_property_readonly("people", &Video::people)
+      .def_property_readonly("fps", &Video::fps)
+      .def_property_readonly("width", &Video::width)
+      .def_property_readonly("height", &Video::height)
+      .def_property_readonly("live", &Video::live)
+      .def_property_readonly("description", &Video::description)
+      .def_property_readonly("message", &Video::message);
+  module.def("draw", &draw_faces);
+  module.def("load_image", [](const std::string& path) {
+    Image image;
+    {
+      const py::gil_scoped_release released;
+      image = maskwatch::load_image(path);
+    }
+    return array_of(std::move(image));
+  });
+  module.def("decode_image", [](const std::string& bytes) {
+    Image image;
+    {
+      const py::gil_scoped_release released;
+      image = maskwatch::vision::decode_image(bytes_of(bytes), "the image");
+    }
+    return array_of(std::move(image));
+  });
+}
