@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job on what ships with the project, with no download: draws faces with and without masks, trains on them
+# The main job on what ships with the project, with no model or data from elsewhere: draws faces with and without masks, trains on them
 # from scratch, finds faces and masks in photographs that Debian's opencv-doc holds, and once more when masks were
 # laid over the faces. Usage: demo.sh BUILD_FOLDER
 set -eu

@@ -1,4 +1,4 @@
-// parallel_for for work that may fail: nothing may leave a parallel loop.
+// parallel_for whose body may throw: the first exception is thrown again when the loop has ended.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Working memory and tools for the tasks of a loop: as many as there are tasks at work at once.
+// Lends each task of a loop a workspace of its own while it runs: memory, a plan, a generator.
 #pragma once
 
 #include <functional>

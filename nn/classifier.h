@@ -1,5 +1,5 @@
-// An image classifier: MobileNetV2, global average pool, and a head. This is what a model file
-// holds.
+// An image classifier: MobileNetV2, global average pool, and a head. One of the networks
+// that a model file can hold.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Many images on one, for people to look over.
+// A contact sheet: many small images side by side on one, for people to look over.
 #pragma once
 
 #include <vector>

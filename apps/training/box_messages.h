@@ -1,4 +1,5 @@
-// What the programs say of a data set with boxes that they have read.
+// What the programs print of a data set with boxes: how many pictures and faces, and what was left
+// out.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Trains whatever a task is about, a stretch of steps at a time, so that a checkpoint after any
-// stretch continues to the very same bytes.
+// The training loop over steps of any TrainingTask. It runs a stretch of steps at a time, so that a
+// checkpoint after any stretch continues to the very same bytes.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// One face for every way to find faces: what the programs' --face option chooses.
+// The interface of every face detector, and how the one is made that the programs' --face names.
 #pragma once
 
 #include <cstdint>

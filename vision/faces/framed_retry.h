@@ -1,5 +1,5 @@
-// Faces that fill an image: too large for the priors of an SSD, and a cascade's windows have no
-// room around them.
+// A second search, in the image padded with a grey frame, for faces that fill an image: they are
+// too large for the priors of an SSD, and leave the windows of a cascade no room.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 namespace maskwatch::vision {
 
 // Where `detector`, which knows no classes, finds nothing, it looks again at the image made
-// smaller, in the middle of a grey frame of twice its size (docs/face_detectors.md says what that
+// smaller, in the middle of a grey frame of twice its size (data/README.md says what that
 // brings).
 std::unique_ptr<FaceDetector> retry_framed(std::unique_ptr<FaceDetector> detector);
 

@@ -1,4 +1,5 @@
-// One face for every way to find the 68 landmarks: what the programs' --landmarks option chooses.
+// The interface of every way to find the 68 landmarks, and how the one is made that the programs'
+// --landmarks names.
 #pragma once
 
 #include <memory>

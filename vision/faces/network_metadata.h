@@ -1,5 +1,5 @@
 // What a converted network says of itself in metadata "detector" (data/README.md): how a picture
-// becomes its input, and what its outputs mean. For ssd.h and landmark_network.h.
+// becomes its input, and what its outputs mean. For published_ssd.h and landmark_network.h.
 #pragma once
 
 #include <array>

@@ -60,7 +60,7 @@ struct MaskDetectorOptions {
   // Contents of a cascade or of a converted detector in place of it.
   std::span<const std::uint8_t> face_detector_bytes;
   float confidence = .5f;          // least score of faces; see vision::make_face_detector
-  std::optional<int> detail = {};  // likewise
+  std::optional<int> detail = {};  // see vision::make_face_detector
   int capacity = 32;               // faces that one run of the network takes
   int threads = 0;                 // of the whole process; 0: as they are, at first one a core
 };
@@ -102,7 +102,7 @@ class MaskDetector {
 
   // The classes of the model, without background: that is never the answer.
   const std::vector<std::string>& labels() const;
-  // Of each of them.
+  // What each label means, in the order of labels().
   const std::vector<LabelMeaning>& meanings() const;
   // The classes of the model, with background.
   const std::vector<std::string>& all_labels() const;

@@ -1,5 +1,5 @@
 /* The C interface: finds the faces of an image and says of each whether it wears a mask. C99, also
- * usable from C++ and, as a foreign function interface, from other languages.
+ * usable from C++ and, through a foreign function interface, from other languages.
  *
  *   maskwatch_detector* detector = maskwatch_open(NULL);
  *   const maskwatch_face* faces;
