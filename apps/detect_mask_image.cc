@@ -2,6 +2,7 @@
 // it into a copy of the picture.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -15,7 +16,9 @@
 #include "base/json.h"
 #include "base/parallel.h"
 #include "vision/image/draw.h"
+#include "vision/image/picture_kinds.h"
 #include "vision/masks/mask_detector.h"
+#include "vision/video/picture_folder.h"
 #include "vision/window/picture_window.h"
 
 namespace maskwatch::apps {
@@ -24,7 +27,9 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Options {
-  std::vector<std::string> images;
+  std::vector<std::string> named, more;  // files and folders: -i, and without it
+  std::vector<std::string> images;       // the pictures that they name
+  bool several = false;                  // or a folder, which may hold one only
   FaceOptions faces;
   std::string output;
   std::string landmarks;  // empty: none
@@ -41,8 +46,11 @@ struct Result {
 };
 
 void define_options(OptionParser& parser, Options& o) {
-  parser.add("-i,--image", &o.images, "Picture to look at: JPEG, PNG or BMP; one or more")
-      .required();
+  parser.add("-i,--image", &o.named,
+             fmt::format("Pictures to look at, one or more, or folders of them: {}; /dev/stdin: "
+                         "from a pipe",
+                         vision::kPictureExtensions));
+  parser.add("pictures", &o.more, "The same without -i");
   add_face_options(parser, o.faces, vision::kDefaultFaceDetector);
   parser.add("-o,--output", &o.output,
              "Where to write the picture with the boxes: a .png or .jpg file for one picture, "
@@ -54,10 +62,77 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }
 
+// Whether a picture is what an earlier run wrote beside those that it looked at.
+bool is_result(const fs::path& path, const std::set<std::string>& stems) {
+  const std::string stem = path.stem().string();
+  const std::size_t mark = stem.rfind("_detected");
+  if (mark == std::string::npos || path.extension() != ".png") return false;
+  const std::string_view rest = std::string_view(stem).substr(mark + 9);
+  const bool numbered =
+      rest.size() > 1 && rest[0] == '_' && rest.find_first_not_of("0123456789", 1) == rest.npos;
+  return (rest.empty() || numbered) && stems.contains(stem.substr(0, mark));
+}
+
+// The pictures of a folder and of those below it, in the natural order of their names. Says what
+// else lies there.
+std::vector<std::string> pictures_in(const std::string& folder) {
+  std::vector<fs::path> found;
+  std::set<std::string> stems;
+  std::size_t others = 0;
+  std::error_code fault;
+  for (fs::recursive_directory_iterator it(folder, fault), end; !fault && it != end;
+       it.increment(fault)) {
+    std::error_code unknown;
+    const bool is_folder = it->is_directory(unknown);
+    if (vision::is_hidden_name(it->path().filename().string())) {
+      if (is_folder) it.disable_recursion_pending();
+    } else if (is_folder) {
+      continue;
+    } else if (vision::has_image_extension(it->path().string())) {
+      found.push_back(it->path());
+      stems.insert(it->path().stem().string());
+    } else {
+      ++others;
+    }
+  }
+  if (fault) throw UsageError(folder + ": cannot list the folder: " + fault.message());
+  const std::size_t results =
+      std::erase_if(found, [&](const fs::path& path) { return is_result(path, stems); });
+  if (found.empty())
+    throw UsageError(fmt::format("{}: holds no pictures ({})", folder, vision::kPictureExtensions));
+  if (others > 0)
+    tell(fmt::format("{}: {} files are not pictures by their extensions", folder, others));
+  if (results > 0)
+    tell(fmt::format("{}: {} pictures NAME_detected.png of an earlier run are left out", folder,
+                     results));
+  std::vector<std::string> pictures;
+  for (const fs::path& path : found) pictures.push_back(path.string());
+  std::sort(pictures.begin(), pictures.end(), vision::natural_less);
+  return pictures;
+}
+
+void find_pictures(Options& o) {
+  o.named.insert(o.named.end(), o.more.begin(), o.more.end());
+  if (o.named.empty())
+    throw UsageError("--image: no picture is named", "detect_mask_image PICTURE..., see --help");
+  for (const std::string& name : o.named) {
+    std::error_code missing;
+    if (!fs::is_directory(name, missing)) {
+      o.images.push_back(name);
+      continue;
+    }
+    o.several = true;
+    const std::vector<std::string> pictures = pictures_in(name);
+    o.images.insert(o.images.end(), pictures.begin(), pictures.end());
+  }
+  o.several |= o.images.size() > 1;
+}
+
 // Whether -o names a file to write rather than a folder: by its ending, unless there is such a
-// folder.
+// folder. For several pictures other endings than those of pictures are part of a folder's name.
 bool names_file(const Options& o) {
-  return fs::path(o.output).has_extension() && !fs::is_directory(o.output);
+  if (fs::is_directory(o.output)) return false;
+  return o.several ? vision::has_image_extension(o.output) : fs::path(o.output).has_extension();
 }
 
 // The folder that -o names, made if it is not there.
@@ -72,7 +147,8 @@ fs::path output_folder(const Options& o) {
 // Throws rather than write over a picture that is to be read.
 void keep_inputs(const Options& o, const std::vector<std::string>& outputs) {
   std::set<fs::path> inputs;
-  for (const std::string& image : o.images) inputs.insert(fs::weakly_canonical(image));
+  std::error_code pipe;  // has no path
+  for (const std::string& image : o.images) inputs.insert(fs::weakly_canonical(image, pipe));
   for (const std::string& output : outputs)
     if (inputs.contains(fs::weakly_canonical(output)))
       throw UsageError(output + " would be written over, but it is one of the pictures to look at",
@@ -82,10 +158,10 @@ void keep_inputs(const Options& o, const std::vector<std::string>& outputs) {
 // One file to write for each picture; NAME_detected.png, NAME_detected_2.png for a second NAME.
 std::vector<std::string> output_files(const Options& o) {
   if (names_file(o)) {
-    if (o.images.size() > 1)
-      throw UsageError(
-          fmt::format("--output {}: one file for {} pictures", o.output, o.images.size()),
-          "name a folder");
+    if (o.several)
+      throw UsageError(fmt::format("--output {}: one file for {} picture{}", o.output,
+                                   o.images.size(), o.images.size() == 1 ? " of a folder" : "s"),
+                       "name a folder");
     require_picture("--output", o.output);
     return {o.output};
   }
@@ -175,14 +251,15 @@ int detect(int argc, char** argv) {
   define_options(parser, o);
   parser.parse(argc, argv);
   set_threads(o.threads);
+  find_pictures(o);
   const std::vector<std::string> outputs = output_files(o);
   keep_inputs(o, outputs);
   MaskDetector detector(detector_options(o.faces));
   check_detail(o.faces, detector.heeds_detail());
   check_class_names(class_meanings(o.faces.classes), detector.all_labels(), "the model");
   warn_of_unknown_classes(detector.unknown_labels(),
-                          "faces of it are drawn grey, and what the face detector says of masks "
-                          "does not count");
+                          "faces called so are drawn grey, and what the face detector says of "
+                          "masks does not count for them");
   const auto landmarks = o.landmarks.empty() ? nullptr : landmark_finder(o.landmarks);
   std::unique_ptr<vision::PictureWindow> window;
   if (o.show) window = std::make_unique<vision::PictureWindow>("Maskwatch");

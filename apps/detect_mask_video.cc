@@ -85,26 +85,23 @@ std::unique_ptr<VideoPipeline> open_pipeline(const PipelineOptions& options) {
   }
 }
 
-// What no face can be said to be is told once; an option that can never act is an error where the
-// model has names for everything, and a warning where some of them are not understood.
+// Throws where an option asks for a class that the model does not have, and warns where one may do
+// nothing because names are not understood.
 void check_labels(const VideoOptions& o, const VideoPipeline& pipeline) {
   check_class_names(class_meanings(o.faces.classes), pipeline.all_labels(), "the model");
   const auto knows = [&](LabelMeaning meaning) {
     return vision::knows(pipeline.meanings(), meaning);
   };
-  const std::vector<std::string> unknown = pipeline.unknown_labels();
-  const auto idle = [&](const std::string& what) {
-    if (unknown.empty()) throw UsageError(what, "name a model that has one with --model");
-    warn(what);
-  };
   if (o.alert_worn_wrongly && !knows(LabelMeaning::worn_wrongly))
-    idle("--alert-worn-wrongly: the model has no class that means a mask worn wrongly");
-  if (!o.alert.empty() && !knows(LabelMeaning::no_mask) &&
-      !(o.alert_worn_wrongly && knows(LabelMeaning::worn_wrongly)))
-    idle("--alert: the model has no class that means no mask, so it never runs");
+    throw UsageError("--alert-worn-wrongly: the model has no class for masks worn wrongly",
+                     "name one that has with --model, or say which of its classes it is with "
+                     "--classes worn_wrongly=NAME");
+  if (!o.alert.empty() && !knows(LabelMeaning::no_mask))
+    warn(std::string("--alert: the model has no class that means no mask, so it ") +
+         (o.alert_worn_wrongly ? "runs for masks worn wrongly only" : "never runs"));
   if (o.threshold_given && !knows(LabelMeaning::mask))
-    idle("--threshold: the model has no class that means a mask, so it does nothing");
-  warn_of_unknown_classes(unknown,
+    warn("--threshold: the model has no class that means a mask, so it does nothing");
+  warn_of_unknown_classes(pipeline.unknown_labels(),
                           "who is called so is neither counted as masked nor as unmasked, and "
                           "neither --alert nor --threshold heed it");
 }

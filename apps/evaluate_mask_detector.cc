@@ -85,10 +85,28 @@ std::set<std::string> names_in_list(const std::string& path) {
   return names;
 }
 
+// Of a data set that is split by its folders, the part that was neither trained nor validated on;
+// that which was validated on where there is none.
+Dataset untrained_part(const Dataset& all) {
+  if (!has_parts(all)) return all;
+  for (const auto& [part, name] :
+       {std::pair{DatasetPart::test, "test"}, {DatasetPart::validation, "validation"}}) {
+    if (count_part(all, part) == 0) continue;
+    std::vector<bool> keep;
+    for (const DatasetImage& image : all.images) keep.push_back(image.part == part);
+    tell(
+        fmt::format("the data set is split by its folders: only its {} pictures of {} are judged "
+                    "(for another part name its folder: -d DIR/train)",
+                    count_part(all, part), name));
+    return filter_dataset(all, keep);
+  }
+  return all;
+}
+
 // The pictures that are to be evaluated. Throws if a list names none of them.
 Dataset chosen(const Options& o) {
   const Dataset all = scan_dataset(o.datasets, 1);
-  if (o.history.empty() && o.only.empty()) return all;
+  if (o.history.empty() && o.only.empty()) return untrained_part(all);
   const std::string& file = o.history.empty() ? o.only : o.history;
   const std::set<std::string> names =
       o.history.empty() ? names_in_list(file) : names_in_history(file, "train_mask_detector");

@@ -1,6 +1,8 @@
 // make_mask_dataset: from a folder of bare faces to a training set with masks laid on.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <memory>
 
 #include "apps/common/face_options.h"
@@ -84,17 +86,32 @@ void check_options(const OptionParser& parser, const Options& o) {
   require_writable(o.make.preview);
 }
 
+// A fault of a file without its name: "no face found", "cannot open".
+std::string kind_of(const LeftOut& one) {
+  const bool named = one.reason.starts_with(one.path + ": ");
+  return named ? one.reason.substr(one.path.size() + 2) : one.reason;
+}
+
 void report(const MaskDatasetResult& result, const Options& o) {
-  for (const LeftOut& one : result.left_out)
-    if (one.reason != kNotNeeded)
-      fmt::print("left out {}: {}\n", one_line(one.path), one_line(one.reason));
-  for (const LeftOut& one : result.incomplete)
-    fmt::print("{}: {}\n", one_line(one.path), one.reason);
   fmt::print("{} pictures with a mask, {} without", result.with_mask, result.without_mask);
   if (result.worn_wrongly > 0) fmt::print(", {} with one worn wrongly", result.worn_wrongly);
   fmt::print(" in {}\n", one_line(o.make.output));
   fmt::print("{} files left out, {} faces without landmarks, {} exact copies not used again\n",
              result.left_out.size(), result.faces_without_landmarks, result.copies);
+  if (result.left_out.empty() && result.incomplete.empty()) return;
+  std::map<std::string, std::size_t> reasons;
+  for (const LeftOut& one : result.left_out) ++reasons[kind_of(one)];
+  std::vector<std::pair<std::size_t, std::string>> sorted;
+  for (const auto& [reason, count] : reasons) sorted.emplace_back(count, reason);
+  std::sort(sorted.rbegin(), sorted.rend());
+  constexpr std::size_t kMost = 10;
+  for (std::size_t i = 0; i < std::min(sorted.size(), kMost); ++i)
+    fmt::print("  {} left out: {}\n", sorted[i].first, one_line(sorted[i].second));
+  if (sorted.size() > kMost) fmt::print("  and {} other reasons\n", sorted.size() - kMost);
+  if (!result.incomplete.empty())
+    fmt::print("  {} used, though some of their faces have no landmarks\n",
+               result.incomplete.size());
+  fmt::print("each with its reason in {}/manifest.json\n", one_line(o.make.output));
 }
 
 FaceFinder make_finder(const Options& o) {

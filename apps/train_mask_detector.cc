@@ -7,6 +7,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "apps/common/class_rules.h"
 #include "apps/common/dataset.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
@@ -37,7 +38,7 @@ constexpr double kScratchMomentum = 0.99;
 constexpr const char* kStartAgain = "start again without --resume";
 
 struct Options {
-  std::vector<std::string> datasets;
+  std::vector<std::string> datasets, classes;
   std::string plot = "plot.png";
   std::string model = "mask_detector.safetensors";
   std::string weights;
@@ -65,8 +66,11 @@ struct Options {
 void define_options(OptionParser& parser, Options& o) {
   parser
       .add("-d,--dataset", &o.datasets,
-           "Data set: a folder with one folder of pictures for each class; several are merged")
+           "Data set: a folder with one folder of pictures for each class; several are merged. "
+           "Folders called train, validation and test above or below those of the classes split "
+           "it")
       .required();
+  parser.add("--classes", &o.classes, kClassesHelp);
   parser.add("-p,--plot", &o.plot, "Picture of the loss and accuracy curves to write (PNG)")
       .show_default();
   parser.add("-m,--model", &o.model, "Model file to write").show_default();
@@ -170,9 +174,11 @@ std::string default_weights() {
 
 // A model for the classes of `labels`, its backbone from the weights or random.
 std::unique_ptr<nn::Classifier> make_model(const Options& o, bool size_given,
-                                           const std::vector<std::string>& labels) {
+                                           const std::vector<std::string>& labels,
+                                           const std::vector<std::string>& meanings) {
   nn::ClassifierOptions options;
   options.labels = labels;
+  options.meanings = meanings;
   if (o.scratch) {
     options.backbone.width = o.width;
     options.backbone.input_size = o.size;
@@ -238,6 +244,57 @@ std::string recipe(const Options& o, const LoadedDataset& data, const nn::Classi
       fingerprint(data.dataset), weights, backbone.width, backbone.input_size, o.epochs, o.rate,
       o.batch_size, o.fine_tune, o.schedule, o.augment, o.label_smoothing, o.validation,
       o.allow_leakage, o.scratch, std::filesystem::path(o.face).filename().string(), o.seed);
+}
+
+// What stands in the model file for each class: what the option or its name says; nothing where
+// neither does, which is warned of.
+std::vector<std::string> words_of_classes(const Options& o, const Dataset& dataset) {
+  const ClassMeanings stated = class_meanings(o.classes);
+  check_class_names(stated, dataset.classes, "the data set");
+  std::vector<std::string> words, unknown;
+  for (const std::string& name : dataset.classes) {
+    const auto found = stated.find(name);
+    const auto meaning = found != stated.end() ? found->second : vision::meaning_of(name);
+    const bool known = found != stated.end() || meaning != vision::LabelMeaning::other;
+    words.push_back(known ? std::string(vision::word_of(meaning)) : "");
+    if (!known) unknown.push_back(name);
+  }
+  warn_of_unknown_classes(unknown,
+                          "detect_mask_video will neither count who is called so nor raise "
+                          "--alert, and its --threshold will not heed it");
+  return words;
+}
+
+// What is trained and validated on. The test part of a data set that has one for validation too is
+// left for later.
+Dataset scan(const OptionParser& parser, const Options& o) {
+  const Dataset all = scan_dataset(o.datasets);
+  if (!has_parts(all)) return all;
+  if (count_part(all, DatasetPart::train) == 0)
+    throw UsageError("the data set has folders for validation or test, but none called train");
+  const DatasetPart validation = validation_part(all);
+  if (validation == DatasetPart::none) return all;
+  if (parser.given("--validation"))
+    throw UsageError("--validation does nothing: the data set is split by its folders",
+                     "-d DIR/train splits that part at random");
+  const bool tested = validation == DatasetPart::test;
+  fmt::print("split by the folders of the data set: {} pictures to train on, {} {}\n",
+             count_part(all, DatasetPart::train), count_part(all, validation),
+             tested ? "of test to validate on" : "to validate on");
+  const auto left = tested ? 0 : count_part(all, DatasetPart::test);
+  if (left == 0) return all;
+  fmt::print("{} pictures of test are left for evaluate_mask_detector\n", left);
+  return without_part(all, DatasetPart::test);
+}
+
+Split split(const Options& o, const Dataset& dataset) {
+  if (validation_part(dataset) == DatasetPart::none)
+    return split_dataset(dataset, o.validation, o.seed, o.allow_leakage);
+  FolderSplit by_folders = split_by_folders(dataset, o.allow_leakage);
+  if (by_folders.copies > 0)
+    fmt::print("{} pictures are not trained on: validation holds a copy of them\n",
+               by_folders.copies);
+  return std::move(by_folders.split);
 }
 
 LoadedDataset load(const Options& o, const Dataset& dataset, int size) {
@@ -363,23 +420,27 @@ int train(int argc, char** argv) {
   const int first_trained = first_trained_stage(o);
   set_threads(o.threads);
 
-  const Dataset dataset = scan_dataset(o.datasets);
+  const Dataset dataset = scan(parser, o);
+  const std::vector<std::string> meanings = words_of_classes(o, dataset);
+  if (has_parts(dataset) && validation_part(dataset) != DatasetPart::none)
+    split_by_folders(dataset, o.allow_leakage);  // before the work: each class can be trained
   std::vector<std::string> pictures;
   for (const DatasetImage& image : dataset.images) pictures.push_back(image.path);
   require_apart(outputs_of(o), pictures);
-  const auto model = make_model(o, parser.given("--size"), dataset.classes);
+  const auto model = make_model(o, parser.given("--size"), dataset.classes, meanings);
   const LoadedDataset data = load(o, dataset, model->options().backbone.input_size);
   const std::optional<FaceCrops> faces = find_faces(o, data);
-  const Split split = split_dataset(data.dataset, o.validation, o.seed, o.allow_leakage);
-  fmt::print("training on {}, validating on {}; backbone {}\n", split.train.size(),
-             split.validation.size(),
+  const Split parts = split(o, data.dataset);
+  fmt::print("training on {}, validating on {}; backbone {}\n", parts.train.size(),
+             parts.validation.size(),
              first_trained == 0                      ? "trained"
              : first_trained == MobileNetV2::kStages ? "frozen"
                                                      : "trained in part");
-  const std::string made_from = recipe(o, data, *model);
+  std::string made_from = recipe(o, data, *model);
+  for (const std::string& rule : o.classes) made_from += ", classes " + rule;
 
   const std::int64_t steps =
-      (static_cast<std::int64_t>(split.train.size()) + o.batch_size - 1) / o.batch_size * o.epochs;
+      (static_cast<std::int64_t>(parts.train.size()) + o.batch_size - 1) / o.batch_size * o.epochs;
   TrainingOptions training;
   training.epochs = o.epochs;
   training.batch_size = o.batch_size;
@@ -393,7 +454,7 @@ int train(int argc, char** argv) {
   training.first_trained_stage = first_trained;
   training.keep_statistics = !o.scratch;
   training.memory_budget = o.memory_budget << 20;
-  Trainer trainer(*model, data, split, training);
+  Trainer trainer(*model, data, parts, training);
   if (o.memory_budget > 0)
     fmt::print("{} of {} stages are computed twice to save memory\n",
                model->backbone().recomputed_stages(), MobileNetV2::kStages);
@@ -401,7 +462,7 @@ int train(int argc, char** argv) {
   restore(run);
   for (int epoch = static_cast<int>(run.history.size()); epoch < o.epochs; ++epoch)
     train_epoch(run, epoch);
-  write_results(run, data, split);
+  write_results(run, data, parts);
   return 0;
 }
 

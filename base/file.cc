@@ -1,12 +1,14 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <cstring>
 #include <filesystem>
@@ -49,12 +51,47 @@ std::string folder_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
+bool is_pipe(int descriptor) {
+  struct stat status {};
+  return fstat(descriptor, &status) == 0 && (S_ISFIFO(status.st_mode) || S_ISSOCK(status.st_mode));
+}
+
+// Of a pipe that the process was started with, its number: "/dev/stdin" in "curl ... | program", or
+// "/dev/fd/63" that a shell writes for "<(curl ...)". -1 for all else.
+int inherited_pipe(const std::string& path) {
+  int number = -1;
+  if (path == "/dev/stdin") number = STDIN_FILENO;
+  for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"})
+    if (path.starts_with(folder)) {
+      const char* end = path.data() + path.size();
+      const auto [stop, fault] = std::from_chars(path.data() + folder.size(), end, number);
+      if (fault != std::errc() || stop != end) number = -1;
+    }
+  return number >= 0 && is_pipe(number) ? number : -1;
+}
+
+// Opening such a pipe by its name would wait for a second writer.
+int open_to_read(const std::string& path) {
+  if (const int pipe = inherited_pipe(path); pipe >= 0) return fcntl(pipe, F_DUPFD_CLOEXEC, 0);
+  // Without O_NONBLOCK, opening a named pipe waits for its writer.
+  return open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+void wait_for_bytes(int descriptor) {
+  pollfd pipe{descriptor, POLLIN, 0};
+  poll(&pipe, 1, -1);
+}
+
 // How many bytes were read: fewer than `room` only at the end.
 std::size_t read_up_to(int descriptor, const std::string& path, char* bytes, std::size_t room) {
   std::size_t done = 0;
   while (done < room) {
     const ssize_t count = read(descriptor, bytes + done, room - done);
     if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) {  // of a pipe that another process made so
+      wait_for_bytes(descriptor);
+      continue;
+    }
     if (count < 0) fail_to_read(path, "cannot read");
     if (count == 0) break;
     done += static_cast<std::size_t>(count);
@@ -66,12 +103,13 @@ std::size_t read_up_to(int descriptor, const std::string& path, char* bytes, std
 
 std::string read_file(const std::string& path, const FileCheck& check) {
   constexpr std::size_t first = 4096;
-  // Without O_NONBLOCK, opening a pipe waits for its writer.
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const Descriptor file(open_to_read(path));
   if (file.number < 0) fail_to_read(path, "cannot open");
   struct stat status {};
   if (fstat(file.number, &status) != 0) fail_to_read(path, "cannot read");
-  if (!S_ISREG(status.st_mode)) throw std::runtime_error(path + ": is not a regular file");
+  const bool piped = inherited_pipe(path) >= 0;
+  if (!S_ISREG(status.st_mode) && !piped)
+    throw std::runtime_error(path + ": is not a regular file");
   // The size is a hint alone: files of /proc say 0, and another program may be writing. With room
   // for one byte more, the end of the file shows without growing.
   const auto size = static_cast<std::size_t>(status.st_size);
@@ -89,7 +127,7 @@ std::string read_file(const std::string& path, const FileCheck& check) {
     if (done > most) throw std::runtime_error(path + ": is " + over(kMaxFile));
     return done == room;
   };
-  bool more = read_until(std::min(size + 1, first));
+  bool more = read_until(piped ? first : std::min(size + 1, first));
   if (check) check({bytes.data(), done}, std::max(size, done));
   if (size > most) throw std::runtime_error(path + ": is " + over(kMaxFile));
   if (more && done <= size) more = read_until(size + 1);

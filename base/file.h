@@ -12,7 +12,8 @@ namespace maskwatch {
 // Whether a file may be read whole, by its first bytes (up to 4096) and its size: throws where not.
 using FileCheck = std::function<void(std::string_view first, std::size_t size)>;
 
-// A regular file's bytes, at most kMaxFile (base/resource_limits.h) of them. `check` is asked
+// The bytes of a regular file, or of a pipe that the process was started with (/dev/stdin,
+// /dev/fd/N), to its end: at most kMaxFile (base/resource_limits.h) of them. `check` is asked
 // before the rest is read. std::runtime_error names the file and what is wrong; what `check` throws
 // is passed on.
 std::string read_file(const std::string& path, const FileCheck& check = {});

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -21,7 +22,10 @@
 
 #include "base/hash.h"
 #include "base/parallel.h"
+#include "base/printable.h"
 #include "vision/image/image.h"
+#include "vision/image/picture_kinds.h"
+#include "vision/masks/labels.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -32,27 +36,42 @@ constexpr const char* kLayoutHint =
     "a data set is a folder that holds one folder of pictures for each class, such as with_mask "
     "and without_mask";
 
+const std::string kKinds = fmt::format(" ({})", vision::kPictureExtensions);
+constexpr const char* kNotAPicture = "not a picture by its extension";
+
 [[noreturn]] void fail(const std::string& what, const std::string& hint = "") {
   throw std::runtime_error(hint.empty() ? what : what + " (" + hint + ")");
 }
 
 // Labels are printed, and stored in models as JSON: they must be UTF-8 without control characters.
-bool is_printable_utf8(std::string_view text) {
-  std::size_t i = 0;
-  while (i < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    if (lead < 0x20 || lead == 0x7f || (lead >= 0x80 && lead < 0xc2) || lead > 0xf4) return false;
-    const std::size_t length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    if (i + length > text.size()) return false;
-    for (std::size_t k = 1; k < length; ++k)
-      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
-    const auto second = length > 1 ? static_cast<unsigned char>(text[i + 1]) : 0;
-    const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
-    const bool outside = (lead == 0xed && second >= 0xa0) || (lead == 0xf4 && second >= 0x90);
-    if (overlong || outside) return false;
-    i += length;
-  }
-  return !text.empty();
+bool is_printable_utf8(const std::string& text) {
+  return !text.empty() && text.find_first_of("\n\r\t") == std::string::npos &&
+         printable(text) == text;
+}
+
+// The folders above a file, from the data set's down: "a/b/1.jpg" gives a and b.
+std::vector<std::string> folders_of(const std::string& name) {
+  std::vector<std::string> folders;
+  for (std::size_t at = 0, slash; (slash = name.find('/', at)) != std::string::npos; at = slash + 1)
+    folders.push_back(name.substr(at, slash - at));
+  return folders;
+}
+
+// "Train", "training_set", "val", "02-test" ...
+DatasetPart part_of_name(const std::string& folder) {
+  std::string word;
+  for (const char c : folder)
+    if (std::isalpha(static_cast<unsigned char>(c)) != 0)
+      word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const std::string_view end : {"images", "data", "set", "split"})
+    if (word.size() > end.size() && word.ends_with(end)) word.resize(word.size() - end.size());
+  for (const char* name : {"train", "training"})
+    if (word == name) return DatasetPart::train;
+  for (const char* name : {"val", "valid", "validation", "dev"})
+    if (word == name) return DatasetPart::validation;
+  for (const char* name : {"test", "testing", "eval", "evaluation", "holdout"})
+    if (word == name) return DatasetPart::test;
+  return DatasetPart::none;
 }
 
 struct FoundImage {
@@ -74,6 +93,9 @@ class Scanner {
   using FolderId = std::pair<dev_t, ino_t>;
 
   void enter_root(const std::string& root, const char* hint);
+  void read_parts(const std::string& root, std::size_t first);
+  void take_parts(std::size_t first);
+  std::vector<fs::directory_entry> visible_entries(const fs::path& folder);
   void list_class(const fs::path& folder, const std::string& class_name);
   void walk(const fs::path& folder, const std::string& name, const std::string& class_name);
   void add_file(const fs::path& path, const std::string& name, const std::string& class_name);
@@ -106,7 +128,23 @@ std::vector<fs::directory_entry> entries_of(const fs::path& folder) {
   return entries;
 }
 
-bool is_hidden(const fs::path& path) { return path.filename().string().front() == '.'; }
+// All but hidden files, of which only their number is told, and hidden folders.
+std::vector<fs::directory_entry> Scanner::visible_entries(const fs::path& folder) {
+  std::vector<fs::directory_entry> entries = entries_of(folder);
+  int hidden = 0;
+  std::erase_if(entries, [&](const fs::directory_entry& entry) {
+    if (!vision::is_hidden_name(entry.path().filename().string())) return false;
+    std::error_code ignored;
+    if (entry.is_directory(ignored))
+      skip(entry.path(), "hidden folder");
+    else
+      ++hidden;
+    return true;
+  });
+  if (hidden > 0)
+    skip(folder, hidden == 1 ? "1 hidden file" : fmt::format("{} hidden files", hidden));
+  return entries;
+}
 
 void Scanner::enter_root(const std::string& root, const char* hint) {
   struct stat status {};
@@ -124,30 +162,110 @@ void Scanner::add_flat_root(const std::string& root) {
   walked_.clear();
   walk(root, "", "");
   walk_links("");
-  if (images.size() == before) fail(root + ": holds no jpg, jpeg, png or bmp pictures");
+  if (images.size() == before) fail(root + ": holds no pictures" + kKinds);
 }
 
 void Scanner::add_root(const std::string& root) {
   enter_root(root, kLayoutHint);
   const std::size_t before = images.size();
   bool loose_pictures = false;
-  for (const fs::directory_entry& entry : entries_of(root)) {
+  for (const fs::directory_entry& entry : visible_entries(root)) {
     std::error_code ignored;
     if (entry.is_directory(ignored)) {
       list_class(entry.path(), entry.path().filename().string());
     } else {
       const bool picture = vision::has_image_extension(entry.path().string());
       loose_pictures |= picture;
-      skip(entry.path(), picture ? "not in a class folder" : "not a jpg, jpeg, png or bmp picture");
+      skip(entry.path(), picture ? "not in a class folder" : kNotAPicture);
     }
   }
-  if (images.size() > before) return;
+  if (images.size() > before) return read_parts(root, before);
   if (loose_pictures) fail(root + ": its pictures lie in no class folder", kLayoutHint);
-  fail(root + ": holds no jpg, jpeg, png or bmp pictures", kLayoutHint);
+  fail(root + ": holds no pictures" + kKinds, kLayoutHint);
+}
+
+// What the folders right below a data set are, and what their pictures lie in.
+struct TopFolder {
+  DatasetPart part = DatasetPart::none;  // by its name
+  bool has_pictures = false;             // not in a folder of it
+  bool has_folders = false;              // with pictures
+};
+
+std::string names_of(const std::map<std::string, TopFolder>& folders, bool parts) {
+  std::string names;
+  for (const auto& [name, folder] : folders)
+    if ((folder.part != DatasetPart::none) == parts) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
+// Of the images from the `first` on, which are those of this data set.
+void Scanner::read_parts(const std::string& root, std::size_t first) {
+  std::map<std::string, TopFolder> tops;
+  bool parts_below_classes = true;
+  for (std::size_t i = first; i < images.size(); ++i) {
+    const std::vector<std::string> folders = folders_of(images[i].image.name);
+    TopFolder& top = tops[folders[0]];
+    top.part = part_of_name(folders[0]);
+    (folders.size() > 1 ? top.has_folders : top.has_pictures) = true;
+    parts_below_classes &= folders.size() > 1 && part_of_name(folders[1]) != DatasetPart::none;
+  }
+  const auto count = [&](auto&& holds) {
+    return std::count_if(tops.begin(), tops.end(), [&](const auto& top) { return holds(top); });
+  };
+  const auto parts = count([](const auto& top) { return top.second.part != DatasetPart::none; });
+  if (parts == 0) {
+    if (!parts_below_classes) return;
+    for (std::size_t i = first; i < images.size(); ++i)
+      images[i].image.part = part_of_name(folders_of(images[i].image.name)[1]);
+    return;
+  }
+  const auto split = count([](const auto& top) {
+    return top.second.part != DatasetPart::none && top.second.has_folders;
+  });
+  const auto all = static_cast<std::ptrdiff_t>(tops.size());
+  const bool beside_classes = count([](const auto& top) {
+                                return vision::meaning_of(top.first) != vision::LabelMeaning::other;
+                              }) > 0;
+  if (parts < all) {  // a class may be called "train" where that is a vehicle
+    if (split == 0 && !beside_classes) return;
+    const std::string part = std::find_if(tops.begin(), tops.end(), [](const auto& top) {
+                               return top.second.part != DatasetPart::none;
+                             })->first;
+    fail(fmt::format("{}: the folders {} are parts of a split, but beside them lie {}", root,
+                     names_of(tops, true), names_of(tops, false)),
+         fmt::format("move one or the other away, or name parts alone: -d '{}'",
+                     (fs::path(root) / part).string()));
+  }
+  if (split == 0 && all > 1)
+    fail(fmt::format("{}: in the parts of its split, {}, pictures lie in no class folder", root,
+                     names_of(tops, true)),
+         "each part holds one folder of pictures for each class, such as with_mask and "
+         "without_mask");
+  if (split == 0) return;  // one class of that name
+  take_parts(first);
+}
+
+// Of a data set whose folders are its parts, and theirs its classes.
+void Scanner::take_parts(std::size_t first) {
+  const auto loose = [&](const FoundImage& found) {
+    return folders_of(found.image.name).size() < 2;
+  };
+  for (std::size_t i = first; i < images.size(); ++i)
+    if (loose(images[i])) skip(images[i].image.path, "not in a class folder");
+  images.erase(
+      std::remove_if(images.begin() + static_cast<std::ptrdiff_t>(first), images.end(), loose),
+      images.end());
+  for (std::size_t i = first; i < images.size(); ++i) {
+    const std::vector<std::string> folders = folders_of(images[i].image.name);
+    images[i].image.part = part_of_name(folders[0]);
+    images[i].class_name = folders[1];
+    if (!is_printable_utf8(folders[1]))
+      fail(images[i].image.path + ": the name of a class must be printable UTF-8",
+           "rename the folder");
+  }
 }
 
 void Scanner::list_class(const fs::path& folder, const std::string& class_name) {
-  if (is_hidden(folder)) return skip(folder, "hidden folder");
   const std::size_t before = images.size();
   walked_ = {root_};
   walk(folder, class_name, class_name);
@@ -164,14 +282,12 @@ void Scanner::walk(const fs::path& folder, const std::string& name, const std::s
   const FolderId id{status.st_dev, status.st_ino};
   if (!walked_.insert(id).second)
     return skip(folder, "a link to a folder that contains it or was read already");
-  for (const fs::directory_entry& entry : entries_of(folder)) {
+  for (const fs::directory_entry& entry : visible_entries(folder)) {
     const fs::path& path = entry.path();
     const std::string entry_name = (name.empty() ? "" : name + "/") + path.filename().string();
     std::error_code ignored;
     if (!entry.is_directory(ignored)) {
       add_file(path, entry_name, class_name);
-    } else if (is_hidden(path)) {
-      skip(path, "hidden folder");
     } else if (entry.is_symlink(ignored)) {
       links_.push_back({path, entry_name});
     } else {
@@ -190,8 +306,7 @@ void Scanner::walk_links(const std::string& class_name) {
 
 void Scanner::add_file(const fs::path& path, const std::string& name,
                        const std::string& class_name) {
-  if (!vision::has_image_extension(path.string()))
-    return skip(path, "not a jpg, jpeg, png or bmp picture");
+  if (!vision::has_image_extension(path.string())) return skip(path, kNotAPicture);
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (status.type() == fs::file_type::not_found) return skip(path, "a link to nothing");
@@ -361,10 +476,39 @@ Dataset scan_images(const std::vector<std::string>& folders) {
               [](Scanner& scanner, const std::string& folder) { scanner.add_flat_root(folder); });
 }
 
+namespace {
+
+// The one folder of a data set that holds the folders which should lie right below it: a zip file
+// often puts one more around them.
+std::optional<std::string> wrapping_folder(const std::vector<std::string>& folders,
+                                           const Dataset& dataset) {
+  if (folders.size() != 1 || dataset.classes.size() != 1) return std::nullopt;
+  if (vision::meaning_of(dataset.classes[0]) != vision::LabelMeaning::other) return std::nullopt;
+  bool understood = false;
+  for (const DatasetImage& image : dataset.images) {
+    const std::vector<std::string> above = folders_of(image.name);
+    if (above.size() < 2) return std::nullopt;
+    understood |= (part_of_name(above[1]) != DatasetPart::none && above.size() > 2) ||
+                  vision::meaning_of(above[1]) != vision::LabelMeaning::other;
+  }
+  if (!understood) return std::nullopt;
+  return (fs::path(folders[0]) / dataset.classes[0]).string();
+}
+
+}  // namespace
+
 Dataset scan_dataset(const std::vector<std::string>& folders, int least_classes) {
   if (folders.empty()) fail("no data set given", kLayoutHint);
   Dataset dataset =
       scan(folders, [](Scanner& scanner, const std::string& folder) { scanner.add_root(folder); });
+  if (const auto wrapping = wrapping_folder(folders, dataset))
+    fail(fmt::format("{}: the folders of its classes lie one folder deeper", folders[0]),
+         "-d '" + *wrapping + "'");
+  if (has_parts(dataset) && count_part(dataset, DatasetPart::none) > 0)
+    fail(fmt::format("{}: some of these data sets are split into train and test by their folders, "
+                     "others are not",
+                     joined(folders)),
+         "name the parts alone, such as DIR/train");
   const auto classes = static_cast<int>(dataset.classes.size());
   if (classes < least_classes)
     fail(fmt::format("{}: holds {} class{} ({}) where {} are needed", joined(folders), classes,
@@ -377,6 +521,21 @@ std::vector<std::int64_t> class_counts(const Dataset& dataset) {
   std::vector<std::int64_t> counts(dataset.classes.size());
   for (const DatasetImage& image : dataset.images) ++counts[static_cast<std::size_t>(image.label)];
   return counts;
+}
+
+bool has_parts(const Dataset& dataset) {
+  return count_part(dataset, DatasetPart::none) < static_cast<std::int64_t>(dataset.images.size());
+}
+
+std::int64_t count_part(const Dataset& dataset, DatasetPart part) {
+  return std::count_if(dataset.images.begin(), dataset.images.end(),
+                       [&](const DatasetImage& image) { return image.part == part; });
+}
+
+Dataset without_part(const Dataset& dataset, DatasetPart part) {
+  std::vector<bool> keep;
+  for (const DatasetImage& image : dataset.images) keep.push_back(image.part != part);
+  return filter_dataset(dataset, keep);
 }
 
 std::int64_t count_copies(const Dataset& dataset) {

@@ -19,6 +19,7 @@
 #include "apps/training/boxes_yolo.h"
 #include "base/file.h"
 #include "base/parallel.h"
+#include "vision/image/picture_kinds.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -366,11 +367,12 @@ void read_dataset(const std::string& dataset, BoxDataset& data, std::vector<Foun
   Gatherer gatherer(root.string(), last_name(root), data, found);
   gatherer.read_folder();
   if (gatherer.annotated() > 0) return;
-  throw std::runtime_error(dataset +
-                           (gatherer.pictures_seen() == 0
-                                ? ": holds no jpg, jpeg, png or bmp pictures"
-                                : ": none of its pictures has an annotation") +
-                           kFormatsHint);
+  throw std::runtime_error(
+      dataset +
+      (gatherer.pictures_seen() == 0
+           ? fmt::format(": holds no pictures ({})", vision::kPictureExtensions)
+           : ": none of its pictures has an annotation") +
+      kFormatsHint);
 }
 
 void sort_by_path(std::vector<SkippedFile>& files) {
@@ -402,7 +404,8 @@ BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions
   const auto read_pictures = [&](const std::string& folder, const auto& read) {
     Gatherer gatherer(folder, last_name(folder), data, found);
     if (gatherer.pictures_seen() == 0)
-      throw std::runtime_error(folder + ": holds no jpg, jpeg, png or bmp pictures");
+      throw std::runtime_error(
+          fmt::format("{}: holds no pictures ({})", folder, vision::kPictureExtensions));
     read(gatherer);
   };
   for (const std::string& folder : options.negatives)

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "vision/image/image.h"
+#include "vision/image/picture_kinds.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -84,7 +84,7 @@ void BoxFiles::walk(const fs::path& folder, const std::string& name) {
   for (const fs::directory_entry& found : entries) {
     const fs::path& path = found.path();
     const std::string entry = path.filename().string();
-    if (entry.starts_with('.')) continue;
+    if (vision::is_hidden_name(entry)) continue;
     const std::string relative = name.empty() ? entry : name + "/" + entry;
     std::error_code unknown;
     if (found.is_directory(unknown) && found.is_symlink(unknown))

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <map>
 #include <numeric>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -184,6 +185,39 @@ Split split_dataset(const Dataset& dataset, double validation, std::uint64_t see
   std::sort(split.train.begin(), split.train.end());
   std::sort(split.validation.begin(), split.validation.end());
   return split;
+}
+
+DatasetPart validation_part(const Dataset& dataset) {
+  for (const DatasetPart part : {DatasetPart::validation, DatasetPart::test})
+    if (count_part(dataset, part) > 0) return part;
+  return DatasetPart::none;
+}
+
+FolderSplit split_by_folders(const Dataset& dataset, bool allow_leakage) {
+  const DatasetPart validation = validation_part(dataset);
+  FolderSplit result;
+  std::set<int> validated;  // groups
+  for (std::size_t i = 0; i < dataset.images.size(); ++i)
+    if (dataset.images[i].part == validation) {
+      result.split.validation.push_back(static_cast<int>(i));
+      validated.insert(dataset.images[i].group);
+    }
+  std::vector<bool> trained(dataset.classes.size());
+  for (std::size_t i = 0; i < dataset.images.size(); ++i) {
+    const DatasetImage& image = dataset.images[i];
+    if (image.part != DatasetPart::train) continue;
+    if (!allow_leakage && validated.contains(image.group)) {
+      ++result.copies;
+      continue;
+    }
+    result.split.train.push_back(static_cast<int>(i));
+    trained[static_cast<std::size_t>(image.label)] = true;
+  }
+  for (std::size_t c = 0; c < trained.size(); ++c)
+    if (!trained[c])
+      throw std::runtime_error(fmt::format(
+          "class '{}' has no picture to train on in a folder called train", dataset.classes[c]));
+  return result;
 }
 
 }  // namespace maskwatch::apps

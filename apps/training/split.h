@@ -1,4 +1,5 @@
-// The stratified split of a data set into training and validation, in whole groups of copies.
+// The split of a data set into training and validation, at random or as its folders say, in whole
+// groups of copies.
 #pragma once
 
 #include <cstdint>
@@ -26,5 +27,18 @@ std::vector<std::int64_t> validation_counts(const std::vector<std::int64_t>& cla
 // 0 < validation < 1, and std::runtime_error that names a class that cannot stand on both sides.
 Split split_dataset(const Dataset& dataset, double validation = 0.2, std::uint64_t seed = 42,
                     bool allow_leakage = false);
+
+// Which part of a data set that is split by its folders it is validated on: validation, or test
+// where there is none of that; none where it has only one to train on.
+DatasetPart validation_part(const Dataset& dataset);
+
+struct FolderSplit {
+  Split split;
+  std::int64_t copies = 0;  // images for training that are left out: validation holds a copy
+};
+
+// The split that the folders say, where there is a validation part. With `allow_leakage` copies are
+// not left out. Throws std::runtime_error that names a class without images to train on.
+FolderSplit split_by_folders(const Dataset& dataset, bool allow_leakage = false);
 
 }  // namespace maskwatch::apps

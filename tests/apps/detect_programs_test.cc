@@ -168,6 +168,140 @@ TEST_CASE("detect_mask_image names a broken picture and does the others") {
   }
 }
 
+TEST_CASE("detect_mask_image takes folders, and pictures without -i") {
+  const TemporaryFolder& folder = prepared();
+  for (const char* name :
+       {"many/2.png", "many/10.png", "many/deep/1.png", "many/._2.png", "many/__MACOSX/3.png"})
+    folder.write(name, read_file(folder / "grey.png"));
+  folder.write("many/notes.txt", "x");
+  const auto looked_at = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"-f", "none", "--json"});
+    const Outcome done = run(folder, "detect_mask_image", with_model(arguments));
+    CAPTURE(done.errors);
+    REQUIRE(done.code == 0);
+    std::vector<std::string> names;
+    for (const json& entry : json::parse(done.output)) {
+      names.push_back(entry["image"]);
+      CHECK(fs::exists(folder / entry["output"].get<std::string>()));
+    }
+    return std::pair(names, done.errors);
+  };
+  const std::vector<std::string> all{"many/2.png", "many/10.png", "many/deep/1.png"};
+  const auto [names, notes] = looked_at({"-i", "many", "-o", "many/out.v1.5"});
+  CHECK(names == all);
+  CHECK(notes == "note: many: 1 files are not pictures by their extensions\n");
+  CHECK(fs::exists(folder / "many/out.v1.5/10_detected.png"));
+  // What that wrote is not looked at when the folder is again.
+  CHECK(looked_at({"many", "-o", "many/out.v1.5"}).first == all);
+  CHECK(looked_at({"grey.png", "-i", "dark.png", "-o", "both.of.them"}).first ==
+        std::vector<std::string>{"dark.png", "grey.png"});
+  const auto fault = [&](std::vector<std::string> arguments, const std::string& part) {
+    check_fault(run(folder, "detect_mask_image", with_model(arguments)), part);
+  };
+  fs::create_directories(folder / "hollow");
+  fault({"-i", "hollow", "-f", "none"}, "hollow: holds no pictures (jpg, jpeg, ");
+  fault({"-i", "many/deep", "-f", "none", "-o", "x.png"}, "one file for 1 picture of a folder");
+}
+
+TEST_CASE("detect_mask_image reads a picture from a pipe") {
+  const TemporaryFolder& folder = prepared();
+  const char* programs = std::getenv("MASKWATCH_PROGRAMS");
+  REQUIRE(programs != nullptr);
+  const std::string command = fmt::format(
+      "cd {} && (sleep 0.1; cat grey.png) | {}/detect_mask_image -i /dev/stdin -f none -m "
+      "model.safetensors >.out 2>.err",
+      quoted(folder.path()), quoted(programs));
+  CHECK(std::system(command.c_str()) == 0);
+  CHECK(
+      read_file(folder / ".out").starts_with("/dev/stdin: 1 face, written to stdin_detected.png"));
+  CHECK(vision::load_image(folder / "stdin_detected.png").width == 90);
+}
+
+TEST_CASE("programs say which labels they do not understand, until --classes does") {
+  const TemporaryFolder& folder = prepared();
+  write_model(folder / "odd.safetensors", {"A", "B"});
+  for (const char* name : {"A", "B"})
+    for (const int i : {0, 1})
+      folder.write(fmt::format("odd/{}/{}.png", name, i), read_file(folder / "grey.png"));
+  const auto image = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"-i", "grey.png", "-f", "none", "-m", "odd.safetensors"});
+    return run(folder, "detect_mask_image", more);
+  };
+  const Outcome silent = image({});
+  CHECK(silent.code == 0);
+  CHECK(silent.errors.starts_with("warning: the class names A, B do not say who wears a mask"));
+  CHECK(silent.errors.find("--classes mask=NAME") != std::string::npos);
+  const Outcome told = image({"--classes", "mask=A,B"});
+  CHECK(told.code == 0);
+  CHECK(told.errors == "");
+  CHECK(told.output.find("  Mask: ") != std::string::npos);
+  check_fault(image({"--classes", "mask=C"}), "'C' is none of the classes of the model: A, B");
+  check_fault(image({"--classes", "helmet=A"}), "'helmet' is none of mask, no_mask");
+
+  const auto evaluate = [&](std::vector<std::string> arguments) {
+    return run(folder, "evaluate_mask_detector", arguments);
+  };
+  const Outcome odd = evaluate({"-d", "odd", "-m", "odd.safetensors", "--json"});
+  CHECK(odd.code == 0);
+  CHECK(odd.errors.starts_with("warning: the class names A, B"));
+  CHECK_FALSE(json::parse(odd.output).contains("masks"));
+  const Outcome known = evaluate(
+      {"-d", "odd", "-m", "odd.safetensors", "--json", "--classes", "mask=A", "no_mask=B"});
+  CHECK(known.errors == "");
+  CHECK(json::parse(known.output).contains("masks"));
+  // Folders are matched by what they mean.
+  for (const char* name : {"WithMask", "NoMask"})
+    folder.write(fmt::format("meant/{}/1.png", name), read_file(folder / "grey.png"));
+  const Outcome meant = evaluate({"-d", "meant", "-m", "model.safetensors", "--json"});
+  CHECK(meant.code == 0);
+  CHECK(meant.errors.find("the folder WithMask counts as the model's class with_mask") !=
+        std::string::npos);
+  CHECK(json::parse(meant.output)["labels"] == json{"with_mask", "without_mask"});
+  CHECK(
+      evaluate({"-d", "odd", "-m", "model.safetensors", "--classes", "mask=A", "no_mask=B"}).code ==
+      0);
+}
+
+TEST_CASE("a label cannot steer the terminal") {
+  const TemporaryFolder& folder = prepared();
+  write_model(folder / "steering.safetensors", {"\xc2\x9b"
+                                                "2J\xe2\x80\xae",
+                                                "without_mask\xc2\x9d"});
+  for (const char* extra : {"--json", "--threads=1"}) {
+    const Outcome done = run(folder, "detect_mask_image",
+                             {"-i", "grey.png", "-f", "none", "-m", "steering.safetensors", extra});
+    CHECK(done.code == 0);
+    for (const std::string& text : {done.output, done.errors}) {
+      CHECK(text.find('\xc2') == std::string::npos);
+      CHECK(text.find('\xe2') == std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("evaluate_mask_detector judges the test part of a data set that is split") {
+  const TemporaryFolder& folder = prepared();
+  for (const char* part : {"Train", "Validation", "Test"})
+    for (const char* name : {"with_mask", "without_mask"})
+      folder.write(fmt::format("split/{}/{}/{}.png", part, name, part),
+                   read_file(folder / "grey.png"));
+  const Outcome done =
+      run(folder, "evaluate_mask_detector", with_model({"-d", "split", "--scores", "s.jsonl"}));
+  CHECK(done.code == 0);
+  CHECK(done.errors.find("only its 2 pictures of test are judged") != std::string::npos);
+  CHECK(read_file(folder / "s.jsonl").find("Train") == std::string::npos);
+}
+
+TEST_CASE("evaluate_mask_detector tells each point of the curve once") {
+  const Outcome done = run(prepared(), "evaluate_mask_detector", with_model({"-d", "set"}));
+  const std::size_t begin = done.output.find("; found ");
+  REQUIRE(begin != std::string::npos);
+  std::istringstream points(
+      done.output.substr(begin + 8, done.output.find('\n', begin) - begin - 8));
+  std::vector<std::string> all;
+  for (std::string point; std::getline(points, point, ',');) all.push_back(point);
+  CHECK(all.size() == 1);  // five others: no share of false alarms up to a tenth is one of them
+}
+
 TEST_CASE("detect_mask_image: bad input is one line and exit code 2") {
   const TemporaryFolder& folder = prepared();
   const auto fault = [&](std::vector<std::string> arguments, const std::string& part) {

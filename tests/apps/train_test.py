@@ -100,6 +100,55 @@ class Training(unittest.TestCase):
         self.assertEqual(metadata["architecture"], "mobilenet_v2")
         self.assertEqual(json.loads(metadata["labels"]), ["with_mask", "without_mask"])
 
+    def metadata(self, name):
+        length = struct.unpack("<Q", self.model(name)[:8])[0]
+        return json.loads(self.model(name)[8 : 8 + length])["__metadata__"]
+
+    def train_on(self, name, dataset, *more):
+        arguments = self.arguments(name, "--epochs", "1", *more)
+        arguments[2] = dataset
+        return subprocess.run(arguments, capture_output=True, text=True)
+
+    def test_what_classes_mean_is_written_or_asked_for(self):
+        self.train("usual", "--epochs", "1")
+        self.assertEqual(json.loads(self.metadata("usual")["meanings"]), ["mask", "no_mask"])
+        odd = os.path.join(self.folder, "odd")
+        os.mkdir(odd)
+        for source, name in (("with_mask", "A"), ("without_mask", "B")):
+            shutil.copytree(os.path.join(self.faces, source), os.path.join(odd, name))
+        done = self.train_on("odd", odd)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(done.stderr.startswith("warning: the class names A, B do not say who wears a mask"), done.stderr)
+        self.assertEqual(json.loads(self.metadata("odd")["meanings"]), ["", ""])
+        done = self.train_on("odd", odd, "--classes", "mask=A", "no_mask=B")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(json.loads(self.metadata("odd")["meanings"]), ["mask", "no_mask"])
+        done = self.train_on("odd", odd, "--classes", "mask=C")
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.stderr, "error: --classes: 'C' is none of the classes of the data set: A, B\n")
+
+    def test_a_data_set_that_its_folders_split(self):
+        split = os.path.join(self.folder, "split")
+        for name in ("with_mask", "without_mask"):
+            files = sorted(os.listdir(os.path.join(self.faces, name)))
+            for part, chosen in (("Train", files[:8]), ("Validation", files[8:12]), ("Test", files[12:14])):
+                folder = os.path.join(split, part, name)
+                os.makedirs(folder)
+                for file in chosen:
+                    shutil.copy(os.path.join(self.faces, name, file), folder)
+        done = self.train_on("split", split)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("16 pictures to train on, 8 to validate on", done.stdout)
+        self.assertIn("4 pictures of test are left", done.stdout)
+        self.assertEqual(json.loads(self.metadata("split")["labels"]), ["with_mask", "without_mask"])
+        with open(os.path.join(self.folder, "split.json")) as file:
+            validated = json.load(file)["validation_files"]
+        self.assertEqual(len(validated), 8)
+        self.assertTrue(all(name.startswith("Validation/") for name in validated))
+        done = self.train_on("split", split, "--validation", "0.3")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--validation does nothing", done.stderr)
+
     def test_broken_pictures_are_named_and_skipped(self):
         broken = os.path.join(self.folder, "broken")
         shutil.copytree(self.faces, broken)

@@ -165,6 +165,23 @@ class Headless(Video):
         self.check_fault("no_model.safetensors", "-s", one, "--headless", "-f", "no_model.safetensors")
         self.check_fault("127.0.0.1", "-s", "rtsp://127.0.0.1:9/x", "--headless", "--timeout", "1")
 
+    def test_labels_that_nobody_understands_are_warned_of_until_classes_says_them(self):
+        odd = self.at("odd.safetensors")
+        with open(SHIPPED_MODEL, "rb") as shipped, open(odd, "wb") as file:  # names of the same lengths
+            file.write(shipped.read().replace(b"without_mask", b"qqqqqqqqqqqq").replace(b"with_mask", b"pppppppp9"))
+        arguments = ["-s", self.clips["one"], "--headless", "-m", odd, "--alert", "true", "--alert-after", "1", "--threshold", "0.6", "--stats", self.at("odd.json")]
+        done = self.run_program(*arguments)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("warning: --alert: the model has no class that means no mask, so it never runs\n", done.stderr)
+        self.assertIn("warning: --threshold: the model has no class that means a mask, so it does nothing\n", done.stderr)
+        self.assertIn("warning: the class names pppppppp9, qqqqqqqqqqqq do not say who wears a mask", done.stderr)
+        self.assertEqual(json.loads(read(self.at("odd.json")))["alerts"], 0)
+        done = self.run_program(*arguments, "--classes", "mask=pppppppp9", "no_mask=qqqqqqqqqqqq")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("warning", done.stderr)
+        self.assertEqual(json.loads(read(self.at("odd.json")))["alerts"], 1)
+        self.check_fault("'nobody' is none of the classes of the model", *arguments, "--classes", "mask=nobody")
+
     def test_what_may_not_be_read(self):
         locked = self.at("locked")
         os.makedirs(os.path.join(locked, "folder"), exist_ok=True)

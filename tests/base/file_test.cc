@@ -8,10 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 #include <vector>
 
 #include "tests/nn/temporary.h"
@@ -92,6 +94,25 @@ TEST_CASE("a device is written as it is and never replaced") {
   write_file_atomically("/dev/null", "x");
   for (const char* device : {"/dev/full", "/dev/null"})
     CHECK(std::filesystem::is_character_file(device));
+}
+
+TEST_CASE("a pipe that the process was started with is read to its end, also when it is slow") {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  std::thread writer([&] {
+    for (const char* part : {"first ", "second"}) {
+      CHECK(::write(ends[1], part, strlen(part)) == static_cast<ssize_t>(strlen(part)));
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    close(ends[1]);
+  });
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);  // as a shell may leave it
+  CHECK(read_file("/dev/fd/" + std::to_string(ends[0])) == "first second");
+  writer.join();
+  // Its writer is gone: opening it again would wait for ever.
+  CHECK(read_file("/proc/self/fd/" + std::to_string(ends[0])) == "");
+  close(ends[0]);
+  CHECK_THROWS_AS(read_file("/dev/fd/x"), std::runtime_error);
 }
 
 TEST_CASE("a pipe behind a link that names no file, as /dev/stdout is, is written") {

@@ -9,8 +9,13 @@
 
 #include "base/file.h"
 #include "vision/image/codec.h"
+#include "vision/image/codec_gif.h"
+#include "vision/image/codec_heif.h"
+#include "vision/image/codec_tiff.h"
+#include "vision/image/codec_webp.h"
 #include "vision/image/grey.h"
 #include "vision/image/picture_header.h"
+#include "vision/image/picture_kinds.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -79,17 +84,6 @@ std::span<const std::uint8_t> as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
-std::string lower_case_extension(const std::string& path) {
-  const std::size_t slash = path.find_last_of('/');
-  const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  const std::size_t dot = name.find_last_of('.');
-  std::string extension = dot == std::string::npos ? "" : name.substr(dot);
-  std::transform(extension.begin(), extension.end(), extension.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return extension;
-}
-
 // Runs `body`, and puts `name` before whatever it complains about.
 template <class Body>
 auto naming(const std::string& name, Body body) {
@@ -106,6 +100,21 @@ std::size_t decoder_memory(const PictureHeader& header, std::size_t file_size) {
   const std::size_t blocks =
       (header.width / 32 + std::size_t{2}) * (header.height / 32 + std::size_t{2});
   return blocks * 1024 * 8 + 4 * file_size + (1u << 20);
+}
+
+codec::Decoded decode_as(const PictureHeader& header, std::span<const std::uint8_t> bytes) {
+  switch (header.format) {
+    case PictureFormat::gif:
+      return kGif.decode(bytes, header);
+    case PictureFormat::tiff:
+      return kTiff.decode(bytes, header);
+    case PictureFormat::webp:
+      return kWebp.decode(bytes, header);
+    case PictureFormat::heif:
+      return kHeif.decode(bytes, header);
+    default:
+      return codec::decode(bytes, decoder_memory(header, bytes.size()));
+  }
 }
 
 // A picture file's bytes; what is not a picture is not read to its end.
@@ -126,7 +135,7 @@ bool is_sound(const Image& image) {
 Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name) {
   return naming(name, [&] {
     const PictureHeader header = inspect_picture(bytes);
-    codec::Decoded decoded = codec::decode(bytes, decoder_memory(header, bytes.size()));
+    codec::Decoded decoded = decode_as(header, bytes);
     if (decoded.width != header.width || decoded.height != header.height)
       throw std::runtime_error("corrupt: its headers contradict each other");
     return make_upright(to_rgb(std::move(decoded)), header.orientation);
@@ -144,13 +153,9 @@ ImageSize image_file_size(const std::string& path) {
   return {header.width, header.height};
 }
 
-bool has_image_extension(const std::string& path) {
-  const std::string extension = lower_case_extension(path);
-  return extension == ".jpg" || extension == ".jpeg" || extension == ".png" || extension == ".bmp";
-}
-
 bool is_writable_picture(const std::string& path) {
-  return has_image_extension(path) && lower_case_extension(path) != ".bmp";
+  const std::string extension = lower_case_extension(path);
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
 }
 
 void save_image(const std::string& path, const Image& image) {

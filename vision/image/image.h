@@ -42,11 +42,13 @@ struct Image {
 // picture.
 bool is_sound(const Image& image);
 
-// Reads a JPEG, PNG or BMP file, told apart by content, as upright 8-bit RGB: EXIF orientation is
-// applied, grey, palette and 16-bit samples are converted, alpha is composited over white. Throws
-// std::runtime_error naming the file for one that is missing, of another kind, truncated, corrupt,
-// or of more pixels than max_picture_pixels() (vision/image/picture_header.h); memory is taken only
-// for sizes that the file's length makes possible.
+// Reads a JPEG, PNG or BMP file, or, if the build has their libraries, a GIF or animated WebP (the
+// first frame), TIFF, HEIC or AVIF, told apart by content, as upright 8-bit RGB: EXIF orientation
+// is applied, grey, palette and 16-bit samples are converted, alpha is composited over white.
+// Throws std::runtime_error naming the file for one that is missing, of another kind, truncated,
+// corrupt, or of more pixels than max_picture_pixels() (vision/image/picture_header.h); memory is
+// taken only for sizes below that, and in JPEG, PNG, BMP and GIF for such as the file's length
+// makes possible.
 Image load_image(const std::string& path);
 
 // The same for bytes in memory; `name` stands for the file in errors.
@@ -59,9 +61,6 @@ struct ImageSize {
   int height = 0;
 };
 ImageSize image_file_size(const std::string& path);
-
-// Whether load_image may read a file of this name: .jpg, .jpeg, .png or .bmp, in any case.
-bool has_image_extension(const std::string& path);
 
 // Whether a picture can be written under this name: .png, .jpg or .jpeg, in any case.
 bool is_writable_picture(const std::string& path);

@@ -10,6 +10,10 @@
 #include <string_view>
 
 #include "base/resource_limits.h"
+#include "vision/image/codec_gif.h"
+#include "vision/image/codec_heif.h"
+#include "vision/image/codec_tiff.h"
+#include "vision/image/codec_webp.h"
 #include "vision/image/crc32.h"
 
 namespace maskwatch::vision {
@@ -47,10 +51,7 @@ class Reader {
 constexpr std::int64_t kMillion = 1'000'000;
 
 void set_size(PictureHeader& header, std::int64_t width, std::int64_t height) {
-  if (width <= 0 || height <= 0) fail(fmt::format("its size {}x{} makes no sense", width, height));
-  const std::int64_t most = max_picture_pixels();
-  if (width > most || height > most / width)
-    fail(fmt::format("its size {}x{} is {}", width, height, over(kMaxMegapixels)));
+  check_picture_size(width, height);
   header.width = static_cast<int>(width);
   header.height = static_cast<int>(height);
 }
@@ -61,27 +62,6 @@ void check_capacity(const PictureHeader& header, std::int64_t bytes, std::int64_
   if (bytes == 0 || unpacked > bytes * growth)
     fail(fmt::format("truncated: {} bytes cannot hold {}x{} pixels", bytes, header.width,
                      header.height));
-}
-
-// A hostile block of EXIF data means "not turned", never an error: the picture itself may be sound.
-int exif_orientation(std::span<const std::uint8_t> tiff) {
-  constexpr std::uint32_t orientation_tag = 0x0112, type_short = 3;
-  if (tiff.size() < 8) return 1;
-  const bool big = tiff[0] == 'M' && tiff[1] == 'M';
-  if (!big && !(tiff[0] == 'I' && tiff[1] == 'I')) return 1;
-  const Reader in(tiff, big);
-  const std::size_t directory = in.u32(4);
-  if (in.u16(2) != 42 || !in.holds(directory, 2)) return 1;
-  const std::size_t entries = in.u16(directory);
-  for (std::size_t i = 0; i < entries; ++i) {
-    const std::size_t entry = directory + 2 + 12 * i;
-    if (!in.holds(entry, 12)) return 1;
-    if (in.u16(entry) != orientation_tag) continue;
-    if (in.u16(entry + 2) != type_short) return 1;
-    const std::uint32_t value = in.u16(entry + 8);
-    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
-  }
-  return 1;
 }
 
 // From the first byte after a scan's header to the marker that ends its entropy-coded bytes.
@@ -195,7 +175,8 @@ int png_bits_per_pixel(std::uint32_t depth, std::uint32_t colour_type) {
 }
 
 PictureHeader inspect_png(std::span<const std::uint8_t> bytes) {
-  constexpr std::uint32_t ihdr = 0x49484452, idat = 0x49444154, iend = 0x49454E44;
+  constexpr std::uint32_t ihdr = 0x49484452, idat = 0x49444154, iend = 0x49454E44,
+                          exif = 0x65584966;
   const Reader in(bytes, true);
   PictureHeader header{.format = PictureFormat::png};
   std::int64_t packed = 0, unpacked = 0;
@@ -215,6 +196,7 @@ PictureHeader inspect_png(std::span<const std::uint8_t> bytes) {
       unpacked = (1 + (header.width * bits + 7) / 8) * header.height;
     }
     if (type == idat) packed += static_cast<std::int64_t>(length);
+    if (type == exif) header.orientation = exif_orientation(bytes.subspan(at + 8, length));
     if (type == iend) break;
     at += length + 12;
   }
@@ -246,35 +228,125 @@ bool starts_with(std::span<const std::uint8_t> bytes, std::string_view magic, st
          std::memcmp(bytes.data() + at, magic.data(), magic.size()) == 0;
 }
 
+// ISO base media files: their kinds stand in a list of four letters each.
+bool has_brand(std::span<const std::uint8_t> bytes,
+               std::initializer_list<std::string_view> brands) {
+  if (!starts_with(bytes, "ftyp", 4)) return false;
+  const Reader in(bytes, true);
+  const std::size_t end = std::min<std::size_t>(in.u32(0), bytes.size());
+  for (std::size_t at = 8; at + 4 <= end; at += 4)
+    for (const std::string_view brand : brands)
+      if (at != 12 && starts_with(bytes, brand, at)) return true;  // at 12 stands a version
+  return false;
+}
+
 [[noreturn]] void fail_unknown(std::span<const std::uint8_t> bytes) {
+  struct Kind {
+    std::string_view magic;
+    std::size_t at;
+    const char* name;
+  };
   const char* kind = "not a picture";
   if (bytes.empty()) kind = "an empty file";
-  if (starts_with(bytes, "GIF8")) kind = "a GIF";
-  if (starts_with(bytes, "WEBP", 8)) kind = "a WebP picture";
-  if (starts_with(bytes, std::string_view("II*\0", 4)) || starts_with(bytes, "MM")) kind = "a TIFF";
-  if (starts_with(bytes, "ftyp", 4)) kind = "a HEIC, AVIF or video file";
-  fail(fmt::format("{} (JPEG, PNG and BMP can be read)", kind));
+  for (const Kind& known : {Kind{"ftyp", 4, "a video file"},
+                            {"JXL ", 4, "a JPEG XL picture"},
+                            {"\xFF\x0A", 0, "a JPEG XL picture"},
+                            {"jP  ", 4, "a JPEG 2000 picture"},
+                            {"8BPS", 0, "a Photoshop file"},
+                            {"%PDF", 0, "a PDF file"},
+                            {"<svg", 0, "an SVG drawing"},
+                            {"\x1A\x45\xDF\xA3", 0, "a video file"},
+                            {"PK\x03\x04", 0, "a zip file"}})
+    if (starts_with(bytes, known.magic, known.at)) kind = known.name;
+  std::string readable = "JPEG, PNG, BMP";
+  for (const OptionalFormat* format : {&kGif, &kTiff, &kWebp, &kHeif})
+    if (format->built) readable += std::string(", ") + format->name;
+  fail(fmt::format("{} ({} can be read)", kind, readable));
+}
+
+const OptionalFormat& library_of(PictureFormat format) {
+  switch (format) {
+    case PictureFormat::gif:
+      return kGif;
+    case PictureFormat::tiff:
+      return kTiff;
+    case PictureFormat::webp:
+      return kWebp;
+    default:
+      return kHeif;
+  }
+}
+
+PictureFormat require_built(PictureFormat format) {
+  const OptionalFormat& library = library_of(format);
+  if (!library.built)
+    fail(
+        fmt::format("a {} picture, which this build cannot read (its meson option {} was off, or "
+                    "{} was missing)",
+                    library.name, library.option, library.library));
+  return format;
 }
 
 }  // namespace
 
 std::int64_t max_picture_pixels() { return value_of(kMaxMegapixels) * kMillion; }
 
+void check_picture_size(std::int64_t width, std::int64_t height) {
+  if (width <= 0 || height <= 0) fail(fmt::format("its size {}x{} makes no sense", width, height));
+  const std::int64_t most = max_picture_pixels();
+  if (width > most || height > most / width)
+    fail(fmt::format("its size {}x{} is {}", width, height, over(kMaxMegapixels)));
+}
+
+int exif_orientation(std::span<const std::uint8_t> tiff) {
+  constexpr std::uint32_t orientation_tag = 0x0112, type_short = 3, type_long = 4;
+  if (tiff.size() < 8) return 1;
+  const bool big = tiff[0] == 'M' && tiff[1] == 'M';
+  if (!big && !(tiff[0] == 'I' && tiff[1] == 'I')) return 1;
+  const Reader in(tiff, big);
+  const std::size_t directory = in.u32(4);
+  if (in.u16(2) != 42 || !in.holds(directory, 2)) return 1;
+  const std::size_t entries = in.u16(directory);
+  for (std::size_t i = 0; i < entries; ++i) {
+    const std::size_t entry = directory + 2 + 12 * i;
+    if (!in.holds(entry, 12)) return 1;
+    if (in.u16(entry) != orientation_tag) continue;
+    const std::uint32_t type = in.u16(entry + 2);
+    if (type != type_short && type != type_long) return 1;
+    const std::uint32_t value = type == type_short ? in.u16(entry + 8) : in.u32(entry + 8);
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
 PictureFormat picture_format(std::span<const std::uint8_t> bytes) {
   if (starts_with(bytes, "\xFF\xD8")) return PictureFormat::jpeg;
   if (starts_with(bytes, "\x89PNG\r\n\x1A\n")) return PictureFormat::png;
   if (starts_with(bytes, "BM")) return PictureFormat::bmp;
+  if (starts_with(bytes, "GIF8")) return require_built(PictureFormat::gif);
+  if (starts_with(bytes, "RIFF") && starts_with(bytes, "WEBP", 8))
+    return require_built(PictureFormat::webp);
+  for (const char version : {'\x2A', '\x2B'})
+    if (starts_with(bytes, std::string{'I', 'I', version, '\0'}) ||
+        starts_with(bytes, std::string{'M', 'M', '\0', version}))
+      return require_built(PictureFormat::tiff);
+  if (has_brand(bytes,
+                {"heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1", "avif", "avis"}))
+    return require_built(PictureFormat::heif);
   fail_unknown(bytes);
 }
 
 PictureHeader inspect_picture(std::span<const std::uint8_t> bytes) {
-  switch (picture_format(bytes)) {
+  const PictureFormat format = picture_format(bytes);
+  switch (format) {
     case PictureFormat::jpeg:
       return inspect_jpeg(bytes);
     case PictureFormat::png:
       return inspect_png(bytes);
-    default:
+    case PictureFormat::bmp:
       return inspect_bmp(bytes);
+    default:
+      return library_of(format).inspect(bytes);
   }
 }
 

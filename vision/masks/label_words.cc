@@ -1,6 +1,7 @@
 #include "vision/masks/label_words.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <utility>
 #include <vector>
@@ -107,7 +108,8 @@ constexpr Words kWords[] = {
     {WordKind::wrong,
      "niepoprawnie nieprawidlowo zle spatne nespravne yanlis salah saicach sai khongdungcach"},
     {WordKind::wearing,
-     "zalozona nosi noszona takili takan takmis pakai memakai dipakai pake menggunakan deo mang"},
+     "zalozona nosi noszona takili takilmis takan takmis pakai memakai dipakai pake menggunakan "
+     "deo mang"},
     {WordKind::person, "orang kisi nguoi osoba osoby"},
     {WordKind::filler, "z s w ma var dengan co twarz wajah yuz mat muka tvar"},
     // Russian, Ukrainian
@@ -141,21 +143,23 @@ struct Word {
   WordKind kind;
 };
 
-// The longest first.
-const std::vector<Word>& all_words() {
-  static const std::vector<Word> all = [] {
-    std::vector<Word> words;
+// Those that begin with a byte, the longest first.
+const std::vector<Word>& words_from(char first) {
+  using Lists = std::array<std::vector<Word>, 256>;
+  static const Lists all = [] {
+    Lists lists;
     for (const auto& [kind, text] : kWords)
       for (std::size_t at = 0; at < text.size();) {
         const std::size_t end = std::min(text.find(' ', at), text.size());
-        words.push_back({text.substr(at, end - at), kind});
+        lists[static_cast<unsigned char>(text[at])].push_back({text.substr(at, end - at), kind});
         at = end + 1;
       }
-    std::stable_sort(words.begin(), words.end(),
-                     [](const Word& a, const Word& b) { return a.text.size() > b.text.size(); });
-    return words;
+    for (std::vector<Word>& words : lists)
+      std::stable_sort(words.begin(), words.end(),
+                       [](const Word& a, const Word& b) { return a.text.size() > b.text.size(); });
+    return lists;
   }();
-  return all;
+  return all[static_cast<unsigned char>(first)];
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -169,7 +173,7 @@ class Splitter {
   bool split(std::size_t at) {
     if (at == name_.size()) return true;
     if (hopeless_[at]) return false;
-    for (const Word& word : all_words())
+    for (const Word& word : words_from(name_[at]))
       if (name_.substr(at).starts_with(word.text) && with(word.kind, at + word.text.size()))
         return true;
     if (is_digit(name_[at]) && with(WordKind::filler, at + 1)) return true;

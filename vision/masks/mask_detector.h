@@ -80,7 +80,7 @@ class MaskDetector {
 
   // The faces of an RGB or grey image, surest first.
   std::vector<Face> detect(const Image& image);
-  // Of a JPEG, PNG or BMP file, and of the contents of one.
+  // Of a file that load_image reads, and of the contents of one.
   std::vector<Face> detect_file(const std::string& path);
   std::vector<Face> detect_encoded(std::span<const std::uint8_t> bytes);
   // Of many images; the network sees the faces of all of them together, which is faster.

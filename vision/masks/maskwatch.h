@@ -86,7 +86,7 @@ maskwatch_status maskwatch_detect_rgb(maskwatch_detector* detector, const uint8_
                                       int width, int height, size_t stride,
                                       const maskwatch_face** faces, size_t* count);
 
-/* The same for the contents of a JPEG, PNG or BMP file. */
+/* The same for the contents of a picture file, JPEG or another that vision/image/image.h names. */
 maskwatch_status maskwatch_detect_file(maskwatch_detector* detector, const void* bytes, size_t size,
                                        const maskwatch_face** faces, size_t* count);
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "vision/image/picture_kinds.h"
 #include "vision/video/orientation.h"
 
 namespace maskwatch::vision {
@@ -31,7 +32,9 @@ std::vector<std::string> pictures_in(const std::string& folder) {
   std::error_code error;
   for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
        it.increment(error))
-    if (has_image_extension(it->path().string())) names.push_back(it->path().filename().string());
+    if (const std::string name = it->path().filename().string();
+        has_image_extension(name) && !is_hidden_name(name))
+      names.push_back(name);
   if (error) throw std::runtime_error(folder + ": cannot be listed: " + error.message());
   std::sort(names.begin(), names.end(), natural_less);
   return names;
@@ -46,7 +49,8 @@ class PictureFolder final : public VideoSource {
         orientation_(turned(options.rotate, options.flip)),
         stop_(options.stop) {
     if (names_.empty())
-      throw std::runtime_error(folder + ": holds no pictures (jpg, jpeg, png, bmp)");
+      throw std::runtime_error(
+          fmt::format("{}: holds no pictures ({})", folder, kPictureExtensions));
     if (!load(first_)) throw std::runtime_error("none of the pictures can be read: " + message_);
   }
 

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <stdexcept>
 
@@ -64,9 +65,9 @@ TEST_CASE("pictures are listed in byte order at any depth; the rest is named") {
     return std::find(skipped.begin(), skipped.end(), line) != skipped.end();
   };
   CHECK(std::is_sorted(skipped.begin(), skipped.end()));
-  CHECK(names("README: not a jpg, jpeg, png or bmp picture"));
+  CHECK(names("README: not a picture by its extension"));
   CHECK(names("loose.jpg: not in a class folder"));
-  CHECK(names("with_mask/notes.txt: not a jpg, jpeg, png or bmp picture"));
+  CHECK(names("with_mask/notes.txt: not a picture by its extension"));
   CHECK(names("with_mask/.hidden: hidden folder"));
   CHECK(names(".ipynb_checkpoints: hidden folder"));
   CHECK(names("empty: class folder without pictures"));
@@ -145,8 +146,8 @@ TEST_CASE("what is wrong with a data set is said with its name") {
   starts({"missing"}, folder / "missing: no such folder (a data set is a folder that");
   starts({"file"}, folder / "file: is not a folder (");
   starts({"file/x"}, folder / "file/x: cannot open the folder: Not a directory");
-  starts({"empty"}, folder / "empty: holds no jpg, jpeg, png or bmp pictures (");
-  starts({"text"}, folder / "text: holds no jpg, jpeg, png or bmp pictures (");
+  starts({"empty"}, folder / "empty: holds no pictures (jpg, jpeg, jfif, png, ");
+  starts({"text"}, folder / "text: holds no pictures (jpg, jpeg, jfif, png, ");
   starts({"loose"}, folder / "loose: its pictures lie in no class folder (");
   starts({"one"}, folder / "one: holds 1 class (with_mask) where 2 are needed (");
   starts({"one", "empty"}, folder / "empty: holds no");
@@ -173,6 +174,98 @@ TEST_CASE("the original data set: its copies, the same on any number of threads"
   // md5sum */* | awk '{print $1}' | sort | uniq -c
   CHECK(apps::count_copies(dataset) == 97);
   CHECK(dataset.conflicts.empty());
+}
+
+namespace {
+
+// "train with_mask/1.jpg": the part, the class and the name of the file, of each picture.
+std::vector<std::string> parts_of(const apps::Dataset& dataset) {
+  const char* const names[] = {"-", "train", "validation", "test"};
+  std::vector<std::string> lines;
+  for (const apps::DatasetImage& image : dataset.images)
+    lines.push_back(std::string(names[static_cast<int>(image.part)]) + " " +
+                    dataset.classes[static_cast<std::size_t>(image.label)] +
+                    image.name.substr(image.name.rfind('/')));
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+const std::vector<std::string> kInParts{"test Mask/3.jpg",       "test NoMask/6.jpg",
+                                        "train Mask/1.jpg",      "train NoMask/4.jpg",
+                                        "validation Mask/2.jpg", "validation NoMask/5.jpg"};
+
+}  // namespace
+
+TEST_CASE("folders called train, validation and test split a data set, whatever their case") {
+  for (const auto& [train, validation, test] :
+       {std::array<const char*, 3>{"Train", "Validation", "Test"},
+        {"training_set", "val", "TEST"},
+        {"01_train", "Valid", "testing"}}) {
+    const TemporaryFolder folder;
+    int number = 0;
+    for (const char* name : {"Mask", "NoMask"})
+      for (const std::string part : {train, validation, test}) {
+        const std::string text = std::to_string(++number);
+        folder.write("above/" + part + "/" + name + "/" + text + ".jpg", text);
+        folder.write("below/" + std::string(name) + "/" + part + "/" + text + ".jpg", text);
+      }
+    folder.write("above/" + std::string(train) + "/loose.jpg", "x");
+    const apps::Dataset above = apps::scan_dataset({folder / "above"});
+    CHECK(above.classes == std::vector<std::string>{"Mask", "NoMask"});
+    CHECK(parts_of(above) == kInParts);
+    CHECK(apps::has_parts(above));
+    REQUIRE(above.skipped.size() == 1);
+    CHECK(above.skipped[0].reason == "not in a class folder");
+    CHECK(parts_of(apps::scan_dataset({folder / "below"})) == kInParts);
+    CHECK(parts_of(apps::without_part(above, apps::DatasetPart::test)).size() == 4);
+  }
+}
+
+TEST_CASE("a data set that is split in part, or one folder deeper, is refused with what to do") {
+  const TemporaryFolder folder;
+  const auto fails = [&](const std::vector<std::string>& names, const std::string& part) {
+    std::vector<std::string> folders;
+    for (const std::string& name : names) folders.push_back(folder / name);
+    const std::string text = message_of([&] { apps::scan_dataset(folders); });
+    INFO(text);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  for (const char* name : {"with_mask", "without_mask"}) {
+    for (const char* part : {"Train", "Test"})
+      folder.write(std::string("zip/Face Mask Dataset/") + part + "/" + name + "/1.jpg", "1");
+    folder.write(std::string("plain/") + name + "/1.jpg", "2");
+    folder.write(std::string("mixed/") + name + "/1.jpg", "2");
+    folder.write(std::string("split/Train/") + name + "/1.jpg", "2");
+  }
+  folder.write("mixed/test/1.jpg", "3");
+  folder.write("flat/train/1.jpg", "1");
+  folder.write("flat/test/1.jpg", "2");
+  fails({"zip"}, "-d '" + (folder / "zip/Face Mask Dataset") + "'");
+  fails({"mixed"}, "parts of a split, but beside them lie with_mask, without_mask");
+  fails({"flat"}, "pictures lie in no class folder");
+  fails({"plain", "split"}, "are split into train and test by their folders, others are not");
+  // Where nothing else speaks of masks or of a split, a train may be a train.
+  folder.write("vehicles/train/1.jpg", "1");
+  folder.write("vehicles/car/1.jpg", "2");
+  CHECK_FALSE(apps::has_parts(apps::scan_dataset({folder / "vehicles"})));
+}
+
+TEST_CASE("what macOS leaves in a zip file, and hidden files, are no pictures") {
+  const TemporaryFolder folder;
+  for (const std::string name : {"with_mask", "without_mask"})
+    for (const std::string number : {"1", "2"}) {
+      folder.write(name + "/" + number + ".jpg", name + number);
+      folder.write(name + "/._" + number + ".jpg", "resource fork");
+      folder.write("__MACOSX/" + name + "/._" + number + ".jpg", "resource fork");
+    }
+  folder.write("with_mask/.DS_Store", "x");
+  const apps::Dataset dataset = apps::scan_dataset({folder.path()});
+  CHECK(dataset.images.size() == 4);
+  CHECK(dataset.classes == std::vector<std::string>{"with_mask", "without_mask"});
+  std::vector<std::string> reasons;
+  for (const apps::SkippedFile& file : dataset.skipped) reasons.push_back(file.reason);
+  CHECK(reasons == std::vector<std::string>{"hidden folder", "3 hidden files", "2 hidden files"});
+  CHECK(apps::scan_images({folder.path()}).images.size() == 4);
 }
 
 TEST_CASE("folders that link to each other are each read once") {

@@ -338,7 +338,7 @@ TEST_CASE("a data set that cannot be used is refused in one line") {
     CHECK_FALSE(has(text, "\n"));
   };
   says(folder / "nowhere", "no such folder or file");
-  says(folder / "empty", "holds no jpg, jpeg, png or bmp pictures");
+  says(folder / "empty", "holds no pictures (jpg, jpeg, ");
   says(folder / "bare", "none of its pictures has an annotation");
   says(folder / "zero.json", "an empty file");
   says(folder / "torn.json", "not JSON");

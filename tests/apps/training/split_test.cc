@@ -172,3 +172,34 @@ TEST_CASE("the split of the original data set is exact, with no copy on both sid
     CHECK(counts_of(dataset, split.validation) == Counts{138, 138});
   }
 }
+
+TEST_CASE("folders say the split; what validation holds a copy of is not trained on") {
+  using Part = apps::DatasetPart;
+  apps::Dataset dataset = data_set({ones(4), {1, 2, 1}});
+  const auto part = [&](std::initializer_list<Part> parts) {
+    std::size_t i = 0;
+    for (const Part one : parts) dataset.images[i++].part = one;
+  };
+  // The images 5 and 6 are copies.
+  part({Part::train, Part::train, Part::validation, Part::test, Part::train, Part::train,
+        Part::validation, Part::test});
+  CHECK(apps::validation_part(dataset) == Part::validation);
+  const apps::FolderSplit apart = apps::split_by_folders(dataset);
+  CHECK(apart.split.train == std::vector<int>{0, 1, 4});
+  CHECK(apart.split.validation == std::vector<int>{2, 6});
+  CHECK(apart.copies == 1);
+  const apps::FolderSplit leaking = apps::split_by_folders(dataset, true);
+  CHECK(leaking.split.train == std::vector<int>{0, 1, 4, 5});
+  CHECK(leaking.copies == 0);
+
+  part({Part::train, Part::train, Part::test, Part::test, Part::train, Part::train, Part::test,
+        Part::test});
+  CHECK(apps::validation_part(dataset) == Part::test);
+  CHECK(apps::split_by_folders(dataset).split.validation == std::vector<int>{2, 3, 6, 7});
+
+  part({Part::train, Part::train, Part::train, Part::train, Part::test, Part::test, Part::test,
+        Part::test});
+  CHECK_THROWS_AS(apps::split_by_folders(dataset), std::runtime_error);
+  for (apps::DatasetImage& one : dataset.images) one.part = Part::train;
+  CHECK(apps::validation_part(dataset) == Part::none);
+}

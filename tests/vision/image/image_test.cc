@@ -2,9 +2,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -13,6 +16,8 @@
 #include "tests/vision/image/image_support.h"
 #include "tests/vision/image/small_pictures.h"
 #include "tests/vision/support.h"
+#include "vision/image/crc32.h"
+#include "vision/image/picture_header.h"
 #include "vision/image/resize.h"
 
 using namespace maskwatch;
@@ -56,6 +61,50 @@ TEST_CASE("a JPEG is turned as its EXIF data say") {
   CHECK(turned.at(0, 15)[2] > 150);
   for (int y = 0; y < 8; ++y)
     for (int x = 0; x < 16; ++x) REQUIRE(plain.at(x, y)[1] == turned.at(7 - y, x)[1]);
+}
+
+TEST_CASE("an orientation may be a LONG, in either order of bytes") {
+  std::vector<std::uint8_t> jpeg = small::bytes(small::jpeg_orientation_6);
+  const std::uint8_t as_short[] = {0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0};
+  const std::uint8_t as_long[] = {0x01, 0x12, 0, 4, 0, 0, 0, 1, 0, 0, 0, 6};
+  const auto entry =
+      std::search(jpeg.begin(), jpeg.end(), std::begin(as_short), std::end(as_short));
+  REQUIRE(entry != jpeg.end());
+  std::copy(std::begin(as_long), std::end(as_long), entry);
+  CHECK(vision::inspect_picture(jpeg).orientation == 6);
+  const std::vector<std::uint8_t> little{'I',  'I', 42, 0, 8, 0, 0, 0, 1, 0, 0x12,
+                                         0x01, 4,   0,  1, 0, 0, 0, 8, 0, 0, 0};
+  CHECK(vision::exif_orientation(little) == 8);
+  std::vector<std::uint8_t> wrong = little;
+  wrong[18] = 9;
+  CHECK(vision::exif_orientation(wrong) == 1);
+  wrong = little;
+  wrong[20] = 1;  // 65544
+  CHECK(vision::exif_orientation(wrong) == 1);
+}
+
+TEST_CASE("a PNG is turned as its eXIf chunk says, before or after its pixels") {
+  const std::vector<std::uint8_t> exif{'M',  'M', 0, 42, 0, 0, 0, 8, 0, 1, 0x01,
+                                       0x12, 0,   3, 0,  0, 0, 1, 0, 6, 0, 0};
+  std::vector<std::uint8_t> chunk{0,   0,   0,   static_cast<std::uint8_t>(exif.size()),
+                                  'e', 'X', 'I', 'f'};
+  chunk.insert(chunk.end(), exif.begin(), exif.end());
+  const std::uint32_t sum = vision::crc32(std::span(chunk).subspan(4));
+  for (int shift = 24; shift >= 0; shift -= 8)
+    chunk.push_back(static_cast<std::uint8_t>(sum >> shift));
+  std::vector<std::uint8_t> png = small::bytes(small::rgba_png);
+  const Image plain = vision::decode_image(png, "p");
+  REQUIRE(plain.width == 2);
+  REQUIRE(plain.height == 1);
+  for (const std::size_t at : {std::size_t{33}, png.size() - 12}) {
+    std::vector<std::uint8_t> turned_png = png;
+    turned_png.insert(turned_png.begin() + static_cast<std::ptrdiff_t>(at), chunk.begin(),
+                      chunk.end());
+    const Image turned = vision::decode_image(turned_png, "p");
+    CHECK(turned.width == 1);
+    CHECK(turned.height == 2);
+    CHECK(turned.pixels == plain.pixels);
+  }
 }
 
 TEST_CASE("a saved PNG comes back as it was, a JPEG nearly") {

@@ -152,7 +152,7 @@ TEST_CASE("files of another kind are named for what they are") {
     });
   };
   CHECK(says(error(""), "x: an empty file"));
-  CHECK(says(error("GIF89a......"), "a GIF"));
+  CHECK(says(error("GIF89a......"), "GIF"));
   CHECK(says(error("hello world"), "not a picture"));
   CHECK(says(error_of([] { vision::load_image("/nowhere/at.jpg"); }), "/nowhere/at.jpg: cannot"));
   CHECK(says(error_of([] { vision::load_image("/"); }), "regular"));

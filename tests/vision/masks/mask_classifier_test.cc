@@ -124,3 +124,37 @@ TEST_CASE("a model without classes classifies no faces") {
   CHECK_THROWS_WITH_AS(vision::MaskClassifier(saved.path()), doctest::Contains("names no classes"),
                        std::runtime_error);
 }
+
+TEST_CASE("labels mean what the model file says, or their names, or what is said afterwards") {
+  using vision::LabelMeaning;
+  using Meanings = std::vector<LabelMeaning>;
+  const std::vector<std::string> labels{"A", "with_mask", "C"};
+  const auto head = nn::HeadKind::mask;
+  {
+    const SavedModel silent(head, labels);
+    vision::MaskClassifier classifier(silent.path());
+    CHECK(classifier.meanings() ==
+          Meanings{LabelMeaning::other, LabelMeaning::mask, LabelMeaning::other});
+    CHECK(classifier.unknown_labels() == std::vector<std::string>{"A", "C"});
+    classifier.set_meanings({{"A", LabelMeaning::other},
+                             {"C", LabelMeaning::no_mask},
+                             {"nowhere", LabelMeaning::mask}});
+    CHECK(classifier.meanings() ==
+          Meanings{LabelMeaning::other, LabelMeaning::mask, LabelMeaning::no_mask});
+    CHECK(classifier.unknown_labels().empty());
+  }
+  {
+    const SavedModel stated(head, labels, {"no_mask", "", "other"});
+    vision::MaskClassifier classifier(stated.path());
+    CHECK(classifier.meanings() ==
+          Meanings{LabelMeaning::no_mask, LabelMeaning::mask, LabelMeaning::other});
+    CHECK(classifier.unknown_labels().empty());
+    classifier.set_meanings({{"with_mask", LabelMeaning::background}});
+    CHECK(classifier.meanings()[1] == LabelMeaning::background);
+  }
+  for (const std::vector<std::string>& wrong :
+       {std::vector<std::string>{"no_mask", "mask"}, {"no_mask", "mask", "helmet"}}) {
+    const SavedModel model(head, labels, wrong);
+    CHECK_THROWS_AS(vision::MaskClassifier(model.path()), std::runtime_error);
+  }
+}

@@ -70,6 +70,20 @@ TEST_CASE("a face says where it is, what it is called and what that means") {
   CHECK(face_text(face) == vision::result_text(face.label, face.meaning, face.probability));
 }
 
+TEST_CASE("what labels mean may be said to the detector, and is shown") {
+  const SavedModel model(nn::HeadKind::mask, {"A", "B", "C"});
+  MaskDetectorOptions options = whole_pictures(model);
+  options.meanings = {
+      {"A", LabelMeaning::mask}, {"B", LabelMeaning::mask}, {"C", LabelMeaning::background}};
+  MaskDetector detector(options);
+  CHECK(detector.labels() == std::vector<std::string>{"A", "B"});
+  CHECK(detector.all_labels() == std::vector<std::string>{"A", "B", "C"});
+  CHECK(detector.unknown_labels().empty());
+  CHECK(MaskDetector(whole_pictures(model)).unknown_labels().size() == 3);
+  const auto faces = detector.classify(striped(90, 70), {{{{0, 0, 90, 70}, 1}}, 0});
+  for (const Face& face : faces) CHECK(face_text(face).starts_with("Mask: "));
+}
+
 TEST_CASE("by default a detector is made of the models that ship") {
   const std::string picture = "/usr/share/doc/opencv-doc/examples/data/messi5.jpg";
   if (!find_data_file("models/face_detector.safetensors") || !std::filesystem::exists(picture)) {

@@ -14,7 +14,8 @@ class SavedModel {
  public:
   explicit SavedModel(maskwatch::nn::HeadKind head = maskwatch::nn::HeadKind::mask,
                       std::vector<std::string> labels = {"mask_worn_wrongly", "with_mask",
-                                                         "without_mask"})
+                                                         "without_mask"},
+                      std::vector<std::string> meanings = {})
       : path_((std::filesystem::temp_directory_path() /
                ("maskwatch_model_" + std::to_string(getpid()) + ".safetensors"))
                   .string()) {
@@ -23,6 +24,7 @@ class SavedModel {
     options.backbone.input_size = 64;
     options.head = head;
     if (head != maskwatch::nn::HeadKind::none) options.labels = std::move(labels);
+    options.meanings = std::move(meanings);
     maskwatch::nn::save_classifier(path_, maskwatch::nn::Classifier(options, 3));
   }
   ~SavedModel() { std::filesystem::remove(path_); }
