@@ -17,7 +17,6 @@
 #include <vector>
 
 #include "apps/common/program.h"
-#include "base/file.h"
 #include "nn/safetensors.h"
 
 namespace maskwatch::apps {
@@ -196,7 +195,7 @@ void CheckpointFile::save(const Checkpoint& checkpoint) {
     save_checkpoint(path_, checkpoint);
     if (!saved_) tell("the checkpoint could be written again");
     saved_ = true;
-  } catch (const WriteError& fault) {
+  } catch (const std::runtime_error& fault) {
     tell(std::string(fault.what()) + ": the training goes on without this checkpoint");
     saved_ = false;
   }
