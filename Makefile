@@ -2,12 +2,13 @@
 # make demo    install, build what it needs, train on drawn faces, detect in photographs
 # make test    install, build what the tests need, run them all
 # make bench   measure every operation and the engines people use instead (QUICK=1: in two minutes)
+# make fuzz    every parser for SECONDS=60 each, with sanitizers (clang; TARGETS="picture model" for some)
 # make format  clang-format over all sources
 BUILD ?= build
 PACKAGES := $(shell sed 's/[[:space:]]*\#.*//' packages.txt)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all deps setup demo test bench format clean
+.PHONY: all deps setup demo test bench fuzz format clean
 
 all: setup
 	@ninja -C $(BUILD) programs
@@ -35,6 +36,9 @@ test: setup
 
 bench: setup
 	@bench/run.sh $(BUILD) $(if $(QUICK),--quick)
+
+fuzz: deps
+	@nice tests/fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
 format:
 	@git ls-files '*.h' '*.cc' '*.cu' | xargs clang-format -i
