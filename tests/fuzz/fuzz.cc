@@ -15,9 +15,6 @@
 namespace maskwatch::fuzz {
 namespace {
 
-constexpr std::array<const Target*, 8> kTargets{&annotations, &cascade, &checkpoint, &landmarks,
-                                                &model,       &names,   &network,    &picture};
-
 // Puts a number at which programs stumble in the place of one in the text.
 void change_number(std::string& text, Random& random) {
   static constexpr std::array<const char*, 16> kNumbers{
@@ -37,8 +34,6 @@ void change_number(std::string& text, Random& random) {
 }
 
 }  // namespace
-
-std::span<const Target* const> targets() { return kTargets; }
 
 void set_small_limits() {
   setenv("MASKWATCH_MAX_MEGAPIXELS", "1", 1);

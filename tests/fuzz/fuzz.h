@@ -4,7 +4,6 @@
 #pragma once
 
 #include <functional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,8 +28,6 @@ struct Target {
 };
 
 extern const Target annotations, cascade, checkpoint, landmarks, model, names, network, picture;
-
-std::span<const Target* const> targets();
 
 // Limits of base/resource_limits.h at which a run takes moments.
 void set_small_limits();

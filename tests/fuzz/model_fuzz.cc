@@ -1,4 +1,6 @@
 // Model files of classifiers: safetensors and metadata, to a plan, to the class of a picture.
+#include <span>
+
 #include "nn/classifier.h"
 #include "tests/fuzz/fuzz.h"
 #include "vision/masks/labels.h"

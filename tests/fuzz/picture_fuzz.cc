@@ -1,4 +1,6 @@
 // Pictures: PNG, JPEG and BMP, to pixels. PNG's check sums are put right after a change.
+#include <span>
+
 #include "tests/fuzz/fuzz.h"
 #include "tests/vision/image/small_pictures.h"
 #include "vision/image/codec.h"
