@@ -8,6 +8,8 @@
 
 namespace maskwatch::apps {
 
+enum ExitCode { done = 0, failure = 1, bad_input = 2 };
+
 // The user can mend it: a wrong argument, a missing or broken file. what() is "message (hint)".
 class UsageError : public std::runtime_error {
  public:
