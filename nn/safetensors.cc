@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "nn/foreign_model.h"
 
 namespace maskwatch::nn {
 namespace {
@@ -170,6 +171,7 @@ class Reader {
   std::size_t data_bytes() const { return bytes_.size() - data_begin_; }
 
   json parse_header() {
+    if (const std::string what = foreign_model(bytes_, name_); !what.empty()) fail("it is " + what);
     if (bytes_.size() < kLengthBytes) fail("shorter than 8 bytes");
     const auto length = bits_at<std::uint64_t>(bytes_.data());
     if (length > kMaxHeaderBytes)
@@ -259,6 +261,8 @@ class Reader {
 }  // namespace
 
 Safetensors load_safetensors(const std::string& path) {
+  if (const std::string what = foreign_model_folder(path); !what.empty())
+    throw std::runtime_error(path + ": not a safetensors file: it is " + what);
   const std::string bytes = read_file(path);
   return Reader(bytes, path).read();
 }
