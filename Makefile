@@ -3,12 +3,13 @@
 # make test    install, build what the tests need, run them all
 # make bench   measure every operation and the engines people use instead (QUICK=1: in two minutes)
 # make deb     build Debian packages (build-deb/)
+# make fuzz    every parser for SECONDS=60 each, with sanitizers (clang; TARGETS="picture model" for some)
 # make format  clang-format over all sources
 BUILD ?= build
 PACKAGES := $(shell sed 's/[[:space:]]*\#.*//' packages.txt)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all deps setup demo test bench deb format clean
+.PHONY: all deps setup demo test bench deb fuzz format clean
 
 all: setup
 	@ninja -C $(BUILD) programs
@@ -39,6 +40,9 @@ bench: setup
 
 deb: deps
 	@packaging/deb.sh
+
+fuzz: deps
+	@nice tests/fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
 format:
 	@git ls-files '*.h' '*.cc' '*.cu' | xargs clang-format -i

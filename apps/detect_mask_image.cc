@@ -13,6 +13,7 @@
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
 #include "vision/image/draw.h"
@@ -265,7 +266,7 @@ int detect(int argc, char** argv) {
   if (o.show) window = std::make_unique<vision::PictureWindow>("Maskwatch");
 
   Json report = Json::list();
-  bool all_done = true;
+  int code = done;
   for (std::size_t i = 0; i < o.images.size(); ++i) {
     Json entry = Json::object({{"image", o.images[i]}});
     try {
@@ -278,12 +279,13 @@ int detect(int argc, char** argv) {
     } catch (const std::runtime_error& fault) {
       report_fault(fault.what());
       entry["error"] = fault.what();
-      all_done = false;
+      if (dynamic_cast<const WriteError*>(&fault) != nullptr) code = failure;
+      if (code == done) code = bad_input;
     }
     report.push_back(entry);
   }
   if (o.json) fmt::print("{}\n", report.dump(2));
-  return all_done ? 0 : 2;
+  return code;
 }
 
 }  // namespace

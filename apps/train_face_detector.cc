@@ -37,7 +37,7 @@ constexpr int kFrozenStages = 4;  // stem and blocks 0 to 2: ImageNet's edges an
 constexpr int kBackboneStages = 18;
 constexpr double kLastShare = 0.02;  // of the learning rate, at the end
 constexpr double kThreshold = 0.5;   // of the figures and pictures at the end
-constexpr const char* kStartAgain = "start again without --resume";
+constexpr const char* kStartAgain = "start again with --overwrite instead of --resume";
 
 // Share of the old running statistics that a step keeps: a run has thousands of steps, where Keras
 // counts on many times more.
@@ -63,6 +63,7 @@ struct Options {
   std::uint64_t seed = 42;
   int threads = 0;
   bool resume = false;
+  bool overwrite = false;
   std::string precision = "f32";
 };
 
@@ -156,8 +157,13 @@ void define_training_options(OptionParser& parser, Options& o) {
       .add("--threads", &o.threads,
            "Threads (default: all cores); the model is the same for any number")
       .range(0, 1024);
-  parser.add("--resume", &o.resume,
-             "Go on from the checkpoint of a run with the same options that was cut off");
+  auto& resume =
+      parser.add("--resume", &o.resume,
+                 "Go on from the checkpoint of a run with the same options that was cut off");
+  parser
+      .add("--overwrite", &o.overwrite,
+           "Start again where there is a checkpoint of a run that was cut off, and write over it")
+      .excludes(resume);
 }
 
 void define_output_options(OptionParser& parser, Options& o) {
@@ -339,6 +345,7 @@ struct Run {
   const Options& options;
   nn::SsdNetwork& network;
   StepTrainer& trainer;
+  CheckpointFile& file;
   std::int64_t steps;
   std::string recipe;
   std::vector<StretchRecord> records;
@@ -346,9 +353,9 @@ struct Run {
 
 void restore(Run& run) {
   if (!run.options.resume) return;
-  const std::string path = checkpoint_path(run.options.model);
+  const std::string& path = run.file.path();
   try {
-    const std::optional<Checkpoint> checkpoint = load_checkpoint(path, run.recipe);
+    const std::optional<Checkpoint> checkpoint = run.file.load(run.recipe);
     if (!checkpoint) {
       fmt::print("no checkpoint {}: starting with the first step\n", path);
       return;
@@ -376,8 +383,7 @@ void train_stretch(Run& run) {
   fmt::print("Step {}/{}  {}  {}  {:.1f} s, {} left\n", record.step, run.steps,
              format_figures(record.training), format_figures(record.validation), record.seconds,
              format_duration(left));
-  save_checkpoint(checkpoint_path(run.options.model),
-                  run.trainer.checkpoint(run.recipe, run.records));
+  run.file.save(run.trainer.checkpoint(run.recipe, run.records));
 }
 
 vision::Image curves_of(const std::vector<StretchRecord>& records) {
@@ -410,8 +416,12 @@ void write_results(Run& run, const DetectionPictures& pictures, const DetectionS
   for (const int index : split.validation)
     history["validation_files"].push_back(
         pictures.data.pictures[static_cast<std::size_t>(index)].name);
-  nn::save_ssd(o.model, run.network, {{"seed", std::to_string(o.seed)}, {"recipe", run.recipe}},
-               o.precision == "f16" ? nn::Precision::f16 : nn::Precision::f32);
+  try {
+    nn::save_ssd(o.model, run.network, {{"seed", std::to_string(o.seed)}, {"recipe", run.recipe}},
+                 o.precision == "f16" ? nn::Precision::f16 : nn::Precision::f32);
+  } catch (const std::invalid_argument& fault) {  // values that half precision cannot hold
+    throw std::domain_error(fault.what() + std::string(" (go on with --resume --precision f32)"));
+  }
   write_file_atomically(o.history, history.dump(2) + "\n");
   if (!o.plot.empty()) vision::save_image(o.plot, curves_of(run.records));
   if (!o.precision_plot.empty()) vision::save_image(o.precision_plot, plot_precision(judged));
@@ -420,7 +430,7 @@ void write_results(Run& run, const DetectionPictures& pictures, const DetectionS
     if (!file.empty())
       vision::save_image(file,
                          worst_mistakes(kind, pictures, split.validation, judged, kThreshold));
-  std::filesystem::remove(checkpoint_path(o.model));
+  run.file.remove();
   fmt::print("wrote {} and {} (peak memory of tensors {} MiB)\n", o.model, o.history,
              nn::memory_use().peak >> 20);
 }
@@ -436,6 +446,8 @@ int train(int argc, char** argv) {
   parser.parse(argc, argv);
   check_options(parser, o);
   set_threads(o.threads);
+  std::optional<CheckpointFile> file;
+  if (o.preview.empty()) file.emplace(o.model, o.resume, o.overwrite);
 
   const auto network = o.preview.empty() ? make_network(o) : nullptr;
   if (!o.teacher.empty()) make_teacher(o);  // its faults are known before the pictures are read
@@ -466,7 +478,7 @@ int train(int argc, char** argv) {
   task_options.loss.weight_of_class = {1, 1, 1.5};
   DetectionTask task(*network, pictures, split, task_options);
   StepTrainer trainer(task, {schedule_of(o, steps), o.weight_decay, o.clip, o.average});
-  Run run{o, *network, trainer, steps, recipe, {}};
+  Run run{o, *network, trainer, *file, steps, recipe, {}};
   restore(run);
   while (trainer.steps_taken() < steps) train_stretch(run);
   write_results(run, pictures, split);

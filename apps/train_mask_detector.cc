@@ -35,7 +35,7 @@ constexpr double kScratchRate = 2e-3;  // a whole network needs larger steps
 // for ImageNet.
 constexpr double kScratchMomentum = 0.99;
 
-constexpr const char* kStartAgain = "start again without --resume";
+constexpr const char* kStartAgain = "start again with --overwrite instead of --resume";
 
 struct Options {
   std::vector<std::string> datasets, classes;
@@ -53,6 +53,7 @@ struct Options {
   std::uint64_t seed = 42;
   int threads = 0;
   bool resume = false;
+  bool overwrite = false;
   bool allow_leakage = false;
   double validation = 0.2;
   std::string augment = "original";
@@ -128,8 +129,13 @@ void define_options(OptionParser& parser, Options& o) {
            "MiB that a training step may hold: what does not fit is computed twice (default: "
            "everything is kept); the model is the same for any")
       .range(1, 1 << 24);
-  parser.add("--resume", &o.resume,
-             "Go on from the checkpoint of a run with the same options that was cut off");
+  auto& resume =
+      parser.add("--resume", &o.resume,
+                 "Go on from the checkpoint of a run with the same options that was cut off");
+  parser
+      .add("--overwrite", &o.overwrite,
+           "Start again where there is a checkpoint of a run that was cut off, and write over it")
+      .excludes(resume);
 }
 
 std::vector<NamedFile> outputs_of(const Options& o) {
@@ -334,15 +340,16 @@ struct Run {
   const Options& options;
   nn::Classifier& model;
   Trainer& trainer;
+  CheckpointFile& file;
   std::string recipe;
   History history;
 };
 
 void restore(Run& run) {
-  const std::string path = checkpoint_path(run.options.model);
+  const std::string& path = run.file.path();
   if (!run.options.resume) return;
   try {
-    const std::optional<Checkpoint> checkpoint = load_checkpoint(path, run.recipe);
+    const std::optional<Checkpoint> checkpoint = run.file.load(run.recipe);
     if (!checkpoint) {
       fmt::print("no checkpoint {}: starting with the first epoch\n", path);
       return;
@@ -378,9 +385,8 @@ void train_epoch(Run& run, int epoch) {
       "{} left\n",
       epoch + 1, run.options.epochs, result.loss, result.accuracy, result.validation_loss,
       result.validation_accuracy, seconds, format_duration(left));
-  save_checkpoint(checkpoint_path(run.options.model),
-                  {run.recipe, run.trainer.steps_taken(), 0, history_text(run.history),
-                   run.model.state_dict(), run.trainer.optimizer_state()});
+  run.file.save({run.recipe, run.trainer.steps_taken(), 0, history_text(run.history),
+                 run.model.state_dict(), run.trainer.optimizer_state()});
 }
 
 void write_results(Run& run, const LoadedDataset& data, const Split& split) {
@@ -397,12 +403,16 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split) {
     history["validation_files"].push_back(
         data.dataset.images[static_cast<std::size_t>(index)].name);
   const Options& o = run.options;
-  nn::save_classifier(o.model, run.model,
-                      {{"seed", std::to_string(o.seed)}, {"recipe", run.recipe}},
-                      o.precision == "f16" ? nn::Precision::f16 : nn::Precision::f32);
+  try {
+    nn::save_classifier(o.model, run.model,
+                        {{"seed", std::to_string(o.seed)}, {"recipe", run.recipe}},
+                        o.precision == "f16" ? nn::Precision::f16 : nn::Precision::f32);
+  } catch (const std::invalid_argument& fault) {  // values that half precision cannot hold
+    throw std::domain_error(fault.what() + std::string(" (go on with --resume --precision f32)"));
+  }
   write_file_atomically(o.history, history.dump(2) + "\n");
   plot_history(o.plot, run.history);
-  std::filesystem::remove(checkpoint_path(o.model));
+  run.file.remove();
   fmt::print(
       "validation accuracy {:.4f}, loss {:.4f}\nwrote {}, {} and {} (peak memory of tensors {} "
       "MiB)\n",
@@ -419,6 +429,7 @@ int train(int argc, char** argv) {
   check_options(parser, o);
   const int first_trained = first_trained_stage(o);
   set_threads(o.threads);
+  CheckpointFile file(o.model, o.resume, o.overwrite);
 
   const Dataset dataset = scan(parser, o);
   const std::vector<std::string> meanings = words_of_classes(o, dataset);
@@ -458,7 +469,7 @@ int train(int argc, char** argv) {
   if (o.memory_budget > 0)
     fmt::print("{} of {} stages are computed twice to save memory\n",
                model->backbone().recomputed_stages(), MobileNetV2::kStages);
-  Run run{o, *model, trainer, made_from, {}};
+  Run run{o, *model, trainer, file, made_from, {}};
   restore(run);
   for (int epoch = static_cast<int>(run.history.size()); epoch < o.epochs; ++epoch)
     train_epoch(run, epoch);

@@ -23,8 +23,13 @@ namespace {
   throw std::runtime_error(path + ": " + what + ": " + std::strerror(errno));
 }
 
+// Of a place where nobody may write, whoever named it is at fault; else the disk is.
 [[noreturn]] void fail_to_write(const std::string& path, const std::string& where = "") {
-  throw WriteError(path + ": cannot write" + where + ": " + std::strerror(errno));
+  const int fault = errno;
+  const std::string message = path + ": cannot write" + where + ": " + std::strerror(fault);
+  for (const int place : {ENOENT, ENOTDIR, EISDIR, ENAMETOOLONG, ELOOP, EACCES, EPERM, EROFS})
+    if (fault == place) throw std::runtime_error(message);
+  throw WriteError(message);
 }
 
 struct Descriptor {
@@ -273,7 +278,7 @@ void write_file_atomically(const std::string& given_path, std::string_view bytes
   struct stat status {};
   const bool replaces = stat(given_path.c_str(), &status) == 0;
   if (replaces && S_ISDIR(status.st_mode))
-    throw WriteError(given_path + ": cannot write: is a folder");
+    throw std::runtime_error(given_path + ": cannot write: is a folder");
   if (replaces && !S_ISREG(status.st_mode)) return write_into_device(given_path, bytes);
   if (const int stream = replaces ? standard_stream_of(status) : -1; stream >= 0)
     return write_all(stream, given_path, bytes);

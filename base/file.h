@@ -18,7 +18,8 @@ using FileCheck = std::function<void(std::string_view first, std::size_t size)>;
 // is passed on.
 std::string read_file(const std::string& path, const FileCheck& check = {});
 
-// What cannot be written: a failure at work, where other std::runtime_errors are of wrong input.
+// The disk is full, or fails: a failure at work, where other std::runtime_errors are of wrong
+// input.
 class WriteError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

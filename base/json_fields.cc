@@ -59,8 +59,18 @@ class Parser : public nlohmann::json_sax<ordered_json> {
     return open_.back()->back();
   }
   bool add(ordered_json value) { return place(std::move(value)), true; }
-  bool open(ordered_json value) { return open_.push_back(&place(std::move(value))), true; }
+  bool open(ordered_json value) {
+    if (open_.size() == kMostDepth) {
+      fault = "nested more than " + std::to_string(kMostDepth) + " deep";
+      return false;
+    }
+    open_.push_back(&place(std::move(value)));
+    return true;
+  }
   bool close() { return open_.pop_back(), true; }
+
+  // No file that we read comes near; each level takes memory, and time where it is walked.
+  static constexpr std::size_t kMostDepth = 100;
 
   std::vector<ordered_json*> open_;  // the lists and objects around what comes next
 };

@@ -3,8 +3,8 @@
 
     convert_weights.py SRC DST [--labels FILE] [...]
 
-SRC is a Keras .h5, a PyTorch .pth, an .onnx, a .tflite, a face-api weights manifest (.json) or a
-folder of .npy files; DST the .safetensors file to write. See data/README.md for what is written.
+SRC is a Keras .h5 or .keras, a TensorFlow SavedModel (its folder), a PyTorch .pth, an .onnx, a .tflite, a
+face-api weights manifest (.json) or a folder of .npy files; DST the .safetensors file to write. See data/README.md for what is written.
 Exit code 0, or 2 with one line `error: ...`; DST is written whole or not at all.
 """
 
@@ -12,11 +12,12 @@ import argparse
 import importlib
 import os
 import sys
+import zipfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
-from maskwatch_convert import mobilenet_v2, model_file  # noqa: E402
+from maskwatch_convert import head, mobilenet_v2, model_file  # noqa: E402
 from maskwatch_convert.errors import ConvertError  # noqa: E402
 
 
@@ -25,6 +26,8 @@ OPTIONS = ("labels", "no_classifier", "input_size", "padding", "preprocessing")
 # Which module reads which kind of file. A module imports the library of its format when it reads.
 READERS = {
     "folder": "npy_folder",
+    "SavedModel": "saved_model",
+    ".keras": "keras_zip",
     ".h5": "keras_h5",
     ".hdf5": "keras_h5",
     ".model": "keras_h5",
@@ -36,17 +39,35 @@ READERS = {
 }
 
 
+# (bytes, where they stand, kind): what a file is tells its beginning, where it has one of these.
+MAGIC = [(b"\x89HDF\r\n\x1a\n", 0, ".h5"), (b"TFL3", 4, ".tflite")]
+
+
 def kind_of(path):
-    """Which reader takes the path: "folder" or the lower-case ending."""
+    """Which reader takes the path: "folder", "SavedModel", or an ending, in lower case."""
     if os.path.isdir(path):
-        return "folder"
+        return "SavedModel" if os.path.exists(os.path.join(path, "saved_model.pb")) else "folder"
     if not os.path.exists(path):
         raise ConvertError("no such file or folder")
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise ConvertError(f"cannot be read: {error.strerror}") from error
+    for magic, at, kind in MAGIC:
+        if start[at : at + len(magic)] == magic:
+            return kind
+    if start.startswith(b"PK") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if "model.weights.h5" in archive.namelist():
+                return ".keras"
+    if os.path.basename(path) == "saved_model.pb":
+        raise ConvertError("is a part of a SavedModel; give the folder that it lies in")
     return os.path.splitext(path)[1].lower()
 
 
 def convert(args):
-    """Reads, checks and writes; returns the metadata written."""
+    """Reads, checks and writes; returns the metadata written, and what was assumed."""
     kind = kind_of(args.source)
     if kind not in READERS:
         raise ConvertError(f"unknown kind of file '{kind}'; known are {', '.join(READERS)}")
@@ -66,7 +87,7 @@ def convert(args):
         raise ConvertError(f"is damaged or of an unknown kind ({type(error).__name__}: {error}); "
                            "MASKWATCH_TRACEBACK=1 shows where") from error  # fmt: skip
     model_file.write(args.destination, tensors, metadata)
-    return metadata
+    return metadata, getattr(source, "assumed", [])
 
 
 def apply_options(source, args):
@@ -77,10 +98,17 @@ def apply_options(source, args):
             option = min(given).replace("_", "-")
             raise ConvertError(f"is a {source.architecture}, to which --{option} does not apply")
         return
+    if not source.scales_itself and not args.preprocessing:
+        source.assumed.append(f"it does not say what is done to pixels; {source.preprocessing} is taken, and "
+                              "--preprocessing names another way")  # fmt: skip
+    if source.scales_itself and args.preprocessing:
+        raise ConvertError("says itself what is done to pixels, so --preprocessing does not apply")
     for name in given & {"padding", "preprocessing", "input_size"}:
         setattr(source, name, getattr(args, name))
     if args.no_classifier:
         source.classifier = source.mask_head = None
+    else:
+        head.settle(source)
     if args.labels:
         if source.classifier is None and source.mask_head is None:
             raise ConvertError("has no classifier, so --labels has nothing to name")
@@ -111,19 +139,21 @@ def arguments():
     parser.add_argument("--no-classifier", action="store_true", help="leave the classifier out")
     parser.add_argument("--input-size", type=side, metavar="N", help="side of the input in pixels")
     parser.add_argument("--padding", choices=["tf", "symmetric"], help="padding at stride 2")
-    parser.add_argument("--preprocessing", choices=["tf", "imagenet"], help="scaling of the input")
+    parser.add_argument("--preprocessing", choices=["tf", "unit", "imagenet"], help="scaling of the input")
     return parser
 
 
 def main(command_line=None):
     args = arguments().parse_args(command_line)
     try:
-        metadata = convert(args)
+        metadata, assumed = convert(args)
     except ConvertError as error:
         line = " ".join(f"error: {error.path or args.source}: {error}".split())
         print(line, file=sys.stderr)
         return 2
-    facts = ", ".join(f"{k} {metadata[k]}" for k in ("width", "batch_norm", "head") if k in metadata)
+    for note in assumed:
+        print(f"note: {args.source}: {note}", file=sys.stderr)
+    facts = ", ".join(f"{k} {metadata[k]}" for k in ("width", "preprocessing", "batch_norm", "head") if k in metadata)
     print(f"{args.destination}: {metadata['architecture']} ({facts})")
     return 0
 

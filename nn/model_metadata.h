@@ -29,7 +29,9 @@ struct NamedValue {
 inline constexpr NamedValue<Padding> kPaddings[] = {{Padding::tf, "tf"},
                                                     {Padding::symmetric, "symmetric"}};
 inline constexpr NamedValue<Preprocessing> kPreprocessings[] = {
-    {Preprocessing::tf, "tf"}, {Preprocessing::imagenet, "imagenet"}};
+    {Preprocessing::tf, "tf"},
+    {Preprocessing::unit, "unit"},
+    {Preprocessing::imagenet, "imagenet"}};
 inline constexpr NamedValue<bool> kBooleans[] = {{true, "true"}, {false, "false"}};
 
 template <typename Enum, std::size_t N>

@@ -5,6 +5,7 @@ namespace maskwatch::nn {
 
 enum class Preprocessing {
   tf,        // x / 127.5 - 1, as Keras and TFLite MobileNetV2
+  unit,      // x / 255
   imagenet,  // (x / 255 - mean) / std with ImageNet's channel statistics, as torchvision
 };
 

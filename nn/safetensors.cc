@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "nn/foreign_model.h"
 
 namespace maskwatch::nn {
 namespace {
@@ -183,6 +184,7 @@ class Reader {
   std::size_t data_bytes() const { return bytes_.size() - data_begin_; }
 
   json parse_header() {
+    if (const std::string what = foreign_model(bytes_, name_); !what.empty()) fail("it is " + what);
     check_beginning(bytes_, bytes_.size(), name_);
     const auto length = bits_at<std::uint64_t>(bytes_.data());
     data_begin_ = kLengthBytes + static_cast<std::size_t>(length);
@@ -268,9 +270,12 @@ class Reader {
 }  // namespace
 
 Safetensors load_safetensors(const std::string& path) {
-  // What has no header is not read to its end.
-  const std::string bytes = read_file(
-      path, [&](std::string_view first, std::size_t size) { check_beginning(first, size, path); });
+  if (const std::string what = foreign_model_folder(path); !what.empty())
+    throw std::runtime_error(path + ": not a safetensors file: it is " + what);
+  // What has no header, and is no other program's model either, is not read to its end.
+  const std::string bytes = read_file(path, [&](std::string_view first, std::size_t size) {
+    if (foreign_model(first, path).empty()) check_beginning(first, size, path);
+  });
   return Reader(bytes, path).read();
 }
 

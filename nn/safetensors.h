@@ -19,8 +19,9 @@ struct Safetensors {
 
 enum class Precision { f32, f16 };
 
-// F32, F16 and BF16 values become float32. std::runtime_error names the file and its fault; every
-// size is checked against the file before memory is taken.
+// F32, F16 and BF16 values become float32. std::runtime_error names the file and its fault, and how
+// to convert one of another program (nn/foreign_model.h); every size is checked against the file
+// before memory is taken.
 Safetensors load_safetensors(const std::string& path);
 // The same from the bytes of a file; `name` stands for the path in messages.
 Safetensors load_safetensors(std::span<const std::byte> bytes, const std::string& name);

@@ -18,8 +18,6 @@
 namespace maskwatch::apps {
 namespace {
 
-enum ExitCode { done = 0, failure = 1, bad_input = 2 };
-
 std::string with_hint(const std::string& message, const std::string& hint) {
   return hint.empty() ? message : message + " (" + hint + ")";
 }

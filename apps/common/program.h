@@ -8,6 +8,8 @@
 
 namespace maskwatch::apps {
 
+enum ExitCode { done = 0, failure = 1, bad_input = 2 };
+
 // The user can mend it: a wrong argument, a missing or broken file. what() is "message (hint)".
 class UsageError : public std::runtime_error {
  public:
@@ -35,8 +37,8 @@ void tell(const std::string& note);
 // The same with `warning: ...`: an option cannot act, or something was understood in part.
 void warn(const std::string& warning);
 
-// printable() (base/printable.h) without spaces at the end: a file's name can neither break the
-// line nor reach the terminal's control sequences.
+// printable() (base/printable.h) without spaces at the end: a name can neither break the line nor
+// reach the terminal's control sequences.
 std::string one_line(const std::string& text);
 
 }  // namespace maskwatch::apps

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "apps/common/program.h"
+#include "base/file.h"
 #include "base/json.h"
 
 namespace maskwatch::apps {
@@ -244,7 +245,7 @@ void VideoViewer::note_fault(const std::string& fault) {
   if (fault.empty()) return;
   if (window_) say(fault, true);
   if (fault_) return;
-  fault_ = std::make_exception_ptr(std::runtime_error(fault));
+  fault_ = std::make_exception_ptr(WriteError(fault));
   ended_by_ = fault;
 }
 

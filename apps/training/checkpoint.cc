@@ -1,10 +1,22 @@
 #include "apps/training/checkpoint.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <stdexcept>
+#include <string_view>
+#include <vector>
 
+#include "apps/common/program.h"
 #include "nn/safetensors.h"
 
 namespace maskwatch::apps {
@@ -55,6 +67,43 @@ class Reader {
   const std::string& path_;
 };
 
+std::vector<std::string_view> parts_of(std::string_view recipe) {
+  constexpr std::string_view comma = ", ";
+  std::vector<std::string_view> parts;
+  for (std::size_t end; (end = recipe.find(comma)) != std::string_view::npos;) {
+    parts.push_back(recipe.substr(0, end));
+    recipe.remove_prefix(end + comma.size());
+  }
+  parts.push_back(recipe);
+  return parts;
+}
+
+// "epochs 20 then, epochs 30 now; the pictures"
+std::string difference(const std::string& then, const std::string& now) {
+  const auto before = parts_of(then), after = parts_of(now);
+  if (before.size() != after.size()) return then + "; now " + now;  // of another version
+  std::string text;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (before[i] == after[i]) continue;
+    if (!text.empty()) text += "; ";
+    if (after[i].starts_with("data ")) {
+      text += "the pictures";
+    } else if (after[i].starts_with("start ")) {
+      text += "the weights that it starts with";
+    } else {
+      text.append(before[i]).append(" then, ").append(after[i]).append(" now");
+    }
+  }
+  return text;
+}
+
+void require_finite(const nn::StateDict& state) {
+  for (const auto& [name, tensor] : state)
+    if (!std::all_of(tensor.data(), tensor.data() + tensor.count(),
+                     [](float value) { return std::isfinite(value); }))
+      throw std::domain_error(name + " is no longer finite (choose a smaller --lr)");
+}
+
 }  // namespace
 
 std::string checkpoint_path(const std::string& model) { return model + ".checkpoint"; }
@@ -79,8 +128,8 @@ std::optional<Checkpoint> load_checkpoint(const std::string& path, const std::st
   Checkpoint checkpoint;
   checkpoint.recipe = reader.text("recipe");
   if (checkpoint.recipe != recipe)
-    throw std::runtime_error(path + ": made with other options or pictures: " + checkpoint.recipe +
-                             "; now " + recipe);
+    throw std::runtime_error(
+        path + ": made with other options or pictures: " + difference(checkpoint.recipe, recipe));
   checkpoint.history = reader.text("history");
   checkpoint.steps_taken = reader.count("steps_taken");
   checkpoint.average_updates = reader.count(kAverageUpdates);
@@ -89,5 +138,69 @@ std::optional<Checkpoint> load_checkpoint(const std::string& path, const std::st
   checkpoint.average = part_of(contents.tensors, kAveragePrefix);
   return checkpoint;
 }
+
+CheckpointFile::CheckpointFile(const std::string& model, bool resume, bool overwrite)
+    : path_(checkpoint_path(model)), lock_path_(model + ".lock"), resume_(resume) {
+  lock();
+  if (std::filesystem::exists(path_) && !resume && !overwrite) {
+    unlock();
+    throw UsageError(path_ + ": a training that was cut off left this checkpoint",
+                     "go on from it with --resume, or start again with --overwrite");
+  }
+}
+
+CheckpointFile::~CheckpointFile() { unlock(); }
+
+// The file of a lock may go between opening and locking it, with the run that held it.
+void CheckpointFile::lock() {
+  while (true) {
+    lock_ = open(lock_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock_ < 0) throw UsageError(lock_path_ + ": cannot be written: " + std::strerror(errno));
+    if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+      const int fault = errno;
+      close(lock_);
+      lock_ = -1;
+      if (fault == EWOULDBLOCK)
+        throw UsageError(lock_path_ + ": another training is at work on this --model",
+                         "wait for its end, or name another --model");
+      tell(lock_path_ + ": cannot be locked (" + std::strerror(fault) +
+           "): nothing hinders another training on this --model");
+      return;
+    }
+    struct stat locked {
+    }, named{};
+    if (fstat(lock_, &locked) == 0 && stat(lock_path_.c_str(), &named) == 0 &&
+        locked.st_dev == named.st_dev && locked.st_ino == named.st_ino)
+      return;
+    close(lock_);
+  }
+}
+
+void CheckpointFile::unlock() {
+  if (lock_ < 0) return;
+  unlink(lock_path_.c_str());
+  close(lock_);
+  lock_ = -1;
+}
+
+std::optional<Checkpoint> CheckpointFile::load(const std::string& recipe) const {
+  if (!resume_) return std::nullopt;
+  return load_checkpoint(path_, recipe);
+}
+
+void CheckpointFile::save(const Checkpoint& checkpoint) {
+  for (const nn::StateDict* state : {&checkpoint.model, &checkpoint.optimizer, &checkpoint.average})
+    require_finite(*state);
+  try {
+    save_checkpoint(path_, checkpoint);
+    if (!saved_) tell("the checkpoint could be written again");
+    saved_ = true;
+  } catch (const std::runtime_error& fault) {
+    tell(std::string(fault.what()) + ": the training goes on without this checkpoint");
+    saved_ = false;
+  }
+}
+
+void CheckpointFile::remove() { std::filesystem::remove(path_); }
 
 }  // namespace maskwatch::apps

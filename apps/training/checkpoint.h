@@ -25,7 +25,39 @@ std::string checkpoint_path(const std::string& model);
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint);
 
 // Empty if there is no such file. Throws std::runtime_error that names the file if it is not a
-// checkpoint, or is one of another recipe.
+// checkpoint, or is one of another recipe; then it says which parts of "name value, name value ..."
+// differ.
 std::optional<Checkpoint> load_checkpoint(const std::string& path, const std::string& recipe);
+
+// The checkpoint of a run, from its first moment to its end, so that no work is lost: nobody else
+// writes it meanwhile (a lock on MODEL.lock, which goes with this object), and the checkpoint of a
+// run that was cut off is not written over unasked.
+class CheckpointFile {
+ public:
+  // UsageError if another training is at work on the same model, or if there is a checkpoint and
+  // neither `resume` nor `overwrite`.
+  CheckpointFile(const std::string& model, bool resume, bool overwrite);
+  ~CheckpointFile();
+  CheckpointFile(const CheckpointFile&) = delete;
+  CheckpointFile& operator=(const CheckpointFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  // Of a run that is to go on; otherwise, and without a file, nothing. Errors as load_checkpoint().
+  std::optional<Checkpoint> load(const std::string& recipe) const;
+  // What cannot be written, as on a full disk, is a note: the training goes on, and the next call
+  // tries again. Throws std::domain_error for values that are no longer finite; the checkpoint
+  // before them stays.
+  void save(const Checkpoint& checkpoint);
+  // When the results are written.
+  void remove();
+
+ private:
+  void lock();
+  void unlock();
+
+  std::string path_, lock_path_;
+  bool resume_, saved_ = true;
+  int lock_ = -1;
+};
 
 }  // namespace maskwatch::apps

@@ -133,6 +133,10 @@ EpochResult Trainer::run_epoch(int epoch, const Progress& progress) {
     const nn::Tensor logits = forward_trained(x);
     const nn::Tensor loss =
         nn::softmax_cross_entropy(logits, smoothed(data.targets, options_.label_smoothing));
+    if (!std::isfinite(loss.item()))
+      throw std::domain_error(
+          fmt::format("the loss is no longer finite in epoch {}, batch {} (choose a smaller --lr)",
+                      epoch + 1, batch + 1));
     optimizer_.zero_grad();
     loss.backward();
     optimizer_.step(learning_rate());
@@ -145,6 +149,10 @@ EpochResult Trainer::run_epoch(int epoch, const Progress& progress) {
   }
   optimizer_.zero_grad();
   const Evaluation validation = evaluate();
+  if (!std::isfinite(validation.loss))
+    throw std::domain_error(fmt::format(
+        "the validation loss is no longer finite after epoch {} (choose a smaller --lr)",
+        epoch + 1));
   return {loss_sum / static_cast<double>(seen),
           static_cast<double>(right) / static_cast<double>(seen), validation.loss,
           validation.accuracy()};

@@ -60,7 +60,8 @@ class Trainer {
   Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& split,
           const TrainingOptions& options);
 
-  // Trains one epoch, counted from 0, and evaluates.
+  // Trains one epoch, counted from 0, and evaluates. Throws std::domain_error when a loss is no
+  // longer finite.
   EpochResult run_epoch(int epoch, const Progress& progress);
   // Over the validation images, without augmentation.
   Evaluation evaluate();

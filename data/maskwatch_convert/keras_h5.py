@@ -1,19 +1,21 @@
-"""Keras HDF5: whole models and weights (`no_top` or not) of keras.applications.MobileNetV2.
+"""Keras HDF5: whole models, and weights alone (`no_top` or not) of keras.applications.MobileNetV2.
 
-A dataset is found by the name of its layer, wherever the file nests it. One Dense layer on the
-features becomes the classifier; two in a row (the mask detector's head) become the mask head.
+A whole model tells what it computes (keras_config.py). Weights alone do not: they are read where they are
+those of the published network, by the names of its layers, and nothing else.
 """
 
 import json
 import os
 import re
 
+from . import keras_config
+from .classifier import recognise
 from .errors import ConvertError, need
 from .layouts import from_hwio
 from .mobilenet_v2 import BLOCKS, ConvNorm, Source
 
-
 LARGEST = 1 << 26  # values in a tensor; an HDF5 file can declare more than it stores
+PUBLISHED_TOPS = {"Logits", "predictions"}
 
 
 def conv_layers():
@@ -28,97 +30,84 @@ def conv_layers():
     yield "Conv_1", "Conv_1_bn", False
 
 
+def values_of(dataset, path):
+    if dataset.size is None or dataset.size > LARGEST:
+        raise ConvertError(f"tensor '{path}' declares {dataset.size} values; the file is damaged")
+    return dataset[()]
+
+
 def datasets(file, h5py):
-    """{layer name: {variable: array}} of every dataset in the file."""
+    """{(layer of the outermost model, layer): {variable: array}} of every dataset in the file."""
     layers = {}
 
     def visit(path, item):
         if not isinstance(item, h5py.Dataset) or path.startswith("optimizer_weights/"):
             return
-        if item.size is None or item.size > LARGEST:
-            raise ConvertError(f"tensor '{path}' declares {item.size} values; the file is damaged")
-        parts = path.split("/")
+        parts = path.removeprefix("model_weights/").split("/")
         if len(parts) >= 2:
-            layers.setdefault(parts[-2], {})[parts[-1].split(":")[0]] = item[()]
+            variables, name = layers.setdefault((parts[0], parts[-2]), {}), parts[-1].split(":")[0]
+            if name in variables:
+                raise ConvertError(f"holds two tensors '{parts[-2]}/{name}', of layers of one name")
+            variables[name] = values_of(item, path)
 
     file.visititems(visit)
-    if "vars" in layers and "Conv1" not in layers:
+    names = {name for _, name in layers}
+    if "vars" in names and "Conv1" not in names:
         raise ConvertError(
             "is a Keras 3 '.weights.h5', which keeps no layer names; save it with model.save('x.h5')"
         )
     return layers
 
 
+# A whole model
+
+
+def read_model(text, layers):
+    try:
+        node = json.loads(text)
+    except ValueError as error:
+        raise ConvertError(f"model_config is not JSON: {error}") from error
+
+    def weights(path, layer):
+        name = keras_config.layer_name(layer)
+        return layers.get((path[0] if path else name, name), {})
+
+    return recognise(*keras_config.trace(node, weights))
+
+
+# Weights alone
+
+
 def variable(layers, layer, *names):
     """The first variable of the layer that goes by one of the names."""
     for name in names:
         if name in layers.get(layer, {}):
-            return layers[layer][name]
+            return layers[layer].pop(name)
     raise ConvertError(
         f"tensor '{layer}/{names[0]}' is missing; the file must hold keras.applications.MobileNetV2"
     )
 
 
-def read_layers(layers):
-    result = []
+def read_weights(path, layers):
+    layers = {name: variables for (_, name), variables in layers.items()}
+    convolutions = []
     for conv, norm, depthwise in conv_layers():
         kernel = variable(layers, conv, *(["depthwise_kernel"] if depthwise else []), "kernel")
         parts = [variable(layers, norm, n) for n in ("gamma", "beta", "moving_mean", "moving_variance")]
-        result.append(ConvNorm(from_hwio(kernel, depthwise, conv), norm=tuple(parts), origin=conv))
-    return result
+        convolutions.append(ConvNorm(from_hwio(kernel, depthwise, conv), norm=tuple(parts), origin=conv))
+    source = Source(convolutions, "tf", 1e-3, "tf", input_size(path))
+    top = [name for name in layers if name in PUBLISHED_TOPS and "kernel" in layers[name]]
+    if top:
+        source.classifier = (variable(layers, top[0], "kernel"), variable(layers, top[0], "bias"))
+    left = sorted(f"{layer}/{name}" for layer, variables in layers.items() for name in variables)
+    if left:
+        raise ConvertError(f"holds weights alone, which do not say what is done with '{left[0]}'; save the whole "
+                           "model, with model.save('x.h5')")  # fmt: skip
+    return source
 
 
-def dense_chain(layers, features):
-    """[(weight, bias)] of the Dense layers that follow the features, first to last."""
-    numpy = need("numpy")
-    dense = {n: v for n, v in layers.items() if "kernel" in v and v["kernel"].ndim == 2}
-    all_names, chain, width = list(dense), [], features
-    while True:
-        fitting = [n for n, v in dense.items() if v["kernel"].shape[0] == width]
-        if len(fitting) > 1:
-            raise ConvertError(f"Dense layers {', '.join(fitting)} all take {width} values: which is first?")
-        if not fitting:
-            break
-        variables = dense.pop(fitting[0])
-        weight = variables["kernel"]
-        width = weight.shape[1]
-        chain.append((weight, variables.get("bias", numpy.zeros(width, numpy.float32))))
-    if dense or len(chain) > 2:
-        raise ConvertError(
-            f"Dense layers {', '.join(sorted(all_names))}: known are none, one, or two in a row"
-        )
-    return chain
-
-
-def configuration(file):
-    """Every layer's configuration by name, where the file holds the model and not just weights."""
-    text = file.attrs.get("model_config")
-    found = {}
-
-    def walk(node):
-        if isinstance(node, dict):
-            if isinstance(node.get("config"), dict) and "class_name" in node:
-                found[node["config"].get("name")] = node["config"]
-            for child in node.values():
-                walk(child)
-        elif isinstance(node, list):
-            for child in node:
-                walk(child)
-
-    if text is not None:
-        try:
-            walk(json.loads(text))
-        except ValueError as error:
-            raise ConvertError(f"model_config is not JSON: {error}") from error
-    return found
-
-
-def input_size(path, config):
-    """Side of the square input: from the model, else from the official file name, else 224."""
-    for layer in config.values():
-        shape = layer.get("batch_input_shape") or layer.get("batch_shape")
-        if shape and len(shape) == 4 and shape[1] and shape[1] == shape[2]:
-            return int(shape[1])
+def input_size(path):
+    """Side of the square input, from the official file name, else 224."""
     named = re.search(r"_\d\.\d+_(\d{2,3})(_no_top)?\.h5$", os.path.basename(path))
     return int(named[1]) if named else 224
 
@@ -127,14 +116,7 @@ def read(path):
     h5py = need("h5py")
     try:
         with h5py.File(path, "r") as file:
-            layers, config = datasets(file, h5py), configuration(file)
+            layers, text = datasets(file, h5py), file.attrs.get("model_config")
     except (OSError, RuntimeError, KeyError) as error:
         raise ConvertError(f"is not a readable HDF5 file: {error}") from error
-    epsilon = float(config.get("bn_Conv1", {}).get("epsilon", 1e-3))
-    source = Source(read_layers(layers), "tf", epsilon, "tf", input_size(path, config))
-    chain = dense_chain(layers, source.layers[-1].weight.shape[-1])
-    if len(chain) == 1:
-        source.classifier = chain[0]
-    elif chain:
-        source.mask_head = tuple(chain)
-    return source
+    return read_weights(path, layers) if text is None else read_model(text, layers)

@@ -14,7 +14,6 @@ from .errors import ConvertError, need
 # Expansion, output channels at width 1, repeats. Table 2 of the paper.
 STAGES = [(1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1)]
 PUBLISHED_WIDTHS = [1.0, 0.35, 0.5, 0.75, 1.3, 1.4]
-HIDDEN_UNITS = 128  # of the mask head, as the original mask detector has
 BLOCKS = sum(repeats for _, _, repeats in STAGES)
 
 
@@ -40,6 +39,9 @@ class Source:
     classifier: tuple = None  # (weight [features, classes], bias [classes])
     mask_head: tuple = None  # ((weight, bias) of the hidden layer, (weight, bias) of the output)
     labels: list = None
+    head: list = None  # steps behind the last ReLU6, which head.settle makes one of the two above
+    scales_itself: bool = False  # the file says what is done to pixels
+    assumed: list = field(default_factory=list)  # what the file does not say, for people
     notes: dict = field(default_factory=dict)
 
     def tensors_and_metadata(self, source_name):
@@ -99,14 +101,12 @@ def checked(source, source_name):
             f"holds {len(source.layers)} convolutions where MobileNetV2 has {len(layer_names())}"
         )
     width = infer_width(source.layers)
-    folded = source.layers[0].norm is None
+    folded = all(layer.norm is None for layer in source.layers)
     tensors = {}
     for (conv, bn), layer in zip(layer_names(), source.layers):
         channels = layer.weight.shape[-1]
-        if (layer.norm is None) != folded:
-            raise ConvertError(f"'{layer.origin}': batch norm is folded in some layers only")
         norm = layer.norm
-        if folded:
+        if norm is None:
             one = numpy.ones(channels, numpy.float32)
             bias = numpy.zeros(channels, numpy.float32) if layer.bias is None else layer.bias
             norm = (one, bias, 0 * one, (1 - source.bn_epsilon) * one)
@@ -135,7 +135,7 @@ def add_head(source, tensors, metadata):
     if source.classifier is not None:
         head, parts = "classifier", {"classifier": source.classifier}
     elif source.mask_head is not None:
-        hidden, output = widened(*source.mask_head)
+        hidden, output = source.mask_head
         head, parts = "mask", {"head.hidden": hidden, "head.output": output}
     else:
         return
@@ -149,17 +149,6 @@ def add_head(source, tensors, metadata):
     if len(labels) != values:
         raise ConvertError(f"{len(labels)} labels for {values} classes")
     metadata.update(head=head, labels=json.dumps(labels))
-
-
-def widened(hidden, output):
-    """A mask head with the engine's number of hidden units: those that are added stay 0."""
-    numpy = need("numpy")
-    missing = HIDDEN_UNITS - len(hidden[1])
-    if missing < 0:
-        raise ConvertError(f"its head has {len(hidden[1])} hidden units where the engine takes up to "
-                           f"{HIDDEN_UNITS}; leave it out with --no-classifier")  # fmt: skip
-    weight, bias = numpy.pad(hidden[0], ((0, 0), (0, missing))), numpy.pad(hidden[1], (0, missing))
-    return (weight, bias), (numpy.pad(output[0], ((0, missing), (0, 0))), output[1])
 
 
 def check_shape(tensor, expected, name, origin):

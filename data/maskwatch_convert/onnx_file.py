@@ -1,10 +1,10 @@
 """ONNX: MobileNetV2 classifiers (batch norm folded or not) and RFB-320, by walking the nodes."""
 
-from . import rfb
+from . import rfb, steps
+from .classifier import recognise
 from .errors import ConvertError, need
 from .graph import Graph, fold_norm
 from .layouts import from_oihw
-from .mobilenet_v2 import ConvNorm, Source
 
 QUANTISED = {"QLinearConv", "ConvInteger", "DequantizeLinear"}
 
@@ -83,68 +83,220 @@ def is_depthwise(weight, attributes):
     return attributes.get("group", 1) == weight.shape[0] > 1 and weight.shape[1] == 1
 
 
-# MobileNetV2
+# Classifiers
 
 
-def read_mobilenet(model):
-    convolutions = [n for n in model.nodes if n.op_type == "Conv"]
-    classifier = None
-    if len(convolutions) == 53:  # the classifier as a 1x1 convolution on the pooled features
-        last = convolutions.pop()
-        classifier = (model.constant(last, 1)[:, :, 0, 0].T, model.constant(last, 2))
-    layers, epsilon = [], None
-    for node in convolutions:
-        weight = model.constant(node, 1)
-        ready = from_oihw(weight, is_depthwise(weight, model.attributes(node)), node.input[1])
-        layer = ConvNorm(ready, origin=node.input[1])
-        if len(node.input) > 2:
-            layer.bias = model.constant(node, 2)
-        norm = model.follower(node, {"BatchNormalization"})
-        if norm is not None:
-            layer.norm, epsilon = model.norm(norm)
-            if layer.bias is not None:
-                raise ConvertError(f"'{layer.origin}' has both a bias and a batch norm")
-        layers.append(layer)
-    padding = stem_padding(model, convolutions[0]) if convolutions else "symmetric"
-    tf = padding == "tf"
-    epsilon = (1e-3 if tf else 1e-5) if epsilon is None else round_epsilon(epsilon)
-    source = Source(layers, padding, epsilon, "tf" if tf else "imagenet")
-    source.input_size = (model.input_size() or [224])[0]
-    source.classifier = classifier or gemm_classifier(model)
-    return source
+CASTS, SAME = {1, 10, 11, 16}, {"Identity", "Dropout", "Cast"}  # types of numbers that count as float32
 
 
-def stem_padding(model, node):
-    """Which of the two styles the first convolution has: its own padding or a Pad node before it."""
-    pads = conv_padding(model.attributes(node))
-    before = [n for n in model.nodes if n.output and n.output[0] == node.input[0]]
-    if before and before[0].op_type == "Pad" and pads != "same":
-        given = model.attributes(before[0]).get("pads")
-        given = model.constant(before[0], 1) if given is None else given
-        half = len(given) // 2
-        pads = tuple(int(p) for p in (given[half - 2], given[half - 1], given[-2], given[-1]))
-    styles = {(1, 1, 1, 1): "symmetric", (0, 0, 1, 1): "tf", "same": "tf"}
-    if pads not in styles:
-        raise ConvertError(f"the first convolution pads {list(pads)}; known are 1,1,1,1 and 0,0,1,1")
-    return styles[pads]
+class ClassifierWalker:
+    """The nodes of a classifier as steps. A value is a step and the layout that the file gives it, "nchw" or
+    "nhwc"; what is computed of shapes alone is None."""
+
+    def __init__(self, model):
+        self.model, self.values = model, {}
+        if len(model.inputs) != 1:
+            raise ConvertError(f"has {len(model.inputs)} inputs where one is due")
+        if len(model.outputs) != 1:
+            raise ConvertError(f"has {len(model.outputs)} outputs where one is due")
+        self.picture, layout = self.input(model.inputs[0])
+        self.values[model.inputs[0].name] = (self.picture, layout)
+
+    def input(self, info):
+        sizes = [d.dim_value for d in info.type.tensor_type.shape.dim]
+        if len(sizes) != 4 or 3 not in (sizes[1], sizes[3]):
+            raise ConvertError(f"takes {sizes} where pictures, [N, 3, H, W] or [N, H, W, 3], are due")
+        layout = "nchw" if sizes[1] == 3 else "nhwc"
+        height, width = sizes[2:] if layout == "nchw" else sizes[1:3]
+        return steps.pictures(height or 224, width or 224, name=info.name), layout
+
+    def walk(self):
+        """The last step."""
+        for node in self.model.nodes:
+            self.node(node)
+        if self.values.get(self.model.outputs[0]) is None:
+            raise ConvertError(f"its output '{self.model.outputs[0]}' is not computed from its input")
+        return self.values[self.model.outputs[0]][0]
+
+    def node(self, node):
+        taken = [self.values[name] for name in node.input if name in self.values]
+        if not taken:
+            return  # of constants, which constant() names where a layer needs them
+        if any(value is None for value in taken) and node.op_type not in ("Reshape", "Squeeze"):
+            self.values[node.output[0]] = None
+            return
+        x, layout = next(value for value in taken if value is not None)
+        name = node.name or node.output[0]
+        handler = getattr(self, "on_" + node.op_type.lower(), None)
+        if node.op_type == "Shape":
+            result = None
+        elif x.op == "unknown":
+            result = x, layout
+        elif node.op_type in SAME:
+            numbers = node.op_type != "Cast" or self.attribute(node, "to", 1) in CASTS
+            result = (x if numbers else steps.unknown(x, "Cast to whole numbers", name)), layout
+        elif handler is None:
+            result = steps.unknown(x, node.op_type, name), layout
+        else:
+            result = handler(node, x, layout, name)
+        self.values[node.output[0]] = result
+
+    def attribute(self, node, name, otherwise=None):
+        return self.model.attributes(node).get(name, otherwise)
+
+    def constant(self, node, position):
+        numpy = need("numpy")
+        value = self.model.constant(node, position)
+        return value.astype(numpy.float32) if value.dtype == numpy.float16 else value
+
+    def optional(self, node, position):
+        return self.constant(node, position) if len(node.input) > position and node.input[position] else None
+
+    def on_conv(self, node, x, layout, name):
+        attributes, weight = self.model.attributes(node), self.constant(node, 1)
+        if layout != "nchw":
+            return steps.unknown(x, "Conv of channels last", name), layout
+        depthwise = is_depthwise(weight, attributes)
+        if attributes.get("group", 1) != 1 and not depthwise:
+            return steps.unknown(x, "Conv in groups", name), layout
+        strides, dilations = (attributes.get(k, [1, 1]) for k in ("strides", "dilations"))
+        ready = from_oihw(weight, depthwise, node.input[1])
+        ready = ready[None, None] if ready.ndim == 2 else ready
+        bias, padding = self.optional(node, 2), conv_padding(attributes)
+        return steps.conv(x, ready, bias, strides, padding, node.input[1], dilations), layout
+
+    def on_batchnormalization(self, node, x, layout, name):
+        parts = [self.constant(node, i) for i in range(1, 5)]
+        epsilon = round_epsilon(self.attribute(node, "epsilon", 1e-5))
+        if layout != "nchw" and len(x.shape) == 3:
+            return steps.unknown(x, "BatchNormalization of channels last", name), layout
+        return steps.norm(x, *parts, epsilon, name), layout
+
+    def on_clip(self, node, x, layout, name):
+        limits = [self.attribute(node, k) for k in ("min", "max")]
+        for i in (1, 2):
+            value = self.optional(node, i)
+            limits[i - 1] = limits[i - 1] if value is None else float(value.reshape(()))
+        return steps.clipped(x, *limits, name), layout
+
+    def on_relu(self, node, x, layout, name):
+        return steps.act(x, "relu", name), layout
+
+    def on_sigmoid(self, node, x, layout, name):
+        return steps.act(x, "sigmoid", name), layout
+
+    def on_tanh(self, node, x, layout, name):
+        return steps.act(x, "tanh", name), layout
+
+    def on_softmax(self, node, x, layout, name):
+        axis, of_channels = self.attribute(node, "axis", None), {"nchw": (1, -3), "nhwc": (3, -1)}
+        fits = axis in (None, 1, -1) if len(x.shape) == 1 else axis in of_channels[layout]
+        return (steps.act(x, "softmax", name) if fits else steps.unknown(x, "Softmax of another axis", name)), layout
+
+    def arithmetic(self, node, x, layout, name, of_number):
+        """`of_number`: (scale, offset) for a constant, or None where that cannot be, from the constant and whether
+        the step comes first."""
+        positions = [i for i, n in enumerate(node.input) if n not in self.values]
+        if not positions:
+            other = self.values[node.input[1]]
+            if node.op_type == "Add" and other[1] == layout:
+                return steps.add(x, other[0], name), layout
+            return steps.unknown(x, f"{node.op_type} of two values", name), layout
+        value = self.channels(self.constant(node, positions[0]).astype("f8"), x, layout)
+        pair = None if value is None else of_number(value, positions[0] == 1)
+        if pair is None:
+            return steps.unknown(x, node.op_type, name), layout
+        return steps.affine(x, *pair, name), layout
+
+    @staticmethod
+    def channels(value, x, layout):
+        """The constant as one number or one for each channel; None where it is neither."""
+        if value.size == 1:
+            return value.reshape(1)
+        axis = value.ndim - 3 if layout == "nchw" and len(x.shape) == 3 else value.ndim - 1
+        fits = axis >= 0 and value.shape[axis] == value.size == x.shape[-1]
+        return value.reshape(-1) if fits else None
+
+    def on_add(self, node, x, layout, name):
+        return self.arithmetic(node, x, layout, name, lambda v, first: (1, v))
+
+    def on_mul(self, node, x, layout, name):
+        return self.arithmetic(node, x, layout, name, lambda v, first: (v, 0))
+
+    def on_sub(self, node, x, layout, name):
+        return self.arithmetic(node, x, layout, name, lambda v, first: (1, -v) if first else (-1, v))
+
+    def on_div(self, node, x, layout, name):
+        return self.arithmetic(node, x, layout, name, lambda v, first: (1 / v, 0) if first else None)
+
+    def on_transpose(self, node, x, layout, name):
+        perm = list(self.attribute(node, "perm", []))
+        turned = {(0, 2, 3, 1): ("nchw", "nhwc"), (0, 3, 1, 2): ("nhwc", "nchw")}.get(tuple(perm))
+        if len(x.shape) != 3 or turned is None or turned[0] != layout:
+            return steps.unknown(x, f"Transpose {perm}", name), layout
+        return x, turned[1]
+
+    def on_pad(self, node, x, layout, name):
+        pads = self.attribute(node, "pads")
+        pads = [int(p) for p in (self.constant(node, 1) if pads is None else pads)]
+        value = self.optional(node, 2) if len(node.input) > 2 else self.attribute(node, "value", 0)
+        if self.attribute(node, "mode", b"constant") != b"constant" or (value is not None and float(value) != 0):
+            return steps.unknown(x, "Pad with other values than 0", name), layout
+        half = len(pads) // 2
+        rows = 2 if layout == "nchw" else 1
+        if half != 4 or any(pads[i] for i in range(8) if i % 4 not in (rows, rows + 1)):
+            return steps.unknown(x, f"Pad by {pads}", name), layout
+        return steps.pad(x, (pads[rows], pads[rows + 1], pads[4 + rows], pads[5 + rows]), name), layout
+
+    def on_globalaveragepool(self, node, x, layout, name):
+        return (steps.average(x, name=name) if layout == "nchw" else steps.unknown(x, node.op_type, name)), layout
+
+    def on_averagepool(self, node, x, layout, name):
+        attributes = self.model.attributes(node)
+        window = attributes["kernel_shape"]
+        strides, pads = attributes.get("strides", [1, 1]), conv_padding(attributes)
+        if layout != "nchw":
+            return steps.unknown(x, node.op_type, name), layout
+        return steps.average(x, window, strides, pads, name), layout
+
+    def on_reducemean(self, node, x, layout, name):
+        axes = self.attribute(node, "axes")
+        axes = self.optional(node, 1) if axes is None else axes
+        of_maps = {"nchw": [2, 3], "nhwc": [1, 2]}[layout]
+        if axes is None or len(x.shape) != 3 or sorted(int(a) % 4 for a in axes) != of_maps:
+            return steps.unknown(x, "ReduceMean of other axes than the map's", name), layout
+        x = steps.average(x, name=name)
+        return (x if self.attribute(node, "keepdims", 1) else steps.flatten(x, name)), layout
+
+    def on_flatten(self, node, x, layout, name):
+        fits = self.attribute(node, "axis", 1) in (1, -3 if len(x.shape) == 3 else -1)
+        return (steps.flatten(x, name) if fits else steps.unknown(x, node.op_type, name)), layout
+
+    def on_reshape(self, node, x, layout, name):
+        """To [N, values]: what else it could be would not fit the layer behind it."""
+        return steps.flatten(x, name), layout
+
+    def on_squeeze(self, node, x, layout, name):
+        return steps.flatten(x, name), layout
+
+    def on_gemm(self, node, x, layout, name):
+        attributes = self.model.attributes(node)
+        if attributes.get("transA", 0) or node.input[1] in self.values:
+            return steps.unknown(x, "Gemm of two values", name), layout
+        weight, bias = self.constant(node, 1), self.optional(node, 2)
+        weight = (weight.T if attributes.get("transB", 0) else weight) * attributes.get("alpha", 1.0)
+        bias = None if bias is None else bias.reshape(-1) * attributes.get("beta", 1.0)
+        return steps.dense(x, weight, bias, name), layout
+
+    def on_matmul(self, node, x, layout, name):
+        if node.input[0] not in self.values or node.input[1] in self.values:
+            return steps.unknown(x, "MatMul of two values", name), layout
+        return steps.dense(x, self.constant(node, 1), None, name), layout
 
 
-def gemm_classifier(model):
-    """(weight [in, out], bias) of the Gemm, or MatMul and Add, at the end; None where there is none."""
-    for node in reversed(model.nodes):
-        if node.op_type == "Gemm" and node.input[1] in model.constants:
-            attributes = model.attributes(node)
-            if attributes.get("alpha", 1.0) != 1 or attributes.get("beta", 1.0) != 1:
-                raise ConvertError("the classifier's Gemm scales its operands, which is not known")
-            weight = model.constant(node, 1)
-            return (weight.T if attributes.get("transB", 0) else weight), model.constant(node, 2)
-        if node.op_type == "MatMul" and node.input[1] in model.constants:
-            weight, add = model.constant(node, 1), model.follower(node, {"Add"})
-            if add is not None:
-                bias = [model.constants[i] for i in add.input if i in model.constants]
-                return weight, bias[0]
-            return weight, 0 * weight[0]
-    return None
+def read_classifier(model):
+    walker = ClassifierWalker(model)
+    return recognise(walker.walk(), walker.picture)
 
 
 # RFB-320
@@ -320,4 +472,4 @@ def read(path):
     model = Model(path)
     if set(model.outputs) == {"scores", "boxes"} and rfb.recognised(model.constants):
         return read_rfb(model)
-    return read_mobilenet(model)
+    return read_classifier(model)

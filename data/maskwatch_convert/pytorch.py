@@ -2,6 +2,7 @@
 
 from . import rfb
 from .errors import ConvertError, need
+from .head import two_classes
 from .layouts import from_oihw
 from .mobilenet_v2 import BLOCKS, ConvNorm, Source
 
@@ -14,7 +15,7 @@ def state_dict(path):
     except Exception as error:  # the unpickler's many ways to refuse
         reason = str(error).strip().split("\n")[0]
         raise ConvertError(f"is not a PyTorch file of plain tensors: {reason}") from error
-    for wrapper in ("state_dict", "model"):
+    for wrapper in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict):
@@ -37,7 +38,10 @@ def conv_layers():
 
 
 def read_mobilenet(tensors):
+    left = {name for name in tensors if not name.endswith(".num_batches_tracked")}
+
     def tensor(name):
+        left.discard(name)
         if name not in tensors:
             raise ConvertError(
                 f"tensor '{name}' is missing; known are state dicts of torchvision's mobilenet_v2 "
@@ -52,7 +56,12 @@ def read_mobilenet(tensors):
         layers.append(ConvNorm(weight, tuple(tensor(f"{norm}.{n}") for n in names), origin=conv))
     source = Source(layers, "symmetric", 1e-5, "imagenet")
     if "classifier.1.weight" in tensors:
-        source.classifier = (tensors["classifier.1.weight"].T, tensor("classifier.1.bias"))
+        weight, bias = tensor("classifier.1.weight").T, tensor("classifier.1.bias")
+        source.classifier = two_classes(weight, bias) if len(bias) == 1 else (weight, bias)
+        source.assumed.append("a state dict has no activations; its outputs are taken for logits")
+    if left:
+        raise ConvertError(f"holds '{min(left)}', which torchvision's mobilenet_v2 does not have, and a state dict does "
+                           "not say what is done with it; export the model with torch.onnx.export")  # fmt: skip
     return source
 
 

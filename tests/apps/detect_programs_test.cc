@@ -346,6 +346,24 @@ TEST_CASE("detect_mask_image: a model that is none is one line and exit code 2")
     }
 }
 
+TEST_CASE("a picture that cannot be written is a failure at work, and the others are looked at") {
+  const TemporaryFolder& folder = prepared();
+  const auto shown = [&](const std::vector<std::string>& pictures) {
+    std::vector<std::string> arguments{"-i"};
+    arguments.insert(arguments.end(), pictures.begin(), pictures.end());
+    for (const char* more : {"-o", "taken", "--face", "none"}) arguments.push_back(more);
+    return run(folder, "detect_mask_image", with_model(arguments));
+  };
+  fs::create_directories(folder / "taken");
+  fs::create_symlink("/dev/full", folder / "taken/grey_detected.png");
+  const Outcome done = shown({"grey.png", "dark.png"});
+  CHECK(done.code == 1);
+  CHECK(done.errors.find("grey_detected.png: cannot write") != std::string::npos);
+  CHECK(fs::is_regular_file(folder / "taken/dark_detected.png"));
+  CHECK(shown({"text.png", "grey.png"}).code == 1);
+  CHECK(shown({"text.png", "dark.png"}).code == 2);
+}
+
 TEST_CASE("evaluate_mask_detector counts what the library predicts") {
   const TemporaryFolder& folder = prepared();
   const Outcome done = run(folder, "evaluate_mask_detector", with_model({"-d", "set", "--json"}));

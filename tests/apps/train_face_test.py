@@ -254,6 +254,13 @@ class Training(unittest.TestCase):
         done = subprocess.run(self.arguments("recipe", "--resume"), capture_output=True, text=True)
         self.assertEqual(done.returncode, 2)
         self.assertIn("other options", done.stderr)
+        self.assertIn("steps 1000 then, steps 9 now", done.stderr)
+        done = subprocess.run(self.arguments("recipe"), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2)
+        for part in ("recipe.safetensors.checkpoint", "--resume", "--overwrite"):
+            self.assertIn(part, done.stderr)
+        self.assertIn("Step 9/9", self.train("recipe", "--overwrite"))
+        self.assertEqual(sorted(name for name in os.listdir(self.folder) if name.startswith("recipe")), ["recipe.json", "recipe.safetensors"])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ clear line for bad input. Usage: train_test.py TRAIN_MASK_DETECTOR DRAW_FACES"""
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import struct
@@ -83,8 +84,7 @@ class Training(unittest.TestCase):
         self.assertGreater(killed, 0)
         self.train("cut", "--resume")
         self.assertEqual(self.model("whole"), self.model("cut"))
-        leftovers = [name for name in os.listdir(self.folder) if name.startswith("cut") and name.endswith("checkpoint")]
-        self.assertEqual(leftovers, [])
+        self.assertEqual(sorted(name for name in os.listdir(self.folder) if name.startswith("cut")), ["cut.json", "cut.png", "cut.safetensors"])
 
     def test_what_it_writes(self):
         output = self.train("outputs")
@@ -202,17 +202,85 @@ class Training(unittest.TestCase):
                 self.assertIn(expected, done.stderr)
                 self.assertFalse([file for file in os.listdir(self.folder) if file.startswith("never")])
 
-    def test_resume_refuses_another_recipe(self):
-        process = subprocess.Popen(self.arguments("recipe", "--epochs", "1000"), stdout=subprocess.PIPE, text=True)
+    def cut_off(self, name, *more):
+        """A run that is killed after its second epoch; the bytes of its checkpoint."""
+        process = subprocess.Popen(self.arguments(name, "--epochs", "1000", *more), stdout=subprocess.PIPE, text=True)
         for line in process.stdout:
             if line.startswith("Epoch 2/"):
                 break
+        time.sleep(0.05)  # the checkpoint is written behind the line
         process.kill()
         process.wait()
         process.stdout.close()
-        done = subprocess.run(self.arguments("recipe", "--resume"), capture_output=True, text=True)
-        self.assertEqual(done.returncode, 2)
-        self.assertIn("other options", done.stderr)
+        with open(os.path.join(self.folder, name + ".safetensors.checkpoint"), "rb") as file:
+            return file.read()
+
+    def refuse(self, name, *more):
+        done = subprocess.run(self.arguments(name, *more), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        return done.stderr
+
+    def test_a_checkpoint_is_not_written_over_unasked(self):
+        before = self.cut_off("again")
+        fault = self.refuse("again", "--epochs", "1000")
+        for part in ("again.safetensors.checkpoint", "--resume", "--overwrite"):
+            self.assertIn(part, fault)
+        with open(os.path.join(self.folder, "again.safetensors.checkpoint"), "rb") as file:
+            self.assertEqual(file.read(), before)
+        self.assertIn("--resume", self.refuse("again", "--resume", "--overwrite"))
+        self.assertIn("Epoch 1/3", self.train("again", "--overwrite"))
+        self.train("whole_again")
+        self.assertEqual(self.model("again"), self.model("whole_again"))
+        self.assertEqual(sorted(name for name in os.listdir(self.folder) if name.startswith("again")), ["again.json", "again.png", "again.safetensors"])
+
+    def test_resume_says_what_differs(self):
+        self.cut_off("recipe")
+        fault = self.refuse("recipe", "--resume", "--epochs", "7", "--seed", "43")
+        self.assertIn("made with other options or pictures", fault)
+        for part in ("epochs 1000 then, epochs 7 now", "seed 42 then, seed 43 now", "the weights that it starts with"):
+            self.assertIn(part, fault)
+        self.assertNotIn("batch", fault)
+        self.assertNotIn("the pictures", fault)
+
+    def test_one_training_at_a_time_on_a_model(self):
+        first = subprocess.Popen(self.arguments("shared", "--epochs", "1000"), stdout=subprocess.PIPE, text=True)
+        first.stdout.readline()
+        for more in ((), ("--resume",), ("--overwrite",)):
+            self.assertIn("another training is at work", self.refuse("shared", *more))
+        first.kill()
+        first.wait()
+        first.stdout.close()
+        self.train("shared", "--overwrite")
+
+    def test_a_loss_that_is_not_finite_ends_the_training(self):
+        self.train("sound", "--epochs", "1")
+        bytes = bytearray(self.model("sound"))
+        begin = 8 + struct.unpack("<Q", bytes[:8])[0]
+        header = json.loads(bytes[8:begin])
+        first, end = header["blocks.16.project_bn.gamma"]["data_offsets"]
+        bytes[begin + first : begin + end] = struct.pack("<f", 3e38) * ((end - first) // 4)
+        weights = os.path.join(self.folder, "huge.safetensors")
+        with open(weights, "wb") as file:
+            file.write(bytes)
+        at = lambda end: os.path.join(self.folder, "diverged" + end)
+        done = subprocess.run([TRAIN, "-d", self.faces, "--weights", weights, "-m", at(".safetensors"), "-p", at(".png"), "--history", at(".json"), "--epochs", "2"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1, done.stderr + done.stdout[-500:])
+        self.assertRegex(done.stderr, "^error: .*no longer finite.*--lr")
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("diverged")], [])
+
+    def test_a_full_disk_ends_the_checkpoints_not_the_training(self):
+        def small_files():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50000, 50000))
+
+        done = subprocess.run(self.arguments("full"), capture_output=True, text=True, preexec_fn=small_files)
+        self.assertIn("Epoch 3/3", done.stdout)
+        self.assertEqual(done.stderr.count("note: "), 3, done.stderr)
+        self.assertIn("goes on without this checkpoint", done.stderr)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, "error: .*full.safetensors: cannot write")
+        self.assertEqual([name for name in os.listdir(self.folder) if name.startswith("full")], [])
 
 
 if __name__ == "__main__":

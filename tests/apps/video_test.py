@@ -273,9 +273,36 @@ class Headless(Video):
         self.assertEqual(done.returncode, 0)
         self.assertIn("ended", json.loads(done.stdout)["ended_by"])
 
+    def test_notes_never_land_in_a_file(self):
+        """Where standard error is closed, its number must not go to the next file that is opened."""
+        for closed, code in (("2>&-", 0), ("<&- 2>&-", 0), ("<&- >&- 2>&-", 1)):  # 1: its summary is lost
+            done = subprocess.run(["sh", "-c", f"exec '{DETECT}' -s cut_short.mkv --face none --headless --events lines.jsonl {closed}"], stdout=subprocess.DEVNULL, timeout=60, env=WITHOUT_DISPLAY, cwd=self.prepared("cut_short.mkv"))
+            self.assertEqual(done.returncode, code)
+            for line in read(self.at("lines.jsonl")).splitlines():
+                self.assertIn("event", json.loads(line))
+
+    def prepared(self, name):
+        source = self.at("whole.mkv")
+        if not os.path.exists(source):
+            subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=2", source], check=True)
+        with open(source, "rb") as whole, open(self.at(name), "wb") as file:
+            data = whole.read()
+            file.write(data[: len(data) // 2])
+        return self.folder
+
+    def test_a_folder_with_a_pipe_that_nobody_writes(self):
+        folder = self.at("with_pipe")
+        os.makedirs(folder)
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5:duration=1", os.path.join(folder, "%d.png")], check=True)
+        os.mkfifo(os.path.join(folder, "0.jpg"))
+        done = self.run_program("-s", "with_pipe", "--face", "none", "--headless", "--stats", "-")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["frames"], 5)
+        self.assertIn("0.jpg: is not a regular file", done.stderr)
+
     def test_a_full_disk_ends_with_one_line(self):
         limited = subprocess.run(["sh", "-c", f"ulimit -f 100; trap '' XFSZ; exec '{DETECT}' --face haar -s '{self.clips['one']}' --loop --headless --detect-every 10 --record full.mp4 --stats full_disk.json"], capture_output=True, text=True, env=WITHOUT_DISPLAY, timeout=120, cwd=self.folder)
-        self.assertEqual(limited.returncode, 2, limited.stderr)
+        self.assertEqual(limited.returncode, 1, limited.stderr)
         self.assertEqual(limited.stderr.count("\n"), 1, limited.stderr)
         self.assertIn("full.mp4", limited.stderr)
         self.assertEqual("error: " + json.loads(read(self.at("full_disk.json")))["ended_by"] + "\n", limited.stderr)
@@ -284,7 +311,7 @@ class Headless(Video):
 
     def test_a_full_disk_under_the_events_ends_with_one_line(self):
         done = self.run_program("-s", self.clips["one"], "--headless", "--record", "until.mp4", "--events", "/dev/full", "--stats", "full.json")
-        self.assertEqual((done.returncode, done.stderr), (2, "error: --events /dev/full: cannot be written: No space left on device\n"))
+        self.assertEqual((done.returncode, done.stderr), (1, "error: --events /dev/full: cannot be written: No space left on device\n"))
         played = self.run_program("-s", "until.mp4", "--headless", "--stats", "-", "--detect-every", "50")
         self.assertGreater(json.loads(played.stdout)["frames"], 3)
 

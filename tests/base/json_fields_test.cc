@@ -143,3 +143,19 @@ TEST_CASE("a value outlives the one it came from") {
   }
   CHECK(stride->whole_number(0, 10) == 2);
 }
+
+TEST_CASE("a text that nests without end is refused") {
+  const auto nested = [](std::size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  CHECK(JsonFields::parse(nested(100), "f").is_list());
+  for (const std::string& text : {nested(101), nested(1 << 20), std::string(1 << 20, '[')}) {
+    std::string fault;
+    try {
+      JsonFields::parse(text, "f");
+    } catch (const std::runtime_error& error) {
+      fault = error.what();
+    }
+    CHECK(fault == "f: is not JSON: nested more than 100 deep");
+  }
+}

@@ -60,12 +60,16 @@ class OnnxClassifier:
             x = self.node("BatchNormalization", [x, *parts], epsilon=1e-5)
         return self.node("Clip", [x, "zero", "six"]) if active else x
 
-    def write(self, path, layers, classifier):
+    def gemm(self, x, weight, bias):
+        return self.node("Gemm", [x, self.constant(f"fc{len(self.nodes)}", weight), self.constant(f"fc.bias{len(self.nodes)}", bias)], transB=1)
+
+    def write(self, path, layers, classes, head, before=lambda builder, x: x):
+        """`head` and `before` take this builder and a value, and add nodes behind the pool and before the stem."""
         import onnx
 
         self.constant("zero", numpy.float32(0)), self.constant("six", numpy.float32(6))
         layers = iter(layers)
-        x = self.layer("input", *next(layers), stride=2)
+        x = self.layer(before(self, "input"), *next(layers), stride=2)
         for i, stride in enumerate(STRIDES):
             y = self.layer(x, *next(layers)) if i else x
             y = self.layer(y, *next(layers), stride=stride)
@@ -75,20 +79,18 @@ class OnnxClassifier:
             y = self.layer(y, weight, rest, active=False)
             x = self.node("Add", [x, y]) if same else y
         x = self.node("GlobalAveragePool", [self.layer(x, *next(layers))])
-        x = self.node("Flatten", [x])
-        weight, bias = classifier
-        self.node("Gemm", [x, self.constant("fc", weight), self.constant("fc.bias", bias)], transB=1)
+        head(self, self.node("Flatten", [x]))
         self.nodes[-1].output[0] = "output"
         info = onnx.helper.make_tensor_value_info
         image = info("input", onnx.TensorProto.FLOAT, [1, 3, self.size, self.size])
-        output = info("output", onnx.TensorProto.FLOAT, [1, len(bias)])
+        output = info("output", onnx.TensorProto.FLOAT, [1, classes])
         graph = onnx.helper.make_graph(self.nodes, "g", [image], [output], self.constants)
         opset = [onnx.helper.make_opsetid("", 13)]
         onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
 
 
-def onnx_from_pth(path, state):
-    """The network of a torchvision state dict, batch norm unfolded."""
+def onnx_from_pth(path, state, size=224, classes=None, head=None, before=lambda builder, x: x):
+    """The network of a torchvision state dict, batch norm unfolded; `head` in place of its classifier."""
     names = [k.removesuffix(".weight") for k, v in state.items() if v.ndim == 4]
     order = list(state)
     layers = []
@@ -96,8 +98,9 @@ def onnx_from_pth(path, state):
         norm = order[order.index(name + ".weight") + 1].rsplit(".", 1)[0]
         parts = ("weight", "bias", "running_mean", "running_var")
         layers.append((state[name + ".weight"].numpy(), tuple(state[f"{norm}.{p}"].numpy() for p in parts)))
-    classifier = (state["classifier.1.weight"].numpy(), state["classifier.1.bias"].numpy())
-    OnnxClassifier("symmetric", 224).write(path, layers, classifier)
+    weight, bias = state["classifier.1.weight"].numpy(), state["classifier.1.bias"].numpy()
+    head = head or (lambda builder, x: builder.gemm(x, weight, bias))
+    OnnxClassifier("symmetric", size).write(path, layers, classes or len(bias), head, before)
 
 
 def onnx_from_folder(path, folder):
@@ -112,8 +115,8 @@ def onnx_from_folder(path, folder):
     else:
         layers, padding = [tflite_constant(load, *names) for names in tflite_names()], "tf"
     random = numpy.random.default_rng(1)
-    classifier = random.normal(size=(5, 1280)).astype("f4"), random.normal(size=5).astype("f4")
-    OnnxClassifier(padding, 224).write(path, layers, classifier)
+    weight, bias = random.normal(size=(5, 1280)).astype("f4"), random.normal(size=5).astype("f4")
+    OnnxClassifier(padding, 224).write(path, layers, 5, lambda builder, x: builder.gemm(x, weight, bias))
 
 
 def tflite_constant(load, constant, bias):

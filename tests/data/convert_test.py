@@ -72,7 +72,7 @@ class Classifiers(ConvertTest):
             input_size="224", padding="tf", bn_epsilon="0.001", preprocessing="tf", head="mask",
             batch_norm="unfolded", source="keras_mobilenet_v2_0.35_224_head.h5", labels='["class 0", "class 1"]',
         )  # fmt: skip
-        self.assertEqual(model.tensors["head.hidden.weight"].shape, (1280, 128))  # 28 units are zeros
+        self.assertEqual(model.tensors["head.hidden.weight"].shape, (1280, 100))
         x = samples.inputs()
         features, probabilities = runtimes.run(source, x)
         found = model.features(x)
@@ -188,6 +188,145 @@ class Classifiers(ConvertTest):
             with open(target, "rb") as file:
                 contents.append(file.read())
         self.assertEqual(*contents)
+
+
+class Heads(ConvertTest):
+    """Heads and inputs of ONNX files and state dicts of PyTorch, on noise."""
+
+    SIDE = 64
+
+    def setUp(self):
+        super().setUp()
+        import torch
+
+        self.state_file = self.path("state.pth")
+        builders.torchvision_pth(self.state_file, width=0.35, classes=3)
+        self.state = torch.load(self.state_file, weights_only=True)
+        random = numpy.random.default_rng(4)
+        self.pixels = random.integers(0, 256, (5, self.SIDE, self.SIDE, 3)) * random.uniform(0.2, 1, (5, 1, 1, 3))
+        self.weights = {n: random.normal(size=(n, 1280)).astype("f4") / 8 for n in (1, 2, 30)}
+        self.second = {n: random.normal(size=(30, n)).astype("f4") / 2 for n in (1, 2)}
+        self.biases = {n: random.normal(size=n).astype("f4") for n in (1, 2, 30)}
+
+    def onnx(self, classes, head, before=lambda builder, x: x):
+        path = self.path("model.onnx")
+        builders.onnx_from_pth(path, self.state, self.SIDE, classes, head, before)
+        return path
+
+    def check_onnx(self, path, outside, expected=lambda x: x, **metadata):
+        model = reference.MobileNetV2(self.convert(path))
+        self.assert_metadata(model.metadata, **metadata)
+        session = runtimes.onnx_session(path)
+        x = outside(self.pixels).astype("f4").transpose(0, 3, 1, 2)
+        theirs = expected(numpy.concatenate([session.run(None, {"input": p[None]})[0] for p in x]))
+        self.assert_close(model.probabilities(self.pixels), theirs)
+
+    def two_layers(self, classes, between, last):
+        def head(builder, x):
+            x = builder.node("MatMul", [x, builder.constant("m1", self.weights[30].T)])
+            x = builder.node("Add", [builder.constant("b1", self.biases[30]), x])
+            x = builder.node(between, [x])
+            x = builder.node("MatMul", [x, builder.constant("m2", self.second[classes])])
+            return builder.node(last, [x])
+
+        return head
+
+    def test_onnx_of_two_layers_on_pixels_that_it_scales_itself(self):
+        def before(builder, x):
+            return builder.node("Div", [x, builder.constant("scale", numpy.float32(255))])
+
+        path = self.onnx(2, self.two_layers(2, "Relu", "Softmax"), before)
+        self.check_onnx(path, lambda x: x, head="mask", preprocessing="unit")
+
+    def test_onnx_of_one_sigmoid_unit_on_pixels_normalised_within(self):
+        mean = 255 * numpy.array([0.485, 0.456, 0.406], "f4").reshape(1, 3, 1, 1)
+        deviation = 255 * numpy.array([0.229, 0.224, 0.225], "f4").reshape(3, 1, 1)
+
+        def before(builder, x):
+            x = builder.node("Sub", [x, builder.constant("mean", mean)])
+            return builder.node("Div", [x, builder.constant("deviation", deviation)])
+
+        path = self.onnx(1, self.two_layers(1, "Relu", "Sigmoid"), before)
+        self.check_onnx(path, lambda x: x, lambda p: numpy.concatenate([1 - p, p], 1), head="mask", preprocessing="imagenet")
+
+    def test_onnx_heads_that_the_engine_does_not_have(self):
+        def branches(builder, x):
+            parts = [builder.gemm(x, self.weights[1], self.biases[1]), builder.gemm(x, self.weights[1], self.biases[1])]
+            return builder.node("Concat", parts, axis=1)
+
+        def scaled(builder, x):
+            return builder.node("Mul", [x, builder.node("Sigmoid", [x])])
+
+        gemm = lambda builder, x: builder.gemm(x, self.weights[2], self.biases[2])  # noqa: E731
+        shifted = lambda builder, x: builder.node("Add", [x, builder.constant("o", numpy.float32(3))])  # noqa: E731
+        for word, head, before in (
+            ("(tanh)", self.two_layers(2, "Tanh", "Softmax"), None), ("(Elu)", self.two_layers(2, "Elu", "Softmax"), None),
+            ("(LogSoftmax)", self.two_layers(2, "Relu", "LogSoftmax"), None), ("(Concat)", branches, None),
+            ("(Mul of two values)", lambda builder, x: scaled(builder, gemm(builder, x)), None),
+            ("x * 1 + 3", gemm, shifted),
+        ):  # fmt: skip
+            with self.subTest(word):
+                path = self.onnx(2, head, before or (lambda builder, x: x))
+                code, errors = samples.run_converter(path, self.path("out"))
+                self.assertEqual((code, errors.count("\n")), (2, 1))
+                self.assertIn(word, errors)
+
+    def test_onnx_of_another_network(self):
+        """With an activation, a shortcut or a stride that MobileNetV2 does not have."""
+        import onnx
+
+        path = self.onnx(3, None)
+        whole = onnx.load(path)
+        names = [node.op_type for node in whole.graph.node]
+
+        def first(kind, start=0):
+            return names.index(kind, start)
+
+        def other_activation(nodes):
+            at = first("Clip", 20)
+            nodes[at].op_type = "Relu"
+            del nodes[at].input[1:]
+
+        def other_shortcut(nodes):
+            adds = [node for node in nodes if node.op_type == "Add"]
+            adds[-1].input[0] = adds[-2].input[0]
+
+        def no_shortcut(nodes):
+            add = nodes[first("Add")]
+            for node in nodes:
+                node.input[:] = [add.input[1] if name == add.output[0] else name for name in node.input]
+
+        for change, word in ((other_activation, "ReLU6"), (other_shortcut, "adds something else"), (no_shortcut, "shortcut")):
+            with self.subTest(word):
+                changed = onnx.load(path)
+                change(changed.graph.node)
+                onnx.save(changed, self.path("changed.onnx"))
+                code, errors = samples.run_converter(self.path("changed.onnx"), self.path("out"))
+                self.assertEqual(code, 2)
+                self.assertIn(word, errors)
+
+    def test_state_dicts_say_nothing_of_what_is_between(self):
+        import torch
+
+        def saved(**more):
+            state = {k: v for k, v in self.state.items() if not k.startswith("classifier")}
+            torch.save({"model_state_dict": {**state, **more}}, self.path("changed.pth"))
+            return self.path("changed.pth")
+
+        named = {f"classifier.{i}.{part}": torch.ones(1) for i in (0, 3) for part in ("weight", "bias")}
+        code, errors = samples.run_converter(saved(**named), self.path("out"))
+        self.assertEqual(code, 2)
+        self.assertIn("'classifier.0.bias'", errors)
+        self.assertIn("torch.onnx.export", errors)
+        weight, bias = torch.from_numpy(self.weights[1]), torch.from_numpy(self.biases[1])
+        one = saved(**{"classifier.1.weight": weight, "classifier.1.bias": bias})
+        code, errors = samples.run_converter(one, self.path("out"))
+        self.assertEqual(code, 0, errors)
+        self.assertIn("logits", errors)
+        model = reference.MobileNetV2(self.path("out"))
+        x = samples.preprocess(self.pixels, "imagenet")
+        due = 1 / (1 + numpy.exp(-(model.features(x) @ self.weights[1].T + self.biases[1])))
+        self.assert_close(model.probabilities(self.pixels)[:, 1:], due)
 
 
 def recall(boxes_of, photographs, limit=0.4):

@@ -51,6 +51,13 @@ def total(terms):
     return result
 
 
+def prepared(pixels, preprocessing):
+    """Pixels 0..255 as the network takes them."""
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    ways = {"tf": lambda x: x / 127.5 - 1, "unit": lambda x: x / 255, "imagenet": lambda x: (x / 255 - mean) / deviation}
+    return ways[preprocessing](pixels).astype(numpy.float32)
+
+
 def relu6(x):
     return numpy.clip(x, 0, 6)
 
@@ -108,6 +115,17 @@ class MobileNetV2:
     def logits(self, x):
         weight, bias = self.tensors["classifier.weight"], self.tensors["classifier.bias"]
         return self.features(x) @ weight + bias
+
+    def probabilities(self, pixels):
+        """[N, classes] of pictures 0..255, by the whole of what the file says."""
+        x = prepared(pixels, self.metadata["preprocessing"])
+        if self.metadata["head"] == "classifier":
+            logits = self.logits(x)
+        else:
+            hidden = self.features(x) @ self.tensors["head.hidden.weight"] + self.tensors["head.hidden.bias"]
+            logits = numpy.maximum(hidden, 0) @ self.tensors["head.output.weight"] + self.tensors["head.output.bias"]
+        exponents = numpy.exp(logits - logits.max(1, keepdims=True))
+        return exponents / exponents.sum(1, keepdims=True)
 
     def labels(self):
         return json.loads(self.metadata["labels"])

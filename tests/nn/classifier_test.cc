@@ -52,8 +52,10 @@ TEST_CASE("a model file gives the model back, with each kind of head and either 
   for (const HeadKind head : {HeadKind::none, HeadKind::mask, HeadKind::classifier}) {
     ClassifierOptions options = small_options(head);
     options.backbone.padding = head == HeadKind::mask ? Padding::symmetric : Padding::tf;
-    options.backbone.preprocessing =
-        head == HeadKind::mask ? Preprocessing::imagenet : Preprocessing::tf;
+    options.backbone.preprocessing = head == HeadKind::mask         ? Preprocessing::imagenet
+                                     : head == HeadKind::classifier ? Preprocessing::unit
+                                                                    : Preprocessing::tf;
+    options.hidden_units = 37;
     options.backbone.batch_norm.epsilon = head == HeadKind::mask ? 1e-5 : 1e-3;
     options.backbone.batch_norm.momentum = head == HeadKind::mask ? 0.75 : 0.99;
     options.backbone.batch_norm.unbiased = head == HeadKind::mask;
@@ -61,6 +63,7 @@ TEST_CASE("a model file gives the model back, with each kind of head and either 
     save_classifier(folder.file("a"), saved, {{"note", "kept"}});
     const auto loaded = load_classifier(folder.file("a"));
     CHECK(loaded->options().head == head);
+    if (head == HeadKind::mask) CHECK(loaded->options().hidden_units == 37);
     CHECK(loaded->options().labels == options.labels);
     CHECK(loaded->options().backbone.width == 0.35);
     CHECK(loaded->options().backbone.input_size == 32);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/data_files.h"
+#include "base/file.h"
 #include "vision/faces/eye_pairs.h"
 #include "vision/faces/framed_retry.h"
 #include "vision/faces/ssd.h"
@@ -269,6 +270,12 @@ std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float 
         std::make_unique<HaarFaces>(HaarCascade::load(face), face, confidence, detail.value_or(0)));
   if (extension == ".safetensors")
     return make_ssd(SsdDetector(face), "ssd", face, confidence, detail);
+  if (std::filesystem::is_regular_file(face)) {
+    const std::string contents = read_file(face);
+    return make_face_detector(
+        {reinterpret_cast<const std::uint8_t*>(contents.data()), contents.size()}, face, confidence,
+        detail);
+  }
   throw std::invalid_argument(
       "\"" + face +
       "\" is not a face detector: ours, haar, ssd, none, a cascade (.xml) or a detector "

@@ -126,9 +126,11 @@ class Classes {
         eps_ * (std::min(a.width(), b.width()) + std::min(a.height(), b.height())) * 0.5;
     const Span x(delta, b.width() - a.width()), y(delta, b.height() - a.height());
     if (x.low > x.high || y.low > y.high) return;
-    for (const auto& [place, cell] : a.cells())
+    for (const auto& entry : a.cells()) {
+      const Layer::Cell& cell = entry.second;
       b.for_cells(cell.left + x.low, cell.right + x.high, cell.top + y.low, cell.bottom + y.high,
                   [&](const Layer::Cell& other) { join(cell, other); });
+    }
   }
 
   void join(const Layer::Cell& a, const Layer::Cell& b) {

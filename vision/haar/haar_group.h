@@ -21,7 +21,7 @@ struct HaarGroup {
 
 // What a cascade may find in one picture: windows that pass, and groups of them. One that accepts
 // nearly everything, be it broken or hostile, would take memory and time without end.
-inline constexpr std::size_t kMaxHaarWindows = 4'000'000, kMaxHaarGroups = 20'000;
+inline constexpr std::size_t kMaxHaarWindows = 1'000'000, kMaxHaarGroups = 20'000;
 
 // Two windows are alike where each edge differs by at most `eps` times the mean of the smaller
 // width and the smaller height. The number of each window's class, of those that this spans;

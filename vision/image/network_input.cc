@@ -30,11 +30,20 @@ void to_network_input(const Image& image, float* out, nn::Preprocessing preproce
     throw std::invalid_argument(fmt::format("to_network_input: {}x{}x{}, but RGB is needed",
                                             image.width, image.height, image.channels));
   std::array<float, 3> scale, offset;
-  for (std::size_t c = 0; c < 3; ++c) {
-    const bool tf = preprocessing == nn::Preprocessing::tf;
-    const float deviation = nn::kImagenetStd[c], mean = nn::kImagenetMean[c];
-    scale[c] = tf ? 1 / 127.5f : 1 / (255 * deviation);
-    offset[c] = tf ? -1 : -mean / deviation;
+  switch (preprocessing) {
+    case nn::Preprocessing::tf:
+      scale.fill(1 / 127.5f);
+      offset.fill(-1);
+      break;
+    case nn::Preprocessing::unit:
+      scale.fill(1 / 255.0f);
+      offset.fill(0);
+      break;
+    case nn::Preprocessing::imagenet:
+      for (std::size_t c = 0; c < 3; ++c) {
+        scale[c] = 1 / (255 * nn::kImagenetStd[c]);
+        offset[c] = -nn::kImagenetMean[c] / nn::kImagenetStd[c];
+      }
   }
   scale_samples(image.pixels, scale, offset, out);
 }

@@ -13,6 +13,7 @@ extern "C" {
 #include <filesystem>
 #include <stdexcept>
 
+#include "base/file.h"
 #include "vision/video/ffmpeg.h"
 #include "vision/video/output_file.h"
 
@@ -216,7 +217,7 @@ void VideoWriter::State::fail(int error, const ffmpeg::LogCapture& log) {
   file->abandon();
   std::string reason = ffmpeg::error_text(error);
   if (file->error() == 0 && !log.last().empty()) reason += " (" + log.last() + ")";
-  throw std::runtime_error(fmt::format("{}: cannot be written: {}", path, reason));
+  throw WriteError(fmt::format("{}: cannot be written: {}", path, reason));
 }
 
 void VideoWriter::State::copy_in(const Image& image) {

@@ -33,7 +33,7 @@ class VideoWriter {
   // counts as just after the one before, and one more than an hour later, in an .avi a minute, as
   // the next frame: containers hold no such gap). A picture of another size is scaled into the
   // frame with black bars; odd sizes lose a row or column. Throws std::invalid_argument for an
-  // empty picture and a time that is not finite, and, once, std::runtime_error naming the path when
+  // empty picture and a time that is not finite, and, once, WriteError naming the path when
   // writing fails: the file then ends with its last whole fragment, and later calls do nothing.
   void write(const Image& image, double time);
 

@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <limits>
+#include <stdexcept>
+
 #include "nn/safetensors.h"
 #include "tests/apps/temporary_folder.h"
 
@@ -55,6 +59,9 @@ TEST_CASE("what is not a checkpoint, or one of another run, is named") {
   other.recipe = "width 2";
   apps::save_checkpoint(path, other);
   CHECK(fault() == path + ": made with other options or pictures: width 2; now width 1, seed 42");
+  other.recipe = "width 2, seed 42";
+  apps::save_checkpoint(path, other);
+  CHECK(fault() == path + ": made with other options or pictures: width 2 then, width 1 now");
   nn::Safetensors contents;
   contents.metadata = {{"recipe", example().recipe}, {"history", R"({"epochs": []})"}};
   nn::save_safetensors(path, contents);
@@ -67,4 +74,49 @@ TEST_CASE("what is not a checkpoint, or one of another run, is named") {
   contents.metadata["steps_taken"] = std::string("0");
   nn::save_safetensors(path, contents);
   CHECK(fault() == path + ": not a checkpoint: average_updates is missing");
+}
+
+TEST_CASE("a checkpoint that cannot be written is a note, and the next call tries again") {
+  const TemporaryFolder folder;
+  apps::CheckpointFile file(folder / "m.safetensors", false, false);
+  // In the place of the checkpoint stands a folder.
+  std::filesystem::create_directory(file.path());
+  CHECK(message_of([&] { file.save(example()); }) == "");
+  std::filesystem::remove(file.path());
+  file.save(example());
+  CHECK(apps::load_checkpoint(file.path(), example().recipe).has_value());
+}
+
+TEST_CASE("values that are not finite leave the checkpoint before them") {
+  const TemporaryFolder folder;
+  apps::CheckpointFile file(folder / "m.safetensors", false, false);
+  file.save(example());
+  for (nn::StateDict apps::Checkpoint::*part :
+       {&apps::Checkpoint::model, &apps::Checkpoint::optimizer, &apps::Checkpoint::average}) {
+    apps::Checkpoint broken = example();
+    broken.steps_taken = 8;
+    (broken.*part).begin()->second.data()[0] = std::numeric_limits<float>::infinity();
+    CHECK_THROWS_AS(file.save(broken), std::domain_error);
+  }
+  CHECK(apps::load_checkpoint(file.path(), example().recipe)->steps_taken == 7);
+}
+
+TEST_CASE("the file of a checkpoint is one training's at a time, and is not written over unasked") {
+  const TemporaryFolder folder;
+  const std::string model = folder / "m.safetensors";
+  const auto fault = [&](bool resume, bool overwrite) {
+    return message_of([&] { apps::CheckpointFile(model, resume, overwrite); });
+  };
+  {
+    apps::CheckpointFile file(model, false, false);
+    CHECK(fault(true, false).find("another training is at work") != std::string::npos);
+    file.save(example());
+  }
+  CHECK_FALSE(std::filesystem::exists(model + ".lock"));
+  CHECK(fault(false, false).find("--resume") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(model + ".lock"));
+  CHECK(fault(false, true) == "");
+  CHECK(fault(true, false) == "");
+  CHECK_FALSE(apps::CheckpointFile(model, false, true).load(example().recipe).has_value());
+  CHECK(apps::CheckpointFile(model, true, false).load(example().recipe).has_value());
 }

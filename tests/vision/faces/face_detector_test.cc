@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <numeric>
 #include <stdexcept>
 
 #include "base/data_files.h"
 #include "tests/shared_data.h"
+#include "tests/vision/support.h"
 #include "vision/drawn/face_generator.h"
 #include "vision/haar/haar_model.h"
 #include "vision/image/draw.h"
@@ -56,6 +58,21 @@ TEST_CASE("face detectors by name") {
                        std::runtime_error);
   CHECK_THROWS_WITH_AS(vision::make_face_detector("lost.safetensors"),
                        doctest::Contains("lost.safetensors"), std::runtime_error);
+}
+
+TEST_CASE(
+    "a detector of another program is named, and one of another name is read by its contents") {
+  const vision_test::Folder folder;
+  std::ofstream(folder.file("rfb.onnx"), std::ios::binary) << "\x08\x04\x12\x07pytorch\x1A\x03"
+                                                           << "1.2 and the graph";
+  CHECK_THROWS_WITH_AS(vision::make_face_detector(folder.file("rfb.onnx")),
+                       doctest::Contains("it is an ONNX model; convert it first"),
+                       std::runtime_error);
+  if (!ours_is_there()) return;
+  std::filesystem::copy_file(*find_data_file("models/face_detector.safetensors"),
+                             folder.file("detector.bin"));
+  CHECK(vision_test::says(vision::make_face_detector(folder.file("detector.bin"))->name(),
+                          "detector.bin"));
 }
 
 TEST_CASE("every detector refuses an empty picture") {

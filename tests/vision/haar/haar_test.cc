@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "base/random.h"
 #include "tests/vision/haar/cascade_files.h"
+#include "tests/vision/support.h"
 #include "vision/image/image.h"
 
 using namespace maskwatch;
@@ -186,4 +188,25 @@ TEST_CASE("the result does not depend on the number of threads") {
     CHECK(rows(cascade.detect(image, all)) == wanted);
   }
   set_threads(0);
+}
+
+TEST_CASE("a cascade that accepts every window is run on a small picture, refused on a large one") {
+  const auto cascade = vision::HaarCascade::parse(R"(<?xml version="1.0"?><opencv_storage>
+<cascade type_id="opencv-cascade-classifier"><stageType>BOOST</stageType>
+<featureType>HAAR</featureType><height>24</height><width>24</width><stageNum>1</stageNum><stages>
+<_><stageThreshold>-1.</stageThreshold><weakClassifiers><_><internalNodes>0 -1 0 1e-2
+</internalNodes><leafValues>1. 1.</leafValues></_></weakClassifiers></_></stages><features><_>
+<rects><_>0 0 24 24 -1.</_></rects><tilted>0</tilted></_></features></cascade></opencv_storage>)",
+                                                  "all.xml");
+  Random random{3};
+  const auto noise = [&](int side) {
+    vision::Image image(side, side, 1);
+    for (auto& value : image.pixels) value = static_cast<std::uint8_t>(random.below(256));
+    return image;
+  };
+  CHECK(cascade.detect(noise(300), {.min_width = 0, .min_height = 0}).size() == 1);
+  const std::string fault = vision_test::error_of([&] { cascade.detect(noise(2500)); });
+  CHECK(fault ==
+        "all.xml: the cascade finds more than 1000000 windows in one picture: it accepts nearly "
+        "everything");
 }

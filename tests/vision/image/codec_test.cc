@@ -134,7 +134,11 @@ TEST_CASE("a picture that the decoder refuses without a reason is corrupt, whate
 }
 
 TEST_CASE("a picture is encoded whole or not at all where memory runs out") {
-  Image image(2000, 2000);
+#if defined(__SANITIZE_ADDRESS__)
+  MESSAGE("SKIPPED, NOT TESTED: AddressSanitizer ends a program that has no memory left");
+  return;
+#endif
+  Image image(600, 600);
   std::mt19937 random(3);
   for (auto& value : image.pixels) value = static_cast<std::uint8_t>(random());
   const pid_t child = fork();
@@ -142,7 +146,7 @@ TEST_CASE("a picture is encoded whole or not at all where memory runs out") {
   if (child == 0) {
     take_free_blocks();
     int refused = 0;
-    for (rlim_t room = 4 << 20; room <= 96 << 20; room += 4 << 20) {
+    for (rlim_t room = 1 << 18; room <= 6 << 20; room += 1 << 19) {
       rlimit limit{};
       getrlimit(RLIMIT_AS, &limit);
       const rlim_t before = limit.rlim_cur;

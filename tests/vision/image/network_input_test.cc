@@ -15,12 +15,15 @@ TEST_CASE("network inputs are scaled as each preprocessing says") {
   for (std::size_t i = 0; i < image.pixels.size(); ++i)
     image.pixels[i] = static_cast<std::uint8_t>(i * 37);
   std::vector<float> tf(image.pixels.size() + 1, 77), imagenet(image.pixels.size());
+  std::vector<float> unit(image.pixels.size());
+  vision::to_network_input(image, unit.data(), nn::Preprocessing::unit);
   vision::to_network_input(image, tf.data(), nn::Preprocessing::tf);
   vision::to_network_input(image, imagenet.data(), nn::Preprocessing::imagenet);
   const double mean[3] = {.485, .456, .406}, deviation[3] = {.229, .224, .225};
   for (std::size_t i = 0; i < image.pixels.size(); ++i) {
     const double x = image.pixels[i];
     REQUIRE(std::abs(tf[i] - (x / 127.5 - 1)) < 1e-6);
+    REQUIRE(std::abs(unit[i] - x / 255) < 1e-6);
     REQUIRE(std::abs(imagenet[i] - (x / 255 - mean[i % 3]) / deviation[i % 3]) < 2e-6);
   }
   CHECK(tf.back() == 77);

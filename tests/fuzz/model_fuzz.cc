@@ -1,0 +1,45 @@
+// Model files of classifiers: safetensors and metadata, to a plan, to the class of a picture.
+#include <span>
+
+#include "nn/classifier.h"
+#include "tests/fuzz/fuzz.h"
+#include "vision/masks/labels.h"
+#include "vision/masks/mask_classifier.h"
+
+namespace maskwatch::fuzz {
+namespace {
+
+std::vector<std::string> seeds() {
+  std::vector<std::string> seeds;
+  for (const nn::HeadKind head : {nn::HeadKind::mask, nn::HeadKind::classifier}) {
+    nn::ClassifierOptions options;
+    options.backbone.width = 0.05;
+    options.backbone.input_size = 32;
+    options.head = head;
+    options.hidden_units = 2;
+    options.labels = {"with_mask", "without_mask", "background"};
+    const nn::Classifier model(options);
+    seeds.push_back(bytes_of([&](const std::string& path) {
+      nn::save_classifier(path, model, {}, nn::Precision::f16);
+    }));
+  }
+  return seeds;
+}
+
+bool run(std::string_view bytes) {
+  return expect_faults([&] {
+    const std::span<const std::uint8_t> contents(
+        reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+    vision::MaskClassifier classifier(contents, "model", 1);
+    const vision::Image crop(classifier.input_size(), classifier.input_size());
+    const auto found = classifier.classify(std::span(&crop, 1));
+    vision::result_text(classifier.labels().at(static_cast<std::size_t>(found.at(0).label)),
+                        found[0].probabilities.at(0));
+  });
+}
+
+}  // namespace
+
+const Target model{"model", seeds, run, mutate_safetensors, true};
+
+}  // namespace maskwatch::fuzz
