@@ -1,7 +1,6 @@
 #include "vision/image/codec.h"
 
 #include <doctest/doctest.h>
-#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/vision/image/image_support.h"
@@ -130,15 +130,18 @@ TEST_CASE("a picture is encoded whole or not at all where memory runs out") {
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    mallopt(M_MMAP_THRESHOLD, 1 << 16);  // what other tests gave back must not serve
-    malloc_trim(0);
+    rlimit limit{};
+    getrlimit(RLIMIT_AS, &limit);
+    limit.rlim_cur = used_address_space() + (16 << 20);
+    setrlimit(RLIMIT_AS, &limit);
     int refused = 0;
-    for (rlim_t room = 1 << 18; room <= 6 << 20; room += 1 << 19) {
-      rlimit limit{};
-      getrlimit(RLIMIT_AS, &limit);
-      const rlim_t before = limit.rlim_cur;
-      limit.rlim_cur = used_address_space() + room;
-      setrlimit(RLIMIT_AS, &limit);
+    for (const int freed : {0, 1, 4, 16, 64, 128, 256, 512, 1000}) {
+      struct Chunk {
+        Chunk* next;
+      }* held = nullptr;
+      const auto give_back = [&] { std::free(std::exchange(held, held->next)); };
+      while (void* memory = std::malloc(16 << 10)) held = new (memory) Chunk{held};
+      for (int i = 0; i < freed && held != nullptr; ++i) give_back();
       try {
         vision::codec::encode_png(image);
       } catch (const std::bad_alloc&) {
@@ -146,8 +149,7 @@ TEST_CASE("a picture is encoded whole or not at all where memory runs out") {
       } catch (...) {
         _exit(3);
       }
-      limit.rlim_cur = before;
-      setrlimit(RLIMIT_AS, &limit);
+      while (held != nullptr) give_back();
     }
     _exit(refused > 0 ? 0 : 4);
   }
