@@ -33,7 +33,8 @@ bool run(std::string_view bytes) {
     vision::MaskClassifier classifier(contents, "model", 1);
     const vision::Image crop(classifier.input_size(), classifier.input_size());
     const auto found = classifier.classify(std::span(&crop, 1));
-    vision::result_text(classifier.labels().at(static_cast<std::size_t>(found.at(0).label)),
+    const auto label = static_cast<std::size_t>(found.at(0).label);
+    vision::result_text(classifier.labels().at(label), classifier.meanings().at(label),
                         found[0].probabilities.at(0));
   });
 }

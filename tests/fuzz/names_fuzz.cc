@@ -35,7 +35,8 @@ bool run(std::string_view bytes) {
   const apps::ClassMap usual;
   for (const std::string& line : lines) {
     usual.meaning(line);
-    const std::string shown = apps::one_line(vision::result_text(line, 0.5f));
+    const std::string shown =
+        apps::one_line(vision::result_text(line, vision::meaning_of(line), 0.5f));
     for (const char c : shown)
       if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) std::abort();
   }

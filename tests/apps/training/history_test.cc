@@ -77,5 +77,5 @@ TEST_CASE("text that is not a history is named, with what is wrong") {
   apps::History twice = two_epochs;
   twice[1].epoch = 1;
   says(apps::history_text(twice), "epochs[1].epoch is not a whole number from 2");
-  says(std::string(100000, '['), "parse error");
+  says(std::string(100000, '['), "nested more than 100 deep");
 }

@@ -11,6 +11,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/vision/image/image_support.h"
@@ -49,21 +50,6 @@ rlim_t used_address_space() {
   rlim_t pages = 0;
   file >> pages;
   return pages * static_cast<rlim_t>(getpagesize());
-}
-
-// Takes for good what other tests have freed: it would do where nothing new may be had.
-void take_free_blocks() {
-  rlimit limit{};
-  getrlimit(RLIMIT_AS, &limit);
-  const rlim_t before = limit.rlim_cur;
-  limit.rlim_cur = used_address_space();
-  setrlimit(RLIMIT_AS, &limit);
-  void* volatile block = nullptr;
-  for (std::size_t size = std::size_t{64} << 20; size >= 1 << 16; size /= 2) do {
-      block = std::malloc(size);
-    } while (block != nullptr);
-  limit.rlim_cur = before;
-  setrlimit(RLIMIT_AS, &limit);
 }
 
 }  // namespace
@@ -144,14 +130,18 @@ TEST_CASE("a picture is encoded whole or not at all where memory runs out") {
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    take_free_blocks();
+    rlimit limit{};
+    getrlimit(RLIMIT_AS, &limit);
+    limit.rlim_cur = used_address_space() + (16 << 20);
+    setrlimit(RLIMIT_AS, &limit);
     int refused = 0;
-    for (rlim_t room = 1 << 18; room <= 6 << 20; room += 1 << 19) {
-      rlimit limit{};
-      getrlimit(RLIMIT_AS, &limit);
-      const rlim_t before = limit.rlim_cur;
-      limit.rlim_cur = used_address_space() + room;
-      setrlimit(RLIMIT_AS, &limit);
+    for (const int freed : {0, 1, 4, 16, 64, 128, 256, 512, 1000}) {
+      struct Chunk {
+        Chunk* next;
+      }* held = nullptr;
+      const auto give_back = [&] { std::free(std::exchange(held, held->next)); };
+      while (void* memory = std::malloc(16 << 10)) held = new (memory) Chunk{held};
+      for (int i = 0; i < freed && held != nullptr; ++i) give_back();
       try {
         vision::codec::encode_png(image);
       } catch (const std::bad_alloc&) {
@@ -159,8 +149,7 @@ TEST_CASE("a picture is encoded whole or not at all where memory runs out") {
       } catch (...) {
         _exit(3);
       }
-      limit.rlim_cur = before;
-      setrlimit(RLIMIT_AS, &limit);
+      while (held != nullptr) give_back();
     }
     _exit(refused > 0 ? 0 : 4);
   }
