@@ -99,10 +99,10 @@ def apply_options(source, args):
             raise ConvertError(f"is a {source.architecture}, to which --{option} does not apply")
         return
     if not source.scales_itself and not args.preprocessing:
-        source.assumed.append(f"it does not say what is done to pixels; {source.preprocessing} is taken, and "
-                              "--preprocessing names another way")  # fmt: skip
+        source.assumed.append(f"does not say how pixels are prepared; {source.preprocessing} is assumed "
+                              "(--preprocessing names another way)")  # fmt: skip
     if source.scales_itself and args.preprocessing:
-        raise ConvertError("says itself what is done to pixels, so --preprocessing does not apply")
+        raise ConvertError("says itself how pixels are prepared, so --preprocessing does not apply")
     for name in given & {"padding", "preprocessing", "input_size"}:
         setattr(source, name, getattr(args, name))
     if args.no_classifier:

@@ -105,4 +105,4 @@ def settle(source):
     elif layers:
         source.mask_head = tuple(layers)
     if layers and head.end is None:
-        source.assumed.append("its last layer has no activation, so its outputs are taken for logits")
+        source.assumed.append("has no activation behind its last layer, whose outputs are taken for logits")

@@ -17,6 +17,8 @@ IDENTITIES = {
     "RandomZoom", "SpatialDropout2D",
 }  # fmt: skip
 MODELS = {"Functional", "Model", "Sequential"}
+# What answers otherwise, or by chance, when a call says training=True.
+TRAINED = {*MODELS, "AlphaDropout", "BatchNormalization", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"}
 ARITHMETIC = {
     "truediv": "divide", "divide": "divide", "true_divide": "divide", "multiply": "multiply",
     "mul": "multiply", "subtract": "subtract", "sub": "subtract", "add": "add", "__operators__.add": "add",
@@ -51,6 +53,8 @@ class Trace:
         x = next((i for i in inputs if isinstance(i, steps.Step)), None)
         if x is None:
             raise ConvertError(f"layer '{name}' ({kind}) has no input")
+        if extra.get("training") is True and kind in TRAINED:
+            return steps.unknown(x, f"{kind} in training mode", name)
         if kind == "InputLayer" or kind in IDENTITIES or x.op == "unknown":
             return x
         if kind in MODELS:
@@ -238,7 +242,7 @@ def arguments(node):
     """(inputs, further arguments by name) of a call: Keras 3 writes an object, Keras 2 a list."""
     if isinstance(node, dict):
         inputs = [found for argument in node.get("args", []) for found in references(argument)]
-        return inputs, {k: v for k, v in node.get("kwargs", {}).items() if not isinstance(v, (dict, bool))}
+        return inputs, {k: v for k, v in node.get("kwargs", {}).items() if not isinstance(v, dict)}
     if node and isinstance(node[0], str):
         node = [node]
     extra = {}

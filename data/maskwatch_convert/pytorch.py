@@ -58,7 +58,7 @@ def read_mobilenet(tensors):
     if "classifier.1.weight" in tensors:
         weight, bias = tensor("classifier.1.weight").T, tensor("classifier.1.bias")
         source.classifier = two_classes(weight, bias) if len(bias) == 1 else (weight, bias)
-        source.assumed.append("a state dict has no activations; its outputs are taken for logits")
+        source.assumed.append("is a state dict, which holds no activations; its outputs are taken for logits")
     if left:
         raise ConvertError(f"holds '{min(left)}', which torchvision's mobilenet_v2 does not have, and a state dict does "
                            "not say what is done with it; export the model with torch.onnx.export")  # fmt: skip

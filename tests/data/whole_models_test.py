@@ -157,7 +157,7 @@ class Converted(WholeModelTest):
                             layers.Dropout(0.5), layers.Dense(2, activation="softmax")],
             outside=lambda x: x / 127.5 - 1, pool=False, head="mask", preprocessing="tf", bn_epsilon="0.001",
         )  # fmt: skip
-        self.assertIn("does not say what is done to pixels", said)
+        self.assertIn("does not say how pixels are prepared", said)
         self.assertEqual(said.count("\n"), 1)
 
     def test_pixels_divided_by_255(self):
@@ -328,6 +328,14 @@ class Refused(WholeModelTest):
             with self.subTest(words[0]):
                 self.check_head((*words, "--no-classifier"), behind)
 
+    def test_layers_that_go_on_training(self):
+        for library, ending in self.TWO:
+            start = library.Input((SIDE, SIDE, 3))
+            x = library.layers.GlobalAveragePooling2D()(base(library)(start))
+            x = library.layers.Dropout(0.5, name="chance")(x, training=True)
+            model = library.Model(start, library.layers.Dense(2, activation="softmax")(x))
+            self.check_refused(self.save(model, "model" + ending), "'chance' (Dropout in training mode)")
+
     def test_pools_that_are_no_average_over_the_map(self):
         for words, behind in (
             (("GlobalMaxPooling2D",), lambda layers: [layers.GlobalMaxPooling2D(), layers.Dense(2, activation="softmax")]),
@@ -354,7 +362,7 @@ class Refused(WholeModelTest):
         source = self.save(model, "model.h5")
         code, errors = samples.run_converter(source, self.path("out"), "--preprocessing", "tf")
         self.assertEqual(code, 2)
-        self.assertIn("says itself what is done to pixels", errors)
+        self.assertIn("says itself how pixels are prepared", errors)
 
     def test_other_networks(self):
         layers = tf_keras.layers

@@ -64,7 +64,9 @@ int matrix_of(const AVFrame& frame) {
 }  // namespace
 
 double pixel_aspect(AVRational told) {
-  constexpr double as_good_as_square = .01;
+  // Of standards the nearest to a square is 12:11. Files that were scaled by programs which keep
+  // the shape of the whole picture tell the rounding of its sides.
+  constexpr double as_good_as_square = .03;
   if (told.num <= 0 || told.den <= 0 || is_absurd_aspect(told)) return 1;
   const double aspect = av_q2d(told);
   return std::abs(aspect - 1) < as_good_as_square ? 1 : aspect;

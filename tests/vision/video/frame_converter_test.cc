@@ -137,7 +137,8 @@ TEST_CASE("frame_converter: pixels that are not square become so, and then turn"
     int width, height;
   };
   for (const Case& c : {Case{{2, 1}, 96, 36}, Case{{1, 2}, 48, 72}, Case{{64, 45}, 68, 36},
-                        Case{{1, 1}, 48, 36}, Case{{1281, 1280}, 48, 36}, Case{{0, 1}, 48, 36},
+                        Case{{12, 11}, 52, 36}, Case{{10, 11}, 48, 40}, Case{{1, 1}, 48, 36},
+                        Case{{1281, 1280}, 48, 36}, Case{{242, 239}, 48, 36}, Case{{0, 1}, 48, 36},
                         Case{{9, 1}, 48, 36}, Case{{1, 9}, 48, 36}, Case{{5, 0}, 48, 36}}) {
     CAPTURE(c.told.num);
     CAPTURE(c.told.den);
