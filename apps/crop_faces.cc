@@ -103,7 +103,7 @@ int run(int argc, char** argv) {
   parser.parse(argc, argv);
   for (const char* option : {"--least-score", "--most-background"})
     if (o.background.empty() && parser.given(option))
-      throw UsageError(fmt::format("{} goes with --background", option));
+      throw UsageError(fmt::format("{} needs --background", option));
   set_threads(o.threads);
   require_new_folder(o.crops.output);
   BoxDataset data = read_boxes(o.datasets, {ClassMap(o.classes)});

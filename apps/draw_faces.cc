@@ -61,7 +61,8 @@ void make_folder(const filesystem::path& folder) {
   std::error_code error;
   filesystem::create_directories(folder, error);
   if (error)
-    throw UsageError(fmt::format("{}: cannot be made: {}", folder.string(), error.message()));
+    throw UsageError(
+        fmt::format("{}: cannot create the folder: {}", folder.string(), error.message()));
 }
 
 vision::Image draw_one(const Options& options, const filesystem::path (&folders)[2], int i) {

@@ -84,9 +84,10 @@ void require_different_names(const BoxDataset& data, const std::string& option) 
   for (std::size_t i = 1; i < data.pictures.size(); ++i)
     if (const BoxPicture& one = data.pictures[i - 1], &other = data.pictures[i];
         one.name == other.name)
-      throw UsageError(fmt::format("{} tells pictures apart by their names, but {} and {} have one",
-                                   option, one.path, other.path),
-                       "evaluate the data sets one by one");
+      throw UsageError(
+          fmt::format("{} tells pictures apart by their names, but {} and {} have the same", option,
+                      one.path, other.path),
+          "evaluate the data sets one by one");
 }
 
 // Keeps the validation pictures of a training run.
@@ -202,7 +203,7 @@ FoundFace read_face(const JsonFields& face) {
   if (!label || label->is_null()) return found;
   const auto meaning = ClassMap().meaning(label->text());
   if (!meaning || meaning->kind != ClassMeaning::Kind::face)
-    label->fail("is none of with_mask, without_mask and mask_worn_wrongly");
+    label->fail("is not with_mask, without_mask or mask_worn_wrongly");
   found.label = meaning->label;
   return found;
 }

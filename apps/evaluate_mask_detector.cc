@@ -134,7 +134,7 @@ std::vector<int> match_labels(const Dataset& dataset, const std::vector<LabelMea
                          one_line(labels[static_cast<std::size_t>(found)])));
     }
     if (found == std::ssize(labels))
-      throw UsageError(fmt::format("the folder {} is none of the classes of {}: {}", one_line(name),
+      throw UsageError(fmt::format("the folder {} is not a class of {}: {}", one_line(name),
                                    one_line(model), listed(labels)),
                        "rename the folder, or say what it and they mean with --classes");
     matches.push_back(static_cast<int>(found));

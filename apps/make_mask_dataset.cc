@@ -73,7 +73,7 @@ void define_options(OptionParser& parser, Options& o) {
 
 void check_options(const OptionParser& parser, const Options& o) {
   if (o.make.masked + o.make.wrongly > 1)
-    throw UsageError(fmt::format("--share {} and --wrong-share {} are more than all photographs",
+    throw UsageError(fmt::format("--share {} and --wrong-share {} add up to more than 1",
                                  o.make.masked, o.make.wrongly));
   if (o.style == "original" && o.make.wrongly > 0)
     throw UsageError("--style original knows no masks that are worn wrongly", "drop --wrong-share");

@@ -209,7 +209,7 @@ void check_options(const OptionParser& parser, const Options& o) {
     throw UsageError("--teacher " + o.teacher +
                      ": it gives no probabilities, which tell sure faces from faint ones");
   if (!o.scratch && parser.given("--width"))
-    throw UsageError("--width goes with --scratch", "pretrained weights have their own width");
+    throw UsageError("--width needs --scratch", "pretrained weights have their own width");
   check_outputs(outputs_of(o),
                 {{"--weights", o.weights}, {"--fine-tune", o.fine_tune}, {"--teacher", o.teacher}});
   for (const auto& [option, path] : pictures_of(o)) require_picture(option, path);

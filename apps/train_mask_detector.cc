@@ -151,7 +151,7 @@ void check_options(const OptionParser& parser, const Options& o) {
   if (o.scratch && !o.fine_tune.empty())
     throw UsageError("--scratch trains everything; --fine-tune is for pretrained weights");
   if (!o.scratch && parser.given("--width"))
-    throw UsageError("--width goes with --scratch", "pretrained weights have their own width");
+    throw UsageError("--width needs --scratch", "pretrained weights have their own width");
   check_outputs(outputs_of(o), {{"--weights", o.weights}, {"the detector", o.face}});
   require_picture("--plot", o.plot);
 }

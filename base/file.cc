@@ -278,7 +278,7 @@ void write_file_atomically(const std::string& given_path, std::string_view bytes
   struct stat status {};
   const bool replaces = stat(given_path.c_str(), &status) == 0;
   if (replaces && S_ISDIR(status.st_mode))
-    throw std::runtime_error(given_path + ": cannot write: is a folder");
+    throw std::runtime_error(given_path + ": cannot write: it is a folder");
   if (replaces && !S_ISREG(status.st_mode)) return write_into_device(given_path, bytes);
   if (const int stream = replaces ? standard_stream_of(status) : -1; stream >= 0)
     return write_all(stream, given_path, bytes);

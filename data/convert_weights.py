@@ -72,7 +72,7 @@ def convert(args):
     if kind not in READERS:
         raise ConvertError(f"unknown kind of file '{kind}'; known are {', '.join(READERS)}")
     if os.path.exists(args.destination) and os.path.samefile(args.source, args.destination):
-        raise ConvertError("is the file to write as well; give another DST")
+        raise ConvertError("SRC and DST are the same file; give another DST")
     try:
         reader = importlib.import_module(f"maskwatch_convert.{READERS[kind]}")
         source = reader.read(args.source)
@@ -125,7 +125,7 @@ def read_labels(path):
 
 def side(text):
     if not text.isdigit() or not 32 <= int(text) <= 4096:
-        raise argparse.ArgumentTypeError(f"{text} is no whole number from 32 to 4096")
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 32 to 4096")
     return int(text)
 
 

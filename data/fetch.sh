@@ -65,7 +65,7 @@ check() {
     echo "$1: no sum is published; its SHA-256 is $found"
   elif [[ $found != "$2"* ]]; then
     [[ $3 == fetched ]] && rm -f "$1"
-    fail "$1: its SHA-256 is $found where $2 is due; fetch it again, or see whether its authors changed it"
+    fail "$1: its SHA-256 is $found, expected $2; fetch it again, or see whether its authors changed it"
   fi
 }
 
@@ -96,7 +96,7 @@ unpack() {
   mkdir -p "$new"
   tar -xzf "$1" -C "$new" --no-same-owner 2>/dev/null || {
     rm -rf "$new"
-    fail "$1: is no readable archive; delete it and fetch it again"
+    fail "$1: is not a readable archive; delete it and fetch it again"
   }
   rm -rf "$2"
   mv "$new" "$2"
@@ -147,7 +147,7 @@ for name in "${names[@]}"; do
     fail "$name: is not known; see --list"
 done
 command -v curl >/dev/null || fail "curl is missing; install it with: apt-get install curl"
-mkdir -p -- "$directory" 2>/dev/null || fail "$directory: cannot be made"
+mkdir -p -- "$directory" 2>/dev/null || fail "$directory: cannot create the folder"
 for name in "${names[@]}"; do
   while read -r _ file sum address; do
     fetch "$name" "$file" "$sum" "$address"

@@ -55,7 +55,7 @@ for program in train_face_detector crop_faces draw_faces train_mask_detector; do
   [[ -x $build/apps/$program ]] ||
     fail "$build/apps/$program: is not there (ninja -C $build programs builds it)"
 done
-mkdir -p -- "$out" 2>/dev/null || fail "$out: cannot be made"
+mkdir -p -- "$out" 2>/dev/null || fail "$out: cannot create the folder"
 
 # A file that is complete is not made again: outputs appear under their names when they are whole.
 unless_there() {

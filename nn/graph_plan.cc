@@ -41,7 +41,8 @@ class Layer {
 
   std::vector<std::string> inputs() const {
     std::vector<std::string> names = entry_["inputs"].texts();
-    if (names.empty() || names.size() > kMaxLayers) entry_["inputs"].fail("has a wrong length");
+    if (names.empty() || names.size() > kMaxLayers)
+      entry_["inputs"].fail("must list 1 to " + std::to_string(kMaxLayers) + " names");
     return names;
   }
 

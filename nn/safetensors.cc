@@ -227,7 +227,7 @@ class Reader {
     for (const json& dim : shape) {
       const std::size_t size = size_at(dim, "a dimension of " + name);
       if (size > kMaxCount || (size != 0 && count > kMaxCount / size))
-        fail("tensor " + name + " is absurdly large");
+        fail("tensor " + name + " is too large");
       count *= size;
       entry.shape.push_back(static_cast<std::int64_t>(size));
     }

@@ -38,7 +38,7 @@ std::vector<ClassRule> class_rules(const std::vector<std::string>& rules, const 
 
 void fail_word(const ClassRule& rule, const std::string& allowed, const std::string& hint) {
   throw UsageError("--classes " + one_line(rule.word) + "=" + one_line(rule.name) + ": '" +
-                       one_line(rule.word) + "' is none of " + allowed,
+                       one_line(rule.word) + "' is not a meaning; use " + allowed,
                    hint);
 }
 
@@ -63,8 +63,8 @@ void check_class_names(const ClassMeanings& meanings, const std::vector<std::str
                        const std::string& of) {
   for (const auto& [name, meaning] : meanings)
     if (std::find(classes.begin(), classes.end(), name) == classes.end())
-      throw UsageError("--classes: '" + one_line(name) + "' is none of the classes of " + of +
-                       ": " + listed(classes));
+      throw UsageError("--classes: '" + one_line(name) + "' is not a class of " + of + ": " +
+                       listed(classes));
 }
 
 void warn_of_unknown_classes(const std::vector<std::string>& classes, const std::string& effect) {

@@ -180,7 +180,7 @@ void Scanner::add_root(const std::string& root) {
     }
   }
   if (images.size() > before) return read_parts(root, before);
-  if (loose_pictures) fail(root + ": its pictures lie in no class folder", kLayoutHint);
+  if (loose_pictures) fail(root + ": its pictures are not in class folders", kLayoutHint);
   fail(root + ": holds no pictures" + kKinds, kLayoutHint);
 }
 
@@ -237,7 +237,7 @@ void Scanner::read_parts(const std::string& root, std::size_t first) {
                      (fs::path(root) / part).string()));
   }
   if (split == 0 && all > 1)
-    fail(fmt::format("{}: in the parts of its split, {}, pictures lie in no class folder", root,
+    fail(fmt::format("{}: in the parts of its split, {}, pictures are not in class folders", root,
                      names_of(tops, true)),
          "each part holds one folder of pictures for each class, such as with_mask and "
          "without_mask");

@@ -73,7 +73,7 @@ MaskDetectorOptions detector_options(const FaceOptions& options) {
 void check_detail(const FaceOptions& options, bool heeds_detail) {
   if (options.given_detail() && !heeds_detail)
     throw UsageError("--detail is not for --face " + options.face,
-                     "that one always looks at the picture in one size");
+                     "it always searches at one size");
 }
 
 }  // namespace maskwatch::apps

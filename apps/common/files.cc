@@ -34,7 +34,7 @@ void require_writable(const std::string& path) {
   const bool exists = fs::exists(path, ignored);
   if (exists && !fs::is_regular_file(path, ignored)) {
     if (access(path.c_str(), W_OK) != 0)
-      throw std::runtime_error("cannot write " + path + ": no right to write to it");
+      throw std::runtime_error("cannot write " + path + ": permission denied");
     return;
   }
   const fs::path parent = (exists ? fs::canonical(path, ignored) : fs::path(path)).parent_path();
@@ -43,7 +43,7 @@ void require_writable(const std::string& path) {
     throw std::runtime_error("cannot write " + path + ": there is no folder " + folder.string() +
                              " (make it first)");
   if (access(folder.c_str(), W_OK) != 0)
-    throw std::runtime_error("cannot write " + path + ": no right to write in " + folder.string());
+    throw std::runtime_error("cannot write " + path + ": permission denied in " + folder.string());
 }
 
 void require_new_folder(const std::string& path) {
@@ -66,8 +66,8 @@ void check_outputs(const std::vector<NamedFile>& outputs, const std::vector<Name
     require_writable(output.path);
     for (const NamedFile& other : others)
       if (!other.path.empty() && same_file(output.path, other.path))
-        throw std::runtime_error(output.name + " " + output.path + ": this file is " + other.name +
-                                 " too");
+        throw std::runtime_error(output.name + " " + output.path + ": the same file as " +
+                                 other.name);
     others.push_back({"what " + output.name + " writes", output.path});
   }
 }

@@ -117,7 +117,7 @@ Alert::Alert(const std::string& command, double after, std::vector<std::string> 
       worn_wrongly_(worn_wrongly) {
   if (!can_be_found(words_[0]))
     throw std::runtime_error("--alert: there is no program \"" + words_[0] +
-                             "\" (no shell is involved; for one, use sh -c '...')");
+                             "\" (the command does not run in a shell; for that, use sh -c '...')");
 }
 
 std::string Alert::look(const std::vector<vision::Track>& tracks, double time) {

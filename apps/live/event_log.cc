@@ -108,7 +108,7 @@ void EventLog::finish() {
   finishing_ = true;
   lines_.close();
   thread_.join();
-  if (lost_ > 0) fail(fmt::format("{} lines were lost, as it is too slow", lost_));
+  if (lost_ > 0) fail(fmt::format("{} lines were lost: the disk or the reader is too slow", lost_));
 }
 
 std::string EventLog::take_fault() {
@@ -126,7 +126,7 @@ void EventLog::work() {
 bool EventLog::put(const std::string& line) {
   for (std::size_t done = 0; done < line.size();) {
     if (!wait_for_room()) {
-      fail("not written to its end, as nobody reads it");
+      fail("incomplete: nobody reads it");
       return false;
     }
     // A pipe that has room at all takes PIPE_BUF bytes at once.

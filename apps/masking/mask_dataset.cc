@@ -221,8 +221,8 @@ void Maker::make_folders() const {
     if (name == kClassNames[2] && o_.wrongly <= 0) continue;
     fs::create_directories(output / name, error);
     if (error)
-      throw std::runtime_error(
-          fmt::format("{}: cannot be made: {}", (output / name).string(), error.message()));
+      throw std::runtime_error(fmt::format("{}: cannot create the folder: {}",
+                                           (output / name).string(), error.message()));
   }
 }
 

@@ -84,7 +84,8 @@ void make_folders(const BoxDataset& data, const BoxCropOptions& options) {
     const fs::path folder = fs::path(options.output) / name;
     std::error_code fault;
     fs::create_directories(folder, fault);
-    if (fault) throw std::runtime_error(folder.string() + ": cannot be made: " + fault.message());
+    if (fault)
+      throw std::runtime_error(folder.string() + ": cannot create the folder: " + fault.message());
   }
 }
 

@@ -23,7 +23,7 @@ void tell_all(const std::vector<SkippedFile>& files, const char* what) {
 
 void tell_of_boxes(const BoxDataset& data) {
   tell_all(data.skipped, "skipped");
-  tell_all(data.dropped_boxes, "left out, in");
+  tell_all(data.dropped_boxes, "box left out:");
   if (data.cut_boxes > 0)
     fmt::print("{} boxes reach beyond their picture and were cut off at its edge\n",
                data.cut_boxes);

@@ -100,7 +100,7 @@ std::vector<WrittenPicture> parse_coco(const JsonFields& document) {
   for (const JsonFields& entry : list_of(document, "annotations")) {
     const auto place = places.find(id_of(entry, "image_id"));
     if (place == places.end())
-      throw FormatError(fmt::format("an annotation's \"image_id\" {} is of no picture",
+      throw FormatError(fmt::format("an annotation's \"image_id\" {} matches no picture",
                                     id_of(entry, "image_id")));
     WrittenPicture& picture = pictures[place->second];
     const auto box = box_of(entry, "bbox");
@@ -108,7 +108,7 @@ std::vector<WrittenPicture> parse_coco(const JsonFields& document) {
     if (!box)
       picture.faults.emplace_back("an annotation has no \"bbox\" of four numbers");
     else if (name == names.end() || name->second.empty())
-      picture.faults.push_back(fmt::format("an annotation's \"category_id\" {} is of no category",
+      picture.faults.push_back(fmt::format("an annotation's \"category_id\" {} matches no category",
                                            id_of(entry, "category_id")));
     else
       picture.boxes.push_back(

@@ -46,7 +46,7 @@ std::vector<bool> left_out(const BoxDataset& data, const std::vector<std::string
     std::string list;
     for (const std::string& name : names) list += (list.empty() ? "" : ", ") + one_line(name);
     throw std::runtime_error("--leave-out " + one_line(source) +
-                             ": no picture is of such a source (there are " + list + ")");
+                             ": matches no source (sources: " + list + ")");
   }
   return out;
 }

@@ -12,7 +12,7 @@ std::set<std::string> names_in_history(const std::string& path, const std::strin
     return {names.begin(), names.end()};
   } catch (const std::runtime_error& fault) {
     throw std::runtime_error(std::string(fault.what()) + " (" + program +
-                             " --history writes a list validation_files)");
+                             " --history writes the list \"validation_files\")");
   }
 }
 

@@ -183,9 +183,9 @@ Roc roc_of(std::span<const float> scores, const std::vector<bool>& positive) {
   const bool numbers =
       std::none_of(scores.begin(), scores.end(), [](float s) { return std::isnan(s); });
   if (scores.size() != positive.size() || !numbers || positives == 0 || others == 0)
-    throw std::invalid_argument(
-        fmt::format("roc_of: {} scores{} for {} positives and {} others", scores.size(),
-                    numbers ? "" : ", some of them no numbers,", positives, others));
+    throw std::invalid_argument(fmt::format("roc_of: {} scores{} for {} positives and {} others",
+                                            scores.size(), numbers ? "" : ", some of them NaN,",
+                                            positives, others));
   std::vector<std::size_t> order(scores.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::sort(order.begin(), order.end(),

@@ -118,7 +118,7 @@ def box_predictor(b, x, level):
         name = f"{prefix}/{kind}"
         weight, bias = b.tensor(f"{name}/weights"), b.tensor(f"{name}/biases")
         if weight.shape[-1] % values:
-            raise ConvertError(f"'{name}/weights' has {weight.shape[-1]} outputs, no multiple of {values}")
+            raise ConvertError(f"'{name}/weights' has {weight.shape[-1]} outputs, not a multiple of {values}")
         weight = weight.reshape(*weight.shape[:3], -1, values)[..., keep].reshape(*weight.shape[:3], -1)
         y = b.convolution(x, name, weight, bias.reshape(-1, values)[:, keep].reshape(-1))
         outputs.append(b.graph.add("reshape", [y], f"{y}.rows", shape=[-1, len(keep)]))
@@ -224,4 +224,4 @@ def read(path):
         return ssd_mobilenet_v1(tensors)
     if "dense0/conv0/filters" in tensors:
         return face_landmark_68(tensors)
-    raise ConvertError("is none of the known networks: SSD MobileNetV1 and the 68 landmarks")
+    raise ConvertError("is not a supported network (supported: SSD MobileNetV1 and the 68 landmarks)")

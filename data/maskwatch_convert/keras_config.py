@@ -199,8 +199,8 @@ class Calls:
             self.layers[layer.get("name") or layer_name(layer)] = layer
         self.inputs, self.outputs = (endpoints(config[k]) for k in ("input_layers", "output_layers"))
         if len(self.inputs) != 1 or len(self.outputs) != 1:
-            raise ConvertError(f"its model has {len(self.inputs)} inputs and {len(self.outputs)} outputs where one "
-                               "of each is due")  # fmt: skip
+            raise ConvertError(f"its model has {len(self.inputs)} inputs and {len(self.outputs)} outputs; expected "
+                               "one of each")  # fmt: skip
         self.done = {}
 
     def result(self):

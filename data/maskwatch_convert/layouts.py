@@ -19,7 +19,7 @@ def from_ohwi(weight, depthwise, origin):
     if not depthwise:
         return squeezed(weight.transpose(1, 2, 3, 0))
     if weight.shape[0] != 1:
-        raise ConvertError(f"'{origin}' has shape {list(weight.shape)} where [1, 3, 3, C] is due")
+        raise ConvertError(f"'{origin}' has shape {list(weight.shape)}, expected [1, 3, 3, C]")
     return weight[0]
 
 
@@ -29,7 +29,7 @@ def from_oihw(weight, depthwise, origin):
     if not depthwise:
         return squeezed(weight.transpose(2, 3, 1, 0))
     if weight.shape[1] != 1:
-        raise ConvertError(f"'{origin}' has shape {list(weight.shape)} where [C, 1, 3, 3] is due")
+        raise ConvertError(f"'{origin}' has shape {list(weight.shape)}, expected [C, 1, 3, 3]")
     return weight[:, 0].transpose(1, 2, 0)
 
 
@@ -39,5 +39,5 @@ def from_hwio(weight, depthwise, origin):
     if not depthwise:
         return squeezed(weight)
     if weight.shape[3] != 1:
-        raise ConvertError(f"'{origin}' has shape {list(weight.shape)} where [3, 3, C, 1] is due")
+        raise ConvertError(f"'{origin}' has shape {list(weight.shape)}, expected [3, 3, C, 1]")
     return weight[..., 0]

@@ -154,5 +154,5 @@ def add_head(source, tensors, metadata):
 def check_shape(tensor, expected, name, origin):
     if tuple(tensor.shape) != tuple(expected):
         raise ConvertError(
-            f"{name} (from '{origin}') has shape {list(tensor.shape)} where {list(expected)} is due"
+            f"{name} (from '{origin}') has shape {list(tensor.shape)}, expected {list(expected)}"
         )

@@ -96,9 +96,9 @@ class ClassifierWalker:
     def __init__(self, model):
         self.model, self.values = model, {}
         if len(model.inputs) != 1:
-            raise ConvertError(f"has {len(model.inputs)} inputs where one is due")
+            raise ConvertError(f"has {len(model.inputs)} inputs; expected one")
         if len(model.outputs) != 1:
-            raise ConvertError(f"has {len(model.outputs)} outputs where one is due")
+            raise ConvertError(f"has {len(model.outputs)} outputs; expected one")
         self.picture, layout = self.input(model.inputs[0])
         self.values[model.inputs[0].name] = (self.picture, layout)
 

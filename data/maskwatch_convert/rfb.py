@@ -68,7 +68,7 @@ class Builder:
 
     def tensor(self, name):
         if name not in self.tensors:
-            raise ConvertError(f"tensor '{name}' is missing; the file is no whole RFB-320")
+            raise ConvertError(f"tensor '{name}' is missing; the file is not a complete RFB-320")
         return self.tensors[name]
 
     def convolution(self, source, name, norm=None, stride=1, dilation=1, activation="none"):

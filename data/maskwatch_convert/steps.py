@@ -155,7 +155,7 @@ def flatten(x, name=""):
     if len(x.shape) == 1:
         return x
     if x.shape[:2] != (1, 1):
-        return unknown(x, f"Flatten of a map of {x.shape[0]}x{x.shape[1]}, where an average is due", name)
+        return unknown(x, f"Flatten of a map of {x.shape[0]}x{x.shape[1]}, where an average is expected", name)
     return Step("flatten", [x], x.shape[2:], name)
 
 

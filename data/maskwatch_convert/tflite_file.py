@@ -103,8 +103,8 @@ class Walker:
         self.model, self.ranges = model, []  # of the outputs of layers with weights
         graph = model.graph
         if graph.InputsLength() != 1 or graph.OutputsLength() != 1:
-            raise ConvertError(f"has {graph.InputsLength()} inputs and {graph.OutputsLength()} outputs where one of "
-                               "each is due")  # fmt: skip
+            raise ConvertError(f"has {graph.InputsLength()} inputs and {graph.OutputsLength()} outputs; expected "
+                               "one of each")  # fmt: skip
         shape = [int(n) for n in graph.Tensors(graph.Inputs(0)).ShapeAsNumpy()]
         if len(shape) != 4 or shape[3] != 3:
             raise ConvertError(f"takes {shape} where pictures, [N, H, W, 3], are due")

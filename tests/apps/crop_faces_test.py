@@ -74,7 +74,7 @@ class Cropping(unittest.TestCase):
             (["--without", self.at("other.json"), "--only", self.at("other.json")], "out", "exclude"),
             (["--least-side", "21"], "out", "21 pixels"),
             (["--margin", "-1"], "out", "--margin"),
-            (["--least-score", "0.3"], "out", "--least-score goes with --background"),
+            (["--least-score", "0.3"], "out", "--least-score needs --background"),
             (["--background", "dog"], "out", "dog"),
             (["--background", self.at("lost.xml")], "out", "lost.xml"),
         ):

@@ -235,8 +235,8 @@ TEST_CASE("programs say which labels they do not understand, until --classes doe
   CHECK(told.code == 0);
   CHECK(told.errors == "");
   CHECK(told.output.find("  Mask: ") != std::string::npos);
-  check_fault(image({"--classes", "mask=C"}), "'C' is none of the classes of the model: A, B");
-  check_fault(image({"--classes", "helmet=A"}), "'helmet' is none of mask, no_mask");
+  check_fault(image({"--classes", "mask=C"}), "'C' is not a class of the model: A, B");
+  check_fault(image({"--classes", "helmet=A"}), "'helmet' is not a meaning; use mask, no_mask");
 
   const auto evaluate = [&](std::vector<std::string> arguments) {
     return run(folder, "evaluate_mask_detector", arguments);

@@ -222,7 +222,7 @@ class Training(unittest.TestCase):
             "faces found elsewhere and a classifier": ([*found, "-m", self.at("any.safetensors")], "--model"),
             "faces found elsewhere and a score": ([*found, "--least-score", "0.2"], "--least-score"),
             "two thresholds that contradict each other": (["-c", "0.1", "--least-score", "0.2"], "--least-score"),
-            "names that do not tell pictures apart": (["-d", twin, *found], "have one"),
+            "names that do not tell pictures apart": (["-d", twin, *found], "have the same"),
         }
         for name, (arguments, expected) in cases.items():
             with self.subTest(name):

@@ -125,7 +125,7 @@ class Training(unittest.TestCase):
         self.assertEqual(json.loads(self.metadata("odd")["meanings"]), ["mask", "no_mask"])
         done = self.train_on("odd", odd, "--classes", "mask=C")
         self.assertEqual(done.returncode, 2)
-        self.assertEqual(done.stderr, "error: --classes: 'C' is none of the classes of the data set: A, B\n")
+        self.assertEqual(done.stderr, "error: --classes: 'C' is not a class of the data set: A, B\n")
 
     def test_a_data_set_that_its_folders_split(self):
         split = os.path.join(self.folder, "split")

@@ -180,7 +180,7 @@ class Headless(Video):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertNotIn("warning", done.stderr)
         self.assertEqual(json.loads(read(self.at("odd.json")))["alerts"], 1)
-        self.check_fault("'nobody' is none of the classes of the model", *arguments, "--classes", "mask=nobody")
+        self.check_fault("'nobody' is not a class of the model", *arguments, "--classes", "mask=nobody")
 
     def test_what_may_not_be_read(self):
         locked = self.at("locked")
@@ -199,7 +199,7 @@ class Headless(Video):
             self.skipTest(f"nobody cannot reach {self.folder}: set TMPDIR to a folder that everybody can reach")
         cases = [("locked/film.mp4: no permission", "-s", "locked/film.mp4"), ("locked/folder: cannot be listed: Permission", "-s", "locked/folder"),
                  ("locked/folder/film.mp4: cannot be read: Permission", "-s", "locked/folder/film.mp4"),
-                 ("no right to write in locked/folder", "-s", self.clips["one"], "--record", "locked/folder/out.mp4")]  # fmt: skip
+                 ("permission denied in locked/folder", "-s", self.clips["one"], "--record", "locked/folder/out.mp4")]  # fmt: skip
         for part, *arguments in cases:
             with self.subTest(part):
                 done = subprocess.run([program, "--headless", *with_face(arguments)], capture_output=True, text=True, cwd=self.folder, timeout=60, env={**WITHOUT_DISPLAY, "MASKWATCH_DATA": self.at("data")}, **user)
@@ -324,9 +324,9 @@ class Headless(Video):
         with open(film, "rb") as file:
             before = file.read()
         for option, name in (("--record", "film.mp4"), ("--record", "./film.mp4"), ("--record", "link.mp4"), ("--events", "film.mp4"), ("--stats", "film.mp4")):
-            self.check_fault(f"{option} {name}: this file is the source too", "-s", "film.mp4", "--headless", option, name)
-        self.check_fault("--record film.mp4: this file is the source too", "-s", "file://" + film, "--headless", "--record", "film.mp4")
-        self.check_fault("--events new.mp4: this file is what --record writes too", "-s", "film.mp4", "--headless", "--record", "new.mp4", "--events", "new.mp4")
+            self.check_fault(f"{option} {name}: the same file as the source", "-s", "film.mp4", "--headless", option, name)
+        self.check_fault("--record film.mp4: the same file as the source", "-s", "file://" + film, "--headless", "--record", "film.mp4")
+        self.check_fault("--events new.mp4: the same file as what --record writes", "-s", "film.mp4", "--headless", "--record", "new.mp4", "--events", "new.mp4")
         with open(film, "rb") as file:
             self.assertEqual(file.read(), before)
         self.assertFalse(os.path.exists(self.at("new.mp4")))
@@ -345,7 +345,7 @@ class Headless(Video):
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         out, errors = process.communicate(timeout=15)
-        self.assertEqual((process.returncode, errors), (1, "error: --events events: not written to its end, as nobody reads it\n"))
+        self.assertEqual((process.returncode, errors), (1, "error: --events events: incomplete: nobody reads it\n"))
         stats = json.loads(read(self.at("beside.json")))
         self.assertGreater(stats["recorded"], 60)
         self.assertEqual(stats["recorded"], stats["frames"])

@@ -169,7 +169,7 @@ class PublishedInput(BadInputTest):
         self.assert_refused(manifest, "not beside it")
 
     def test_other_networks(self):
-        self.assert_refused(published("yunet_n_320_320.onnx"), "12 outputs where one is due")
+        self.assert_refused(published("yunet_n_320_320.onnx"), "12 outputs; expected one")
 
     def test_options_that_do_not_apply(self):
         labels = self.path("labels.txt", b"one\ntwo\n")

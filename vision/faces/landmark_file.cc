@@ -46,7 +46,7 @@ class Reader {
     for (LandmarkForest& forest : model.forests) read_anchors(forest);
     same_count("lists of deltas", model.forests.size(), kIntegerBytes);
     for (LandmarkForest& forest : model.forests) read_deltas(forest);
-    if (left() != 0) fail("goes on for " + std::to_string(left()) + " bytes after its end");
+    if (left() != 0) fail("has " + std::to_string(left()) + " bytes too many");
     return model;
   }
 

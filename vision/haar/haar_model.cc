@@ -198,7 +198,7 @@ class Reader {
     if (model.stages.empty()) fail("no stages");
     if (root.child("stageNum") &&
         number(root, "stageNum") != static_cast<double>(model.stages.size())) {
-      fail("stageNum says otherwise than the " + std::to_string(model.stages.size()) + " stages");
+      fail("stageNum does not match: there are " + std::to_string(model.stages.size()) + " stages");
     }
   }
 

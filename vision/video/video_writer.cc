@@ -48,17 +48,16 @@ const Container& container_of(const std::string& path) {
 
 void check_arguments(int width, int height, const VideoWriterOptions& options) {
   if (width < 1 || height < 1 || width > kLargestSide || height > kLargestSide)
-    throw std::invalid_argument(
-        fmt::format("VideoWriter: pictures of {}x{} pixels, allowed are 1x1 to {}x{}", width,
-                    height, kLargestSide, kLargestSide));
+    throw std::invalid_argument(fmt::format("VideoWriter: the size {}x{} is not in 1x1..{}x{}",
+                                            width, height, kLargestSide, kLargestSide));
   if (!(options.fps > 0 && options.fps <= kMostFps))
     throw std::invalid_argument(fmt::format("VideoWriter: {} frames a second", options.fps));
   if (options.quality < 0 || options.quality > 51)
     throw std::invalid_argument(
-        fmt::format("VideoWriter: quality {}, allowed are 0 to 51", options.quality));
+        fmt::format("VideoWriter: the quality {} is not in 0..51", options.quality));
   if (!(options.fragment > 0 && options.fragment <= 60))
     throw std::invalid_argument(
-        fmt::format("VideoWriter: fragments of {} s, allowed are up to 60", options.fragment));
+        fmt::format("VideoWriter: fragments of {} s are longer than 60 s", options.fragment));
 }
 
 int even(int length) { return std::max(2, length & ~1); }

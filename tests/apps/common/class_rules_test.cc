@@ -35,7 +35,7 @@ TEST_CASE("--classes names classes that there are") {
     return 0;
   });
   CHECK(outcome.code == 2);
-  CHECK(outcome.err == "error: --classes: 'A' is none of the classes of the model: a, B\n");
+  CHECK(outcome.err == "error: --classes: 'A' is not a class of the model: a, B\n");
 }
 
 TEST_CASE("unknown names are warned of in one line that cannot steer a terminal") {

@@ -148,7 +148,7 @@ TEST_CASE("what is wrong with a data set is said with its name") {
   starts({"file/x"}, folder / "file/x: cannot open the folder: Not a directory");
   starts({"empty"}, folder / "empty: holds no pictures (jpg, jpeg, jfif, png, ");
   starts({"text"}, folder / "text: holds no pictures (jpg, jpeg, jfif, png, ");
-  starts({"loose"}, folder / "loose: its pictures lie in no class folder (");
+  starts({"loose"}, folder / "loose: its pictures are not in class folders (");
   starts({"one"}, folder / "one: holds 1 class (with_mask) where 2 are needed (");
   starts({"one", "empty"}, folder / "empty: holds no");
   starts({"one", "one/"}, folder / "one/: the data set is given twice");
@@ -242,7 +242,7 @@ TEST_CASE("a data set that is split in part, or one folder deeper, is refused wi
   folder.write("flat/test/1.jpg", "2");
   fails({"zip"}, "-d '" + (folder / "zip/Face Mask Dataset") + "'");
   fails({"mixed"}, "parts of a split, but beside them lie with_mask, without_mask");
-  fails({"flat"}, "pictures lie in no class folder");
+  fails({"flat"}, "pictures are not in class folders");
   fails({"plain", "split"}, "are split into train and test by their folders, others are not");
   // Where nothing else speaks of masks or of a split, a train may be a train.
   folder.write("vehicles/train/1.jpg", "1");

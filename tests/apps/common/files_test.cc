@@ -30,7 +30,7 @@ TEST_CASE("what a program writes is kept apart from what it reads") {
     }
   };
   CHECK(clash(path("film.mp4"), path("./film.mp4")) ==
-        "--out " + path("film.mp4") + ": this file is the film too");
+        "--out " + path("film.mp4") + ": the same file as the film");
   CHECK(!clash(path("link.mp4"), path("film.mp4")).empty());
   CHECK(!clash(path("here/film.mp4"), path("film.mp4")).empty());
   CHECK(!clash(path("new.mp4"), path("here/new.mp4")).empty());
@@ -61,7 +61,7 @@ TEST_CASE("where a file cannot be made is said before the work") {
     MESSAGE("SKIPPED, NOT TESTED: a folder without the right to write, which root has everywhere");
   } else {
     CHECK(message_of([&] { apps::require_writable(folder / "elsewhere/new"); }) ==
-          "cannot write " + folder / "elsewhere/new: no right to write in " + folder / "elsewhere");
+          "cannot write " + folder / "elsewhere/new: permission denied in " + folder / "elsewhere");
     CHECK(message_of([&] { apps::require_writable(folder / "elsewhere/link"); }) == "");
     CHECK(message_of([&] { apps::require_writable(folder / "elsewhere/to the pipe"); }) == "");
   }

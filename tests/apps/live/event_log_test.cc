@@ -54,7 +54,7 @@ TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
     log.finish();
     CHECK(std::chrono::steady_clock::now() - start > std::chrono::seconds(2));
     const std::string fault = log.take_fault();
-    CHECK(fault == "--events " + path + ": not written to its end, as nobody reads it");
+    CHECK(fault == "--events " + path + ": incomplete: nobody reads it");
     CHECK(log.take_fault().empty());
   }
   close(reader);

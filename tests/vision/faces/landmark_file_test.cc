@@ -38,7 +38,7 @@ TEST_CASE("landmarks: a file cut off anywhere is refused") {
     REQUIRE(fault.starts_with("small.dat: "));
   }
   CHECK(fault_of(whole) == "");
-  CHECK(fault_of(whole + "x") == "small.dat: goes on for 1 bytes after its end");
+  CHECK(fault_of(whole + "x") == "small.dat: has 1 bytes too many");
 }
 
 TEST_CASE("landmarks: counts, indices and numbers that cannot be are named") {
