@@ -21,7 +21,7 @@ from maskwatch_convert import head, mobilenet_v2, model_file  # noqa: E402
 from maskwatch_convert.errors import ConvertError  # noqa: E402
 
 
-OPTIONS = ("labels", "no_classifier", "input_size", "padding", "preprocessing")
+OPTIONS = ("labels", "classes", "no_classifier", "input_size", "padding", "preprocessing")
 
 # Which module reads which kind of file. A module imports the library of its format when it reads.
 READERS = {
@@ -113,19 +113,41 @@ def apply_options(source, args):
         if source.classifier is None and source.mask_head is None:
             raise ConvertError("has no classifier, so --labels has nothing to name")
         source.labels = read_labels(args.labels)
+    if args.classes:
+        if source.classifier is None and source.mask_head is None:
+            raise ConvertError("has no classifier, so --classes has nothing to explain")
+        source.meanings = meanings_of_names(args.classes)
+
+
+MEANINGS = ("mask", "no_mask", "worn_wrongly", "other", "background")
+
+
+def meanings_of_names(rules):
+    """From MEANING=NAME,NAME to the meaning of each name."""
+    meanings = {}
+    for rule in rules:
+        word, equals, names = rule.partition("=")
+        if not equals or not all(names.split(",")):
+            raise ConvertError(f"{rule}: not of the form meaning=name,name", "--classes")
+        if word not in MEANINGS:
+            raise ConvertError(f"'{word}' is not a meaning; use {', '.join(MEANINGS)}", "--classes")
+        for name in names.split(","):
+            if meanings.setdefault(name, word) != word:
+                raise ConvertError(f"'{name}' has two meanings", "--classes")
+    return meanings
 
 
 def read_labels(path):
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             return file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConvertError(f"labels cannot be read: {error}", path) from error
 
 
 def side(text):
-    if not text.isdigit() or not 32 <= int(text) <= 4096:
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 32 to 4096")
+    if not text.isdigit() or not 32 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 32 to 1024")
     return int(text)
 
 
@@ -136,6 +158,8 @@ def arguments():
     parser.add_argument("source", metavar="SRC", help="weights file, manifest or folder of .npy")
     parser.add_argument("destination", metavar="DST", help="the .safetensors file to write")
     parser.add_argument("--labels", metavar="FILE", help="class names of the classifier, one a line")
+    parser.add_argument("--classes", metavar="MEANING=NAME,NAME", nargs="+",
+                        help=f"what class names mean that do not say it: {', '.join(MEANINGS)}")  # fmt: skip
     parser.add_argument("--no-classifier", action="store_true", help="leave the classifier out")
     parser.add_argument("--input-size", type=side, metavar="N", help="side of the input in pixels")
     parser.add_argument("--padding", choices=["tf", "symmetric"], help="padding at stride 2")

@@ -39,6 +39,7 @@ class Source:
     classifier: tuple = None  # (weight [features, classes], bias [classes])
     mask_head: tuple = None  # ((weight, bias) of the hidden layer, (weight, bias) of the output)
     labels: list = None
+    meanings: dict = None  # of labels that do not say it: name -> "mask", "no_mask", ...
     head: list = None  # steps behind the last ReLU6, which head.settle makes one of the two above
     scales_itself: bool = False  # the file says what is done to pixels
     assumed: list = field(default_factory=list)  # what the file does not say, for people
@@ -149,6 +150,11 @@ def add_head(source, tensors, metadata):
     if len(labels) != values:
         raise ConvertError(f"{len(labels)} labels for {values} classes")
     metadata.update(head=head, labels=json.dumps(labels))
+    if source.meanings:
+        unknown = sorted(set(source.meanings) - set(labels))
+        if unknown:
+            raise ConvertError(f"'{unknown[0]}' is not a class of the model: {', '.join(labels)}", "--classes")
+        metadata["meanings"] = json.dumps([source.meanings.get(label, "") for label in labels])
 
 
 def check_shape(tensor, expected, name, origin):

@@ -178,6 +178,12 @@ class PublishedInput(BadInputTest):
         self.assert_refused(quantised, "gone.txt", options=["--labels", self.path("gone.txt")])
         folder = published("mobilenet_v2_1.0_224_tflite_float")
         self.assert_refused(folder, "no classifier", options=["--labels", labels])
+        self.assert_refused(folder, "no classifier", options=["--classes", "mask=A"])
+        keras = published("keras_mobilenet_v2_0.35_224_head.h5")
+        for rule, hint in (("mask", "not of the form"), ("mask=", "not of the form"), ("hat=A", "'hat' is not a meaning"),
+                           ("mask=C", "'C' is not a class of the model: class 0, class 1")):
+            self.assert_refused(keras, "--classes", hint, options=["--classes", rule])
+        self.assert_refused(keras, "two meanings", options=["--classes", "mask=A", "no_mask=A"])
         self.assert_refused(published("version-RFB-320.onnx"), "--padding", options=["--padding", "tf"])
 
     def test_target_that_cannot_be_written(self):

@@ -154,6 +154,15 @@ class Classifiers(ConvertTest):
         self.check_folder("mobilenet_v2_1.0_224_onnx_zoo", "imagenet", padding="symmetric",
                           bn_epsilon="1e-05", preprocessing="imagenet", width="1.0")  # fmt: skip
 
+    def test_what_class_names_mean_is_written_beside_them(self):
+        labels = os.path.join(self.folder, "labels.txt")
+        with open(labels, "w", encoding="utf-8") as file:
+            file.write("\ufeffA\nB\n")
+        source = published("keras_mobilenet_v2_0.35_224_head.h5")
+        model = reference.MobileNetV2(self.convert(source, "--labels", labels, "--classes", "mask=A"))
+        self.assertEqual(model.labels(), ["A", "B"])
+        self.assertEqual(json.loads(model.metadata["meanings"]), ["mask", ""])
+
     def test_quantised_tflite(self):
         source = published("mobilenet_v2_1.0_224_quant.tflite")
         labels = published("imagenet_labels.txt")
