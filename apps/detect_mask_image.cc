@@ -51,7 +51,7 @@ void define_options(OptionParser& parser, Options& o) {
              fmt::format("Pictures to look at, one or more, or folders of them: {}; /dev/stdin: "
                          "from a pipe",
                          vision::kPictureExtensions));
-  parser.add("pictures", &o.more, "The same without -i");
+  parser.add("pictures", &o.more, "More pictures to look at, as with --image");
   add_face_options(parser, o.faces, vision::kDefaultFaceDetector);
   parser.add("-o,--output", &o.output,
              "Where to write the picture with the boxes: a .png or .jpg file for one picture, "

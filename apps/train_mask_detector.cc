@@ -20,6 +20,7 @@
 #include "apps/training/report.h"
 #include "apps/training/split.h"
 #include "apps/training/trainer.h"
+#include "base/data_files.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "nn/memory.h"
@@ -35,6 +36,7 @@ constexpr double kScratchRate = 2e-3;  // a whole network needs larger steps
 // for ImageNet.
 constexpr double kScratchMomentum = 0.99;
 
+constexpr const char* kDefaultWeights = "weights/mobilenet_v2_1.0_224.safetensors";
 constexpr const char* kStartAgain = "start again with --overwrite instead of --resume";
 
 struct Options {
@@ -78,7 +80,7 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--history", &o.history, "Figures of every epoch to write (JSON)").show_default();
   parser.add("--weights", &o.weights,
              "Pretrained backbone (safetensors; see data/README.md). Its width and input size "
-             "are taken over");
+             "are taken over (default: data/weights/mobilenet_v2_1.0_224.safetensors)");
   parser.add("--scratch", &o.scratch, "Train the whole network from random weights");
   parser.add("--width", &o.width, "With --scratch: width multiplier")
       .range(0.05, 4.0)
@@ -170,12 +172,11 @@ int first_trained_stage(const Options& o) {
 }
 
 std::string default_weights() {
-  const std::string path = "data/weights/mobilenet_v2_1.0_224.safetensors";
-  if (!std::filesystem::exists(path))
-    throw UsageError("no pretrained weights: " + path + " does not exist",
-                     "make it with data/fetch.sh and data/convert_weights.py, name others with "
-                     "--weights, or use --scratch");
-  return path;
+  if (const auto path = find_data_file(kDefaultWeights)) return *path;
+  throw UsageError(
+      std::string("no pretrained weights: data/") + kDefaultWeights + " does not exist",
+      "make it with data/fetch.sh and data/convert_weights.py, name others with "
+      "--weights, or use --scratch");
 }
 
 // A model for the classes of `labels`, its backbone from the weights or random.

@@ -26,10 +26,11 @@ void add_face_options(OptionParser& parser, FaceOptions& options, const std::str
       .range(0.0, 1.0)
       .show_default();
   parser
-      .add("--detail", &options.detail,
-           "Look for faces that are small in a large picture, as far as they can be seen when its "
-           "shorter side has so many pixels; 0: at its own size, which takes long (default: ours "
-           "looks at 640 pixels of the longest side, haar at all)")
+      .add(
+          "--detail", &options.detail,
+          "Also look for small faces in large pictures: the length to which the shorter side is "
+          "scaled for the search, in pixels; 0: not scaled, which takes long (default: ours scales "
+          "the longest side to 640, haar does not scale)")
       .range(0, 65535);
 }
 

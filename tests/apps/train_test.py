@@ -184,7 +184,7 @@ class Training(unittest.TestCase):
             "empty data set": (["-d", at("empty"), *tail, "--scratch"], "empty"),
             "one class": (["-d", at("one"), *tail, "--scratch"], "one"),
             "missing weights": ([*good, "--weights", at("no.safetensors")], "no.safetensors"),
-            "weights that would be written over": (["-d", self.faces, "--weights", at("other.safetensors"), "-m", at("other.safetensors")], "is --weights too"),
+            "weights that would be written over": (["-d", self.faces, "--weights", at("other.safetensors"), "-m", at("other.safetensors")], "the same file as --weights"),
             "hostile weights": ([*good, "--weights", at("garbage.safetensors")], "garbage.safetensors"),
             "another architecture": ([*good, "--weights", at("other.safetensors")], "resnet"),
             "no folder for the model": (["-d", self.faces, "--scratch", "-m", at("no/where.safetensors")], "no/where"),

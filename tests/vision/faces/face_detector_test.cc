@@ -185,11 +185,12 @@ TEST_CASE("ours finds masked faces") {
   REQUIRE_SHARED_DATA(folder, "cases/09-masked-face-not-found");
   if (!ours_is_there()) return;
   const auto ours = vision::make_face_detector("ours");
-  for (const auto& [picture, face] : {std::pair("demo2.jpg", vision::Box{225, 100, 80, 90}),
-                                      {"example_01.png", {340, 75, 75, 100}},
-                                      {"example_03.png", {260, 120, 120, 130}}}) {
+  for (const auto& [name, face] : {std::pair("demo2.jpg", vision::Box{225, 100, 80, 90}),
+                                   {"example_01.png", {340, 75, 75, 100}},
+                                   {"example_03.png", {260, 120, 120, 130}}}) {
+    const std::string picture = name;
+    CAPTURE(picture);
     const auto found = faces_of(*ours, folder + "/" + picture);
-    CAPTURE(std::string(picture));
     const std::size_t there = first_in(found.faces, face);
     REQUIRE(there < found.faces.size());
     CHECK(found.probabilities[there][0] > .5f);
