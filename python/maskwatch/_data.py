@@ -14,6 +14,7 @@ def _folders() -> list[pathlib.Path]:
     package = pathlib.Path(__file__).resolve().parent
     for base in (sysconfig.get_path("data"), site.getuserbase()):
         folders.append(pathlib.Path(base) / "share" / "maskwatch")
+        folders.append(pathlib.Path(base) / "maskwatch")  # a wheel has no folder share/
     # pip install --target, and a distribution's or meson's own layout: PREFIX/lib/python3*/*-packages/maskwatch.
     folders += [above / "share" / "maskwatch" for above in package.parents]
     # The source tree, where the package is used from there.
