@@ -16,9 +16,9 @@ namespace maskwatch::apps {
 enum class DatasetPart { none, train, validation, test };
 
 struct DatasetImage {
-  std::string path;  // opens it
-  std::string name;  // path below the data set: "with_mask/any/depth/1.jpg"
-  int label = 0;     // index into Dataset::classes
+  std::string path;          // opens it
+  std::string name;          // path below the data set: "with_mask/any/depth/1.jpg"
+  int label = 0;             // index into Dataset::classes
   int group = 0;             // equal for files that are the same byte for byte
   std::uint64_t digest = 0;  // FNV-1a of its bytes
   DatasetPart part = DatasetPart::none;

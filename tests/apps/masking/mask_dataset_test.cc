@@ -204,7 +204,8 @@ TEST_CASE("make_mask_dataset: what is wrong is named") {
   CHECK(message_of([&] { apps::scan_images({folder / "nowhere"}); }).find("no such folder") !=
         std::string::npos);
   fs::create_directories(folder / "in");
-  CHECK(message_of([&] { make(folder, "out"); }).find("holds no pictures (jpg") != std::string::npos);
+  CHECK(message_of([&] { make(folder, "out"); }).find("holds no pictures (jpg") !=
+        std::string::npos);
   vision::save_image(folder / "in/a.png", vision::Image(20, 20));
   CHECK(message_of([&] { make(folder, "out"); }).find("shows a face") != std::string::npos);
   CHECK_FALSE(fs::exists(folder / "out"));
