@@ -157,13 +157,7 @@ void define_training_options(OptionParser& parser, Options& o) {
       .add("--threads", &o.threads,
            "Threads (default: all cores); the model is the same for any number")
       .range(0, 1024);
-  auto& resume =
-      parser.add("--resume", &o.resume,
-                 "Go on from the checkpoint of a run with the same options that was cut off");
-  parser
-      .add("--overwrite", &o.overwrite,
-           "Start again where there is a checkpoint of a run that was cut off, and write over it")
-      .excludes(resume);
+  add_checkpoint_options(parser, o.resume, o.overwrite);
 }
 
 void define_output_options(OptionParser& parser, Options& o) {

@@ -131,13 +131,7 @@ void define_options(OptionParser& parser, Options& o) {
            "MiB that a training step may hold: what does not fit is computed twice (default: "
            "everything is kept); the model is the same for any")
       .range(1, 1 << 24);
-  auto& resume =
-      parser.add("--resume", &o.resume,
-                 "Go on from the checkpoint of a run with the same options that was cut off");
-  parser
-      .add("--overwrite", &o.overwrite,
-           "Start again where there is a checkpoint of a run that was cut off, and write over it")
-      .excludes(resume);
+  add_checkpoint_options(parser, o.resume, o.overwrite);
 }
 
 std::vector<NamedFile> outputs_of(const Options& o) {

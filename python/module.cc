@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/data_files.h"
 #include "base/version.h"  // made by meson
 #include "vision/masks/mask_detector.h"
 #include "vision/masks/tracker.h"
@@ -313,6 +314,7 @@ PYBIND11_MODULE(_core, module) {
       .def_property_readonly("description", &Video::description)
       .def_property_readonly("message", &Video::message);
   module.def("draw", &draw_faces);
+  module.def("find_data_file", &maskwatch::find_data_file);
   module.def("load_image", [](const std::string& path) {
     Image image;
     {

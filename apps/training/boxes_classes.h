@@ -36,7 +36,7 @@ class ClassMap {
  public:
   ClassMap() = default;
   // From "mask=with_mask,Mask", "no_mask=bare", "worn_wrongly=...", "face=..." (of unknown class),
-  // "ignore=..." and "other=...". Throws std::runtime_error for a text of another form, an unknown
+  // "ignore=..." and "other=...". Throws UsageError for a text of another form, an unknown
   // word before "=", and a name with two meanings.
   explicit ClassMap(const std::vector<std::string>& rules);
 

@@ -106,6 +106,16 @@ void require_finite(const nn::StateDict& state) {
 
 }  // namespace
 
+void add_checkpoint_options(OptionParser& parser, bool& resume, bool& overwrite) {
+  auto& resume_option =
+      parser.add("--resume", &resume,
+                 "Go on from the checkpoint of a run with the same options that was cut off");
+  parser
+      .add("--overwrite", &overwrite,
+           "Start again where there is a checkpoint of a run that was cut off, and write over it")
+      .excludes(resume_option);
+}
+
 std::string checkpoint_path(const std::string& model) { return model + ".checkpoint"; }
 
 void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {

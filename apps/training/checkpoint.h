@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/common/options.h"
 #include "nn/module.h"
 
 namespace maskwatch::apps {
@@ -18,6 +19,9 @@ struct Checkpoint {
   nn::StateDict model, optimizer;
   nn::StateDict average = {};  // of the weights; empty if none is kept
 };
+
+// Adds --resume and --overwrite, which exclude each other.
+void add_checkpoint_options(OptionParser& parser, bool& resume, bool& overwrite);
 
 // Beside the model that the run is to write.
 std::string checkpoint_path(const std::string& model);

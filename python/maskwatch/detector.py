@@ -108,7 +108,7 @@ class MaskDetector:
         model_path, model_bytes = _path_or_bytes(_data.model_file() if model is None else model)
         face_path, face_bytes = _path_or_bytes(face)
         if face_path == "ours":
-            face_path = _data.face_detector_file()
+            face_path = _data.face_detector()
         self._core = _core.Detector(model_path, model_bytes, face_path, face_bytes, confidence, detail, threads)
         if detail is not None and not self._core.heeds_detail:
             raise ValueError(f"detail makes no difference to the face detector {self._core.face_detector_name}")

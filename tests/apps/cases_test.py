@@ -26,7 +26,8 @@ PICTURES = {
     "10-false-faces/sample4.jpg": (0, {"without_mask": 4}),
 }
 NOBODY = ["15-video-of-nobody/box_in_scene.mp4", "15-video-of-nobody/text_defocus.mp4"]
-# The camera hung upside down and did not say so: with --rotate 180 somebody in a mask.
+# The camera hung upside down and did not say so. As it is, somebody is found, but the label of such a face is not to be relied
+# on (docs/model_card.md, "Where they fail"); with --rotate 180 it is somebody in a mask.
 UPSIDE_DOWN = "03b-upside-down-video/upside_down.mp4"
 LIGHTS, LEAST_ACCURACY = ["dark", "bright", "blue", "orange"], 0.95
 
@@ -51,7 +52,8 @@ def problem_of_picture(program, name):
 
 def problem_of_clip(program, name):
     people = json.loads(run(program, "-s", CASES / name, "--headless", "--stats", "-"))["people"]
-    return None if people == 0 else f"{people} people, not 0"
+    wanted = int(name == UPSIDE_DOWN)
+    return None if people == wanted else f"{people} people, not {wanted}"
 
 
 def problem_of_turned_clip(program, name):
@@ -75,7 +77,7 @@ def main():
     failed = 0
     for problem, program, name in (
         *((problem_of_picture, image, name) for name in PICTURES),
-        *((problem_of_clip, video, name) for name in NOBODY),
+        *((problem_of_clip, video, name) for name in [*NOBODY, UPSIDE_DOWN]),
         (problem_of_turned_clip, video, UPSIDE_DOWN),
         *((problem_of_light, evaluate, light) for light in LIGHTS),
     ):

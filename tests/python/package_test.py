@@ -99,7 +99,8 @@ class Pictures(unittest.TestCase):
         self.assertEqual(flat[f"probability_{face.label}"], face.probability)
         self.assertTrue(all(isinstance(value, (str, float)) for value in flat.values()))
         self.assertIn(face.meaning, self.whole.meanings)
-        self.assertIn("faces by", repr(self.whole))
+        self.assertIn("faces by none", repr(self.whole))
+        self.assertIn("faces by ours", repr(self.detector))
 
     def test_draw_leaves_the_picture_alone_and_keeps_the_order_of_channels(self):
         pixels = maskwatch._core.load_image(str(PICTURE))

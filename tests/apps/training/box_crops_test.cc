@@ -221,7 +221,8 @@ TEST_CASE("crop_faces: a data set without usable faces is refused before a folde
   TemporaryFolder folder;
   apps::BoxDataset data;
   data.pictures.push_back(picture(folder, "a.png", {face({10, 10, 11, 30}, 0)}));
-  CHECK_THROWS_AS(cut(folder, data), std::runtime_error);
+  CHECK_THROWS_WITH_AS(cut(folder, data), doctest::Contains("none of 1 pictures has a face"),
+                       std::runtime_error);
   CHECK(!fs::exists(folder / "out"));
 }
 

@@ -82,7 +82,9 @@ TEST_CASE("pictures in memory: large ones shrink with their boxes, broken ones a
   REQUIRE(pictures.broken.size() == 1);
   CHECK(pictures.broken[0].path == folder / "c.png");
   options.memory_limit = 1000;
-  CHECK_THROWS_AS(apps::load_detection_pictures(data, options), std::runtime_error);
+  CHECK_THROWS_WITH_AS(apps::load_detection_pictures(data, options),
+                       doctest::Contains("choose a smaller side or fewer pictures"),
+                       std::runtime_error);
   auto other = pictures;
   other.data.pictures[0].faces[0].label = 0;
   CHECK(apps::fingerprint(pictures) != apps::fingerprint(other));
@@ -142,9 +144,11 @@ TEST_CASE("the split keeps look-alikes together, takes its share of each source,
   CHECK(without.validation.size() == 35);
   for (const int index : without.train) CHECK((index < 40 || (index >= 60 && index < 80)));
   options.leave_out = {"three"};
-  CHECK_THROWS_AS(apps::split_detection(pictures, options), std::runtime_error);
+  CHECK_THROWS_WITH_AS(apps::split_detection(pictures, options),
+                       doctest::Contains("three: matches no source"), std::runtime_error);
   options.leave_out = {"one", "two"};
-  CHECK_THROWS_AS(apps::split_detection(pictures, options), std::runtime_error);
+  CHECK_THROWS_WITH_AS(apps::split_detection(pictures, options),
+                       doctest::Contains("part has no picture with a face"), std::runtime_error);
 }
 
 TEST_CASE("a crop's faces lie where the crop shows them") {
