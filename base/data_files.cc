@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <mutex>
 #include <stdexcept>
 
 #include "base/data_folders.h"  // made by meson
@@ -28,7 +29,8 @@ bool is_in_build_tree(const fs::path& file) {
 
 // Where an install that this program or library belongs to would have put the data.
 std::vector<std::string> folders_beside_program(const fs::path& program) {
-  return {(program.parent_path().parent_path() / "share" / "maskwatch").string()};
+  const fs::path above = program.parent_path().parent_path();
+  return {(above / "share" / "maskwatch").string(), (above / "maskwatch").string()};
 }
 
 std::vector<std::string> folders_beside_library(const fs::path& library) {
@@ -63,6 +65,12 @@ std::string library_of_this_code() {
   return fault ? library.string() : real.string();
 }
 
+std::mutex added_mutex;
+std::vector<std::string>& added_folders() {
+  static std::vector<std::string> folders;
+  return folders;
+}
+
 }  // namespace
 
 std::vector<std::string> data_folders_of(const std::string& program, const std::string& library) {
@@ -88,7 +96,15 @@ std::vector<std::string> data_folders_of(const std::string& program, const std::
 }
 
 std::vector<std::string> data_folders() {
-  return data_folders_of(running_program(), library_of_this_code());
+  std::vector<std::string> folders = data_folders_of(running_program(), library_of_this_code());
+  const std::lock_guard lock(added_mutex);
+  folders.insert(folders.end(), added_folders().begin(), added_folders().end());
+  return folders;
+}
+
+void add_data_folder(const std::string& folder) {
+  const std::lock_guard lock(added_mutex);
+  added_folders().push_back(folder);
 }
 
 std::optional<std::string> find_data_file(const std::string& name) {

@@ -13,9 +13,15 @@ namespace maskwatch {
 //   data/ of the source tree and no other, if the program or the library lies in the build tree, in
 //   no install that was staged there: an older installation must not serve a newer build;
 //   share/maskwatch beside the folder of the shared library that holds this code (lib, lib/TRIPLE);
-//   share/maskwatch beside the folder that the running program lies in (bin);
-//   the installed folder.
+//   share/maskwatch, and then maskwatch, beside the folder that the running program lies in (bin);
+//   the second is where pip puts data;
+//   the installed folder;
+//   those that were added.
 std::vector<std::string> data_folders();
+
+// One more, tried last: for a program that embeds the library and brings the data in a place of its
+// own.
+void add_data_folder(const std::string& folder);
 
 // Those for a program and a library at these absolute paths; an empty path counts for none.
 std::vector<std::string> data_folders_of(const std::string& program, const std::string& library);

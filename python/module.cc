@@ -314,7 +314,7 @@ PYBIND11_MODULE(_core, module) {
       .def_property_readonly("description", &Video::description)
       .def_property_readonly("message", &Video::message);
   module.def("draw", &draw_faces);
-  module.def("find_data_file", &maskwatch::find_data_file);
+  module.def("add_data_folder", &maskwatch::add_data_folder);
   module.def("load_image", [](const std::string& path) {
     Image image;
     {

@@ -11,6 +11,7 @@ result, `Video` follows people through a video, and `train` and `evaluate` run t
 
 from __future__ import annotations
 
+from maskwatch import _data  # noqa: F401  (tells the library where the models lie)
 from maskwatch._core import Error, __version__
 from maskwatch.detector import Box, Face, ImageLike, MaskDetector, draw
 from maskwatch.programs import ProgramFailed, evaluate, run_program, train

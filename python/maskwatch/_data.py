@@ -1,4 +1,4 @@
-"""Where the models lie that ship."""
+"""Tells the library where pip put the models that came with this package; it finds whole installs and source trees itself."""
 
 from __future__ import annotations
 
@@ -9,20 +9,12 @@ import sysconfig
 from maskwatch import _core
 
 
-def _in_wheel(name: str) -> str:
-    """The path that pip gave the file of a wheel, or "". The library itself looks for whole installs and source trees."""
+def data_folder() -> str | None:
+    """The folder of this package's data in a wheel that is installed, or None."""
     package = pathlib.Path(__file__).resolve().parent
     bases = (pathlib.Path(sysconfig.get_path("data")), pathlib.Path(site.getuserbase()), package.parent)
-    return next((str(base / "maskwatch" / name) for base in bases if (base / "maskwatch" / name).is_file()), "")
+    return next((str(base / "maskwatch") for base in bases if (base / "maskwatch" / "models").is_dir()), None)
 
 
-def model_file() -> str:
-    """The classifier that ships, or "": the library then says where it looked."""
-    name = "models/mask_detector.safetensors"
-    return _core.find_data_file(name) or _in_wheel(name)
-
-
-def face_detector() -> str:
-    """What the option `face` of the library takes for the face detector that ships."""
-    name = "models/face_detector.safetensors"
-    return "ours" if _core.find_data_file(name) else _in_wheel(name) or "ours"
+if (_folder := data_folder()) is not None:
+    _core.add_data_folder(_folder)

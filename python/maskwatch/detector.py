@@ -8,7 +8,7 @@ from typing import Any, Iterable, NamedTuple, Sequence, Union
 
 import numpy as np
 
-from maskwatch import _core, _data
+from maskwatch import _core
 
 ImageLike = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, np.ndarray, Any]
 
@@ -105,10 +105,8 @@ class MaskDetector:
         detail: int | None = None,
         threads: int = 0,
     ) -> None:
-        model_path, model_bytes = _path_or_bytes(_data.model_file() if model is None else model)
+        model_path, model_bytes = ("", b"") if model is None else _path_or_bytes(model)
         face_path, face_bytes = _path_or_bytes(face)
-        if face_path == "ours":
-            face_path = _data.face_detector()
         self._core = _core.Detector(model_path, model_bytes, face_path, face_bytes, confidence, detail, threads)
         if detail is not None and not self._core.heeds_detail:
             raise ValueError(f"detail makes no difference to the face detector {self._core.face_detector_name}")

@@ -14,8 +14,6 @@ import sysconfig
 import tempfile
 from typing import Any, Callable, Iterable, Sequence, Union
 
-from maskwatch import _data
-
 PathLike = Union[str, "os.PathLike[str]"]
 
 _EPOCH = re.compile(
@@ -45,7 +43,7 @@ def find_program(name: str) -> str:
 
 def run_program(name: str, arguments: Sequence[str]) -> int:
     """Runs a program of the project in this terminal, and returns its exit code: 0, 1 or 2."""
-    return subprocess.run([find_program(name), *arguments], env=_environment(), check=False).returncode
+    return subprocess.run([find_program(name), *arguments], check=False).returncode
 
 
 def train(
@@ -108,19 +106,10 @@ def evaluate(
     return json.loads(_run(command + list(arguments), lambda _: None))
 
 
-def _environment() -> dict[str, str]:
-    """With the models that came with this package, wherever the program looks by itself."""
-    environment = dict(os.environ)
-    model = _data.model_file()
-    if model:
-        environment.setdefault("MASKWATCH_DATA", str(pathlib.Path(model).parent.parent))
-    return environment
-
-
 def _run(command: list[str], line: Callable[[str], None]) -> str:
     """Standard output, of which `line` gets each line as it comes. Nothing of the child outlives this call."""
     with tempfile.TemporaryFile("w+") as errors:
-        child = subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE, stderr=errors, text=True)
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
         lines = []
         try:
             assert child.stdout is not None

@@ -43,16 +43,16 @@ class DataVariable {
 TEST_CASE("an installed program: beside it, then the configured prefix, never the source tree") {
   const DataVariable none(nullptr);
   CHECK(data_folders_of("/opt/mw/bin/detect", "") ==
-        Folders{"/opt/mw/share/maskwatch", kInstalledData});
+        Folders{"/opt/mw/share/maskwatch", "/opt/mw/maskwatch", kInstalledData});
   CHECK(data_folders_of("/opt/mw/bin/detect", "/opt/mw/bin/detect") ==
-        Folders{"/opt/mw/share/maskwatch", kInstalledData});
+        Folders{"/opt/mw/share/maskwatch", "/opt/mw/maskwatch", kInstalledData});
 }
 
 TEST_CASE("a library in another program: beside the library, beside the program, the prefix") {
   const DataVariable none(nullptr);
   CHECK(data_folders_of("/usr/bin/python3", "/opt/mw/lib/x86_64-linux-gnu/libmaskwatch.so") ==
         Folders{"/opt/mw/lib/share/maskwatch", "/opt/mw/share/maskwatch", "/usr/share/maskwatch",
-                kInstalledData});
+                "/usr/maskwatch", kInstalledData});
   CHECK(data_folders_of("", "/opt/mw/lib/libmaskwatch.so") ==
         Folders{"/opt/mw/share/maskwatch", "/opt/share/maskwatch", kInstalledData});
   CHECK(data_folders_of("", "") == Folders{kInstalledData});
@@ -83,10 +83,11 @@ TEST_CASE("an install that was staged in the build tree does not read the source
   const std::string stage = std::string(kBuildTree) + "/staged_" + std::to_string(getpid());
   const std::string data = stage + "/share/maskwatch";
   fs::create_directories(data);
-  CHECK(data_folders_of(stage + "/bin/detect", "") == Folders{data, kInstalledData});
+  CHECK(data_folders_of(stage + "/bin/detect", "") ==
+        Folders{data, stage + "/maskwatch", kInstalledData});
   CHECK(data_folders_of("/usr/bin/python3", stage + "/lib/libmaskwatch.so") ==
         Folders{data, std::string(kBuildTree) + "/share/maskwatch", "/usr/share/maskwatch",
-                kInstalledData});
+                "/usr/maskwatch", kInstalledData});
   fs::remove_all(stage);
 }
 
@@ -113,6 +114,15 @@ TEST_CASE("a file is found in the first folder that has it; a folder of its name
         folder.file("models/mask_detector.safetensors"));
   CHECK(shipped_file("a model", "models/mask_detector.safetensors") ==
         folder.file("models/mask_detector.safetensors"));
+}
+
+TEST_CASE("a folder that was added comes last") {
+  const TemporaryFolder folder;
+  write(folder.file("a_file_of_this_test"), "here");
+  CHECK(find_data_file("a_file_of_this_test") == std::nullopt);
+  add_data_folder(folder.file(""));
+  CHECK(find_data_file("a_file_of_this_test") == folder.file("a_file_of_this_test"));
+  CHECK(data_folders().back() == folder.file(""));
 }
 
 // Run by the next test in a copy of this program that lies elsewhere.
