@@ -92,7 +92,7 @@ Batch BatchLoader::make(int batch) {
     read_image(pixels_of(indices[i]), data_.size, image);
     if (options_.light) {
       Random random{options_.seed, kLightStream, epoch_, static_cast<std::uint64_t>(indices[i])};
-      apply_light(image, draw_light(random));
+      apply_light(image, draw_lamp_light(random));
     }
     if (options_.augmented) {
       const auto parameters = vision::draw_augmentation(options_.augment, options_.seed, epoch_,

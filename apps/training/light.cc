@@ -51,6 +51,16 @@ Light draw_light(Random& random) {
   return light;
 }
 
+Light draw_lamp_light(Random& random) {
+  Light light = draw_light(random);
+  if (random.chance(0.5)) {
+    const double warmth = random.uniform(-0.5, 0.5);
+    light.cast[0] *= std::exp(warmth);
+    light.cast[2] *= std::exp(-warmth);
+  }
+  return light;
+}
+
 void apply_light(Image& image, const Light& light) {
   const auto red = curve_of(light, light.cast[0]), green = curve_of(light, light.cast[1]),
              blue = curve_of(light, light.cast[2]);

@@ -18,6 +18,8 @@ struct Light {
   double saturation = 1;                // 0: grey
 };
 Light draw_light(Random& random);
+// The same, and as often under a lamp: bluer or more orange, as far as the lights named so below.
+Light draw_lamp_light(Random& random);
 
 // Of an RGB picture: value^gamma, times brightness and cast, contrast about mid grey, saturation
 // about the pixel's own grey.
