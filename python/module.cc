@@ -315,6 +315,7 @@ PYBIND11_MODULE(_core, module) {
       .def_property_readonly("message", &Video::message);
   module.def("draw", &draw_faces);
   module.def("add_data_folder", &maskwatch::add_data_folder);
+  module.def("shipped_file", &maskwatch::shipped_file);
   module.def("load_image", [](const std::string& path) {
     Image image;
     {

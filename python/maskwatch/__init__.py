@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from maskwatch import _data  # noqa: F401  (tells the library where the models lie)
 from maskwatch._core import Error, __version__
-from maskwatch.detector import Box, Face, ImageLike, MaskDetector, draw
+from maskwatch.detector import Box, Face, ImageLike, MaskDetector, draw, model_file
 from maskwatch.programs import ProgramFailed, evaluate, run_program, train
 from maskwatch.video import Frame, Person, Video
 
@@ -30,6 +30,7 @@ __all__ = [
     "__version__",
     "draw",
     "evaluate",
+    "model_file",
     "run_program",
     "train",
 ]

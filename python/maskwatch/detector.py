@@ -171,6 +171,11 @@ def faces_of(found: Iterable[tuple[Any, ...]], labels: Sequence[str]) -> list[Fa
     ]
 
 
+def model_file() -> str:
+    """The path of the classifier that ships, which is also a backbone to train from. maskwatch.Error if it is not there."""
+    return _core.shipped_file("the classifier that ships", "models/mask_detector.safetensors")
+
+
 def _path_or_bytes(given: Any) -> tuple[str, bytes]:
     if isinstance(given, (bytes, bytearray, memoryview)):
         if len(given) == 0:
