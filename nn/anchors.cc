@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -181,9 +182,14 @@ std::vector<SsdBox> decode(std::span<const float> outputs, std::span<const Ancho
   if (row * anchors.size() != outputs.size() || (!anchors.empty() && row < 6))
     throw std::invalid_argument(
         fmt::format("decode: {} numbers for {} anchors", outputs.size(), anchors.size()));
+  // Nearly all anchors see nothing: what is clearly below is not worth an exponential function.
+  const double p = min_score;
+  const float least = p > 0 && p < 1 ? static_cast<float>(std::log(p / (1 - p)) - 0.01)
+                                     : -std::numeric_limits<float>::infinity();
   std::vector<SsdBox> boxes;
   for (std::size_t i = 0; i < anchors.size(); ++i) {
     const std::span<const float> numbers = outputs.subspan(i * row, row);
+    if (numbers[4] < least) continue;
     const float score = kernels::scalar::sigmoid(numbers[4]);
     if (score >= min_score)
       boxes.push_back(
