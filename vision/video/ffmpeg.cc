@@ -1,11 +1,13 @@
 #include "vision/video/ffmpeg.h"
 
 extern "C" {
-#include <libavdevice/avdevice.h>
+#include <libavdevice/version.h>
 #include <libavutil/log.h>
 #include <libavutil/mem.h>
 #include <libavutil/pixdesc.h>
 }
+
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +15,8 @@ extern "C" {
 #include <cstdio>
 #include <mutex>
 #include <new>
+#include <stdexcept>
+#include <string>
 #include <thread>
 
 namespace maskwatch::vision::ffmpeg {
@@ -65,9 +69,21 @@ void prepare() {
   std::call_once(once, [] {
     av_log_set_callback(log_line);
     av_max_alloc(kLargestBlock);
-    avdevice_register_all();
     avformat_network_init();
   });
+}
+
+void load_devices() {
+  static const std::string fault = [] {
+    const char* const name = "libavdevice.so." AV_STRINGIFY(LIBAVDEVICE_VERSION_MAJOR);
+    void* const library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    void* const found = library ? dlsym(library, "avdevice_register_all") : nullptr;
+    if (found == nullptr) return std::string(dlerror());
+    reinterpret_cast<void (*)()>(found)();
+    return std::string();
+  }();
+  if (!fault.empty())
+    throw std::runtime_error("FFmpeg's library of devices cannot be used: " + fault);
 }
 
 double steady_seconds() { return static_cast<double>(now_in_ns()) / 1e9; }

@@ -52,9 +52,13 @@ class Dictionary {
   AVDictionary* entries_ = nullptr;
 };
 
-// Registers devices, opens the network, bounds single blocks of memory and takes over the log: once
-// for the process.
+// Opens the network, bounds single blocks of memory and takes over the log: once for the process.
 void prepare();
+
+// Makes the formats of cameras and of FFmpeg's filters known, by a library that brings a hundred
+// others with it: so it is loaded only here. std::runtime_error says why it cannot be. After
+// prepare().
+void load_devices();
 
 std::string error_text(int error);
 

@@ -77,7 +77,11 @@ bool other_options_may_help(Kind kind, int error) {
 
 const AVInputFormat* find_format(const std::string& name) {
   if (name.empty()) return nullptr;
-  const AVInputFormat* const format = av_find_input_format(name.c_str());
+  const AVInputFormat* format = av_find_input_format(name.c_str());
+  if (format == nullptr) {
+    ffmpeg::load_devices();
+    format = av_find_input_format(name.c_str());
+  }
   if (format == nullptr)
     throw std::runtime_error(
         fmt::format("the FFmpeg libraries here have no input format \"{}\"", name));
