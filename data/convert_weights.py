@@ -17,7 +17,7 @@ import zipfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
-from maskwatch_convert import head, mobilenet_v2, model_file  # noqa: E402
+from maskwatch_convert import exported, head, mobilenet_v2, model_file  # noqa: E402
 from maskwatch_convert.errors import ConvertError  # noqa: E402
 
 
@@ -76,7 +76,7 @@ def convert(args):
     try:
         reader = importlib.import_module(f"maskwatch_convert.{READERS[kind]}")
         source = reader.read(args.source)
-        apply_options(source, args)
+        source = with_options(source, args)
         name = os.path.basename(os.path.normpath(args.source))
         tensors, metadata = source.tensors_and_metadata(name)
     except ConvertError:
@@ -86,18 +86,20 @@ def convert(args):
             raise
         raise ConvertError(f"is damaged or of an unknown kind ({type(error).__name__}: {error}); "
                            "MASKWATCH_TRACEBACK=1 shows where") from error  # fmt: skip
-    model_file.write(args.destination, tensors, metadata)
+    model_file.write(args.destination, tensors, metadata, half=getattr(source, "half", False))
     return metadata, getattr(source, "assumed", [])
 
 
-def apply_options(source, args):
-    """What the user states wins over what the reader took to be so."""
+def with_options(source, args):
+    """The source as the user states it, which wins over what the reader took to be so."""
     given = {name for name in OPTIONS if getattr(args, name)}
+    if given and isinstance(source, exported.Exported):
+        source = source.changed_by_options()
     if not isinstance(source, mobilenet_v2.Source):
         if given:
             option = min(given).replace("_", "-")
             raise ConvertError(f"is a {source.architecture}, to which --{option} does not apply")
-        return
+        return source
     if not source.scales_itself and not args.preprocessing:
         source.assumed.append(f"does not say how pixels are prepared; {source.preprocessing} is assumed "
                               "(--preprocessing names another way)")  # fmt: skip
@@ -117,6 +119,7 @@ def apply_options(source, args):
         if source.classifier is None and source.mask_head is None:
             raise ConvertError("has no classifier, so --classes has nothing to explain")
         source.meanings = meanings_of_names(args.classes)
+    return source
 
 
 MEANINGS = ("mask", "no_mask", "worn_wrongly", "other", "background")
