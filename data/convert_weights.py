@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 from maskwatch_convert import exported, head, mobilenet_v2, model_file  # noqa: E402
-from maskwatch_convert.errors import ConvertError  # noqa: E402
+from maskwatch_convert.errors import CommandLine, ConvertError  # noqa: E402
 
 
 OPTIONS = ("labels", "classes", "no_classifier", "input_size", "padding", "preprocessing")
@@ -155,7 +155,7 @@ def side(text):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         description="Turns published weights into Maskwatch's safetensors files."
     )
     parser.add_argument("source", metavar="SRC", help="weights file, manifest or folder of .npy")

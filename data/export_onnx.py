@@ -16,18 +16,16 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 from maskwatch_convert import model_file, our_file, to_onnx  # noqa: E402
-from maskwatch_convert.errors import ConvertError  # noqa: E402
-from maskwatch_convert.onnx_builder import ExportOptions, OPSET  # noqa: E402
-
-LEAST_SIDE, MOST_SIDE, MOST_BATCH = 32, 4096, 65536
+from maskwatch_convert.errors import CommandLine, ConvertError  # noqa: E402
+from maskwatch_convert.onnx_builder import ExportOptions, MOST_BATCH, OPSET, SIDES  # noqa: E402
 
 
 def size(text):
     """(width, height) of SIDE or WxH."""
     sides = text.split("x") if "x" in text else [text, text]
-    if len(sides) != 2 or not all(s.isdecimal() and LEAST_SIDE <= int(s) <= MOST_SIDE for s in sides):
+    if len(sides) != 2 or not all(s.isdecimal() and SIDES[0] <= int(s) <= SIDES[1] for s in sides):
         raise argparse.ArgumentTypeError(
-            f"{text} is neither SIDE nor WIDTHxHEIGHT, in whole pixels from {LEAST_SIDE} to {MOST_SIDE}"
+            f"{text} is neither SIDE nor WIDTHxHEIGHT, in whole pixels from {SIDES[0]} to {SIDES[1]}"
         )
     return tuple(int(s) for s in sides)
 
@@ -39,7 +37,7 @@ def batch(text):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         description="Turns a classifier or a face detector of Maskwatch into an ONNX file.",
         epilog=f"Opset {OPSET}. convert_weights.py OUT.onnx MODEL.safetensors goes back, to the same tensors.",
     )
@@ -68,8 +66,6 @@ def export(args):
     """Reads, builds, checks and writes; returns the ONNX model."""
     if os.path.exists(args.output) and os.path.exists(args.model) and os.path.samefile(args.model, args.output):
         raise ConvertError("MODEL and OUT are the same file; give another OUT")
-    if os.path.isdir(args.output):
-        raise ConvertError("is a folder; give the name of the .onnx file to write", args.output)
     options = ExportOptions(args.with_preprocessing, args.raw, args.size, args.batch, args.precision == "f16")
     made = to_onnx.exported(our_file.read(args.model), options)
     model_file.write_atomically(args.output, made.SerializeToString(deterministic=True))

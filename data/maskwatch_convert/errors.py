@@ -1,5 +1,7 @@
-"""The one exception that a user may see, and the import that explains itself."""
+"""How faults are told: the one exception that a user may see, the import that explains itself, and a command line
+whose faults are one line."""
 
+import argparse
 import importlib
 
 
@@ -22,3 +24,8 @@ def need(module, package=None):
             f"this conversion needs the Python package '{name}', which does not load ({error}); "
             f"install it with: pip install {name}"
         ) from error
+
+
+class CommandLine(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"error: {message}; --help explains\n")

@@ -2,6 +2,7 @@
 
 import json
 
+from . import onnx_quantised
 from .errors import ConvertError
 from .to_onnx import EXPORT, model_of, NETWORKS, way_of
 
@@ -37,7 +38,8 @@ def read(content, metadata, walked):
         if metadata["architecture"] != CLASSIFIER:
             raise ConvertError(f"was changed since export_onnx.py wrote it: {fault}; detectors come back only unchanged") from fault
         source = walked()
-        source.assumed.append(f"was changed since export_onnx.py wrote it ({fault}); what it computes now is converted")
+        if onnx_quantised.first(content.graph.node) is None:  # which is noted already
+            source.assumed.append(f"was changed since export_onnx.py wrote it ({fault}); what it computes now is converted")
         return source
 
 

@@ -40,6 +40,9 @@ def write(path, tensors, metadata, half=False):
 
 def write_atomically(path, content):
     """The bytes to path: the old file or the whole new one. A ConvertError names the path and why it cannot be."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "not a file"
+        raise ConvertError(f"is {kind}; give the name of the file to write", path)
     folder = os.path.dirname(os.path.abspath(path))
     temporary = None
     try:

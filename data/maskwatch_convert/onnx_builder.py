@@ -13,6 +13,7 @@ from .steps import sides_of_same
 # The lowest that has all the operators used, so that old runtimes take it too.
 OPSET, IR_VERSION = 13, 7
 CONSTANT = "constant."  # begins the name of an initializer that is not one of our tensors
+SIDES, MOST_BATCH = (32, 4096), 65536  # of pictures of one size
 PREPROCESSINGS = ("tf", "unit", "imagenet")
 
 
@@ -143,7 +144,7 @@ class OnnxBuilder:
         return "input"
 
     def prepare(self, pixels):
-        """From uint8 [N, H, W, 3], RGB, to "input"; the numbers are those of vision/image/network_input.cc."""
+        """From uint8 [N, H, W, 3], RGB, to "input", as vision/image/network_input.cc does it."""
         kind = self.model.choice("preprocessing", PREPROCESSINGS)
         x = self.node("Cast", [pixels], "pixels.float", to=self.onnx.TensorProto.FLOAT)
         scale = {"tf": [1 / 127.5], "unit": [1 / 255], "imagenet": [1 / (255 * d) for d in DEVIATIONS]}[kind]

@@ -204,8 +204,11 @@ class ClassifierWalker:
 
     def on_quantizelinear(self, node, x, layout, name):
         constants = [self.model.constant(node, i) for i in range(1, len(node.input))]
+        users = self.model.consumers
+        behind = {user.op_type for back in users.get(node.output[0], []) for user in users.get(back.output[0], [])}
+        is_last = behind <= {"Softmax", "Sigmoid"}
         attributes = self.model.attributes(node)
-        return onnx_quantised.quantised(x, node, [None, *constants], attributes, name), layout
+        return onnx_quantised.quantised(x, node, [None, *constants], attributes, name, is_last), layout
 
     def arithmetic(self, node, x, layout, name, of_number):
         """`of_number`: (scale, offset) for a constant, or None where that cannot be, from the constant and whether

@@ -68,9 +68,9 @@ def build(builder):
     model = builder.model
     kind = model.choice("head", ("none", "classifier", "mask"))
     if builder.options.size:
-        raise ConvertError(f"takes pictures of {model.text('input_size')} pixels a side", "--size")
+        raise ConvertError(f"takes pictures of {model.text('input_size')} pixels a side, so --size does not apply")
     if builder.options.raw and kind == "none":
-        raise ConvertError("its output, features, is raw already", "--raw")
+        raise ConvertError("has no head and gives features, so --raw does not apply")
     x, channels = features(builder, width_of(model), model.whole_number("input_size", 32, 1024))
     if kind == "none":
         builder.output(x, [channels])

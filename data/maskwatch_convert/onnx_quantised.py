@@ -66,16 +66,16 @@ def constant_of(node, inputs, attributes):
     return numpy.clip(numpy.rint(inputs[0] / scale) + zero, *limits).astype(kind)
 
 
-def quantised(x, node, inputs, attributes, name):
+def quantised(x, node, inputs, attributes, name, is_last):
     """A value between layers: the activation that its range amounts to, if nothing else holds it within. `inputs`
-    are None, scale, zero point."""
-    scale, zero = scale_and_zero(node, inputs, attributes, 1)
-    if scale.ndim:
+    are None, scale, zero point; `is_last`: of logits, whose range says nothing."""
+    if inputs[1].size != 1:
         return steps.unknown(x, "QuantizeLinear of each channel", name)
-    low, high = ((limit - float(zero)) * float(scale) for limit in whole_range(inputs[2] if len(inputs) > 2 else None))
+    scale, zero = scale_and_zero(node, inputs, attributes, 1)
+    low, high = ((limit - zero) * scale for limit in whole_range(inputs[2] if len(inputs) > 2 else None))
     if low != 0:
         return x
-    if x.op == "dense":
+    if x.op == "dense" and not is_last:
         return steps.act(x, "relu", name)
     if x.op in ("conv", "depthwise", "norm", "affine") and len(x.shape) == 3:
         return steps.act(x, "relu6" if high < SIX else "relu", name)

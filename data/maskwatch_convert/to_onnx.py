@@ -4,7 +4,7 @@ import json
 
 from . import onnx_mobilenet, onnx_ssd
 from .errors import ConvertError, need
-from .onnx_builder import CONSTANT, ExportOptions, IR_VERSION, OnnxBuilder, OPSET
+from .onnx_builder import CONSTANT, ExportOptions, IR_VERSION, MOST_BATCH, OnnxBuilder, OPSET, SIDES
 from .our_file import OurModel
 
 NETWORKS = {onnx_mobilenet.ARCHITECTURE: onnx_mobilenet.build, onnx_ssd.ARCHITECTURE: onnx_ssd.build}
@@ -45,6 +45,10 @@ def way_of(metadata):
         batch = int(way["batch"]) if way["batch"] else None
         flags = [bool(way[key]) for key in ("pixels", "raw", "half", "was_half")]
     except (KeyError, TypeError, ValueError):
+        return None
+    if size and not (len(size) == 2 and SIDES[0] <= min(size) <= max(size) <= SIDES[1]):
+        return None
+    if batch is not None and not 1 <= batch <= MOST_BATCH:
         return None
     return ExportOptions(flags[0], flags[1], size, batch, flags[2]), flags[3]
 
