@@ -295,7 +295,7 @@ class WayBack(ExportTest):
         numpy.testing.assert_allclose(found[norm], before[norm].astype("f4") + 0.5 - 0.001, rtol=1e-6)
         code, errors = self.changed(exported, self.wider)
         self.assertEqual(code, 2)
-        self.assertIn("clip to 0.0..7.0", errors)
+        self.assertIn("where MobileNetV2 has the last ReLU6", errors)
 
     def test_a_changed_detector_is_refused_by_the_node(self):
         exported = self.export(SHIPPED["face"])
