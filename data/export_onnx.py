@@ -3,8 +3,8 @@
 
     export_onnx.py MODEL.safetensors OUT.onnx [--with-preprocessing] [...]
 
-MODEL is a classifier or a face detector, such as those in data/models and those that the training programs and
-convert_weights.py write. See data/README.md for what OUT takes and gives. convert_weights.py makes MODEL of OUT again.
+MODEL is a classifier, a face detector or a landmark network, such as those in data/models and those that the training
+programs and convert_weights.py write. See data/README.md for what OUT takes and gives. convert_weights.py makes MODEL of OUT again.
 Exit code 0, 2 with one line `error: ...`; OUT is written whole or not at all.
 """
 
@@ -38,19 +38,20 @@ def batch(text):
 
 def arguments():
     parser = CommandLine(
-        description="Turns a classifier or a face detector of Maskwatch into an ONNX file.",
+        description="Turns a model of Maskwatch (classifier, face detector, landmarks) into an ONNX file.",
         epilog=f"Opset {OPSET}. convert_weights.py OUT.onnx MODEL.safetensors goes back, to the same tensors.",
     )
-    parser.add_argument("model", metavar="MODEL", help="the .safetensors file of a classifier or face detector")
+    parser.add_argument("model", metavar="MODEL", help="the .safetensors file of a classifier, a face detector or a landmark network")
     parser.add_argument("output", metavar="OUT", help="the .onnx file to write")
     parser.add_argument("--with-preprocessing", action="store_true",
                         help="takes uint8 pictures [batch, height, width, 3], RGB, and prepares them in the graph "
                         "(else float32 [batch, 3, height, width], prepared as the metadata 'preprocessing' says)")  # fmt: skip
     parser.add_argument("--size", type=size, metavar="SIDE|WxH",
-                        help="of a detector: pictures have this size, and anchors are constants (else any size)")  # fmt: skip
+                        help="of our detector: pictures have this size, and anchors are constants (else any size)")  # fmt: skip
     parser.add_argument("--batch", type=batch, metavar="N", help="takes N pictures at a time (else any number)")
     parser.add_argument("--raw", action="store_true",
-                        help="ends with logits; a detector, with the numbers of each anchor instead of boxes")  # fmt: skip
+                        help="ends with logits; a detector, with the numbers of each anchor instead of boxes; landmarks, "
+                        "with shares instead of pixels")  # fmt: skip
     parser.add_argument("--precision", choices=["f32", "f16"], default="f32",
                         help="of stored weights; f16 halves the file, and what is computed stays in float32 "
                         "(default: f32)")  # fmt: skip
@@ -67,7 +68,15 @@ def export(args):
     if os.path.exists(args.output) and os.path.exists(args.model) and os.path.samefile(args.model, args.output):
         raise ConvertError("MODEL and OUT are the same file; give another OUT")
     options = ExportOptions(args.with_preprocessing, args.raw, args.size, args.batch, args.precision == "f16")
-    made = to_onnx.exported(our_file.read(args.model), options)
+    model = our_file.read(args.model)
+    try:
+        made = to_onnx.exported(model, options)
+    except ConvertError:
+        raise
+    except Exception as error:  # metadata that are damaged fail anywhere
+        if os.environ.get("MASKWATCH_TRACEBACK"):
+            raise
+        raise ConvertError(f"is damaged ({type(error).__name__}: {error}); MASKWATCH_TRACEBACK=1 shows where") from error
     model_file.write_atomically(args.output, made.SerializeToString(deterministic=True))
     return made
 

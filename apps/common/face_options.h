@@ -33,8 +33,8 @@ void add_landmark_option(OptionParser& parser, std::string& landmarks, const std
                          const std::string& more = "");
 
 // vision::make_landmark_finder, with the licence of what was chosen on standard error. UsageError
-// says what --landmarks takes, if that is something else; `more` names further choices ("beside,
-// ").
+// says what --landmarks takes, if that is something else; `more` names further choices, each with a
+// comma behind.
 std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks,
                                                         const std::string& more = "");
 

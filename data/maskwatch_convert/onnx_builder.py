@@ -6,7 +6,7 @@ norms stay nodes of their own: runtimes fold them when they load a model, and th
 
 from dataclasses import dataclass
 
-from .classifier import DEVIATIONS, MEANS
+from .classifier import PREPROCESSING
 from .errors import ConvertError, need
 from .steps import sides_of_same
 
@@ -14,7 +14,6 @@ from .steps import sides_of_same
 OPSET, IR_VERSION = 13, 7
 CONSTANT = "constant."  # begins the name of an initializer that is not one of our tensors
 SIDES, MOST_BATCH = (32, 4096), 65536  # of pictures of one size
-PREPROCESSINGS = ("tf", "unit", "imagenet")
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,17 @@ class OnnxBuilder:
     def __init__(self, model, options):
         self.onnx = need("onnx")
         self.model, self.options = model, options
-        self.padding = model.choice("padding", ("tf", "symmetric"))
-        self.epsilon = model.number("bn_epsilon", 0, 1)
         self.nodes, self.initializers, self.inputs, self.outputs = [], {}, [], []
         self.sizes = {}  # name of a value -> (height, width), or None where the picture decides
         self.unused = set(model.tensors)
+
+    @property
+    def padding(self):
+        return self.model.choice("padding", ("tf", "symmetric"))
+
+    @property
+    def epsilon(self):
+        return self.model.number("bn_epsilon", 0, 1)
 
     # Nodes and constants
 
@@ -130,27 +135,25 @@ class OnnxBuilder:
 
     # Ends
 
-    def picture(self, size):
-        """The network's input, float NCHW and prepared; `size` (height, width) or None."""
+    def picture(self, size, scaling=None):
+        """The network's input, float NCHW and prepared; `size` (height, width) or None. `scaling`: (scale, offset) of
+        pixels 0..255, of one channel or of three, which the metadata `preprocessing` names where it is not given."""
         batch = self.options.batch or "batch"
         height, width = size or ("height", "width")
         info, kinds = self.onnx.helper.make_tensor_value_info, self.onnx.TensorProto
         if self.options.pixels:
             self.inputs.append(info("pixels", kinds.UINT8, [batch, height, width, 3]))
-            self.prepare("pixels")
+            self.prepare("pixels", *(scaling or PREPROCESSING[self.model.choice("preprocessing", list(PREPROCESSING))]))
         else:
             self.inputs.append(info("input", kinds.FLOAT, [batch, 3, height, width]))
         self.sizes["input"] = size
         return "input"
 
-    def prepare(self, pixels):
+    def prepare(self, pixels, scale, offset):
         """From uint8 [N, H, W, 3], RGB, to "input", as vision/image/network_input.cc does it."""
-        kind = self.model.choice("preprocessing", PREPROCESSINGS)
         x = self.node("Cast", [pixels], "pixels.float", to=self.onnx.TensorProto.FLOAT)
-        scale = {"tf": [1 / 127.5], "unit": [1 / 255], "imagenet": [1 / (255 * d) for d in DEVIATIONS]}[kind]
-        offset = {"tf": [-1], "unit": None, "imagenet": [-m / d for m, d in zip(MEANS, DEVIATIONS)]}[kind]
         x = self.node("Mul", [x, self.floats("pixel_scale", scale)], "pixels.scaled")
-        if offset is not None:
+        if any(offset):
             x = self.node("Add", [x, self.floats("pixel_offset", offset)], "pixels.prepared")
         self.node("Transpose", [x], "input", perm=[0, 3, 1, 2])
 

@@ -2,12 +2,16 @@
 
 import json
 
-from . import onnx_mobilenet, onnx_ssd
+from . import onnx_mobilenet, onnx_published, onnx_ssd
 from .errors import ConvertError, need
 from .onnx_builder import CONSTANT, ExportOptions, IR_VERSION, MOST_BATCH, OnnxBuilder, OPSET, SIDES
 from .our_file import OurModel
 
-NETWORKS = {onnx_mobilenet.ARCHITECTURE: onnx_mobilenet.build, onnx_ssd.ARCHITECTURE: onnx_ssd.build}
+NETWORKS = {
+    onnx_mobilenet.ARCHITECTURE: onnx_mobilenet.build,
+    onnx_ssd.ARCHITECTURE: onnx_ssd.build,
+    **{name: onnx_published.build for name in onnx_published.ARCHITECTURES},
+}
 PRODUCER = "maskwatch"
 EXPORT = "onnx_export"  # key of the metadata: how the file was made, for the way back
 
@@ -16,7 +20,7 @@ def graph_of(model, options):
     """The GraphProto of a model; a ConvertError names what is missing, unknown or does not fit."""
     architecture = model.text("architecture")
     if architecture not in NETWORKS:
-        raise ConvertError(f"holds the architecture '{architecture}', which cannot be exported; {' and '.join(NETWORKS)} can")
+        raise ConvertError(f"holds the architecture '{architecture}', which is not known; {', '.join(NETWORKS)} are")
     builder = OnnxBuilder(model, options)
     NETWORKS[architecture](builder)
     return builder.graph(architecture)
@@ -33,7 +37,10 @@ def exported(model, options):
            "half": options.half, "was_half": model.half}  # fmt: skip
     metadata = {**model.metadata, EXPORT: json.dumps(way, separators=(",", ":"))}
     onnx.helper.set_model_props(made, dict(sorted(metadata.items())))
-    onnx.checker.check_model(made, full_check=True)
+    try:
+        onnx.checker.check_model(made, full_check=True)
+    except Exception as fault:  # of the checker or of shape inference
+        raise ConvertError(f"makes no valid ONNX model: {fault}") from fault
     return made
 
 

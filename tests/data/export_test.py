@@ -25,7 +25,7 @@ import numpy  # noqa: E402
 import our_models  # noqa: E402
 import runtimes  # noqa: E402
 import samples  # noqa: E402
-from reference import prepared  # noqa: E402
+from reference import Graph, prepared  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.numpy import load_file, save_file  # noqa: E402
 
@@ -225,6 +225,99 @@ class Detectors(ExportTest):
                     self.check(model, self.export(model, *options), (100, 97))
 
 
+@unittest.skipUnless(os.path.isdir(samples.PUBLISHED), "../shared/published is missing")
+class Published(ExportTest):
+    """Detectors and landmarks of others, which their files describe layer by layer."""
+
+    def converted(self, name):
+        target = self.path("converted.safetensors")
+        code, errors = samples.run_converter(os.path.join(samples.PUBLISHED, name), target)
+        self.assertEqual((code, errors), (0, ""))
+        return target
+
+    def check(self, name, expected_of, tolerance=TOLERANCE):
+        """`expected_of(the reference network, its outputs)`: the outputs that are due."""
+        model = self.converted(name)
+        network = Graph(model)
+        width, height = network.detector["input_size"]
+        pixels = pictures(width, height, 2)
+        x = ((pixels - numpy.array(network.detector["mean"])) * network.detector["scale"]).astype("f4")
+        expected = expected_of(network, network(x))
+        for options in ([], ["--with-preprocessing", "--batch", "2"]):
+            exported = self.export(model, *options)
+            session = runtimes.onnx_session(exported)
+            (taken,) = session.get_inputs()
+            fed = pixels if options else numpy.ascontiguousarray(x.transpose(0, 3, 1, 2))
+            theirs = session.run(list(expected), {taken.name: fed})
+            for found, due in zip(theirs, expected.values()):
+                self.assert_close(found, due, tolerance)
+            self.assert_comes_back(model, exported)
+        return model, x
+
+    @staticmethod
+    def in_pixels(network, outputs):
+        boxes = network.decode(outputs["boxes"]) * numpy.tile(network.detector["input_size"], 2)
+        return {"boxes": boxes.astype("f4"), "scores": outputs["scores"][..., network.detector["face_class"]]}
+
+    def test_rfb_320_gives_what_the_published_file_does(self):
+        model, x = self.check("version-RFB-320.onnx", self.in_pixels)
+        published = runtimes.onnx_session(os.path.join(samples.PUBLISHED, "version-RFB-320.onnx"))
+        found = runtimes.onnx_session(self.export(model))
+        for picture in x.transpose(0, 3, 1, 2):
+            scores, boxes = published.run(["scores", "boxes"], {published.get_inputs()[0].name: picture[None]})
+            ours = dict(zip(("boxes", "scores"), found.run(["boxes", "scores"], {"input": picture[None]})))
+            self.assert_close(ours["scores"], scores[..., 1])
+            self.assert_close(ours["boxes"], boxes * numpy.array([320, 240, 320, 240], "f4"))
+
+    def test_ssd_mobilenet_v1(self):
+        self.check("face_api/ssd_mobilenetv1_model-weights_manifest.json", self.in_pixels)
+
+    def test_landmarks(self):
+        self.check(
+            "face_api/face_landmark_68_model-weights_manifest.json",
+            lambda network, outputs: {"points": outputs["points"].reshape(-1, 68, 2) * numpy.float32(112)},
+        )
+
+    def test_raw(self):
+        model = self.converted("version-RFB-320.onnx")
+        network, x = Graph(model), numpy.random.default_rng(1).normal(size=(1, 240, 320, 3)).astype("f4")
+        exported = self.export(model, "--raw")
+        codes, scores, anchors = runtimes.onnx_session(exported).run(None, {"input": x.transpose(0, 3, 1, 2)})
+        expected = network(x)
+        self.assert_close(codes, expected["boxes"])
+        self.assert_close(scores, expected["scores"])
+        numpy.testing.assert_array_equal(anchors, network.tensors["priors"])
+        self.assert_comes_back(model, exported)
+
+    def test_bad_descriptions(self):
+        model = self.converted("version-RFB-320.onnx")
+        tensors, metadata = contents(model)
+        graph, detector = metadata["graph"], metadata["detector"]
+        cases = [
+            ({"graph": "["}, "malformed"),
+            ({"graph": "[" * 100000}, "damaged"),
+            ({"graph": "[{}]"}, "malformed"),
+            ({"graph": graph.replace('"concat"', '"round"', 1)}, "the layer 'round' is not known"),
+            ({"graph": graph.replace('"inputs":["input"]', '"inputs":["none"]')}, "'none' is not made by a layer before"),
+            ({"graph": graph.replace('"activation":"relu"', '"activation":"tanh"', 1)}, "activation 'tanh'"),
+            ({"graph": graph.replace('"pad":[1,1,1,1]', '"pad":[1,1]', 1)}, "malformed"),
+            ({"graph": graph.replace('"stride":2', '"stride":1', 1)}, "'priors' has shape [4420, 4], expected [17640, 4]"),
+            ({"detector": detector.replace('"rgb"', '"hsv"')}, "order hsv"),
+            ({"detector": detector.replace('"face_class":1', '"face_class":2')}, "do not fit"),
+            ({"detector": detector.replace('"priors":"priors"', '"priors":"none"')}, "'none' is missing"),
+        ]
+        for changes, hint in cases:
+            with self.subTest(hint):
+                save_file(tensors, self.path("changed"), {**metadata, **changes})
+                code, output, errors = run_exporter(self.path("changed"), self.path("out.onnx"))
+                self.assertEqual((code, output, errors.count("\n")), (2, "", 1), errors)
+                self.assertIn(hint, errors)
+                self.assertFalse(os.path.exists(self.path("out.onnx")))
+        code, _, errors = run_exporter(model, self.path("out.onnx"), "--size", "320x240")
+        self.assertEqual(code, 2)
+        self.assertIn("--size does not apply", errors)
+
+
 def openvino_of(exported):
     """values -> {output's name: values}, computed in float32."""
     import openvino
@@ -369,7 +462,7 @@ class BadInput(ExportTest):
             ("classifier", {"stem.bn.beta": lambda v: v * numpy.nan}, {}, "'stem.bn.beta' holds a number that is not finite"),
             ("classifier", {"stem.bn.variance": lambda v: -v}, {}, "negative variance"),
             ("classifier", {"stem.bn.beta": lambda v: v.astype("i4")}, {}, "type I32"),
-            ("classifier", {}, {"architecture": "rfb_320"}, "'rfb_320', which cannot be exported"),
+            ("classifier", {}, {"architecture": "rfb_640"}, "'rfb_640', which is not known"),
             ("classifier", {}, {"width": "wide"}, "width is 'wide', not a number"),
             ("classifier", {}, {"width": "0.5"}, "'blocks.1.project.weight' has shape [48, 8], expected [48, 16]"),
             ("classifier", {}, {"padding": None}, "padding is missing"),
