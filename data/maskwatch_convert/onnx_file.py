@@ -8,6 +8,7 @@ from .layouts import from_oihw
 
 
 CONSTANT_FOLDS = {"Cast", "QuantizeLinear", "DequantizeLinear"}
+CAST_TYPES = {1: "f4", 6: "i4", 7: "i8", 10: "f2", 11: "f8"}  # TensorProto.DataType -> numpy's name
 
 
 class Model:
@@ -31,7 +32,7 @@ class Model:
         for node in self.nodes:
             if node.op_type == "Constant" and self.attributes(node).get("value") is not None:
                 self.constants[node.output[0]] = to_array(self.attributes(node)["value"])
-            elif node.op_type in CONSTANT_FOLDS and all(name in self.constants for name in node.input):
+            elif self.is_constant(node):
                 self.constants[node.output[0]] = self.folded(node)
         self.inputs = [i for i in content.graph.input if i.name not in self.constants]
         self.outputs = [o.name for o in content.graph.output]
@@ -40,11 +41,16 @@ class Model:
             for name in node.input:
                 self.consumers.setdefault(name, []).append(node)
 
+    def is_constant(self, node):
+        """Whether it is of CONSTANT_FOLDS and takes constants alone."""
+        known = node.op_type in CONSTANT_FOLDS and all(name in self.constants for name in node.input)
+        return known and (node.op_type != "Cast" or self.attributes(node)["to"] in CAST_TYPES)
+
     def folded(self, node):
-        """What a node of CONSTANT_FOLDS makes of constants."""
+        """What such a node makes of them."""
         inputs, attributes = [self.constants[name] for name in node.input], self.attributes(node)
         if node.op_type == "Cast":
-            return inputs[0].astype(self.onnx.helper.tensor_dtype_to_np_dtype(attributes["to"]))
+            return inputs[0].astype(CAST_TYPES[attributes["to"]])
         return onnx_quantised.constant_of(node, inputs, attributes)
 
     def attributes(self, node):

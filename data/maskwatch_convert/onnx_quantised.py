@@ -66,6 +66,13 @@ def constant_of(node, inputs, attributes):
     return numpy.clip(numpy.rint(inputs[0] / scale) + zero, *limits).astype(kind)
 
 
+def is_layer(x):
+    """Whether a map comes from a convolution, with or without its batch norm; pixels that are scaled do not."""
+    while x.op in ("norm", "affine"):
+        x = x.before
+    return x.op in ("conv", "depthwise")
+
+
 def quantised(x, node, inputs, attributes, name, is_last):
     """A value between layers: the activation that its range amounts to, if nothing else holds it within. `inputs`
     are None, scale, zero point; `is_last`: of logits, whose range says nothing."""
@@ -77,6 +84,6 @@ def quantised(x, node, inputs, attributes, name, is_last):
         return x
     if x.op == "dense" and not is_last:
         return steps.act(x, "relu", name)
-    if x.op in ("conv", "depthwise", "norm", "affine") and len(x.shape) == 3:
+    if is_layer(x):
         return steps.act(x, "relu6" if high < SIX else "relu", name)
     return x

@@ -32,7 +32,7 @@ class Calibration(quantization.CalibrationDataReader):
 
     def get_next(self):
         x = next(self.left, None)
-        return None if x is None else {"input": x[None]}
+        return None if x is None else {"pixels" if x.dtype == numpy.uint8 else "input": x[None]}
 
 
 class QuantisedTest(unittest.TestCase):
@@ -49,12 +49,12 @@ class QuantisedTest(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def export(self, model):
+    def export(self, model, *options):
         import export_onnx
 
         target = self.path(os.path.basename(model) + ".onnx")
         with contextlib.redirect_stdout(None):
-            self.assertEqual(export_onnx.main([model, target]), 0)
+            self.assertEqual(export_onnx.main([model, target, *options]), 0)
         return target
 
     def quantised(self, source=None, prepared=True, form="QDQ", kind="QUInt8", **options):
@@ -63,7 +63,8 @@ class QuantisedTest(unittest.TestCase):
         if prepared:
             shape_inference.quant_pre_process(source, self.path("prepared.onnx"), skip_symbolic_shape=True)
             source = self.path("prepared.onnx")
-        x = reference.prepared(self.pixels, "unit").transpose(0, 3, 1, 2)
+        takes_pixels = onnx.load(source).graph.input[0].name == "pixels"
+        x = self.pixels.astype("u1") if takes_pixels else reference.prepared(self.pixels, "unit").transpose(0, 3, 1, 2)
         quantization.quantize_static(
             source, target, Calibration(x), quant_format=getattr(quantization.QuantFormat, form),
             activation_type=getattr(quantization.QuantType, kind), weight_type=quantization.QuantType.QInt8, **options,
@@ -138,6 +139,23 @@ class Converted(QuantisedTest):
         self.assertEqual(converted.labels(), ["class 0", "class 1"])
         weight = reference.load(self.model)[0]["head.output.weight"]
         self.assert_close(converted.tensors["head.output.weight"], weight, WEIGHT_STEP)
+
+
+    def test_a_file_that_prepares_pixels_itself(self):
+        for preprocessing in ("unit", "tf"):
+            with self.subTest(preprocessing):
+                path = self.of_pixels(preprocessing)
+                self.assertEqual(self.convert(path).metadata["preprocessing"], preprocessing)
+
+    def of_pixels(self, preprocessing):
+        model = our_models.classifier(self.path("pixels"), size=SIDE, classes=2, preprocessing=preprocessing)
+        return self.quantised(self.export(model, "--with-preprocessing"), per_channel=True)
+
+    def test_a_preparation_that_rounding_made_another(self):
+        """Three means and deviations do not fit one scale."""
+        code, errors = samples.run_converter(self.of_pixels("imagenet"), self.path("out"))
+        self.assertEqual(code, 2)
+        self.assertIn("scales pixels to x * [0.017", errors)
 
 
 class Refused(QuantisedTest):
