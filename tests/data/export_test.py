@@ -4,19 +4,14 @@
     tests/data/run.sh export_test.py FEATURES SSD_OUTPUTS
 
 FEATURES and SSD_OUTPUTS are the programs of ../nn/features.cc and ../nn/ssd_outputs.cc. Compared is the largest
-difference over all pictures, relative to the largest number. The models are those that ship, and others of drawn
-weights, of every kind that the engine knows.
+difference over all pictures, relative to the largest number. The models are those that ship, others of drawn
+weights, of every kind that the engine knows, and published ones.
 """
 
-import contextlib
-import io
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -25,57 +20,14 @@ import numpy  # noqa: E402
 import our_models  # noqa: E402
 import runtimes  # noqa: E402
 import samples  # noqa: E402
+from export_support import contents, EXPORTER, ExportTest, pictures, run_exporter, SHIPPED, TOLERANCE  # noqa: E402
 from reference import Graph, prepared  # noqa: E402
-from safetensors import safe_open  # noqa: E402
 from safetensors.numpy import load_file, save_file  # noqa: E402
 
 PROGRAMS = []  # FEATURES, SSD_OUTPUTS
-EXPORTER = os.path.join(samples.ROOT, "data", "export_onnx.py")
-SHIPPED = {name: os.path.join(samples.ROOT, "data", "models", f"{name}_detector.safetensors") for name in ("mask", "face")}
-TOLERANCE = 1e-5  # of the largest number
 
 
-def run_exporter(*command_line):
-    """(exit code, what it printed, what it printed as an error), in this process."""
-    import export_onnx
-
-    output, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(output):
-        try:
-            code = export_onnx.main(list(command_line))
-        except SystemExit as stop:
-            code = stop.code
-    return code, output.getvalue(), errors.getvalue()
-
-
-def pictures(width, height, count=3):
-    """uint8 [count, height, width, 3]: photographs with faces where ../shared is there, or drawn blots."""
-    if os.path.isdir(samples.SHARED):
-        names = [name for name, _ in samples.photographs()[:count]]
-        return samples.pixels([samples.photograph(name) for name in names], width, height).astype("u1")
-    from PIL import Image
-
-    random = numpy.random.default_rng(3)
-    blots = random.integers(0, 256, (count, 9, 9, 3)).astype("u1")
-    return samples.pixels([Image.fromarray(blot) for blot in blots], width, height).astype("u1")
-
-
-class ExportTest(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def export(self, model, *options):
-        """The exported file's path."""
-        code, output, errors = run_exporter(model, self.path("out.onnx"), *options)
-        self.assertEqual((code, errors), (0, ""))
-        self.assertTrue(output.startswith(self.path("out.onnx") + ": "), output)
-        return self.path("out.onnx")
-
+class AgainstOurs(ExportTest):
     def ours(self, program, model, pixels):
         """{name: values} that one of PROGRAMS gives."""
         metadata = contents(model)[1]
@@ -97,32 +49,8 @@ class ExportTest(unittest.TestCase):
         names = [output.name for output in session.get_outputs()]
         return dict(zip(names, session.run(names, self.fed(session, pixels, metadata["preprocessing"]))))
 
-    def assert_close(self, found, expected, tolerance=TOLERANCE):
-        self.assertEqual(found.shape, expected.shape)
-        self.assertTrue(numpy.isfinite(found).all() and numpy.isfinite(expected).all())
-        self.assertGreater(expected.std(), 0)
-        error = abs(found - expected).max() / abs(expected).max()
-        print(f"    {self.id().split('.')[-1]}: largest relative error {error:.2e}")
-        self.assertLessEqual(error, tolerance)
 
-    def assert_comes_back(self, model, exported):
-        code, errors = samples.run_converter(exported, self.path("back.safetensors"))
-        self.assertEqual((code, errors), (0, ""))
-        (expected, metadata), (found, kept) = contents(model), contents(self.path("back.safetensors"))
-        self.assertEqual(kept, metadata)
-        self.assertEqual(set(found), set(expected))
-        for name, values in expected.items():
-            self.assertEqual((found[name].dtype, found[name].shape), (values.dtype, values.shape), name)
-            self.assertEqual(found[name].tobytes(), values.tobytes(), name)
-
-
-def contents(path):
-    """({name: array}, metadata), in the file's own types."""
-    with safe_open(path, "numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
-
-
-class Classifiers(ExportTest):
+class Classifiers(AgainstOurs):
     def check(self, model, *options):
         metadata = contents(model)[1]
         side = int(metadata["input_size"])
@@ -183,7 +111,7 @@ class Classifiers(ExportTest):
         self.assertEqual(*found)
 
 
-class Detectors(ExportTest):
+class Detectors(AgainstOurs):
     def check(self, model, exported, *sizes):
         for width, height in sizes:
             pixels = pictures(width, height)
@@ -326,7 +254,7 @@ def openvino_of(exported):
     return lambda values: {port.get_any_name(): value for port, value in compiled([values]).items()}
 
 
-class OtherRuntimes(ExportTest):
+class OtherRuntimes(AgainstOurs):
     def test_openvino(self):
         pixels = pictures(128, 128)
         network = openvino_of(self.export(SHIPPED["mask"], "--with-preprocessing"))
@@ -337,225 +265,6 @@ class OtherRuntimes(ExportTest):
             theirs, ours = network(pixels), self.ours(PROGRAMS[1], SHIPPED["face"], pixels)
             for name in ("boxes", "scores", "probabilities"):
                 self.assert_close(theirs[name], ours[name])
-
-
-class WayBack(ExportTest):
-    """Files that were changed, or converted with options."""
-
-    def changed(self, exported, change):
-        import onnx
-
-        model = onnx.load(exported)
-        change(model)
-        onnx.save(model, self.path("changed.onnx"))
-        return samples.run_converter(self.path("changed.onnx"), self.path("back.safetensors"))
-
-    @staticmethod
-    def slower(model):
-        """Another epsilon in the second batch norm."""
-        node = [n for n in model.graph.node if n.op_type == "BatchNormalization"][1]
-        node.attribute[0].f = 0.5
-
-    @staticmethod
-    def wider(model):
-        """ReLU6 that ends elsewhere."""
-        six = next(t for t in model.graph.initializer if t.name == "constant.six")
-        six.CopyFrom(type(six)(name=six.name, data_type=1, float_data=[7.0]))
-
-    @staticmethod
-    def fine_tuned(model):
-        """Other weights, of which half precision has no equal."""
-        import onnx
-
-        bias = next(t for t in model.graph.initializer if t.name == "head.output.bias")
-        bias.CopyFrom(onnx.numpy_helper.from_array(numpy.full(4, 0.1, "f4"), bias.name))
-
-    @staticmethod
-    def absurd(model):
-        """A size for which anchors would fill the memory."""
-        way = next(p for p in model.metadata_props if p.key == "onnx_export")
-        way.value = way.value.replace('"size":null', '"size":[400000,400000]')
-
-    def test_a_changed_classifier_is_converted_as_it_is_now(self):
-        exported = self.export(SHIPPED["mask"])
-        code, errors = self.changed(exported, self.slower)
-        self.assertEqual(code, 0, errors)
-        self.assertIn("note: ", errors)
-        self.assertIn("changed since export_onnx.py wrote it", errors)
-        (before, labels), (found, kept) = contents(SHIPPED["mask"]), contents(self.path("back.safetensors"))
-        self.assertEqual(json.loads(kept["labels"]), json.loads(labels["labels"]))
-        norm = "blocks.0.depthwise_bn.variance"
-        numpy.testing.assert_allclose(found[norm], before[norm].astype("f4") + 0.5 - 0.001, rtol=1e-6)
-        code, errors = self.changed(exported, self.wider)
-        self.assertEqual(code, 2)
-        self.assertIn("where MobileNetV2 has the last ReLU6", errors)
-
-    def test_a_changed_detector_is_refused_by_the_node(self):
-        exported = self.export(SHIPPED["face"])
-        for change, hint in ((self.slower, "'backbone.blocks.0.depthwise_bn' (BatchNormalization)"), (self.wider, "constant.six")):
-            code, errors = self.changed(exported, change)
-            self.assertEqual((code, errors.count("\n")), (2, 1))
-            self.assertIn(hint, errors)
-        code, errors = self.changed(exported, self.absurd)
-        self.assertEqual((code, errors.count("\n")), (2, 1), errors)
-
-    def test_other_weights_come_back_in_full(self):
-        code, errors = self.changed(self.export(SHIPPED["mask"]), self.fine_tuned)
-        self.assertEqual((code, errors), (0, ""))
-        bias = contents(self.path("back.safetensors"))[0]["head.output.bias"]
-        numpy.testing.assert_array_equal(bias, numpy.full(4, 0.1, "f4"))
-
-    def test_options_of_the_converter(self):
-        exported = self.export(SHIPPED["mask"])
-        code, errors = samples.run_converter(exported, self.path("out"), "--classes", "no_mask=background")
-        self.assertEqual((code, errors), (0, ""))
-        found, metadata = contents(self.path("out"))
-        self.assertEqual(json.loads(metadata["meanings"]), ["no_mask", "", "", ""])
-        for name, values in contents(SHIPPED["mask"])[0].items():
-            self.assertEqual(found[name].tobytes(), values.tobytes())
-        for option in (["--preprocessing", "unit"], ["--labels", EXPORTER]):
-            code, errors = samples.run_converter(exported, self.path("out"), *option)
-            self.assertEqual((code, errors.count("\n")), (2, 1))
-        code, errors = samples.run_converter(self.export(SHIPPED["face"]), self.path("out"), "--padding", "tf")
-        self.assertEqual(code, 2)
-        self.assertIn("--padding does not apply", errors)
-
-
-class BadInput(ExportTest):
-    def assert_refused(self, model, *hints, options=(), target=None):
-        before = sorted(os.listdir(self.folder))
-        code, output, errors = run_exporter(model, target or self.path("out.onnx"), *options)
-        self.assertEqual((code, output, errors.count("\n")), (2, "", 1), errors)
-        self.assertTrue(errors.startswith("error: "), errors)
-        for hint in hints:
-            self.assertIn(hint, errors)
-        self.assertEqual(sorted(os.listdir(self.folder)), before)
-
-    def changed(self, kind, tensors=(), **metadata):
-        """A drawn model with other tensors (name and function of its values, or None) and metadata (or None)."""
-        path = getattr(our_models, kind)(self.path("model"))
-        values, facts = contents(path)
-        for name, change in dict(tensors).items():
-            values[name] = None if change is None else change(values.get(name))
-        facts.update(metadata)
-        save_file({k: v for k, v in values.items() if v is not None}, path, {k: v for k, v in facts.items() if v is not None})
-        return path
-
-    def test_what_is_not_a_model(self):
-        with open(self.path("noise"), "wb") as file:
-            file.write(bytes(range(256)) * 20)
-        with open(SHIPPED["mask"], "rb") as file, open(self.path("cut"), "wb") as cut:
-            cut.write(file.read()[:100000])
-        save_file({"a": numpy.zeros(2, "f4")}, self.path("other"), {"format": "pt"})
-        save_file({"a": numpy.zeros(2, "f4")}, self.path("bare"))
-        os.mkfifo(self.path("pipe"))
-        for name, hint in (("none", "no such file"), ("noise", "not a safetensors"), ("cut", "not a safetensors"), ("pipe", "not a file"),
-                           ("other", "another program"), ("bare", "another program"), (".", "not a file")):  # fmt: skip
-            with self.subTest(name):
-                self.assert_refused(self.path(name), self.path(name) + ": ", hint)
-
-    def test_models_that_do_not_hold_what_they_say(self):
-        cases = [
-            ("classifier", {"last.conv.weight": None}, {}, "'last.conv.weight' is missing"),
-            ("classifier", {"stem.bn.beta": lambda v: v[:3]}, {}, "'stem.bn.beta' has shape [3], expected [16]"),
-            ("classifier", {"more": lambda v: numpy.zeros(2, "f4")}, {}, "'more' is not one of the network's"),
-            ("classifier", {"stem.bn.beta": lambda v: v * numpy.nan}, {}, "'stem.bn.beta' holds a number that is not finite"),
-            ("classifier", {"stem.bn.variance": lambda v: -v}, {}, "negative variance"),
-            ("classifier", {"stem.bn.beta": lambda v: v.astype("i4")}, {}, "type I32"),
-            ("classifier", {}, {"architecture": "rfb_640"}, "'rfb_640', which is not known"),
-            ("classifier", {}, {"width": "wide"}, "width is 'wide', not a number"),
-            ("classifier", {}, {"width": "0.5"}, "'blocks.1.project.weight' has shape [48, 8], expected [48, 16]"),
-            ("classifier", {}, {"padding": None}, "padding is missing"),
-            ("classifier", {}, {"head": "round"}, "head is 'round'; known are none, classifier, mask"),
-            ("classifier", {}, {"labels": '["a", "b"]'}, "2 labels for 3 classes"),
-            ("classifier", {}, {"labels": "a"}, "labels is not a list"),
-            ("classifier", {}, {"input_size": "64.5"}, "not a whole number"),
-            ("detector", {}, {"anchors": "[]"}, "anchors is not an object"),
-            ("detector", {}, {"anchors": '{"aspect": 1, "levels": []}'}, "strides"),
-            ("detector", {}, {"channels": "100000"}, "channels is out of range"),
-            ("detector", {}, {"channels": "8"}, "'lateral5.conv.weight' has shape"),
-            ("detector", {"head6.output.bias": None}, {}, "'head6.output.bias' is missing"),
-        ]
-        for kind, tensors, metadata, hint in cases:
-            with self.subTest(hint):
-                self.assert_refused(self.changed(kind, tensors, **metadata), hint)
-
-    def test_what_does_not_fit_in_half_precision(self):
-        model = self.changed("classifier", {"head.output.bias": lambda v: v * 1e6})
-        self.assert_refused(model, "'head.output.bias' does not fit in half precision", options=["--precision", "f16"])
-
-    def test_options(self):
-        for options in (["--size", "12"], ["--size", "64xx64"], ["--size", "64x"], ["--batch", "0"], ["--precision", "f8"], ["--no-such"]):
-            self.assert_refused(SHIPPED["face"], options[0], options=options)
-        self.assert_refused(SHIPPED["mask"], "--size does not apply", options=["--size", "128"])
-        features = our_models.classifier(self.path("model"), head="none")
-        self.assert_refused(features, "--raw does not apply", options=["--raw"])
-
-    def test_where_nothing_can_be_written(self):
-        os.mkdir(self.path("folder"))
-        self.assert_refused(SHIPPED["mask"], "is a folder", target=self.path("folder"))
-        self.assert_refused(SHIPPED["mask"], "cannot be written", target=self.path("none/out.onnx"))
-        os.mkfifo(self.path("pipe"))
-        self.assert_refused(SHIPPED["mask"], "is not a file", target=self.path("pipe"))
-        shutil.copy(SHIPPED["mask"], self.path("same"))
-        self.assert_refused(self.path("same"), "the same file", target=self.path("same"))
-
-    def test_a_missing_library_is_named_with_the_command(self):
-        for library in ("onnx", "safetensors", "numpy"):
-            os.makedirs(self.path("stub"), exist_ok=True)
-            with open(self.path(f"stub/{library}.py"), "w", encoding="utf-8") as file:
-                file.write("raise ImportError('not here')")
-            done = subprocess.run(
-                [sys.executable, EXPORTER, SHIPPED["mask"], self.path("out.onnx")],
-                capture_output=True, text=True, env={**os.environ, "PYTHONPATH": self.path("stub")},
-            )  # fmt: skip
-            self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1), done.stderr)
-            self.assertIn("pip install ", done.stderr)
-            shutil.rmtree(self.path("stub"))
-
-
-@unittest.skipUnless(os.path.isdir(samples.SHARED), "../shared is missing")
-class Page(ExportTest):
-    """What data/README.md prints, as it stands there."""
-
-    def run_page(self):
-        """The folder in which its commands ran, and its Python lines lie as who.py."""
-        with open(os.path.join(samples.ROOT, "data", "README.md"), encoding="utf-8") as file:
-            section = file.read().split("## Exporting to ONNX")[1]
-        shell, lines = (re.search(f"```{kind}\n(.*?)```", section, re.DOTALL)[1] for kind in ("sh", "python"))
-        os.symlink(os.path.join(samples.ROOT, "data"), self.path("data"))
-        os.makedirs(self.path(".venv/bin"))
-        os.symlink(sys.executable, self.path(".venv/bin/python"))
-        for command in shell.splitlines()[1:]:  # the first makes an environment, which is there
-            done = subprocess.run(["sh", "-c", command], cwd=self.folder, capture_output=True, text=True, env=self.environment())
-            self.assertEqual(done.returncode, 0, done.stderr)
-        with open(self.path("who.py"), "w", encoding="utf-8") as file:
-            file.write(lines)
-
-    @staticmethod
-    def environment():
-        """A link to Python is not known to belong to its environment."""
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-
-    def test_the_lines_find_the_faces_of_photographs(self):
-        self.run_page()
-        found = due = 0
-        for name, truth in samples.photographs()[:8]:
-            samples.photograph(name).save(self.path("picture.png"))
-            done = subprocess.run([sys.executable, "who.py", "picture.png"], cwd=self.folder, capture_output=True, text=True)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            lines = [line.split() for line in done.stdout.splitlines()]
-            self.assertTrue(all(words[2] == "at" and 0 < float(words[1]) <= 1 for words in lines), done.stdout)
-            boxes = [[float(number) for number in words[3:]] for words in lines if words[0] == "without_mask"]
-            due += len(truth)
-            found += sum(any(self.middle_in(face, box) for box in boxes) for face in truth)
-        print(f"    {found} of {due} faces, without a mask")
-        self.assertGreaterEqual(found, 0.8 * due)
-
-    @staticmethod
-    def middle_in(face, box):
-        x, y = (face[0] + face[2]) / 2, (face[1] + face[3]) / 2
-        return box[0] < x < box[2] and box[1] < y < box[3]
 
 
 if __name__ == "__main__":
