@@ -1,7 +1,7 @@
 """An ONNX graph in the making: layers of our networks as nodes, in NCHW, whose weights keep our tensors' names.
 
-A value is known by its name, and its size in pixels is kept where it does not depend on the picture. Batch
-norms stay nodes of their own: runtimes fold them when they load a model, and the tensors come back as they were.
+A value is known by its name. What is known of its size is kept: (height, width), or, where the picture decides, a
+number of which both are multiples. Batch norms stay nodes of their own: runtimes fold them when they load a model, and the tensors come back as they were.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from .steps import sides_of_same
 # The lowest that has all the operators used, so that old runtimes take it too.
 OPSET, IR_VERSION = 13, 7
 CONSTANT = "constant."  # begins the name of an initializer that is not one of our tensors
+GREY = 127  # what pictures are padded with (vision/faces/trained_ssd.cc)
 SIDES, MOST_BATCH = (32, 4096), 65536  # of pictures of one size
 
 
@@ -29,12 +30,20 @@ class ExportOptions:
     half: bool = False
 
 
+def strided(size, stride):
+    """What is known of a size behind a convolution with that stride, which pads."""
+    if isinstance(size, int):
+        return size // stride if size % stride == 0 else 1
+    return tuple(-(-side // stride) for side in size)
+
+
 class OnnxBuilder:
     def __init__(self, model, options):
         self.onnx = need("onnx")
         self.model, self.options = model, options
         self.nodes, self.initializers, self.inputs, self.outputs = [], {}, [], []
-        self.sizes = {}  # name of a value -> (height, width), or None where the picture decides
+        self.sizes = {}  # name of a value -> what is known of its size
+        self.computed_sides = {}
         self.unused = set(model.tensors)
 
     @property
@@ -85,13 +94,30 @@ class OnnxBuilder:
     # Layers
 
     def window_pads(self, x, stride):
-        """Attributes of a 3x3 window, which keep the size at stride 1."""
+        """(value that a 3x3 window slides over, pads of the window), which keep the size at stride 1."""
+        size = self.sizes[x]
         if stride == 1 or self.padding == "symmetric":
-            return {"pads": [1, 1, 1, 1]}
-        if self.sizes[x] is None:
-            return {"auto_pad": "SAME_UPPER"}
-        rows, columns = (sides_of_same(side, 3, stride) for side in self.sizes[x])
-        return {"pads": [rows[0], columns[0], rows[1], columns[1]]}
+            return x, [1, 1, 1, 1]
+        if isinstance(size, int):
+            return (x, [0, 0, 1, 1]) if size % stride == 0 else (self.padded_as_sides_are(x), [0, 0, 0, 0])
+        rows, columns = (sides_of_same(side, 3, stride) for side in size)
+        return x, [rows[0], columns[0], rows[1], columns[1]]
+
+    def padded_as_sides_are(self, x):
+        """TensorFlow's padding at stride 2: one pixel behind, and one before where a side is odd. (Runtimes do not agree
+        on what `auto_pad` does there.)"""
+        odd = self.node("Mod", [self.sides(x), self.integers("two", 2)], f"{x}.odd")
+        parts = [self.integers("outer", [0, 0]), odd, self.integers("behind", [0, 0, 1, 1])]
+        pads = self.node("Concat", parts, f"{x}.pads", axis=0)
+        return self.node("Pad", [x, pads, self.floats("zero", 0)], f"{x}.padded", mode="constant")
+
+    def sides(self, x):
+        """[height, width] of a value, as the graph computes it."""
+        if x not in self.computed_sides:
+            shape = self.node("Shape", [x], f"{x}.shape")
+            sides = [shape, self.integers("sides", [2, 3])]
+            self.computed_sides[x] = self.node("Gather", sides, f"{x}.sides")
+        return self.computed_sides[x]
 
     def convolution(self, x, name, kind, inputs, outputs, stride=1, bias=False):
         """`kind`: full (3x3), depthwise (3x3) or pointwise."""
@@ -100,18 +126,15 @@ class OnnxBuilder:
             "depthwise": ((3, 3, outputs), lambda w: w.transpose(2, 0, 1)[:, None]),
             "pointwise": ((inputs, outputs), lambda w: w.T[:, :, None, None]),
         }
-        taken = [x, self.tensor(name + ".weight", *shapes[kind])]
+        taken = [self.tensor(name + ".weight", *shapes[kind])]
         if bias:
             taken.append(self.tensor(name + ".bias", (outputs,)))
-        window = 1 if kind == "pointwise" else 3
-        attributes = {"kernel_shape": [window] * 2, "strides": [stride] * 2, "group": 1}
-        if kind == "depthwise":
-            attributes["group"] = outputs
-        if window == 3:
-            attributes.update(self.window_pads(x, stride))
-        size = self.sizes[x]
-        self.node("Conv", taken, name, **attributes)
-        self.sizes[name] = size and tuple(-(-side // stride) for side in size)
+        window, source, pads = 1, x, [0] * 4
+        if kind != "pointwise":
+            window, (source, pads) = 3, self.window_pads(x, stride)
+        group = outputs if kind == "depthwise" else 1
+        self.node("Conv", [source, *taken], name, kernel_shape=[window] * 2, strides=[stride] * 2, pads=pads, group=group)
+        self.sizes[name] = strided(self.sizes[x], stride)
         return name
 
     def layer(self, x, conv, norm, kind, inputs, outputs, stride=1, active=True):
@@ -135,27 +158,48 @@ class OnnxBuilder:
 
     # Ends
 
-    def picture(self, size, scaling=None):
+    def picture(self, size, scaling=None, grain=1):
         """The network's input, float NCHW and prepared; `size` (height, width) or None. `scaling`: (scale, offset) of
-        pixels 0..255, of one channel or of three, which the metadata `preprocessing` names where it is not given."""
+        pixels 0..255, of one channel or of three, which the metadata `preprocessing` names where it is not given.
+        Pictures are padded with grey, at the right and below, to multiples of `grain`."""
         batch = self.options.batch or "batch"
         height, width = size or ("height", "width")
         info, kinds = self.onnx.helper.make_tensor_value_info, self.onnx.TensorProto
+        scaling = scaling or PREPROCESSING[self.model.choice("preprocessing", list(PREPROCESSING))]
         if self.options.pixels:
             self.inputs.append(info("pixels", kinds.UINT8, [batch, height, width, 3]))
-            self.prepare("pixels", *(scaling or PREPROCESSING[self.model.choice("preprocessing", list(PREPROCESSING))]))
+            x = self.node("Cast", ["pixels"], "pixels.float", to=kinds.FLOAT)
+            x = self.node("Transpose", [x], "pixels.nchw", perm=[0, 3, 1, 2])
+            x = self.scaled(self.padded(x, size, grain, [GREY]), *scaling)
         else:
             self.inputs.append(info("input", kinds.FLOAT, [batch, 3, height, width]))
-        self.sizes["input"] = size
-        return "input"
+            grey = [GREY * scale + offset for scale, offset in zip(*scaling)]
+            x = self.padded("input", size, grain, grey)
+        self.sizes[x] = tuple(-(-side // grain) * grain for side in size) if size else grain
+        return x
 
-    def prepare(self, pixels, scale, offset):
-        """From uint8 [N, H, W, 3], RGB, to "input", as vision/image/network_input.cc does it."""
-        x = self.node("Cast", [pixels], "pixels.float", to=self.onnx.TensorProto.FLOAT)
-        x = self.node("Mul", [x, self.floats("pixel_scale", scale)], "pixels.scaled")
-        if any(offset):
-            x = self.node("Add", [x, self.floats("pixel_offset", offset)], "pixels.prepared")
-        self.node("Transpose", [x], "input", perm=[0, 3, 1, 2])
+    def scaled(self, x, scale, offset):
+        """Pixels as vision/image/network_input.cc prepares them."""
+        numpy = need("numpy")
+        column = lambda values: numpy.asarray(values, "f4").reshape(-1, 1, 1)  # noqa: E731
+        x = self.node("Mul", [x, self.floats("pixel_scale", column(scale))], "pixels.scaled")
+        return self.node("Add", [x, self.floats("pixel_offset", column(offset))], "pixels.prepared") if any(offset) else x
+
+    def padded(self, x, size, grain, grey):
+        """`grey`: what it is padded with, of all channels or of each."""
+        if grain == 1 or (size and not any(side % grain for side in size)):
+            return x
+        if len(set(grey)) > 1:  # Pad knows one number only
+            level = self.floats("grey", need("numpy").asarray(grey, "f4").reshape(-1, 1, 1))
+            x = self.padded(self.node("Sub", [x, level], "input.centred"), size, grain, [0])
+            return self.node("Add", [x, level], "input.padded")
+        if size:
+            missing = self.integers("missing", [-side % grain for side in size])
+        else:
+            negative = self.node("Sub", [self.integers("none", 0), self.sides(x)], "picture.negative")
+            missing = self.node("Mod", [negative, self.integers("grain", grain)], "picture.missing")
+        pads = self.node("Concat", [self.integers("before", [0] * 6), missing], "picture.pads", axis=0)
+        return self.node("Pad", [x, pads, self.floats("padding", grey[0])], "picture.padded", mode="constant")
 
     def output(self, name, shape):
         info = self.onnx.helper.make_tensor_value_info

@@ -13,9 +13,8 @@ POINTS = 68
 class Network:
     """`values`: name in the file -> (name in the graph, shape of one picture, with channels last)."""
 
-    def __init__(self, builder, layers, width, height):
-        self.builder, self.values = builder, {}
-        self.values["input"] = ("input", (height, width, 3))
+    def __init__(self, builder, layers, picture, width, height):
+        self.builder, self.values = builder, {"input": (picture, (height, width, 3))}
         for layer in layers:
             self.layer(layer)
 
@@ -197,8 +196,8 @@ def build(builder):
     try:
         layers, form = json.loads(model.text("graph")), json.loads(model.text("detector"))
         width, height = (int(side) for side in form["input_size"])
-        builder.picture((height, width), scaling(form))
-        outputs = Outputs(builder, form, Network(builder, layers, width, height))
+        picture = builder.picture((height, width), scaling(form))
+        outputs = Outputs(builder, form, Network(builder, layers, picture, width, height))
         {"boxes": outputs.boxes, "landmarks": outputs.landmarks}[form["kind"]]()
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise ConvertError(f"metadata graph or detector is malformed ({type(error).__name__}: {error})") from error

@@ -10,6 +10,9 @@ from .onnx_mobilenet import block, blocks, stem, width_of
 ARCHITECTURE = "ssd_mobilenet_v2"
 STRIDES = [8, 16, 32, 64]
 C3_BLOCK, C4_BLOCK = 6, 13  # whose expansions the pyramid stands on
+# Sides are padded to multiples of this, as vision/faces/trained_ssd.cc does it: at an odd side of a level TensorFlow's
+# padding begins one pixel earlier, which moves all boxes.
+GRAIN = 32
 MOST_SIZES = 32  # of anchors in a cell
 BOX = 5  # numbers of an anchor before those of its classes: four of the box, the logit of a face
 CENTRE_VARIANCE, SIZE_VARIANCE, MOST_GROWTH = 0.1, 0.2, 4
@@ -57,34 +60,19 @@ class Detector:
     def lateral(self, x, level, inputs, above=None):
         names = (f"lateral{level}.conv", f"lateral{level}.bn")
         x = self.builder.layer(x, *names, "pointwise", inputs, self.channels, active=False)
-        return x if above is None else self.builder.add(x, self.upsampled(above, x, level), f"lateral{level}.add")
+        return x if above is None else self.builder.add(x, self.upsampled(above, level), f"lateral{level}.add")
 
-    def upsampled(self, above, like, level):
-        """Each value twice a side, and cut to the size of `like`, which may be odd."""
-        builder, name = self.builder, f"lateral{level}.above"
-        scales = builder.floats("twice", [1, 1, 2, 2])
+    def upsampled(self, x, level):
+        """Each value twice a side: sides of the finer level are multiples of 2."""
+        builder = self.builder
         way = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        y = builder.node("Resize", [above, "", scales], name, **way)
-        size, due = builder.sizes[above], builder.sizes[like]
-        if due is not None and due == tuple(2 * side for side in size):
-            return y
-        if due is not None:
-            end = builder.integers(f"{name}_size", due)
-        else:
-            end = self.sides(like, f"lateral{level}.size")
-        start, axes = builder.integers("corner", [0, 0]), builder.integers("sides", [2, 3])
-        return builder.node("Slice", [y, start, end, axes], f"{name}.cut")
-
-    def sides(self, x, name):
-        """[height, width] of a value, as the graph computes it."""
-        shape = self.builder.node("Shape", [x], f"{name}.shape")
-        return self.builder.node("Gather", [shape, self.builder.integers("sides", [2, 3])], name)
+        return builder.node("Resize", [x, "", builder.floats("twice", [1, 1, 2, 2])], f"lateral{level}.above", **way)
 
     def pyramid(self):
         """The four levels, finest first."""
         builder, prefix = self.builder, "backbone."
         size = builder.options.size
-        x = stem(builder, builder.picture(size and (size[1], size[0])), self.width, prefix)
+        x = stem(builder, builder.picture(size and (size[1], size[0]), grain=GRAIN), self.width, prefix)
         middles = []
         for i in range(len(BLOCK_STRIDES)):
             x, middle = block(builder, x, i, self.width, prefix)
@@ -121,7 +109,7 @@ class Detector:
     def computed_grid(self, level, i):
         """The same where the picture decides how many there are."""
         builder, name = self.builder, f"anchors{i + 3}"
-        sides = self.sides(level, f"{name}.sides")
+        sides = builder.sides(level)
         whole = builder.node("Concat", [sides, builder.integers(f"{name}.sizes", [len(self.sizes[i]), 1])], f"{name}.grid", axis=0)
         spread = []
         for axis, at, shape in (("x", 1, [1, -1, 1, 1]), ("y", 0, [-1, 1, 1, 1])):

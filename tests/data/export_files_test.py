@@ -229,14 +229,15 @@ class Page(ExportTest):
             self.assertTrue(all(words[2] == "at" and 0 < float(words[1]) <= 1 for words in lines), done.stdout)
             boxes = [[float(number) for number in words[3:]] for words in lines if words[0] == "without_mask"]
             due += len(truth)
-            found += sum(any(self.middle_in(face, box) for box in boxes) for face in truth)
+            found += sum(any(self.overlap(face, box) > 0.5 for box in boxes) for face in truth)
         print(f"    {found} of {due} faces, without a mask")
         self.assertGreaterEqual(found, 0.8 * due)
 
     @staticmethod
-    def middle_in(face, box):
-        x, y = (face[0] + face[2]) / 2, (face[1] + face[3]) / 2
-        return box[0] < x < box[2] and box[1] < y < box[3]
+    def overlap(a, b):
+        area = lambda x0, y0, x1, y1: max(x1 - x0, 0) * max(y1 - y0, 0)  # noqa: E731
+        shared = area(max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3]))
+        return shared / (area(*a) + area(*b) - shared)
 
 
 if __name__ == "__main__":

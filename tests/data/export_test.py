@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""data/export_onnx.py: exported files in ONNX Runtime and OpenVINO against our engine, and back to the same bytes.
+"""data/export_onnx.py: exported files in ONNX Runtime, OpenVINO and OpenCV against our engine, and back to the same bytes.
 
     tests/data/run.sh export_test.py FEATURES SSD_OUTPUTS
 
@@ -111,11 +111,17 @@ class Classifiers(AgainstOurs):
         self.assertEqual(*found)
 
 
+def padded(pixels):
+    """As the programs pad pictures for our detector: with grey, to multiples of 32."""
+    missing = [(0, -side % 32) for side in pixels.shape[1:3]]
+    return numpy.pad(pixels, [(0, 0), *missing, (0, 0)], constant_values=127)
+
+
 class Detectors(AgainstOurs):
     def check(self, model, exported, *sizes):
         for width, height in sizes:
             pixels = pictures(width, height)
-            ours, theirs = self.ours(PROGRAMS[1], model, pixels), self.theirs(exported, pixels)
+            ours, theirs = self.ours(PROGRAMS[1], model, padded(pixels)), self.theirs(exported, pixels)
             names = set(theirs)
             self.assertIn(names, ({"predictions"}, {"boxes", "scores", "probabilities"}))
             for name in names:
@@ -271,6 +277,31 @@ class OtherRuntimes(AgainstOurs):
             theirs, ours = network(pixels), self.ours(PROGRAMS[1], SHIPPED["face"], pixels)
             for name in ("boxes", "scores", "probabilities"):
                 self.assert_close(theirs[name], ours[name], Detectors.tolerance_of(name, ours))
+
+
+    def test_opencv(self):
+        import cv2
+
+        def network_of(model, *options):
+            network = cv2.dnn.readNetFromONNX(self.export(model, "--with-preprocessing", *options))
+            names = network.getUnconnectedOutLayersNames()
+
+            def run(pixels):
+                network.setInput(pixels)
+                return dict(zip(names, network.forward(names)))
+
+            return run
+
+        pixels = pictures(128, 128, 1)
+        found = network_of(SHIPPED["mask"])(pixels)["probabilities"]
+        self.assert_close(found, self.ours(PROGRAMS[0], SHIPPED["mask"], pixels)["probabilities"])
+        cases = [["--size", "150x90"], []] if int(cv2.__version__.split(".")[0]) >= 5 else [["--size", "150x90"]]
+        for options in cases:
+            for width, height in [(150, 90)] if options else [(150, 90), (320, 256)]:
+                pixels = pictures(width, height, 1)
+                theirs, ours = network_of(SHIPPED["face"], *options)(pixels), self.ours(PROGRAMS[1], SHIPPED["face"], padded(pixels))
+                for name in ("boxes", "scores", "probabilities"):
+                    self.assert_close(theirs[name], ours[name], Detectors.tolerance_of(name, ours))
 
 
 if __name__ == "__main__":
