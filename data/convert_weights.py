@@ -5,7 +5,8 @@
 
 SRC is a Keras .h5 or .keras, a TensorFlow SavedModel (its folder), a PyTorch .pth, an .onnx, a .tflite, a
 face-api weights manifest (.json) or a folder of .npy files; DST the .safetensors file to write. See data/README.md for what is written.
-Exit code 0, or 2 with one line `error: ...`; DST is written whole or not at all.
+Exit code 0, or with one line `error: ...` 2 for bad input and 1 where DST cannot be written; it is written whole or
+not at all.
 """
 
 import argparse
@@ -177,7 +178,7 @@ def main(command_line=None):
     except ConvertError as error:
         line = " ".join(f"error: {error.path or args.source}: {error}".split())
         print(line, file=sys.stderr)
-        return 2
+        return error.exit_code
     for note in assumed:
         print(f"note: {args.source}: {note}", file=sys.stderr)
     facts = ", ".join(f"{k} {metadata[k]}" for k in ("width", "preprocessing", "batch_norm", "head") if k in metadata)

@@ -5,7 +5,8 @@
 
 MODEL is a classifier, a face detector or a landmark network, such as those in data/models and those that the training
 programs and convert_weights.py write. See data/README.md for what OUT takes and gives. convert_weights.py makes MODEL of OUT again.
-Exit code 0, 2 with one line `error: ...`; OUT is written whole or not at all.
+Exit code 0, or with one line `error: ...` 2 for bad input and 1 where OUT cannot be written; it is written whole or
+not at all.
 """
 
 import argparse
@@ -87,7 +88,7 @@ def main(command_line=None):
         made = export(args)
     except ConvertError as error:
         print(" ".join(f"error: {error.path or args.model}: {error}".split()), file=sys.stderr)
-        return 2
+        return error.exit_code
     inputs, outputs = (", ".join(map(shape_text, part)) for part in (made.graph.input, made.graph.output))
     print(f"{args.output}: {made.graph.name}, {inputs} -> {outputs}")
     return 0

@@ -9,9 +9,17 @@ class ConvertError(Exception):
     """A fault of the input or the set-up; its text is the line that the user reads, without the name
     of the source. `path` names the file at fault where that is not the source."""
 
+    exit_code = 2
+
     def __init__(self, message, path=None):
         super().__init__(message)
         self.path = path
+
+
+class WriteError(ConvertError):
+    """The result cannot be written: a failure at work, such as a full disk."""
+
+    exit_code = 1
 
 
 def need(module, package=None):

@@ -36,10 +36,10 @@ def read(content, metadata, walked):
         return Exported(model_of(content, metadata), walked)
     except ConvertError as fault:
         if metadata["architecture"] != CLASSIFIER:
-            raise ConvertError(f"was changed since export_onnx.py wrote it: {fault}; detectors come back only unchanged") from fault
+            raise ConvertError(f"is not as export_onnx.py writes it: {fault}; only classifiers come back changed") from fault
         source = walked()
         if onnx_quantised.first(content.graph.node) is None:  # which is noted already
-            source.assumed.append(f"was changed since export_onnx.py wrote it ({fault}); what it computes now is converted")
+            source.assumed.append(f"is not as export_onnx.py writes it ({fault}); what it computes is converted")
         return source
 
 

@@ -5,7 +5,7 @@ import os
 import struct
 import tempfile
 
-from .errors import ConvertError, need
+from .errors import ConvertError, need, WriteError
 
 
 def reproducible(content):
@@ -44,6 +44,8 @@ def write_atomically(path, content):
         kind = "a folder" if os.path.isdir(path) else "not a file"
         raise ConvertError(f"is {kind}; give the name of the file to write", path)
     folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise ConvertError("cannot be written: there is no such folder", path)
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=".maskwatch-", dir=folder)
@@ -57,7 +59,7 @@ def write_atomically(path, content):
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        raise ConvertError(f"cannot be written: {error.strerror}", path) from error
+        raise WriteError(f"cannot be written: {error.strerror}", path) from error
     finally:
         if temporary is not None:
             os.unlink(temporary)

@@ -1,7 +1,8 @@
 """An ONNX graph in the making: layers of our networks as nodes, in NCHW, whose weights keep our tensors' names.
 
 A value is known by its name. What is known of its size is kept: (height, width), or, where the picture decides, a
-number of which both are multiples. Batch norms stay nodes of their own: runtimes fold them when they load a model, and the tensors come back as they were.
+number of which both are multiples. Batch norms stay nodes of their own: runtimes fold them when they load a model,
+and the tensors come back as they were.
 """
 
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ class OnnxBuilder:
         self.model, self.options = model, options
         self.nodes, self.initializers, self.inputs, self.outputs = [], {}, [], []
         self.sizes = {}  # name of a value -> what is known of its size
-        self.computed_sides = {}
+        self.computed_sides = {}  # name of a value -> name of what sides() gives
         self.unused = set(model.tensors)
 
     @property
@@ -88,8 +89,10 @@ class OnnxBuilder:
             return name
         if (abs(values) >= 65520).any():
             raise ConvertError(f"tensor '{name}' does not fit in half precision")
-        self.initializers[name] = self.onnx.numpy_helper.from_array(values.astype("f2"), name)
-        return self.node("Cast", [name], name + ".float", to=self.onnx.TensorProto.FLOAT)
+        if name not in self.initializers:
+            self.initializers[name] = self.onnx.numpy_helper.from_array(values.astype("f2"), name)
+            self.node("Cast", [name], name + ".float", to=self.onnx.TensorProto.FLOAT)
+        return name + ".float"
 
     # Layers
 

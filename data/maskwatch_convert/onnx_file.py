@@ -27,6 +27,8 @@ class Model:
             raise ConvertError("is not a readable ONNX file: it holds no nodes")
         onnx_quantised.check(self.nodes)
         self.content, self.metadata = content, {p.key: p.value for p in content.metadata_props}
+        if not all(isinstance(text, str) for pair in self.metadata.items() for text in pair):
+            raise ConvertError("is damaged: its metadata are not text")  # as bytes come what is not UTF-8
         to_array = onnx.numpy_helper.to_array
         self.constants = {t.name: to_array(t) for t in content.graph.initializer}
         for node in self.nodes:

@@ -14,6 +14,7 @@ NETWORKS = {
 }
 PRODUCER = "maskwatch"
 EXPORT = "onnx_export"  # key of the metadata: how the file was made, for the way back
+VERSION = 1  # of the graphs: another number, once a model makes another graph than it did
 
 
 def graph_of(model, options):
@@ -33,7 +34,7 @@ def exported(model, options):
     made = onnx.helper.make_model(
         graph_of(model, options), producer_name=PRODUCER, opset_imports=opset, ir_version=IR_VERSION
     )
-    way = {"pixels": options.pixels, "raw": options.raw, "size": options.size, "batch": options.batch,
+    way = {"version": VERSION, "pixels": options.pixels, "raw": options.raw, "size": options.size, "batch": options.batch,
            "half": options.half, "was_half": model.half}  # fmt: skip
     metadata = {**model.metadata, EXPORT: json.dumps(way, separators=(",", ":"))}
     onnx.helper.set_model_props(made, dict(sorted(metadata.items())))
@@ -77,6 +78,9 @@ def model_of(content, metadata):
     if way is None:
         return None
     options, was_half = way
+    version = json.loads(metadata[EXPORT]).get("version")
+    if version != VERSION:
+        raise ConvertError(f"version {version} of export_onnx.py wrote it, and this is {VERSION}")
     arrays = {t.name: onnx.numpy_helper.to_array(t) for t in content.graph.initializer if not t.name.startswith(CONSTANT)}
     tensors = {name: ours_of(name, values).astype(numpy.float32) for name, values in arrays.items()}
     kept = {key: value for key, value in metadata.items() if key != EXPORT}
@@ -97,7 +101,9 @@ def expect_same(due, found):
         a, b = (values.get(name) for values in constants)
         if a is None or b is None or a.dtype != b.dtype or not numpy.array_equal(a, b):
             raise ConvertError(f"its constant '{name}' is not as export_onnx.py wrote it")
-    for what in ("node", "input", "output"):
-        a, b = getattr(due, what), getattr(found, what)
-        if [text(v) for v in a] != [text(v) for v in b]:
+    if len(due.node) != len(found.node):
+        raise ConvertError(f"it has {len(found.node)} nodes, of which export_onnx.py wrote {len(due.node)}")
+    for what in ("input", "output"):  # sizes may have been fixed since
+        a, b = ([(v.name, v.type.tensor_type.elem_type) for v in getattr(graph, what)] for graph in (due, found))
+        if a != b:
             raise ConvertError(f"its {what}s are not as export_onnx.py wrote them")

@@ -62,7 +62,7 @@ class WayBack(ExportTest):
         code, errors = self.changed(exported, self.slower)
         self.assertEqual(code, 0, errors)
         self.assertIn("note: ", errors)
-        self.assertIn("changed since export_onnx.py wrote it", errors)
+        self.assertIn("is not as export_onnx.py writes it", errors)
         (before, labels), (found, kept) = contents(SHIPPED["mask"]), contents(self.path("back.safetensors"))
         self.assertEqual(json.loads(kept["labels"]), json.loads(labels["labels"]))
         norm = "blocks.0.depthwise_bn.variance"
@@ -79,6 +79,49 @@ class WayBack(ExportTest):
             self.assertIn(hint, errors)
         code, errors = self.changed(exported, self.absurd)
         self.assertEqual((code, errors.count("\n")), (2, 1), errors)
+
+    @staticmethod
+    def of_another_version(model):
+        way = next(p for p in model.metadata_props if p.key == "onnx_export")
+        way.value = way.value.replace('"version":1', '"version":7')
+
+    def test_another_version(self):
+        code, errors = self.changed(self.export(SHIPPED["face"]), self.of_another_version)
+        self.assertEqual((code, errors.count("\n")), (2, 1))
+        self.assertIn("version 7 of export_onnx.py wrote it", errors)
+        code, errors = self.changed(self.export(SHIPPED["mask"]), self.of_another_version)
+        self.assertEqual(code, 0)
+        found = contents(self.path("back.safetensors"))[0]
+        for name, values in contents(SHIPPED["mask"])[0].items():
+            self.assertEqual(found[name].tobytes(), values.tobytes())
+
+    def test_damaged_bytes_are_refused_in_one_line(self):
+        """Or, where they are those of weights, converted."""
+        random = numpy.random.default_rng(2)
+        for name in SHIPPED:
+            with open(self.export(SHIPPED[name]), "rb") as file:
+                whole = numpy.frombuffer(file.read(), "u1")
+            for i in range(25):
+                damaged = whole.copy()
+                places = random.integers(0, 3000 if i % 2 else len(whole), 3)
+                damaged[places if i % 4 < 2 else len(whole) - 1 - places] = random.integers(0, 256, 3)
+                with open(self.path("damaged.onnx"), "wb") as file:
+                    file.write(damaged.tobytes())
+                code, errors = samples.run_converter(self.path("damaged.onnx"), self.path("out"))
+                self.assertIn(code, (0, 2))
+                if code:
+                    self.assertEqual((errors[:7], errors.count("\n")), ("error: ", 1), errors)
+
+    def test_a_size_that_was_fixed_since(self):
+        """As onnxruntime.tools.make_dynamic_shape_fixed does it."""
+
+        def fixed(model):
+            for dim, size in zip(model.graph.input[0].type.tensor_type.shape.dim, (1, 3, 96, 160)):
+                dim.dim_value = size
+
+        code, errors = self.changed(self.export(SHIPPED["face"]), fixed)
+        self.assertEqual((code, errors), (0, ""))
+        self.assertEqual(contents(self.path("back.safetensors"))[1], contents(SHIPPED["face"])[1])
 
     def test_other_weights_come_back_in_full(self):
         code, errors = self.changed(self.export(SHIPPED["mask"]), self.fine_tuned)
@@ -180,6 +223,17 @@ class BadInput(ExportTest):
         self.assert_refused(SHIPPED["mask"], "is not a file", target=self.path("pipe"))
         shutil.copy(SHIPPED["mask"], self.path("same"))
         self.assert_refused(self.path("same"), "the same file", target=self.path("same"))
+
+    def test_a_full_disk(self):
+        """A limit on the size of files stands for it."""
+        command = 'ulimit -f 64; exec "$@"'
+        done = subprocess.run(
+            ["bash", "-c", command, "-", sys.executable, EXPORTER, SHIPPED["mask"], self.path("out.onnx")],
+            capture_output=True, text=True,
+        )  # fmt: skip
+        self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (1, "", 1), done.stderr)
+        self.assertIn("out.onnx: cannot be written: File too large", done.stderr)
+        self.assertEqual(os.listdir(self.folder), [])
 
     def test_a_missing_library_is_named_with_the_command(self):
         for library in ("onnx", "safetensors", "numpy"):
