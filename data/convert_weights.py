@@ -5,7 +5,7 @@
 
 SRC is a Keras .h5 or .keras, a TensorFlow SavedModel (its folder), a PyTorch .pth, an .onnx, a .tflite, a
 face-api weights manifest (.json) or a folder of .npy files; DST the .safetensors file to write. See data/README.md for what is written.
-Exit code 0, or with one line `error: ...` 2 for bad input and 1 where DST cannot be written; it is written whole or
+Exit code 0, or with one line `error: ...` 2 for bad input and 1 where DST cannot be written. DST is written whole or
 not at all.
 """
 

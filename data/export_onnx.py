@@ -4,8 +4,9 @@
     export_onnx.py MODEL.safetensors OUT.onnx [--with-preprocessing] [...]
 
 MODEL is a classifier, a face detector or a landmark network, such as those in data/models and those that the training
-programs and convert_weights.py write. See data/README.md for what OUT takes and gives. convert_weights.py makes MODEL of OUT again.
-Exit code 0, or with one line `error: ...` 2 for bad input and 1 where OUT cannot be written; it is written whole or
+programs and convert_weights.py write. data/README.md says what OUT takes and gives. convert_weights.py makes MODEL of
+OUT again.
+Exit code 0, or with one line `error: ...` 2 for bad input and 1 where OUT cannot be written. OUT is written whole or
 not at all.
 """
 

@@ -110,7 +110,8 @@ class Detector:
         """The same where the picture decides how many there are."""
         builder, name = self.builder, f"anchors{i + 3}"
         sides = builder.sides(level)
-        whole = builder.node("Concat", [sides, builder.integers(f"{name}.sizes", [len(self.sizes[i]), 1])], f"{name}.grid", axis=0)
+        cell = builder.integers(f"{name}.sizes", [len(self.sizes[i]), 1])
+        whole = builder.node("Concat", [sides, cell], f"{name}.grid", axis=0)
         spread = []
         for axis, at, shape in (("x", 1, [1, -1, 1, 1]), ("y", 0, [-1, 1, 1, 1])):
             cells = builder.node("Gather", [sides, builder.integers(f"side{at}", at)], f"{name}.{axis}.cells")
