@@ -120,7 +120,7 @@ FaceFinder make_finder(const Options& o) {
       return landmarks_beside(path, scale);
     };
   }
-  return make_face_finder(o.face, *landmark_finder(o.landmarks));
+  return make_face_finder(o.face, *landmark_finder(o.landmarks, "beside, "));
 }
 
 MaskDatasetResult make(const Dataset& photographs, const FaceFinder& finder,

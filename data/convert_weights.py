@@ -5,7 +5,8 @@
 
 SRC is a Keras .h5 or .keras, a TensorFlow SavedModel (its folder), a PyTorch .pth, an .onnx, a .tflite, a
 face-api weights manifest (.json) or a folder of .npy files; DST the .safetensors file to write. See data/README.md for what is written.
-Exit code 0, or 2 with one line `error: ...`; DST is written whole or not at all.
+Exit code 0, or with one line `error: ...` 2 for bad input and 1 where DST cannot be written. DST is written whole or
+not at all.
 """
 
 import argparse
@@ -17,8 +18,8 @@ import zipfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
-from maskwatch_convert import head, mobilenet_v2, model_file  # noqa: E402
-from maskwatch_convert.errors import ConvertError  # noqa: E402
+from maskwatch_convert import exported, head, mobilenet_v2, model_file  # noqa: E402
+from maskwatch_convert.errors import CommandLine, ConvertError  # noqa: E402
 
 
 OPTIONS = ("labels", "classes", "no_classifier", "input_size", "padding", "preprocessing")
@@ -76,7 +77,7 @@ def convert(args):
     try:
         reader = importlib.import_module(f"maskwatch_convert.{READERS[kind]}")
         source = reader.read(args.source)
-        apply_options(source, args)
+        source = with_options(source, args)
         name = os.path.basename(os.path.normpath(args.source))
         tensors, metadata = source.tensors_and_metadata(name)
     except ConvertError:
@@ -86,18 +87,20 @@ def convert(args):
             raise
         raise ConvertError(f"is damaged or of an unknown kind ({type(error).__name__}: {error}); "
                            "MASKWATCH_TRACEBACK=1 shows where") from error  # fmt: skip
-    model_file.write(args.destination, tensors, metadata)
+    model_file.write(args.destination, tensors, metadata, half=getattr(source, "half", False))
     return metadata, getattr(source, "assumed", [])
 
 
-def apply_options(source, args):
-    """What the user states wins over what the reader took to be so."""
+def with_options(source, args):
+    """The source as the user states it, which wins over what the reader took to be so."""
     given = {name for name in OPTIONS if getattr(args, name)}
+    if given and isinstance(source, exported.Exported):
+        source = source.changed_by_options()
     if not isinstance(source, mobilenet_v2.Source):
         if given:
             option = min(given).replace("_", "-")
             raise ConvertError(f"is a {source.architecture}, to which --{option} does not apply")
-        return
+        return source
     if not source.scales_itself and not args.preprocessing:
         source.assumed.append(f"does not say how pixels are prepared; {source.preprocessing} is assumed "
                               "(--preprocessing names another way)")  # fmt: skip
@@ -117,6 +120,7 @@ def apply_options(source, args):
         if source.classifier is None and source.mask_head is None:
             raise ConvertError("has no classifier, so --classes has nothing to explain")
         source.meanings = meanings_of_names(args.classes)
+    return source
 
 
 MEANINGS = ("mask", "no_mask", "worn_wrongly", "other", "background")
@@ -152,7 +156,7 @@ def side(text):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         description="Turns published weights into Maskwatch's safetensors files."
     )
     parser.add_argument("source", metavar="SRC", help="weights file, manifest or folder of .npy")
@@ -174,7 +178,7 @@ def main(command_line=None):
     except ConvertError as error:
         line = " ".join(f"error: {error.path or args.source}: {error}".split())
         print(line, file=sys.stderr)
-        return 2
+        return error.exit_code
     for note in assumed:
         print(f"note: {args.source}: {note}", file=sys.stderr)
     facts = ", ".join(f"{k} {metadata[k]}" for k in ("width", "preprocessing", "batch_norm", "head") if k in metadata)

@@ -1,5 +1,7 @@
 #include "apps/common/face_options.h"
 
+#include <fmt/format.h>
+
 #include <stdexcept>
 
 #include "apps/common/class_rules.h"
@@ -46,8 +48,19 @@ void add_landmark_option(OptionParser& parser, std::string& landmarks, const std
       .show_default();
 }
 
-std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks) {
-  auto finder = vision::make_landmark_finder(landmarks);
+std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks,
+                                                        const std::string& more) {
+  const auto make = [&] {
+    try {
+      return vision::make_landmark_finder(landmarks);
+    } catch (const std::invalid_argument&) {
+      throw UsageError(fmt::format("--landmarks takes dlib, {}the file of a dlib predictor (.dat) "
+                                   "or of a converted landmark network (.safetensors), not \"{}\"",
+                                   more, one_line(landmarks)),
+                       "data/README.md says which networks can be converted");
+    }
+  };
+  auto finder = make();
   if (const std::string licence = finder->licence(); !licence.empty()) tell(licence);
   return finder;
 }

@@ -32,8 +32,11 @@ void add_face_options(OptionParser& parser, FaceOptions& options, const std::str
 void add_landmark_option(OptionParser& parser, std::string& landmarks, const std::string& use,
                          const std::string& more = "");
 
-// vision::make_landmark_finder, with the licence of what was chosen on standard error.
-std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks);
+// vision::make_landmark_finder, with the licence of what was chosen on standard error. UsageError
+// says what --landmarks takes, if that is something else; `more` names further choices, each with a
+// comma behind.
+std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landmarks,
+                                                        const std::string& more = "");
 
 // The model file that was named, or the one that ships. std::runtime_error if that is missing.
 std::string model_file(const FaceOptions& options);

@@ -231,10 +231,10 @@ def numbers(values):
     return different[0] if len(different) == 1 else "[" + ", ".join(f"{v:.6g}" for v in values) + "]"
 
 
-def recognise(end, picture, outside=None):
+def recognise(end, picture, outside=None, remembered=None):
     """The Source of the network that ends with the step `end`. `picture` is its input; `outside`, a name of
-    PREPROCESSING or "pixels", what comes in there, where the file tells. Where nothing does, it is what networks
-    of such a padding are used to."""
+    PREPROCESSING or "pixels", what comes in there, where the file tells; `remembered`, what its metadata say comes in
+    where it does nothing to pixels itself. Where nothing tells, it is what networks of such a padding are used to."""
     last, head = split(end)
     walk = Backward(last)
     try:
@@ -250,8 +250,8 @@ def recognise(end, picture, outside=None):
         raise ConvertError(f"takes pictures of {picture.shape[1]}x{picture.shape[0]}, the engine only square ones")
     source.head = head
     scaling = input_scaling(walk.at)
-    if scaling is None and outside is None and takes_pixels(layers[0]):
-        outside = "pixels"
+    if scaling is None and outside is None:
+        outside = remembered or ("pixels" if takes_pixels(layers[0]) else None)
     if scaling is not None or outside is not None:
         source.scales_itself = True
         source.preprocessing, factor = known_preprocessing(behind(outside or "pixels", scaling))

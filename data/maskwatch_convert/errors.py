@@ -1,5 +1,7 @@
-"""The one exception that a user may see, and the import that explains itself."""
+"""How faults are told: the one exception that a user may see, the import that explains itself, and a command line
+whose faults are one line."""
 
+import argparse
 import importlib
 
 
@@ -7,9 +9,17 @@ class ConvertError(Exception):
     """A fault of the input or the set-up; its text is the line that the user reads, without the name
     of the source. `path` names the file at fault where that is not the source."""
 
+    exit_code = 2
+
     def __init__(self, message, path=None):
         super().__init__(message)
         self.path = path
+
+
+class WriteError(ConvertError):
+    """The result cannot be written: a failure at work, such as a full disk."""
+
+    exit_code = 1
 
 
 def need(module, package=None):
@@ -22,3 +32,8 @@ def need(module, package=None):
             f"this conversion needs the Python package '{name}', which does not load ({error}); "
             f"install it with: pip install {name}"
         ) from error
+
+
+class CommandLine(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"error: {message}; --help explains\n")

@@ -44,6 +44,7 @@ class Source:
     scales_itself: bool = False  # the file says what is done to pixels
     assumed: list = field(default_factory=list)  # what the file does not say, for people
     notes: dict = field(default_factory=dict)
+    half: bool = False  # the tensors were float16 and are written as such
 
     def tensors_and_metadata(self, source_name):
         return checked(self, source_name)

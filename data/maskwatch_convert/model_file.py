@@ -5,7 +5,7 @@ import os
 import struct
 import tempfile
 
-from .errors import ConvertError, need
+from .errors import ConvertError, need, WriteError
 
 
 def reproducible(content):
@@ -18,16 +18,34 @@ def reproducible(content):
     return struct.pack("<Q", len(text)) + text + content[8 + length :]
 
 
-def write(path, tensors, metadata):
-    """Writes float32 tensors and string metadata to path: the old file or the whole new one."""
+def fits_half(values):
+    """Whether every value is one that float16 has."""
+    numpy = need("numpy")
+    with numpy.errstate(over="ignore"):
+        return numpy.array_equal(numpy.asarray(values, "f2").astype("f4"), values)
+
+
+def write(path, tensors, metadata, half=False):
+    """Writes tensors and string metadata to path: the old file or the whole new one. Tensors are float32, or float16
+    where `half` is asked for and loses nothing."""
     numpy = need("numpy")
     safetensors = need("safetensors.numpy", "safetensors")
     for name, tensor in tensors.items():
         if not numpy.isfinite(tensor).all():
             raise ConvertError(f"tensor '{name}' holds NaN or infinity; the source file is damaged")
-    ready = {k: numpy.ascontiguousarray(v, dtype=numpy.float32) for k, v in tensors.items()}
-    content = reproducible(safetensors.save(ready, metadata={"format": "maskwatch", **metadata}))
+    kind = numpy.float16 if half and all(map(fits_half, tensors.values())) else numpy.float32
+    ready = {k: numpy.ascontiguousarray(v, dtype=kind) for k, v in tensors.items()}
+    write_atomically(path, reproducible(safetensors.save(ready, metadata={"format": "maskwatch", **metadata})))
+
+
+def write_atomically(path, content):
+    """The bytes to path: the old file or the whole new one. A ConvertError names the path and why it cannot be."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "not a file"
+        raise ConvertError(f"is {kind}; give the name of the file to write", path)
     folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise ConvertError("cannot be written: there is no such folder", path)
     temporary = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=".maskwatch-", dir=folder)
@@ -41,7 +59,7 @@ def write(path, tensors, metadata):
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        raise ConvertError(f"cannot be written: {error.strerror}", path) from error
+        raise WriteError(f"cannot be written: {error.strerror}", path) from error
     finally:
         if temporary is not None:
             os.unlink(temporary)

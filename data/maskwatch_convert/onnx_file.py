@@ -1,12 +1,14 @@
 """ONNX: MobileNetV2 classifiers (batch norm folded or not) and RFB-320, by walking the nodes."""
 
-from . import rfb, steps
-from .classifier import recognise
+from . import exported, onnx_quantised, rfb, steps
+from .classifier import PREPROCESSING, recognise
 from .errors import ConvertError, need
 from .graph import Graph, fold_norm
 from .layouts import from_oihw
 
-QUANTISED = {"QLinearConv", "ConvInteger", "DequantizeLinear"}
+
+CONSTANT_FOLDS = {"Cast", "QuantizeLinear", "DequantizeLinear"}
+CAST_TYPES = {1: "f4", 6: "i4", 7: "i8", 10: "f2", 11: "f8"}  # TensorProto.DataType -> numpy's name
 
 
 class Model:
@@ -23,20 +25,35 @@ class Model:
         self.onnx, self.nodes = onnx, list(content.graph.node)
         if not self.nodes:
             raise ConvertError("is not a readable ONNX file: it holds no nodes")
-        quantised = sorted({n.op_type for n in self.nodes} & QUANTISED)
-        if quantised:
-            raise ConvertError(f"is quantised ({quantised[0]}); give the float32 file")
+        onnx_quantised.check(self.nodes)
+        self.content, self.metadata = content, {p.key: p.value for p in content.metadata_props}
+        if not all(isinstance(text, str) for pair in self.metadata.items() for text in pair):
+            raise ConvertError("is damaged: its metadata are not text")  # as bytes come what is not UTF-8
         to_array = onnx.numpy_helper.to_array
         self.constants = {t.name: to_array(t) for t in content.graph.initializer}
         for node in self.nodes:
             if node.op_type == "Constant" and self.attributes(node).get("value") is not None:
                 self.constants[node.output[0]] = to_array(self.attributes(node)["value"])
+            elif self.is_constant(node):
+                self.constants[node.output[0]] = self.folded(node)
         self.inputs = [i for i in content.graph.input if i.name not in self.constants]
         self.outputs = [o.name for o in content.graph.output]
         self.consumers = {}
         for node in self.nodes:
             for name in node.input:
                 self.consumers.setdefault(name, []).append(node)
+
+    def is_constant(self, node):
+        """Whether it is of CONSTANT_FOLDS and takes constants alone."""
+        known = node.op_type in CONSTANT_FOLDS and all(name in self.constants for name in node.input)
+        return known and (node.op_type != "Cast" or self.attributes(node)["to"] in CAST_TYPES)
+
+    def folded(self, node):
+        """What such a node makes of them."""
+        inputs, attributes = [self.constants[name] for name in node.input], self.attributes(node)
+        if node.op_type == "Cast":
+            return inputs[0].astype(CAST_TYPES[attributes["to"]])
+        return onnx_quantised.constant_of(node, inputs, attributes)
 
     def attributes(self, node):
         return {a.name: self.onnx.helper.get_attribute_value(a) for a in node.attribute}
@@ -86,7 +103,7 @@ def is_depthwise(weight, attributes):
 # Classifiers
 
 
-CASTS, SAME = {1, 10, 11, 16}, {"Identity", "Dropout", "Cast"}  # types of numbers that count as float32
+CASTS, SAME = {1, 10, 11, 16}, {"Identity", "Dropout", "Cast", "DequantizeLinear"}  # types of numbers that count as float32
 
 
 class ClassifierWalker:
@@ -193,6 +210,14 @@ class ClassifierWalker:
         fits = axis in (None, 1, -1) if len(x.shape) == 1 else axis in of_channels[layout]
         return (steps.act(x, "softmax", name) if fits else steps.unknown(x, "Softmax of another axis", name)), layout
 
+    def on_quantizelinear(self, node, x, layout, name):
+        constants = [self.model.constant(node, i) for i in range(1, len(node.input))]
+        users = self.model.consumers
+        behind = {user.op_type for back in users.get(node.output[0], []) for user in users.get(back.output[0], [])}
+        is_last = behind <= {"Softmax", "Sigmoid"}
+        attributes = self.model.attributes(node)
+        return onnx_quantised.quantised(x, node, [None, *constants], attributes, name, is_last), layout
+
     def arithmetic(self, node, x, layout, name, of_number):
         """`of_number`: (scale, offset) for a constant, or None where that cannot be, from the constant and whether
         the step comes first."""
@@ -296,7 +321,14 @@ class ClassifierWalker:
 
 def read_classifier(model):
     walker = ClassifierWalker(model)
-    return recognise(walker.walk(), walker.picture)
+    remembered = exported.preparation(model.metadata)
+    source = recognise(walker.walk(), walker.picture, remembered=remembered if remembered in PREPROCESSING else None)
+    exported.remember(source, model.metadata)
+    quantised = onnx_quantised.first(model.nodes)
+    if quantised is not None:
+        source.assumed.append("is quantised: its weights are dequantised to float32, and values between layers are not "
+                              f"rounded, as from {onnx_quantised.named(quantised)} on")  # fmt: skip
+    return source
 
 
 # RFB-320
@@ -468,8 +500,20 @@ def read_rfb(model):
     return graph
 
 
+def check_float(model):
+    """Of a detector, which is read only in float32."""
+    quantised = onnx_quantised.first(model.nodes)
+    if quantised is not None:
+        raise ConvertError(f"is a quantised detector ({onnx_quantised.named(quantised)}); give the float32 file")
+
+
 def read(path):
     model = Model(path)
+    if set(model.outputs) in ({"scores", "boxes"}, {"scores", "boxes", "probabilities"}):
+        check_float(model)
+    ours = exported.read(model.content, model.metadata, lambda: read_classifier(model))
+    if ours is not None:
+        return ours
     if set(model.outputs) == {"scores", "boxes"} and rfb.recognised(model.constants):
         return read_rfb(model)
     return read_classifier(model)

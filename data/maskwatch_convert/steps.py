@@ -117,6 +117,10 @@ def affine(x, scale, offset, name=""):
 
 @known
 def act(x, kind, name=""):
+    if x.op == "act" and {x["kind"], kind} <= {"relu", "relu6"}:  # of two, the narrower one
+        if kind == "relu" or x["kind"] == kind:
+            return x
+        x = x.before
     return x if kind in ("linear", "none") else Step("act", [x], x.shape, name, {"kind": kind})
 
 

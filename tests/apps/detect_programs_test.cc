@@ -322,6 +322,10 @@ TEST_CASE("detect_mask_image: bad input is one line and exit code 2") {
   fault(with_model({"-i", "grey.png", "dark.png", "-f", "none", "-o", "x.png"}), "folder");
   fault(with_model({"-i", "grey.png", "-f", "none", "-o", "grey.png/x"}), "grey.png/x");
   fault(with_model({"-i", "grey.png", "-f", "none", "--show"}), "window");
+  fault(with_model({"-i", "grey.png", "--landmarks", "x.onnx"}),
+        "--landmarks takes dlib, the file of a dlib predictor (.dat) or of a converted landmark "
+        "network (.safetensors), not \"x.onnx\"");
+  fault(with_model({"-i", "grey.png", "--landmarks", "lost.dat"}), "lost.dat: no such file");
   CHECK(vision::load_image(folder / "grey.png").pixels == flat_picture(90, 70, 128).pixels);
   CHECK(!fs::exists(folder / "a.gif"));
 }
