@@ -34,10 +34,10 @@ VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
     : options_(options),
       pipeline_(pipeline),
       recorder_(!pipeline.drops()),
+      sinks_(options, pipeline.labels(), pipeline.meanings()),
       window_(std::move(window)),
       people_of_label_(pipeline.labels().size()),
       threshold_(options.threshold) {
-  if (!options.events.empty()) events_.emplace(options.events);
   if (!options.alert.empty())
     alert_.emplace(options.alert, options.alert_after, pipeline.labels(), pipeline.meanings(),
                    pipeline.source_description(), options.alert_worn_wrongly);
@@ -60,7 +60,8 @@ void VideoViewer::run() {
   }
   pipeline_.finish();
   take_events();
-  if (events_) events_->finish();
+  sinks_.update({}, pipeline_.loss());
+  sinks_.finish();
   recorder_.finish();
   look_after_outputs();
   figures_ = pipeline_.figures();
@@ -96,7 +97,8 @@ void VideoViewer::take(const Shown& shown) {
   }
   vision::count_people(shown_figures_, shown.tracks, pipeline_.meanings());
   panel_.sample(time, shown_figures_.count);
-  if (window_ || recorder_.recording()) display(true);
+  sinks_.update(shown.tracks, pipeline_.loss());
+  if (window_ || recorder_.recording() || sinks_.wants_picture()) display(true);
   last_frame_ = Clock::now();
   if (frames_++ == 0) first_frame_ = last_frame_;
   pipeline_.observed(Stage::total, seconds_between(shown.frame->captured, last_frame_));
@@ -105,7 +107,7 @@ void VideoViewer::take(const Shown& shown) {
 // Writes what happened and counts who has left, by the last label.
 void VideoViewer::take_events() {
   const auto events = pipeline_.take_events();
-  if (events_) events_->write(events, pipeline_.labels());
+  sinks_.write(events);
   for (const vision::TrackEvent& event : events)
     if (event.change == vision::TrackChange::left && event.track.label >= 0)
       ++people_of_label_[static_cast<std::size_t>(event.track.label)];
@@ -118,6 +120,7 @@ void VideoViewer::display(bool new_frame) {
   picture_ = annotated();
   const Clock::time_point drawn = Clock::now();
   if (new_frame) recorder_.add(picture_, shown_.frame->video.time);
+  if (new_frame) sinks_.show(picture_);
   if (window_) window_->show(*picture_);
   displayed_ = Clock::now();
   if (!new_frame) return;
@@ -237,16 +240,26 @@ void VideoViewer::toggle_recording() {
 void VideoViewer::look_after_outputs() {
   if (const std::string fault = recorder_.take_picture_fault(); !fault.empty()) say(fault, true);
   note_fault(recorder_.take_fault());
-  if (events_) note_fault(events_->take_fault());
+  if (const auto error = sinks_.take_error()) note_error(error);
+  for (const std::string& note : sinks_.take_notes())
+    if (window_)
+      say(note, true);
+    else
+      tell(note);
+}
+
+void VideoViewer::note_fault(const std::string& fault) {
+  if (!fault.empty()) note_error(std::make_exception_ptr(WriteError(fault)));
 }
 
 // A window shows the fault at once; a program without a window ends.
-void VideoViewer::note_fault(const std::string& fault) {
-  if (fault.empty()) return;
-  if (window_) say(fault, true);
+void VideoViewer::note_error(const std::exception_ptr& error) try {
+  std::rethrow_exception(error);
+} catch (const std::exception& fault) {
+  if (window_) say(fault.what(), true);
   if (fault_) return;
-  fault_ = std::make_exception_ptr(WriteError(fault));
-  ended_by_ = fault;
+  fault_ = error;
+  ended_by_ = fault.what();
 }
 
 // For the log of an unattended server: one line when the source is lost, one when it is back.
@@ -254,6 +267,7 @@ void VideoViewer::tell_of_losses() {
   const std::string loss = pipeline_.loss();
   if (loss.empty() == !lost_) return;
   lost_ = !loss.empty();
+  sinks_.update(shown_.tracks, loss);
   if (lost_) {
     lost_at_ = Clock::now();
     tell(loss);
@@ -276,6 +290,8 @@ std::string VideoViewer::stats() const {
   Json people = Json::object();
   for (std::size_t i = 0; i < people_of_label_.size(); ++i)
     people[pipeline_.labels()[i]] = people_of_label_[i];
+  Json sinks = Json::object();
+  for (auto& [name, figures] : sinks_.figures()) sinks[name] = std::move(figures);
   const double seconds = seconds_between(first_frame_, last_frame_);
   const Json out = Json::object({{"source", pipeline_.source_description()},
                                  {"width", pipeline_.width()},
@@ -298,7 +314,8 @@ std::string VideoViewer::stats() const {
                                  {"recorded", recorder_.frames()},
                                  {"recording_lost", recorder_.lost()},
                                  {"ended_by", ended_by_},
-                                 {"latency_ms", latencies}});
+                                 {"latency_ms", latencies},
+                                 {"sinks", sinks}});
   return out.dump(2, Json::KeyOrder::as_added) + "\n";
 }
 

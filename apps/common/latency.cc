@@ -1,4 +1,4 @@
-#include "apps/live/latency.h"
+#include "apps/common/latency.h"
 
 #include <algorithm>
 #include <cmath>

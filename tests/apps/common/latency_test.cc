@@ -1,5 +1,5 @@
 // Quantiles of latencies.
-#include "apps/live/latency.h"
+#include "apps/common/latency.h"
 
 #include <doctest/doctest.h>
 

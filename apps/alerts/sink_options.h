@@ -1,0 +1,29 @@
+// The options of detect_mask_video that send events, counts and pictures elsewhere.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/alerts/mqtt_options.h"
+#include "apps/common/options.h"
+
+namespace maskwatch::apps {
+
+// As they stand on the command line.
+struct SinkArguments {
+  std::string mqtt, mqtt_password_file, mqtt_ca, mqtt_discovery = "homeassistant";
+  double mqtt_snapshot_every = 10;
+};
+
+// What they mean. Those of MqttOptions that depend on the model are set later.
+struct SinkOptions {
+  std::optional<MqttOptions> mqtt;
+};
+
+// The two groups of --help. `arguments` must live until parse().
+void add_sink_options(OptionParser& parser, SinkArguments& arguments);
+
+// After parse(). Reads the secrets. UsageError for an option that is wrong, or could not act.
+SinkOptions read_sink_options(const SinkArguments& arguments);
+
+}  // namespace maskwatch::apps
