@@ -116,6 +116,7 @@ void Delivery::reached() {
     note(fmt::format("connected{} after {:.1f} s", ever_reached_ ? " again" : "",
                      seconds_since(lost_at_)));
   trouble_.clear();
+  refused_ = false;
   ever_reached_ = figures_.reached = true;
 }
 
@@ -136,6 +137,7 @@ void Delivery::refused(const std::string& reason) {
     if (!ever_reached_ && !error_)
       error_ = std::make_exception_ptr(UsageError(name_ + ": " + reason));
     if (!ever_reached_) {
+      refused_ = true;
       trouble_ = reason;
       return;
     }
@@ -150,7 +152,7 @@ bool Delivery::closed() const {
 
 bool Delivery::over() const {
   const std::lock_guard lock(mutex_);
-  return closed_at_ && (figures_.waiting() == 0 || out_of_time_locked());
+  return closed_at_ && (figures_.waiting() == 0 || refused_ || out_of_time_locked());
 }
 
 bool Delivery::out_of_time() const {

@@ -67,7 +67,7 @@ class Delivery {
   void refused(const std::string& reason);
 
   bool closed() const;
-  // Closed, and either every event is settled or the time for that is over.
+  // Closed, and every event is settled, or the receiver refuses them, or the time is over.
   bool over() const;
   // Closed for so long that sending must stop.
   bool out_of_time() const;
@@ -96,7 +96,7 @@ class Delivery {
   Clock::time_point lost_at_;
   std::optional<Clock::time_point> closed_at_;
   std::int64_t drops_told_ = 0;
-  bool ever_reached_ = false;
+  bool ever_reached_ = false, refused_ = false;
 };
 
 // A sink that sends through a Delivery. Who derives from it calls start().

@@ -35,6 +35,13 @@ std::string client_name() {
   return fmt::format("maskwatch-{:08x}", random());
 }
 
+// "certificate verify failed" of "OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify
+// failed".
+std::string plain_error(const std::string& logged) {
+  const std::size_t parts = logged.rfind("::");
+  return parts == std::string::npos ? logged : logged.substr(parts + 2);
+}
+
 void require(int code, const std::string& what) {
   if (code != MOSQ_ERR_SUCCESS)
     throw UsageError("--mqtt: " + what + ": " + mosquitto_strerror(code));
@@ -143,7 +150,7 @@ MqttClient::MqttClient(const MqttOptions& options, const std::string& will_topic
     static_cast<Session*>(session)->acknowledged.push_back(number);
   });
   mosquitto_log_callback_set(s.handle, [](mosquitto*, void* session, int level, const char* text) {
-    if (level == MOSQ_LOG_ERR) static_cast<Session*>(session)->last_error = text;
+    if (level == MOSQ_LOG_ERR) static_cast<Session*>(session)->last_error = plain_error(text);
   });
 }
 

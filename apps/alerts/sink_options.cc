@@ -24,10 +24,10 @@ MqttOptions read_mqtt_options(const SinkArguments& a) {
   out.address = parse_mqtt_address(a.mqtt);
   if (!has_mqtt())
     throw UsageError("--mqtt: this build has no libmosquitto", "meson setup -Dmqtt=enabled");
-  out.password = read_secret("--mqtt-password-file", a.mqtt_password_file, kPasswordVariable);
   if (out.address.user.empty() && !a.mqtt_password_file.empty())
     throw UsageError("--mqtt-password-file: the address of --mqtt names no user",
                      "mqtt://user@host/topic");
+  out.password = read_secret("--mqtt-password-file", a.mqtt_password_file, kPasswordVariable);
   out.ca_file = a.mqtt_ca;
   if (!out.ca_file.empty()) {
     if (!out.address.tls)
