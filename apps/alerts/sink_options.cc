@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/alerts/http_post.h"
 #include "apps/alerts/mqtt_client.h"
 #include "apps/alerts/secret.h"
 #include "apps/common/program.h"
@@ -11,6 +12,8 @@ namespace maskwatch::apps {
 namespace {
 
 constexpr const char* kPasswordVariable = "MASKWATCH_MQTT_PASSWORD";
+constexpr const char* kTokenVariable = "MASKWATCH_WEBHOOK_TOKEN";
+constexpr const char* kSecretVariable = "MASKWATCH_WEBHOOK_SECRET";
 
 void check_discovery(const std::string& prefix) {
   if (prefix.empty() || prefix.front() == '$' || prefix.back() == '/' ||
@@ -42,6 +45,19 @@ MqttOptions read_mqtt_options(const SinkArguments& a) {
   return out;
 }
 
+WebhookOptions read_webhook_options(const SinkArguments& a) {
+  WebhookOptions out;
+  out.url = a.webhook;
+  const bool tls = webhook_origin(out.url).starts_with("https:");
+  out.token = read_secret("--webhook-token-file", a.webhook_token_file, kTokenVariable);
+  out.secret = read_secret("--webhook-secret-file", a.webhook_secret_file, kSecretVariable);
+  if (!a.webhook_ca.empty() && !tls)
+    throw UsageError("--webhook-ca: the address of --webhook is not https://, so it could not act");
+  if (!a.webhook_ca.empty()) read_file(a.webhook_ca);
+  out.ca_file = a.webhook_ca;
+  return out;
+}
+
 void add_mqtt_options(OptionParser& parser, SinkArguments& a) {
   parser.group("Events to an MQTT broker (the password: MASKWATCH_MQTT_PASSWORD)");
   const OptionParser::Option& mqtt =
@@ -68,15 +84,38 @@ void add_mqtt_options(OptionParser& parser, SinkArguments& a) {
       .needs(mqtt);
 }
 
+void add_webhook_options(OptionParser& parser, SinkArguments& a) {
+  parser.group("Events to a web hook (secrets: MASKWATCH_WEBHOOK_TOKEN, MASKWATCH_WEBHOOK_SECRET)");
+  const OptionParser::Option& webhook =
+      parser.add("--webhook", &a.webhook,
+                 "http[s]://host[:port]/path: a POST request there for each event, with the JSON "
+                 "that --events writes");
+  parser
+      .add("--webhook-token-file", &a.webhook_token_file,
+           "Send the first line of this file as \"Authorization: Bearer\"")
+      .needs(webhook);
+  parser
+      .add("--webhook-secret-file", &a.webhook_secret_file,
+           "Sign with the first line of this file: X-Maskwatch-Signature-256: sha256=, and the "
+           "HMAC of the body")
+      .needs(webhook);
+  parser
+      .add("--webhook-ca", &a.webhook_ca,
+           "https: trust the certificate authorities of this PEM file, not those of the system")
+      .needs(webhook);
+}
+
 }  // namespace
 
 void add_sink_options(OptionParser& parser, SinkArguments& arguments) {
   add_mqtt_options(parser, arguments);
+  add_webhook_options(parser, arguments);
 }
 
 SinkOptions read_sink_options(const SinkArguments& arguments) {
   SinkOptions out;
   if (!arguments.mqtt.empty()) out.mqtt = read_mqtt_options(arguments);
+  if (!arguments.webhook.empty()) out.webhook = read_webhook_options(arguments);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "apps/alerts/mqtt_options.h"
+#include "apps/alerts/webhook_options.h"
 #include "apps/common/options.h"
 
 namespace maskwatch::apps {
@@ -13,14 +14,16 @@ namespace maskwatch::apps {
 struct SinkArguments {
   std::string mqtt, mqtt_password_file, mqtt_ca, mqtt_discovery = "homeassistant";
   double mqtt_snapshot_every = 10;
+  std::string webhook, webhook_token_file, webhook_secret_file, webhook_ca;
 };
 
 // What they mean. Those of MqttOptions that depend on the model are set later.
 struct SinkOptions {
   std::optional<MqttOptions> mqtt;
+  std::optional<WebhookOptions> webhook;
 };
 
-// The two groups of --help. `arguments` must live until parse().
+// Their groups of --help. `arguments` must live until parse().
 void add_sink_options(OptionParser& parser, SinkArguments& arguments);
 
 // After parse(). Reads the secrets. UsageError for an option that is wrong, or could not act.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/alerts/mqtt_sink.h"
+#include "apps/alerts/webhook_sink.h"
 #include "apps/live/event_log.h"
 #include "vision/masks/video_panel.h"
 
@@ -20,6 +21,8 @@ EventSinks::EventSinks(const VideoOptions& options, std::vector<std::string> lab
     mqtt.counts_worn_wrongly = vision::knows(meanings_, LabelMeaning::worn_wrongly);
     sinks_.emplace_back("mqtt", std::make_unique<MqttSink>(mqtt));
   }
+  if (options.sinks.webhook)
+    sinks_.emplace_back("webhook", std::make_unique<WebhookSink>(*options.sinks.webhook));
 }
 
 void EventSinks::write(const std::vector<vision::TrackEvent>& events) {
