@@ -28,8 +28,6 @@ double seconds_since(Clock::time_point from) {
   return std::chrono::duration<double>(Clock::now() - from).count();
 }
 
-double ms(double seconds) { return std::round(seconds * 1e6) / 1e3; }
-
 }  // namespace
 
 Delivery::Delivery(std::string name, std::size_t capacity)
@@ -214,19 +212,6 @@ void DeliverySink::finish() {
   }
   thread_.detach();
   delivery_->end();
-}
-
-std::optional<Json> DeliverySink::figures() const {
-  const DeliveryFigures f = delivery_->figures();
-  return Json::object({{"events", f.taken},
-                       {"delivered", f.delivered},
-                       {"dropped", f.dropped},
-                       {"waiting", f.waiting()},
-                       {"reached", f.reached},
-                       {"outages", f.outages},
-                       {"delay_ms", Json::object({{"median", ms(f.delay.median())},
-                                                  {"p99", ms(f.delay.quantile(.99))},
-                                                  {"max", ms(f.delay.longest())}})}});
 }
 
 double back_off(int failures, double shortest, double longest) {

@@ -15,21 +15,12 @@
 #include <vector>
 
 #include "apps/alerts/event_sink.h"
-#include "apps/common/latency.h"
 
 namespace maskwatch::apps {
 
 struct OutgoingEvent {
   std::string line;
   Clock::time_point made;
-};
-
-struct DeliveryFigures {
-  std::int64_t taken = 0, delivered = 0, dropped = 0;
-  std::int64_t outages = 0;  // of a receiver that had been reached before
-  bool reached = false;      // the receiver, at the last attempt
-  Latency delay;             // from the event to the receiver's answer
-  std::int64_t waiting() const { return taken - delivered - dropped; }
 };
 
 // What the two threads share. All functions may be called from any thread.
@@ -108,7 +99,7 @@ class DeliverySink : public EventSink {
   void finish() override;
   std::exception_ptr take_error() override { return delivery_->take_error(); }
   std::vector<std::string> take_notes() override { return delivery_->take_notes(); }
-  std::optional<Json> figures() const override;
+  std::optional<DeliveryFigures> figures() const override { return delivery_->figures(); }
 
  protected:
   explicit DeliverySink(std::shared_ptr<Delivery> delivery) : delivery_(std::move(delivery)) {}

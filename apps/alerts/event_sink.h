@@ -8,14 +8,33 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "apps/common/latency.h"
 #include "base/json.h"
 #include "vision/image/image.h"
 
 namespace maskwatch::apps {
 
 using Clock = std::chrono::steady_clock;
+
+// What became of the events that a sink was given.
+struct DeliveryFigures {
+  std::int64_t taken = 0, delivered = 0, dropped = 0;
+  std::int64_t outages = 0;  // of a receiver that had been reached before
+  bool reached = false;      // the receiver, at the last attempt
+  Latency delay;             // from the event to the receiver's answer
+  std::int64_t waiting() const { return taken - delivered - dropped; }
+};
+
+// How the video goes.
+struct VideoFigures {
+  std::int64_t captured = 0, shown = 0, dropped = 0, reconnections = 0;
+  double frames_a_second = 0;                                  // at present
+  std::vector<std::pair<std::string, Latency>> delays;         // by stage
+  std::vector<std::pair<std::string, DeliveryFigures>> sinks;  // by name
+};
 
 // Who is in view, by the meaning of their labels, and how the camera does.
 struct WatchState {
@@ -29,6 +48,8 @@ struct WatchState {
 
 // The fields of WatchState, and "source": "ok" or the trouble.
 Json state_json(const WatchState& state);
+// The counts and, in milliseconds, the delays, for --stats.
+Json figures_json(const DeliveryFigures& figures);
 
 class EventSink {
  public:
@@ -38,6 +59,8 @@ class EventSink {
   virtual void write(const std::string& line) = 0;
   // What holds from now on; the same as before costs next to nothing.
   virtual void update(const WatchState&) {}
+  // A few times a second, also while the source is lost.
+  virtual void measure(const VideoFigures&) {}
   // Whether show() would make use of a picture now: annotated ones are costly to make.
   virtual bool wants_picture() { return false; }
   // A frame with its boxes.
@@ -53,8 +76,8 @@ class EventSink {
   virtual std::exception_ptr take_error() = 0;
   // What the user should know since the last call, a line each.
   virtual std::vector<std::string> take_notes() { return {}; }
-  // What became of the events, for --stats and /metrics, where it counts them.
-  virtual std::optional<Json> figures() const { return std::nullopt; }
+  // Where it counts its events.
+  virtual std::optional<DeliveryFigures> figures() const { return std::nullopt; }
 };
 
 }  // namespace maskwatch::apps

@@ -145,9 +145,9 @@ PostAnswer HttpPoster::post(const std::string& json, const std::string& id) {
   s.error[0] = '\0';
   const CURLcode code = curl_easy_perform(s.handle);
   if (code != CURLE_OK)
-    throw PostFailure(is_refusal(code) && s.error[0] != '\0' ? s.error.data()
-                                                             : curl_easy_strerror(code),
-                      is_refusal(code));
+    throw PostFailure(
+        is_refusal(code) && s.error[0] != '\0' ? s.error.data() : curl_easy_strerror(code),
+        is_refusal(code));
   long status = 0;
   curl_off_t after = 0;
   curl_easy_getinfo(s.handle, CURLINFO_RESPONSE_CODE, &status);

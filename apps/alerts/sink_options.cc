@@ -1,6 +1,7 @@
 #include "apps/alerts/sink_options.h"
 
 #include <algorithm>
+#include <cctype>
 
 #include "apps/alerts/http_post.h"
 #include "apps/alerts/mqtt_client.h"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr const char* kPasswordVariable = "MASKWATCH_MQTT_PASSWORD";
 constexpr const char* kTokenVariable = "MASKWATCH_WEBHOOK_TOKEN";
+constexpr const char* kServeVariable = "MASKWATCH_SERVE_TOKEN";
 constexpr const char* kSecretVariable = "MASKWATCH_WEBHOOK_SECRET";
 
 void check_discovery(const std::string& prefix) {
@@ -55,6 +57,19 @@ WebhookOptions read_webhook_options(const SinkArguments& a) {
     throw UsageError("--webhook-ca: the address of --webhook is not https://, so it could not act");
   if (!a.webhook_ca.empty()) read_file(a.webhook_ca);
   out.ca_file = a.webhook_ca;
+  return out;
+}
+
+ServeOptions read_serve_options(const SinkArguments& a) {
+  ServeOptions out;
+  out.address = parse_listen_address(a.serve);
+  out.token = read_secret("--serve-token-file", a.serve_token_file, kServeVariable);
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_' || c == '~';
+  };
+  if (!std::all_of(out.token.begin(), out.token.end(), plain))
+    throw UsageError("--serve: the token holds characters that no address can carry",
+                     "letters, digits and - . _ ~ only; openssl rand -hex 16 makes one");
   return out;
 }
 
@@ -105,16 +120,30 @@ void add_webhook_options(OptionParser& parser, SinkArguments& a) {
       .needs(webhook);
 }
 
+void add_serve_options(OptionParser& parser, SinkArguments& a) {
+  parser.group("View in a browser, figures for Prometheus (token: MASKWATCH_SERVE_TOKEN)");
+  const OptionParser::Option& serve =
+      parser.add("--serve", &a.serve,
+                 "ADDRESS:PORT, or a port of 127.0.0.1: a page with the video, /stream.mjpg, "
+                 "/snapshot.jpg, /state, /metrics and /healthz");
+  parser
+      .add("--serve-token-file", &a.serve_token_file,
+           "Show nothing to who does not know the first line of this file")
+      .needs(serve);
+}
+
 }  // namespace
 
 void add_sink_options(OptionParser& parser, SinkArguments& arguments) {
   add_mqtt_options(parser, arguments);
   add_webhook_options(parser, arguments);
+  add_serve_options(parser, arguments);
 }
 
 SinkOptions read_sink_options(const SinkArguments& arguments) {
   SinkOptions out;
   if (!arguments.mqtt.empty()) out.mqtt = read_mqtt_options(arguments);
+  if (!arguments.serve.empty()) out.serve = read_serve_options(arguments);
   if (!arguments.webhook.empty()) out.webhook = read_webhook_options(arguments);
   return out;
 }

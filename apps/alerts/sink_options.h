@@ -5,6 +5,7 @@
 #include <string>
 
 #include "apps/alerts/mqtt_options.h"
+#include "apps/alerts/serve_options.h"
 #include "apps/alerts/webhook_options.h"
 #include "apps/common/options.h"
 
@@ -15,12 +16,14 @@ struct SinkArguments {
   std::string mqtt, mqtt_password_file, mqtt_ca, mqtt_discovery = "homeassistant";
   double mqtt_snapshot_every = 10;
   std::string webhook, webhook_token_file, webhook_secret_file, webhook_ca;
+  std::string serve, serve_token_file;
 };
 
-// What they mean. Those of MqttOptions that depend on the model are set later.
+// What they mean. What depends on the model or the source is set later.
 struct SinkOptions {
   std::optional<MqttOptions> mqtt;
   std::optional<WebhookOptions> webhook;
+  std::optional<ServeOptions> serve;
 };
 
 // Their groups of --help. `arguments` must live until parse().

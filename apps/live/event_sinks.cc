@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/alerts/live_server.h"
 #include "apps/alerts/mqtt_sink.h"
 #include "apps/alerts/webhook_sink.h"
 #include "apps/live/event_log.h"
@@ -11,8 +12,8 @@ namespace maskwatch::apps {
 
 using vision::LabelMeaning;
 
-EventSinks::EventSinks(const VideoOptions& options, std::vector<std::string> labels,
-                       std::vector<LabelMeaning> meanings)
+EventSinks::EventSinks(const VideoOptions& options, const std::string& description,
+                       std::vector<std::string> labels, std::vector<LabelMeaning> meanings)
     : labels_(std::move(labels)), meanings_(std::move(meanings)) {
   if (!options.events.empty())
     sinks_.emplace_back("events", std::make_unique<EventLog>(options.events));
@@ -20,6 +21,11 @@ EventSinks::EventSinks(const VideoOptions& options, std::vector<std::string> lab
     MqttOptions mqtt = *options.sinks.mqtt;
     mqtt.counts_worn_wrongly = vision::knows(meanings_, LabelMeaning::worn_wrongly);
     sinks_.emplace_back("mqtt", std::make_unique<MqttSink>(mqtt));
+  }
+  if (options.sinks.serve) {
+    ServeOptions serve = *options.sinks.serve;
+    serve.description = description;
+    sinks_.emplace_back("serve", std::make_unique<LiveServer>(serve));
   }
   if (options.sinks.webhook)
     sinks_.emplace_back("webhook", std::make_unique<WebhookSink>(*options.sinks.webhook));
@@ -42,6 +48,11 @@ void EventSinks::update(const std::vector<vision::Track>& tracks, const std::str
                          in_view.count.unmasked, in_view.count.worn_wrongly,
                          people_seen_,           trouble};
   for (const auto& [name, sink] : sinks_) sink->update(state);
+}
+
+void EventSinks::measure(VideoFigures video) {
+  video.sinks = figures();
+  for (const auto& [name, sink] : sinks_) sink->measure(video);
 }
 
 bool EventSinks::wants_picture() {
@@ -71,8 +82,8 @@ std::vector<std::string> EventSinks::take_notes() {
   return out;
 }
 
-std::vector<std::pair<std::string, Json>> EventSinks::figures() const {
-  std::vector<std::pair<std::string, Json>> out;
+std::vector<std::pair<std::string, DeliveryFigures>> EventSinks::figures() const {
+  std::vector<std::pair<std::string, DeliveryFigures>> out;
   for (const auto& [name, sink] : sinks_)
     if (auto figures = sink->figures()) out.emplace_back(name, std::move(*figures));
   return out;

@@ -17,13 +17,17 @@ namespace maskwatch::apps {
 
 class EventSinks {
  public:
-  // `labels` of the model, and the meaning of each. Throws what the sinks' constructors throw.
-  EventSinks(const VideoOptions& options, std::vector<std::string> labels,
-             std::vector<vision::LabelMeaning> meanings);
+  // `description` of the source; `labels` of the model, and the meaning of each. Throws what the
+  // sinks' constructors throw.
+  EventSinks(const VideoOptions& options, const std::string& description,
+             std::vector<std::string> labels, std::vector<vision::LabelMeaning> meanings);
 
   void write(const std::vector<vision::TrackEvent>& events);
   // Who is in view now. `trouble`: of the source.
   void update(const std::vector<vision::Track>& tracks, const std::string& trouble);
+  // Adds the sinks' own figures.
+  void measure(VideoFigures video);
+  bool empty() const { return sinks_.empty(); }
   bool wants_picture();
   void show(const std::shared_ptr<const vision::Image>& picture);
   // Ends all of them at the same time, so that it takes no longer than the slowest.
@@ -33,7 +37,7 @@ class EventSinks {
   std::exception_ptr take_error();
   std::vector<std::string> take_notes();
   // Of those that have any, by their names.
-  std::vector<std::pair<std::string, Json>> figures() const;
+  std::vector<std::pair<std::string, DeliveryFigures>> figures() const;
 
  private:
   const std::vector<std::string> labels_;

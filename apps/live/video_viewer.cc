@@ -17,6 +17,7 @@ namespace maskwatch::apps {
 namespace {
 
 constexpr double kRefresh = .2;      // seconds between looks at the pipeline's figures
+constexpr double kMeasure = 1;       // seconds between figures for outside
 constexpr double kIdleRedraw = .25;  // seconds without a frame before the panel is drawn anew
 constexpr double kMessageTime = 3;   // seconds
 constexpr double kWait = .02;        // seconds for a frame before keys are looked at
@@ -34,7 +35,7 @@ VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
     : options_(options),
       pipeline_(pipeline),
       recorder_(!pipeline.drops()),
-      sinks_(options, pipeline.labels(), pipeline.meanings()),
+      sinks_(options, pipeline.source_description(), pipeline.labels(), pipeline.meanings()),
       window_(std::move(window)),
       people_of_label_(pipeline.labels().size()),
       threshold_(options.threshold) {
@@ -80,6 +81,7 @@ void VideoViewer::loop() {
     if (state == VideoPipeline::Next::end) return;
     if (state == VideoPipeline::Next::frame) take(next);
     tell_of_losses();
+    measure();
     if (state == VideoPipeline::Next::none && window_ && shown_.frame &&
         seconds_between(displayed_, Clock::now()) > kIdleRedraw)
       display(false);
@@ -138,6 +140,23 @@ std::shared_ptr<vision::Image> VideoViewer::annotated() const {
   vision::VideoPanel::draw_message(*picture, shown_figures_);
   if (help_) vision::VideoPanel::draw_help(*picture);
   return picture;
+}
+
+// For who looks at figures from outside.
+void VideoViewer::measure() {
+  const Clock::time_point now = Clock::now();
+  const double passed = seconds_between(measured_, now);
+  if (sinks_.empty() || passed < kMeasure) return;
+  const double rate = frame_rate(frames_ - measured_frames_, passed);
+  measured_ = now;
+  measured_frames_ = frames_;
+  const PipelineFigures figures = pipeline_.figures();
+  VideoFigures video{
+      figures.captured, frames_, figures.dropped, figures.reconnections, rate, {}, {}};
+  for (int i = 0; i < static_cast<int>(Stage::count); ++i)
+    if (const Latency& latency = figures.of(static_cast<Stage>(i)); latency.count() > 0)
+      video.delays.emplace_back(stage_name(static_cast<Stage>(i)), latency);
+  sinks_.measure(std::move(video));
 }
 
 void VideoViewer::refresh_figures(Clock::time_point now) {
@@ -291,7 +310,7 @@ std::string VideoViewer::stats() const {
   for (std::size_t i = 0; i < people_of_label_.size(); ++i)
     people[pipeline_.labels()[i]] = people_of_label_[i];
   Json sinks = Json::object();
-  for (auto& [name, figures] : sinks_.figures()) sinks[name] = std::move(figures);
+  for (const auto& [name, figures] : sinks_.figures()) sinks[name] = figures_json(figures);
   const double seconds = seconds_between(first_frame_, last_frame_);
   const Json out = Json::object({{"source", pipeline_.source_description()},
                                  {"width", pipeline_.width()},

@@ -48,6 +48,7 @@ class VideoViewer {
   void note_error(const std::exception_ptr& error);
   void tell_of_losses();
   void refresh_figures(Clock::time_point now);
+  void measure();
   void say(const std::string& message, bool alarming = false);
   void toggle_recording();
   void save_screenshot();
@@ -76,7 +77,8 @@ class VideoViewer {
   int named_ = 0;
   bool message_alarms_ = false, lost_ = false;
   Clock::time_point began_ = Clock::now(), message_until_, refreshed_, displayed_, lost_at_;
-  Clock::time_point first_frame_, last_frame_, rate_from_;
+  Clock::time_point first_frame_, last_frame_, rate_from_, measured_;
+  std::int64_t measured_frames_ = 0;
   std::int64_t frames_ = 0, rate_frames_ = 0;
   int alerts_ = 0;
 };
