@@ -81,7 +81,7 @@ ListenAddress parse_listen_address(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   const std::string port = colon == std::string::npos ? text : text.substr(colon + 1);
   out.host = colon == std::string::npos ? "127.0.0.1" : text.substr(0, colon);
-  if (out.host.size() > 2 && out.host.front() == '[' && out.host.back() == ']')
+  if (out.host.size() >= 2 && out.host.front() == '[' && out.host.back() == ']')
     out.host = out.host.substr(1, out.host.size() - 2);
   else if (out.host.find(':') != std::string::npos)
     throw fault("an address of IPv6 stands in [ ]");

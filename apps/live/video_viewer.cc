@@ -135,7 +135,9 @@ std::shared_ptr<vision::Image> VideoViewer::annotated() const {
   auto picture = pictures_.take();
   *picture = shown_.frame->video.image;
   vision::draw_tracks(*picture, shown_.tracks, pipeline_.labels(), pipeline_.meanings());
-  if (with_panel_ && picture->height >= kLeastPanel)
+  // Whoever looks from elsewhere has the counts beside the picture.
+  const bool has_room = picture->height >= kLeastPanel;
+  if (with_panel_ && has_room && (window_ || recorder_.recording()))
     panel_.draw(*picture, shown_figures_, uptime());
   vision::VideoPanel::draw_message(*picture, shown_figures_);
   if (help_) vision::VideoPanel::draw_help(*picture);
