@@ -34,9 +34,10 @@ const Arrows rooms = {
     {"vision/drawn", {"vision/image"}},
     {"apps/common", {}},
     {"apps/training", {"apps/common"}},
-    {"apps/live", {"apps/common"}},
+    {"apps/alerts", {"apps/common"}},
+    {"apps/live", {"apps/alerts", "apps/common"}},
     {"apps/masking", {"apps/common"}},
-    {"apps", {"apps/common", "apps/training", "apps/live", "apps/masking"}},
+    {"apps", {"apps/common", "apps/training", "apps/alerts", "apps/live", "apps/masking"}},
 };
 
 bool follows(const Arrows& arrows, const std::string& from, const std::string& to) {

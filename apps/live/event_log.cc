@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/file.h"
 #include "base/json.h"
 
 namespace maskwatch::apps {
@@ -88,8 +89,8 @@ EventLog::EventLog(const std::string& path) : path_(path), descriptor_(-1) {
 }
 
 EventLog::~EventLog() {
-  finish();
-  if (path_ != "-" && descriptor_ >= 0) close(descriptor_);
+  EventLog::finish();
+  if (path_ != "-" && descriptor_ >= 0) ::close(descriptor_);
 }
 
 // Fails with ENXIO while nobody reads the pipe.
@@ -97,11 +98,7 @@ void EventLog::open_pipe() {
   if (descriptor_ < 0) descriptor_ = open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
-void EventLog::write(const std::vector<vision::TrackEvent>& events,
-                     const std::vector<std::string>& labels) {
-  for (const vision::TrackEvent& event : events)
-    lost_ += !lines_.try_push(event_line(event, labels, utc_now()) + "\n");
-}
+void EventLog::write(const std::string& line) { lost_ += !lines_.try_push(line + "\n"); }
 
 void EventLog::finish() {
   if (!thread_.joinable()) return;
@@ -114,6 +111,11 @@ void EventLog::finish() {
 std::string EventLog::take_fault() {
   const std::lock_guard lock(mutex_);
   return std::exchange(fault_, {});
+}
+
+std::exception_ptr EventLog::take_error() {
+  const std::string fault = take_fault();
+  return fault.empty() ? nullptr : std::make_exception_ptr(WriteError(fault));
 }
 
 void EventLog::work() {

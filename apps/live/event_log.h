@@ -12,29 +12,31 @@
 #include <thread>
 #include <vector>
 
+#include "apps/alerts/event_sink.h"
 #include "apps/live/bounded_queue.h"
 #include "vision/masks/tracker.h"
 
 namespace maskwatch::apps {
 
-class EventLog {
+class EventLog : public EventSink {
  public:
   // Begins a new file; "-" is standard output; a named pipe may get its reader later.
   // std::runtime_error names it if it cannot be written.
   explicit EventLog(const std::string& path);
-  ~EventLog();  // as finish()
+  ~EventLog() override;  // as finish()
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
 
-  // A thread writes them, each line at once, so the caller never waits for a slow disk or an idle
+  // A thread writes the lines, each at once, so the caller never waits for a slow disk or an idle
   // reader. While 10,000 lines are waiting, new ones are lost.
-  void write(const std::vector<vision::TrackEvent>& events, const std::vector<std::string>& labels);
+  void write(const std::string& line) override;
 
   // Writes what is left, but gives up when none of it can be written for 2 s.
-  void finish();
+  void finish() override;
 
   // What went wrong since the last call, as one line; empty: nothing. Nothing is written after it.
   std::string take_fault();
+  std::exception_ptr take_error() override;
 
  private:
   void work();

@@ -128,6 +128,7 @@ std::vector<std::string> detector_choice(const std::string& first) {
 VideoOptions read_video_options(int argc, char** argv) {
   VideoOptions o;
   std::string every;
+  SinkArguments sinks;
   OptionParser parser("detect_mask_video", kAbout);
   parser.footer(kFooter);
   parser.group("Source");
@@ -136,7 +137,9 @@ VideoOptions read_video_options(int argc, char** argv) {
   add_work_options(parser, o, every);
   parser.group("Output");
   add_output_options(parser, o);
+  add_sink_options(parser, sinks);
   parser.parse(argc, argv);
+  o.sinks = read_sink_options(sinks);
   o.threshold_given = parser.given("--threshold");
   o.source = vision::without_file_scheme(o.source);
   o.detect_every = every.empty() ? -1 : every == "auto" ? 0 : std::stoi(every);

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "apps/alerts/sink_options.h"
 #include "apps/common/face_options.h"
 #include "apps/live/video_pipeline.h"
 
@@ -20,6 +21,7 @@ struct VideoOptions {
        full_screen = false, alert_worn_wrongly = false;
   std::string record, events, stats, alert, screenshot_folder = ".";
   double alert_after = 5, timeout = 5;
+  SinkOptions sinks;
   std::string camera_size;
   double camera_fps = 0;
   std::string rotate = "0";

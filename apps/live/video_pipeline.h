@@ -33,7 +33,7 @@
 
 #include "apps/live/bounded_queue.h"
 #include "apps/live/detect_schedule.h"
-#include "apps/live/latency.h"
+#include "apps/common/latency.h"
 #include "apps/live/pipeline_frame.h"
 #include "apps/live/play_clock.h"
 #include "apps/live/recycling_pool.h"

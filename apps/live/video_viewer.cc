@@ -17,6 +17,7 @@ namespace maskwatch::apps {
 namespace {
 
 constexpr double kRefresh = .2;      // seconds between looks at the pipeline's figures
+constexpr double kMeasure = 1;       // seconds between figures for outside
 constexpr double kIdleRedraw = .25;  // seconds without a frame before the panel is drawn anew
 constexpr double kMessageTime = 3;   // seconds
 constexpr double kWait = .02;        // seconds for a frame before keys are looked at
@@ -34,10 +35,10 @@ VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
     : options_(options),
       pipeline_(pipeline),
       recorder_(!pipeline.drops()),
+      sinks_(options, pipeline.source_description(), pipeline.labels(), pipeline.meanings()),
       window_(std::move(window)),
       people_of_label_(pipeline.labels().size()),
       threshold_(options.threshold) {
-  if (!options.events.empty()) events_.emplace(options.events);
   if (!options.alert.empty())
     alert_.emplace(options.alert, options.alert_after, pipeline.labels(), pipeline.meanings(),
                    pipeline.source_description(), options.alert_worn_wrongly);
@@ -60,7 +61,8 @@ void VideoViewer::run() {
   }
   pipeline_.finish();
   take_events();
-  if (events_) events_->finish();
+  sinks_.update({}, pipeline_.loss());
+  sinks_.finish();
   recorder_.finish();
   look_after_outputs();
   figures_ = pipeline_.figures();
@@ -79,6 +81,7 @@ void VideoViewer::loop() {
     if (state == VideoPipeline::Next::end) return;
     if (state == VideoPipeline::Next::frame) take(next);
     tell_of_losses();
+    measure();
     if (state == VideoPipeline::Next::none && window_ && shown_.frame &&
         seconds_between(displayed_, Clock::now()) > kIdleRedraw)
       display(false);
@@ -96,7 +99,8 @@ void VideoViewer::take(const Shown& shown) {
   }
   vision::count_people(shown_figures_, shown.tracks, pipeline_.meanings());
   panel_.sample(time, shown_figures_.count);
-  if (window_ || recorder_.recording()) display(true);
+  sinks_.update(shown.tracks, pipeline_.loss());
+  if (window_ || recorder_.recording() || sinks_.wants_picture()) display(true);
   last_frame_ = Clock::now();
   if (frames_++ == 0) first_frame_ = last_frame_;
   pipeline_.observed(Stage::total, seconds_between(shown.frame->captured, last_frame_));
@@ -105,7 +109,7 @@ void VideoViewer::take(const Shown& shown) {
 // Writes what happened and counts who has left, by the last label.
 void VideoViewer::take_events() {
   const auto events = pipeline_.take_events();
-  if (events_) events_->write(events, pipeline_.labels());
+  sinks_.write(events);
   for (const vision::TrackEvent& event : events)
     if (event.change == vision::TrackChange::left && event.track.label >= 0)
       ++people_of_label_[static_cast<std::size_t>(event.track.label)];
@@ -118,6 +122,7 @@ void VideoViewer::display(bool new_frame) {
   picture_ = annotated();
   const Clock::time_point drawn = Clock::now();
   if (new_frame) recorder_.add(picture_, shown_.frame->video.time);
+  if (new_frame) sinks_.show(picture_);
   if (window_) window_->show(*picture_);
   displayed_ = Clock::now();
   if (!new_frame) return;
@@ -130,11 +135,30 @@ std::shared_ptr<vision::Image> VideoViewer::annotated() const {
   auto picture = pictures_.take();
   *picture = shown_.frame->video.image;
   vision::draw_tracks(*picture, shown_.tracks, pipeline_.labels(), pipeline_.meanings());
-  if (with_panel_ && picture->height >= kLeastPanel)
+  // Whoever looks from elsewhere has the counts beside the picture.
+  const bool has_room = picture->height >= kLeastPanel;
+  if (with_panel_ && has_room && (window_ || recorder_.recording()))
     panel_.draw(*picture, shown_figures_, uptime());
   vision::VideoPanel::draw_message(*picture, shown_figures_);
   if (help_) vision::VideoPanel::draw_help(*picture);
   return picture;
+}
+
+// For who looks at figures from outside.
+void VideoViewer::measure() {
+  const Clock::time_point now = Clock::now();
+  const double passed = seconds_between(measured_, now);
+  if (sinks_.empty() || passed < kMeasure) return;
+  const double rate = frame_rate(frames_ - measured_frames_, passed);
+  measured_ = now;
+  measured_frames_ = frames_;
+  const PipelineFigures figures = pipeline_.figures();
+  VideoFigures video{
+      figures.captured, frames_, figures.dropped, figures.reconnections, rate, {}, {}};
+  for (int i = 0; i < static_cast<int>(Stage::count); ++i)
+    if (const Latency& latency = figures.of(static_cast<Stage>(i)); latency.count() > 0)
+      video.delays.emplace_back(stage_name(static_cast<Stage>(i)), latency);
+  sinks_.measure(std::move(video));
 }
 
 void VideoViewer::refresh_figures(Clock::time_point now) {
@@ -237,16 +261,26 @@ void VideoViewer::toggle_recording() {
 void VideoViewer::look_after_outputs() {
   if (const std::string fault = recorder_.take_picture_fault(); !fault.empty()) say(fault, true);
   note_fault(recorder_.take_fault());
-  if (events_) note_fault(events_->take_fault());
+  if (const auto error = sinks_.take_error()) note_error(error);
+  for (const std::string& note : sinks_.take_notes())
+    if (window_)
+      say(note, true);
+    else
+      tell(note);
+}
+
+void VideoViewer::note_fault(const std::string& fault) {
+  if (!fault.empty()) note_error(std::make_exception_ptr(WriteError(fault)));
 }
 
 // A window shows the fault at once; a program without a window ends.
-void VideoViewer::note_fault(const std::string& fault) {
-  if (fault.empty()) return;
-  if (window_) say(fault, true);
+void VideoViewer::note_error(const std::exception_ptr& error) try {
+  std::rethrow_exception(error);
+} catch (const std::exception& fault) {
+  if (window_) say(fault.what(), true);
   if (fault_) return;
-  fault_ = std::make_exception_ptr(WriteError(fault));
-  ended_by_ = fault;
+  fault_ = error;
+  ended_by_ = fault.what();
 }
 
 // For the log of an unattended server: one line when the source is lost, one when it is back.
@@ -254,6 +288,7 @@ void VideoViewer::tell_of_losses() {
   const std::string loss = pipeline_.loss();
   if (loss.empty() == !lost_) return;
   lost_ = !loss.empty();
+  sinks_.update(shown_.tracks, loss);
   if (lost_) {
     lost_at_ = Clock::now();
     tell(loss);
@@ -276,6 +311,8 @@ std::string VideoViewer::stats() const {
   Json people = Json::object();
   for (std::size_t i = 0; i < people_of_label_.size(); ++i)
     people[pipeline_.labels()[i]] = people_of_label_[i];
+  Json sinks = Json::object();
+  for (const auto& [name, figures] : sinks_.figures()) sinks[name] = figures_json(figures);
   const double seconds = seconds_between(first_frame_, last_frame_);
   const Json out = Json::object({{"source", pipeline_.source_description()},
                                  {"width", pipeline_.width()},
@@ -298,7 +335,8 @@ std::string VideoViewer::stats() const {
                                  {"recorded", recorder_.frames()},
                                  {"recording_lost", recorder_.lost()},
                                  {"ended_by", ended_by_},
-                                 {"latency_ms", latencies}});
+                                 {"latency_ms", latencies},
+                                 {"sinks", sinks}});
   return out.dump(2, Json::KeyOrder::as_added) + "\n";
 }
 

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "apps/live/alert.h"
-#include "apps/live/event_log.h"
+#include "apps/live/event_sinks.h"
 #include "apps/live/recorder.h"
 #include "apps/live/recycling_pool.h"
 #include "apps/live/video_options.h"
@@ -21,7 +21,8 @@ namespace maskwatch::apps {
 
 class VideoViewer {
  public:
-  // Opens recording, event log and alert. Throws what they throw. No window: headless.
+  // Opens recording, event log, alert and what sends events elsewhere. Throws what they throw. No
+  // window: headless.
   VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
               std::unique_ptr<vision::VideoWindow> window);
 
@@ -29,7 +30,8 @@ class VideoViewer {
   // closed.
   void run();
 
-  // After run(). What went wrong first: the source, a recording, the event log. Null: nothing.
+  // After run(). What went wrong first: the source, a recording, the event log, a broker. Null:
+  // nothing.
   std::exception_ptr fault() const { return fault_; }
   std::string stats() const;    // JSON
   std::string summary() const;  // one line
@@ -43,8 +45,10 @@ class VideoViewer {
   std::shared_ptr<vision::Image> annotated() const;
   void look_after_outputs();
   void note_fault(const std::string& fault);
+  void note_error(const std::exception_ptr& error);
   void tell_of_losses();
   void refresh_figures(Clock::time_point now);
+  void measure();
   void say(const std::string& message, bool alarming = false);
   void toggle_recording();
   void save_screenshot();
@@ -54,7 +58,7 @@ class VideoViewer {
   const VideoOptions options_;
   VideoPipeline& pipeline_;
   Recorder recorder_;
-  std::optional<EventLog> events_;
+  EventSinks sinks_;
   std::optional<Alert> alert_;
   const std::unique_ptr<vision::VideoWindow> window_;  // none: headless
   std::vector<std::int64_t> people_of_label_;          // who has left, by their last label
@@ -73,7 +77,8 @@ class VideoViewer {
   int named_ = 0;
   bool message_alarms_ = false, lost_ = false;
   Clock::time_point began_ = Clock::now(), message_until_, refreshed_, displayed_, lost_at_;
-  Clock::time_point first_frame_, last_frame_, rate_from_;
+  Clock::time_point first_frame_, last_frame_, rate_from_, measured_;
+  std::int64_t measured_frames_ = 0;
   std::int64_t frames_ = 0, rate_frames_ = 0;
   int alerts_ = 0;
 };

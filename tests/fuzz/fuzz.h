@@ -27,7 +27,8 @@ struct Target {
   bool all_seeds_sound;  // or one at least
 };
 
-extern const Target annotations, cascade, checkpoint, landmarks, model, names, network, picture;
+extern const Target annotations, cascade, checkpoint, landmarks, model, names, network, picture,
+    request;
 
 // Limits of base/resource_limits.h at which a run takes moments.
 void set_small_limits();

@@ -42,7 +42,7 @@ TEST_CASE("seeds and what becomes of them by a few changes do no harm") {
   fuzz::set_small_limits();
   for (const fuzz::Target* target :
        {&fuzz::annotations, &fuzz::cascade, &fuzz::checkpoint, &fuzz::landmarks, &fuzz::model,
-        &fuzz::names, &fuzz::network, &fuzz::picture}) {
+        &fuzz::names, &fuzz::network, &fuzz::picture, &fuzz::request}) {
     CAPTURE(target->name);
     const std::vector<std::string> seeds = target->seeds();
     REQUIRE(!seeds.empty());

@@ -17,6 +17,14 @@
 
 using namespace maskwatch;
 
+namespace {
+
+std::string line(const vision::TrackEvent& event) {
+  return apps::event_line(event, kLabels, apps::utc_now());
+}
+
+}  // namespace
+
 TEST_CASE("events are JSON lines") {
   vision::TrackEvent event{vision::TrackChange::changed, 1.23456, unmasked(3, 1), 0};
   CHECK(apps::event_line(event, kLabels, "now") ==
@@ -28,14 +36,14 @@ TEST_CASE("events are JSON lines") {
     apps::EventLog log(folder / "events.jsonl");
     event.change = vision::TrackChange::left;
     event.track.label = -1;
-    log.write({event, event}, kLabels);
+    for (int i = 0; i < 2; ++i) log.write(line(event));
     log.finish();
     const std::string text = read_file(folder / "events.jsonl");
     CHECK(std::count(text.begin(), text.end(), '\n') == 2);
-    const auto line = nlohmann::json::parse(text.substr(0, text.find('\n')));
-    CHECK(line["event"] == "leave");
-    CHECK(line["label"].is_null());
-    CHECK(line["clock"].get<std::string>().size() == 24);
+    const auto first = nlohmann::json::parse(text.substr(0, text.find('\n')));
+    CHECK(first["event"] == "leave");
+    CHECK(first["label"].is_null());
+    CHECK(first["clock"].get<std::string>().size() == 24);
   }
   CHECK_THROWS_AS(apps::EventLog(folder / "no/such/file"), std::runtime_error);
 }
@@ -50,7 +58,7 @@ TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
   {
     apps::EventLog log(path);
     const vision::TrackEvent event{vision::TrackChange::appeared, 1, unmasked(1, 1), -1};
-    for (int i = 0; i < 12'000; ++i) log.write({event}, kLabels);  // a pipe holds some 300
+    for (int i = 0; i < 12'000; ++i) log.write(line(event));  // a pipe holds some 300
     log.finish();
     CHECK(std::chrono::steady_clock::now() - start > std::chrono::seconds(2));
     const std::string fault = log.take_fault();
@@ -60,7 +68,7 @@ TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
   close(reader);
   {
     apps::EventLog log(path);  // whose reader comes later
-    log.write({{vision::TrackChange::appeared, 1, unmasked(1, 1), -1}}, kLabels);
+    log.write(line({vision::TrackChange::appeared, 1, unmasked(1, 1), -1}));
     const int late = open(path.c_str(), O_RDONLY | O_NONBLOCK);
     log.finish();
     char bytes[1000];
@@ -70,7 +78,7 @@ TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
   }
   {
     apps::EventLog log("/dev/full");
-    log.write({{vision::TrackChange::appeared, 1, unmasked(1, 1), -1}}, kLabels);
+    log.write(line({vision::TrackChange::appeared, 1, unmasked(1, 1), -1}));
     log.finish();
     CHECK(log.take_fault() == "--events /dev/full: cannot be written: No space left on device");
   }

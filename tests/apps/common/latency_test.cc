@@ -1,5 +1,5 @@
 // Quantiles of latencies.
-#include "apps/live/latency.h"
+#include "apps/common/latency.h"
 
 #include <doctest/doctest.h>
 
@@ -14,6 +14,7 @@ TEST_CASE("latencies: quantiles to a hundredth") {
   CHECK(latency.quantile(.99) == doctest::Approx(.099).epsilon(.012));
   CHECK(latency.quantile(1) == doctest::Approx(.1).epsilon(.012));
   CHECK(latency.longest() == .1);
+  CHECK(latency.sum() == doctest::Approx(50.05));
   CHECK(latency.recent() == doctest::Approx(.099).epsilon(.02));
   for (const double odd : {0., -1., 1e9}) latency.add(odd);
   CHECK(latency.quantile(1) > 1000);

@@ -1,4 +1,4 @@
-#include "apps/live/latency.h"
+#include "apps/common/latency.h"
 
 #include <algorithm>
 #include <cmath>
@@ -15,6 +15,7 @@ void Latency::add(double seconds) {
   ++bins_[std::min(bins_.size() - 1, static_cast<std::size_t>(bin))];
   recent_ = count_ == 0 ? seconds : recent_ + .1 * (seconds - recent_);
   longest_ = std::max(longest_, seconds);
+  sum_ += seconds;
   ++count_;
 }
 

@@ -15,13 +15,15 @@ class Latency {
   double quantile(double q) const;
   double median() const { return quantile(.5); }
   double longest() const { return longest_; }
+  // Of all, in seconds.
+  double sum() const { return sum_; }
   // Of the latest few; fades within about 20.
   double recent() const { return recent_; }
 
  private:
   std::array<std::int64_t, 1050> bins_{};
   std::int64_t count_ = 0;
-  double longest_ = 0, recent_ = 0;
+  double longest_ = 0, recent_ = 0, sum_ = 0;
 };
 
 }  // namespace maskwatch::apps

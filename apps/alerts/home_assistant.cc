@@ -1,0 +1,114 @@
+#include "apps/alerts/home_assistant.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/version.h"  // made by meson
+
+namespace maskwatch::apps {
+namespace {
+
+// Discovery topics take letters, digits, _ and - only. The hash keeps "a/b" and "a_b" apart.
+std::string identifier(const std::string& topic) {
+  std::string out = "maskwatch_";
+  for (const char c : topic) {
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    out += plain || c == '-' ? c : '_';
+  }
+  return fmt::format("{}_{:08x}", out, Fnv1a().add(topic).value() & 0xffffffff);
+}
+
+class Discovery {
+ public:
+  explicit Discovery(const MqttOptions& options)
+      : options_(options), topics_(options.address.topic), id_(identifier(options.address.topic)) {}
+
+  void add(const std::string& component, const std::string& object, Json fields) {
+    Json config = Json::object({{"unique_id", id_ + "_" + object},
+                                {"object_id", id_ + "_" + object},
+                                {"availability_topic", topics_.availability},
+                                {"device", Json::object({{"identifiers", Json::list({id_})},
+                                                         {"name", name()},
+                                                         {"manufacturer", "Maskwatch"},
+                                                         {"model", "detect_mask_video"},
+                                                         {"sw_version", kVersion}})}});
+    config.update(std::move(fields));
+    messages_.push_back(
+        {fmt::format("{}/{}/{}/{}/config", options_.discovery, component, id_, object),
+         config.dump()});
+  }
+
+  void add_count(const char* object, const char* name, const char* icon) {
+    add("sensor", object,
+        Json::object({{"name", name},
+                      {"icon", icon},
+                      {"state_topic", topics_.state},
+                      {"state_class", "measurement"},
+                      {"unit_of_measurement", "people"},
+                      {"value_template", fmt::format("{{{{ value_json.{} }}}}", object)}}));
+  }
+
+  const MqttTopics& topics() const { return topics_; }
+  std::vector<MqttMessage> take() { return std::move(messages_); }
+
+ private:
+  // The last level of the topic.
+  std::string name() const {
+    const std::string& topic = options_.address.topic;
+    return "Maskwatch " + topic.substr(topic.rfind('/') + 1);
+  }
+
+  const MqttOptions& options_;
+  const MqttTopics topics_;
+  const std::string id_;
+  std::vector<MqttMessage> messages_;
+};
+
+void add_events(Discovery& discovery) {
+  discovery.add(
+      "event", "event",
+      Json::object(
+          {{"name", "Event"},
+           {"icon", "mdi:account-arrow-right"},
+           {"state_topic", discovery.topics().events},
+           {"event_types", Json::list({"appear", "change", "leave"})},
+           {"value_template",
+            "{{ dict(event_type=value_json.event, track=value_json.track, label=value_json.label, "
+            "confidence=value_json.confidence) | to_json }}"}}));
+}
+
+}  // namespace
+
+std::vector<MqttMessage> home_assistant_discovery(const MqttOptions& options) {
+  if (options.discovery.empty()) return {};
+  Discovery discovery(options);
+  const MqttTopics& topics = discovery.topics();
+  discovery.add_count("people", "People", "mdi:account-group");
+  discovery.add_count("mask", "With mask", "mdi:face-mask");
+  discovery.add_count("no_mask", "Without mask", "mdi:face-man");
+  if (options.counts_worn_wrongly)
+    discovery.add_count("worn_wrongly", "Mask worn wrongly", "mdi:face-mask-outline");
+  discovery.add(
+      "binary_sensor", "alarm",
+      Json::object({{"name", "Somebody without mask"},
+                    {"device_class", "problem"},
+                    {"state_topic", topics.state},
+                    {"value_template", "{{ 'ON' if value_json.no_mask > 0 else 'OFF' }}"}}));
+  discovery.add(
+      "binary_sensor", "source",
+      Json::object({{"name", "Camera"},
+                    {"device_class", "connectivity"},
+                    {"entity_category", "diagnostic"},
+                    {"state_topic", topics.state},
+                    {"value_template", "{{ 'ON' if value_json.source == 'ok' else 'OFF' }}"}}));
+  add_events(discovery);
+  if (options.snapshot_every > 0)
+    discovery.add("camera", "snapshot",
+                  Json::object({{"name", "Snapshot"}, {"topic", topics.snapshot}}));
+  return discovery.take();
+}
+
+}  // namespace maskwatch::apps

@@ -1,0 +1,16 @@
+// --serve and what goes with it.
+#pragma once
+
+#include <string>
+
+#include "apps/alerts/http_server.h"
+
+namespace maskwatch::apps {
+
+struct ServeOptions {
+  ListenAddress address;
+  std::string token;        // empty: everybody may look who can reach the address
+  std::string description;  // of the source, for people
+};
+
+}  // namespace maskwatch::apps
