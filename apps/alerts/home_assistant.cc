@@ -27,14 +27,15 @@ class Discovery {
       : options_(options), topics_(options.address.topic, source), id_(identifier(topics_.base)) {}
 
   void add(const std::string& component, const std::string& object, Json fields) {
-    Json config = Json::object({{"unique_id", id_ + "_" + object},
-                                {"object_id", id_ + "_" + object},
-                                {"availability_topic", topics_.availability},
-                                {"device", Json::object({{"identifiers", Json::list({id_})},
-                                                         {"name", name()},
-                                                         {"manufacturer", "Maskwatch"},
-                                                         {"model", "detect_mask_video"},
-                                                         {"sw_version", kVersion}})}});
+    Json config =
+        Json::object({{"unique_id", id_ + "_" + object},
+                      {"availability_topic", topics_.availability},
+                      {"origin", Json::object({{"name", "Maskwatch"}, {"sw_version", kVersion}})},
+                      {"device", Json::object({{"identifiers", Json::list({id_})},
+                                               {"name", name()},
+                                               {"manufacturer", "Maskwatch"},
+                                               {"model", "detect_mask_video"},
+                                               {"sw_version", kVersion}})}});
     config.update(std::move(fields));
     messages_.push_back(
         {fmt::format("{}/{}/{}/{}/config", options_.discovery, component, id_, object),

@@ -16,8 +16,8 @@
 namespace maskwatch::apps {
 namespace {
 
-constexpr std::size_t kInFlight = 20;                // events that the broker has not acknowledged
-constexpr double kFirstRetry = .5, kLastRetry = 30;  // seconds
+constexpr std::size_t kInFlight = 20;               // events that the broker has not acknowledged
+constexpr double kFirstRetry = .5, kLastRetry = 5;  // seconds
 constexpr double kSettled = 10;  // seconds after which a connection counts as good
 constexpr double kIdle = 1;      // seconds between looks at a connection without traffic
 constexpr double kSoon = 1;      // seconds between snapshots of events

@@ -227,11 +227,10 @@ void VideoViewer::look_after_outputs() {
   if (const std::string fault = recorder_.take_picture_fault(); !fault.empty()) say(fault, true);
   note_fault(recorder_.take_fault());
   if (const auto error = sinks_.take_error()) note_error(error);
-  for (const std::string& note : sinks_.take_notes())
-    if (window_)
-      say(note, true);
-    else
-      tell(note);
+  for (const std::string& note : sinks_.take_notes()) {
+    tell(note);
+    if (window_) say(note);
+  }
 }
 
 void VideoViewer::note_fault(const std::string& fault) {

@@ -262,11 +262,10 @@ void VideoWall::look_after_outputs() {
   if (const std::string fault = tiles_[0]->source.pipeline().take_detector_fault(); !fault.empty())
     say(fault, true);
   if (const auto error = sinks_.take_error()) note_error(error);
-  for (const std::string& note : sinks_.take_notes())
-    if (window_)
-      say(note, true);
-    else
-      tell(note);
+  for (const std::string& note : sinks_.take_notes()) {
+    tell(note);
+    if (window_) say(note);
+  }
 }
 
 // A window shows the fault at once; a program without a window ends.
