@@ -4,11 +4,16 @@
 #include <signal.h>
 #include <time.h>
 
+#include <future>
+#include <memory>
+#include <vector>
+
 #include "apps/common/class_rules.h"
 #include "apps/common/files.h"
 #include "apps/common/program.h"
 #include "apps/live/video_options.h"
 #include "apps/live/video_viewer.h"
+#include "apps/live/video_wall.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "vision/masks/labels.h"
@@ -59,9 +64,10 @@ int list_sources() {
 
 void check_files(const VideoOptions& o) {
   const auto file = [](const std::string& path) { return path == "-" ? "" : path; };
-  check_outputs(
-      {{"--record", o.record}, {"--events", file(o.events)}, {"--stats", file(o.stats)}},
-      {{"the source", o.source}, {"the model", o.faces.model}, {"the detector", o.faces.face}});
+  std::vector<NamedFile> inputs{{"the model", o.faces.model}, {"the detector", o.faces.face}};
+  for (const SourceOption& source : o.sources) inputs.push_back({"the source", source.address});
+  check_outputs({{"--record", o.record}, {"--events", file(o.events)}, {"--stats", file(o.stats)}},
+                inputs);
   if (o.screenshot_folder != ".") require_writable(o.screenshot_folder + "/screenshot.png");
 }
 
@@ -75,14 +81,26 @@ std::unique_ptr<vision::VideoWindow> open_window(const VideoOptions& o) {
   }
 }
 
-// Null if the program was told to stop while it waited for the source.
-std::unique_ptr<VideoPipeline> open_pipeline(const PipelineOptions& options) {
-  try {
-    return std::make_unique<VideoPipeline>(options);
-  } catch (const std::exception&) {
-    if (stop) return nullptr;
-    throw;
-  }
+// One for each source; none if the program was told to stop while it waited for them. They are
+// opened at the same time: the frames of one must not wait until others answer.
+std::vector<std::unique_ptr<VideoPipeline>> open_pipelines(const VideoOptions& o) {
+  const auto detector = make_shared_detector(pipeline_options(o, o.sources[0], stop));
+  std::vector<std::future<std::unique_ptr<VideoPipeline>>> coming;
+  for (const SourceOption& source : o.sources)
+    coming.push_back(std::async(std::launch::async, [&o, &source, &detector] {
+      return std::make_unique<VideoPipeline>(pipeline_options(o, source, stop), detector);
+    }));
+  std::vector<std::unique_ptr<VideoPipeline>> pipelines;
+  std::exception_ptr fault;
+  for (auto& one : coming) try {
+      pipelines.push_back(one.get());
+    } catch (const std::exception&) {
+      if (!fault && !stop) fault = std::current_exception();
+      stop = true;  // the others need not wait any more
+    }
+  if (fault) std::rethrow_exception(fault);
+  if (stop) pipelines.clear();
+  return pipelines;
 }
 
 // Throws where an option asks for a class that the model does not have, and warns where one may do
@@ -106,28 +124,42 @@ void check_labels(const VideoOptions& o, const VideoPipeline& pipeline) {
                           "neither --alert nor --threshold heed it");
 }
 
-int watch(int argc, char** argv) {
-  const VideoOptions o = read_video_options(argc, argv);
-  if (o.list_sources) return list_sources();
-  check_files(o);
-  set_threads(o.threads);
-  stop_on_signals();
-  const PipelineOptions options = pipeline_options(o, stop);
-  auto window = open_window(o);
-  const auto pipeline = open_pipeline(options);
-  if (!pipeline) return 0;
-  check_labels(o, *pipeline);
-  check_detail(o.faces, pipeline->heeds_detail());
-  if (const std::string note = pipeline->source_note(); !note.empty()) tell(note);
-  VideoViewer viewer(o, *pipeline, std::move(window));
+// Runs `viewer` (VideoViewer or VideoWall) to its end and tells what came of it.
+template <typename Viewer>
+void show(const VideoOptions& o, Viewer& viewer) {
   viewer.run();
   if (o.stats == "-")
     fmt::print("{}", viewer.stats());
   else if (!o.stats.empty())
     write_file_atomically(o.stats, viewer.stats());
   if (viewer.fault()) std::rethrow_exception(viewer.fault());
-  if (const std::string state = pipeline->figures().state; !state.empty()) tell(state);
-  if (o.stats != "-" && o.events != "-") fmt::print("{}\n", viewer.summary());
+}
+
+int watch(int argc, char** argv) {
+  const VideoOptions o = read_video_options(argc, argv);
+  if (o.list_sources) return list_sources();
+  check_files(o);
+  set_threads(o.threads);
+  stop_on_signals();
+  auto window = open_window(o);
+  auto pipelines = open_pipelines(o);
+  if (pipelines.empty()) return 0;
+  VideoPipeline& first = *pipelines[0];
+  check_labels(o, first);
+  check_detail(o.faces, first.heeds_detail());
+  for (const auto& pipeline : pipelines)
+    if (const std::string note = pipeline->source_note(); !note.empty()) tell(note);
+  const bool tells = o.stats != "-" && o.events != "-";
+  if (pipelines.size() > 1) {
+    VideoWall wall(o, pipelines, std::move(window));
+    show(o, wall);
+    if (tells) fmt::print("{}\n", wall.summary());
+    return 0;
+  }
+  VideoViewer viewer(o, o.sources[0].name, first, std::move(window));
+  show(o, viewer);
+  if (const std::string state = first.figures().state; !state.empty()) tell(state);
+  if (tells) fmt::print("{}\n", viewer.summary());
   return 0;
 }
 

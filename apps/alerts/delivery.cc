@@ -37,7 +37,7 @@ Delivery::Delivery(std::string name, std::size_t capacity)
 
 Delivery::~Delivery() { ::close(wake_); }
 
-void Delivery::push(std::string line) {
+void Delivery::push(int source, std::string line) {
   {
     const std::lock_guard lock(mutex_);
     if (closed_at_) return;
@@ -47,7 +47,7 @@ void Delivery::push(std::string line) {
       if (figures_.dropped++ == drops_told_)
         note(fmt::format("{} events wait already: the oldest are dropped", capacity_));
     }
-    waiting_.push_back({std::move(line), Clock::now()});
+    waiting_.push_back({source, std::move(line), Clock::now()});
   }
   wake();
 }

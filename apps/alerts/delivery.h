@@ -19,6 +19,7 @@
 namespace maskwatch::apps {
 
 struct OutgoingEvent {
+  int source = 0;
   std::string line;
   Clock::time_point made;
 };
@@ -35,7 +36,7 @@ class Delivery {
   // ---- for the thread that displays
 
   // If the queue is full the oldest event in it is dropped.
-  void push(std::string line);
+  void push(int source, std::string line);
   // Wakes the sender for something else than an event.
   void wake();
   void close();
@@ -94,7 +95,7 @@ class Delivery {
 class DeliverySink : public EventSink {
  public:
   ~DeliverySink() override;  // as finish()
-  void write(const std::string& line) override { delivery_->push(line); }
+  void write(int source, const std::string& line) override { delivery_->push(source, line); }
   void close() override { delivery_->close(); }
   void finish() override;
   std::exception_ptr take_error() override { return delivery_->take_error(); }

@@ -28,12 +28,14 @@ struct DeliveryFigures {
   std::int64_t waiting() const { return taken - delivered - dropped; }
 };
 
-// How the video goes.
+// By the names of the sinks.
+using SinkFigures = std::vector<std::pair<std::string, DeliveryFigures>>;
+
+// How a video goes.
 struct VideoFigures {
   std::int64_t captured = 0, shown = 0, dropped = 0, reconnections = 0;
-  double frames_a_second = 0;                                  // at present
-  std::vector<std::pair<std::string, Latency>> delays;         // by stage
-  std::vector<std::pair<std::string, DeliveryFigures>> sinks;  // by name
+  double frames_a_second = 0;                           // at present
+  std::vector<std::pair<std::string, Latency>> delays;  // by stage
 };
 
 // Who is in view, by the meaning of their labels, and how the camera does.
@@ -51,20 +53,30 @@ Json state_json(const WatchState& state);
 // The counts and, in milliseconds, the delays, for --stats.
 Json figures_json(const DeliveryFigures& figures);
 
+// What is watched. The functions below know a source by its place in a list of these.
+struct WatchedName {
+  std::string name;         // "door"; empty: it is the only one, and was not given one
+  std::string description;  // for people
+};
+
 class EventSink {
  public:
   virtual ~EventSink() = default;
 
   // One event, as --events writes it: JSON on one line, without its end.
-  virtual void write(const std::string& line) = 0;
+  virtual void write(int source, const std::string& line) = 0;
   // What holds from now on; the same as before costs next to nothing.
-  virtual void update(const WatchState&) {}
+  virtual void update(int, const WatchState&) {}
   // A few times a second, also while the source is lost.
-  virtual void measure(const VideoFigures&) {}
+  virtual void measure(int, const VideoFigures&) {}
+  virtual void measure_sinks(const SinkFigures&) {}
   // Whether show() would make use of a picture now: annotated ones are costly to make.
-  virtual bool wants_picture() { return false; }
+  virtual bool wants_picture(int) { return false; }
   // A frame with its boxes.
-  virtual void show(std::shared_ptr<const vision::Image>) {}
+  virtual void show(int, std::shared_ptr<const vision::Image>) {}
+  // The same of all sources at a glance; of a single one its frame.
+  virtual bool wants_overview() { return false; }
+  virtual void show_overview(std::shared_ptr<const vision::Image>) {}
 
   // No more comes. What is left is sent on for a limited time, while others end too.
   virtual void close() {}

@@ -23,18 +23,19 @@ std::string identifier(const std::string& topic) {
 
 class Discovery {
  public:
-  explicit Discovery(const MqttOptions& options)
-      : options_(options), topics_(options.address.topic), id_(identifier(options.address.topic)) {}
+  Discovery(const MqttOptions& options, const std::string& source)
+      : options_(options), topics_(options.address.topic, source), id_(identifier(topics_.base)) {}
 
   void add(const std::string& component, const std::string& object, Json fields) {
-    Json config = Json::object({{"unique_id", id_ + "_" + object},
-                                {"object_id", id_ + "_" + object},
-                                {"availability_topic", topics_.availability},
-                                {"device", Json::object({{"identifiers", Json::list({id_})},
-                                                         {"name", name()},
-                                                         {"manufacturer", "Maskwatch"},
-                                                         {"model", "detect_mask_video"},
-                                                         {"sw_version", kVersion}})}});
+    Json config =
+        Json::object({{"unique_id", id_ + "_" + object},
+                      {"availability_topic", topics_.availability},
+                      {"origin", Json::object({{"name", "Maskwatch"}, {"sw_version", kVersion}})},
+                      {"device", Json::object({{"identifiers", Json::list({id_})},
+                                               {"name", name()},
+                                               {"manufacturer", "Maskwatch"},
+                                               {"model", "detect_mask_video"},
+                                               {"sw_version", kVersion}})}});
     config.update(std::move(fields));
     messages_.push_back(
         {fmt::format("{}/{}/{}/{}/config", options_.discovery, component, id_, object),
@@ -57,8 +58,7 @@ class Discovery {
  private:
   // The last level of the topic.
   std::string name() const {
-    const std::string& topic = options_.address.topic;
-    return "Maskwatch " + topic.substr(topic.rfind('/') + 1);
+    return "Maskwatch " + topics_.base.substr(topics_.base.rfind('/') + 1);
   }
 
   const MqttOptions& options_;
@@ -80,11 +80,9 @@ void add_events(Discovery& discovery) {
             "confidence=value_json.confidence) | to_json }}"}}));
 }
 
-}  // namespace
-
-std::vector<MqttMessage> home_assistant_discovery(const MqttOptions& options) {
-  if (options.discovery.empty()) return {};
-  Discovery discovery(options);
+void add_source(const MqttOptions& options, const std::string& source,
+                std::vector<MqttMessage>& messages) {
+  Discovery discovery(options, source);
   const MqttTopics& topics = discovery.topics();
   discovery.add_count("people", "People", "mdi:account-group");
   discovery.add_count("mask", "With mask", "mdi:face-mask");
@@ -108,7 +106,23 @@ std::vector<MqttMessage> home_assistant_discovery(const MqttOptions& options) {
   if (options.snapshot_every > 0)
     discovery.add("camera", "snapshot",
                   Json::object({{"name", "Snapshot"}, {"topic", topics.snapshot}}));
-  return discovery.take();
+  for (MqttMessage& message : discovery.take()) messages.push_back(std::move(message));
+}
+
+}  // namespace
+
+MqttTopics::MqttTopics(const std::string& topic, const std::string& source)
+    : base(source.empty() ? topic : topic + "/" + source),
+      availability(topic + "/availability"),
+      state(base + "/state"),
+      events(base + "/events"),
+      snapshot(base + "/snapshot") {}
+
+std::vector<MqttMessage> home_assistant_discovery(const MqttOptions& options) {
+  std::vector<MqttMessage> messages;
+  if (!options.discovery.empty())
+    for (const std::string& source : options.sources) add_source(options, source, messages);
+  return messages;
 }
 
 }  // namespace maskwatch::apps

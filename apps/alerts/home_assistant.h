@@ -11,12 +11,10 @@ namespace maskwatch::apps {
 
 // The topics below that of --mqtt.
 struct MqttTopics {
-  explicit MqttTopics(const std::string& topic)
-      : availability(topic + "/availability"),
-        state(topic + "/state"),
-        events(topic + "/events"),
-        snapshot(topic + "/snapshot") {}
-  std::string availability;  // retained: "online" or "offline"
+  // `source`: its name, a level of its own; empty: none.
+  MqttTopics(const std::string& topic, const std::string& source);
+  std::string base;          // all but the next lie below it
+  std::string availability;  // retained: "online" or "offline"; of all sources
   std::string state;         // retained: counts, as JSON
   std::string events;        // lines of --events
   std::string snapshot;      // retained: a JPEG

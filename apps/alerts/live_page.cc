@@ -62,7 +62,8 @@ const char* const kLivePage = R"(<!doctype html>
     time.dateTime = event.clock;
     time.textContent = new Date(event.clock).toLocaleTimeString();
     const before = event.event === 'change' ? words(event.before) + ' → ' : '';
-    item.append(time, `#${event.track} ${verbs[event.event]}: ${before}${words(event.label)}`);
+    const source = event.source ? event.source + ' ' : '';
+    item.append(time, `${source}#${event.track} ${verbs[event.event]}: ${before}${words(event.label)}`);
     return item;
   }
 

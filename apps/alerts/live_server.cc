@@ -47,35 +47,65 @@ std::string without_port(const std::string& host) {
   return host.substr(0, host.find(':'));
 }
 
+// "door: lost" where there are several.
+std::string of_source(const std::string& name, const std::string& text) {
+  return name.empty() ? text : name + ": " + text;
+}
+
+// All together; each trouble with the name of its source.
+WatchState sum_of(const std::vector<SourceFigures>& sources) {
+  WatchState sum;
+  for (const auto& [name, state, video] : sources) {
+    sum.people += state.people;
+    sum.mask += state.mask;
+    sum.no_mask += state.no_mask;
+    sum.worn_wrongly += state.worn_wrongly;
+    sum.people_seen += state.people_seen;
+    if (state.trouble.empty()) continue;
+    sum.trouble += (sum.trouble.empty() ? "" : "; ") + of_source(name, state.trouble);
+  }
+  return sum;
+}
+
 }  // namespace
 
 LiveServer::LiveServer(const ServeOptions& options)
     : options_(options),
-      server_(options.address, [this](const HttpRequest& request) { return answer(request); }) {}
+      last_frames_(options.sources.size(), Clock::now()),
+      server_(options.address, [this](const HttpRequest& request) { return answer(request); }) {
+  const std::lock_guard lock(mutex_);
+  for (const WatchedName& source : options.sources) sources_.push_back({source.name, {}, {}});
+}
 
-void LiveServer::write(const std::string& line) {
+void LiveServer::write(int, const std::string& line) {
   const std::lock_guard lock(mutex_);
   events_.push_front(line);
   if (events_.size() > kLatestEvents) events_.pop_back();
 }
 
-void LiveServer::update(const WatchState& state) {
+void LiveServer::update(int source, const WatchState& state) {
   const std::lock_guard lock(mutex_);
-  state_ = state;
+  sources_[static_cast<std::size_t>(source)].state = state;
 }
 
-void LiveServer::measure(const VideoFigures& video) {
+void LiveServer::measure(int source, const VideoFigures& video) {
+  const auto i = static_cast<std::size_t>(source);
   const std::lock_guard lock(mutex_);
-  if (video.shown != video_.shown) last_frame_ = Clock::now();
-  video_ = video;
+  if (video.shown != sources_[i].video.shown) last_frames_[i] = Clock::now();
+  sources_[i].video = video;
 }
 
-bool LiveServer::wants_picture() {
+void LiveServer::measure_sinks(const SinkFigures& sinks) {
+  const std::lock_guard lock(mutex_);
+  sinks_ = sinks;
+}
+
+bool LiveServer::wants_overview() {
   return server_.wants_picture() && seconds_since(shown_) >= kBetweenPictures;
 }
 
-void LiveServer::show(std::shared_ptr<const vision::Image> picture) {
-  if (!wants_picture()) return;
+void LiveServer::show_overview(std::shared_ptr<const vision::Image> picture) {
+  if (!wants_overview()) return;
   shown_ = Clock::now();
   server_.show(std::move(picture));
 }
@@ -117,16 +147,28 @@ HttpResponse LiveServer::page_of(const std::string& path) {
   if (path == "/healthz") return health();
   if (path == "/metrics") {
     const std::lock_guard lock(mutex_);
-    return {200, kMetricsType, metrics_text(state_, video_, server_.viewers()), {}};
+    return {200, kMetricsType, metrics_text(sources_, sinks_, server_.viewers()), {}};
   }
   return {404, kText, "There is no such page.\n", {}};
 }
 
 HttpResponse LiveServer::state() {
   const std::lock_guard lock(mutex_);
-  Json out = state_json(state_);
-  out["description"] = options_.description;
-  out["fps"] = video_.frames_a_second;
+  Json out = state_json(sum_of(sources_));
+  std::string description;
+  double rate = 0;
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    const WatchedName& names = options_.sources[i];
+    description += (i > 0 ? ", " : "") + (names.name.empty() ? names.description : names.name);
+    rate += sources_[i].video.frames_a_second;
+    if (names.name.empty()) continue;
+    Json one = state_json(sources_[i].state);
+    one.update(Json::object(
+        {{"description", names.description}, {"fps", sources_[i].video.frames_a_second}}));
+    out["sources"][names.name] = std::move(one);
+  }
+  out["description"] = description;
+  out["fps"] = rate;
   // The events are JSON already.
   std::string text = out.dump(), events;
   for (const std::string& event : events_) events += (events.empty() ? "" : ",") + event;
@@ -136,9 +178,13 @@ HttpResponse LiveServer::state() {
 
 HttpResponse LiveServer::health() {
   const std::lock_guard lock(mutex_);
-  if (!state_.trouble.empty()) return {503, kText, state_.trouble + "\n", {}};
-  if (const double quiet = seconds_since(last_frame_); quiet > kNoFrames)
-    return {503, kText, fmt::format("no frame for {:.0f} s\n", quiet), {}};
+  std::string ill = sum_of(sources_).trouble;
+  for (std::size_t i = 0; i < sources_.size(); ++i)
+    if (const double quiet = seconds_since(last_frames_[i]);
+        quiet > kNoFrames && sources_[i].state.trouble.empty())
+      ill += (ill.empty() ? "" : "; ") +
+             of_source(sources_[i].name, fmt::format("no frame for {:.0f} s", quiet));
+  if (!ill.empty()) return {503, kText, ill + "\n", {}};
   return {200, kText, "ok\n", {}};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace maskwatch::apps {
 
@@ -19,11 +20,12 @@ MqttAddress parse_mqtt_address(const std::string& text);
 
 struct MqttOptions {
   MqttAddress address;
-  std::string password;              // empty: none
-  std::string ca_file;               // empty: the authorities that the system trusts
-  std::string discovery;             // Home Assistant's prefix; empty: it is told nothing
-  double snapshot_every = 10;        // seconds; 0: no snapshots
-  bool counts_worn_wrongly = false;  // whether a label of the model means that
+  std::string password;                  // empty: none
+  std::string ca_file;                   // empty: the authorities that the system trusts
+  std::string discovery;                 // Home Assistant's prefix; empty: it is told nothing
+  double snapshot_every = 10;            // seconds; 0: no snapshots
+  std::vector<std::string> sources{""};  // their names; one without has no level of its own
+  bool counts_worn_wrongly = false;      // whether a label of the model means that
 };
 
 }  // namespace maskwatch::apps

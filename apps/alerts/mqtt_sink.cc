@@ -16,8 +16,8 @@
 namespace maskwatch::apps {
 namespace {
 
-constexpr std::size_t kInFlight = 20;                // events that the broker has not acknowledged
-constexpr double kFirstRetry = .5, kLastRetry = 30;  // seconds
+constexpr std::size_t kInFlight = 20;               // events that the broker has not acknowledged
+constexpr double kFirstRetry = .5, kLastRetry = 5;  // seconds
 constexpr double kSettled = 10;  // seconds after which a connection counts as good
 constexpr double kIdle = 1;      // seconds between looks at a connection without traffic
 constexpr double kSoon = 1;      // seconds between snapshots of events
@@ -34,21 +34,29 @@ std::string name_of(const MqttOptions& options) { return "--mqtt " + options.add
 
 // What was last said of counts and picture, for the sending thread.
 struct MqttSink::Board {
+  explicit Board(std::size_t sources) : of_source(sources) {}
+
+  struct News {
+    std::optional<WatchState> state;
+    std::shared_ptr<const vision::Image> picture;
+    bool state_is_new = false, picture_is_new = false;
+  };
   std::mutex mutex;
-  std::optional<WatchState> state;
-  std::shared_ptr<const vision::Image> picture;
-  bool state_is_new = false, picture_is_new = false;
+  std::vector<News> of_source;
 };
 
 class MqttSink::Sender {
  public:
   Sender(const MqttOptions& options, std::shared_ptr<Delivery> delivery,
          std::shared_ptr<Board> board)
-      : topics_(options.address.topic),
-        discovery_(home_assistant_discovery(options)),
-        client_(options, topics_.availability),
+      : discovery_(home_assistant_discovery(options)),
+        availability_(MqttTopics(options.address.topic, "").availability),
+        client_(options, availability_),
         delivery_(std::move(delivery)),
-        board_(std::move(board)) {}
+        board_(std::move(board)) {
+    for (const std::string& source : options.sources)
+      sources_.emplace_back(options.address.topic, source);
+  }
 
   void run() {
     while (!over()) try {
@@ -73,7 +81,8 @@ class MqttSink::Sender {
 
   bool has_news() {
     const std::lock_guard lock(board_->mutex);
-    return board_->state_is_new || board_->picture_is_new;
+    return std::any_of(board_->of_source.begin(), board_->of_source.end(),
+                       [](const auto& news) { return news.state_is_new || news.picture_is_new; });
   }
 
   void connect() {
@@ -88,14 +97,16 @@ class MqttSink::Sender {
       for (const MqttMessage& message : discovery_)
         discovery_numbers_.push_back(retain(message.topic, message.payload));
     }
-    retain(topics_.availability, "online");
+    retain(availability_, "online");
     const std::lock_guard lock(board_->mutex);
-    board_->state_is_new = board_->state.has_value();
-    board_->picture_is_new = board_->picture != nullptr;
+    for (auto& news : board_->of_source) {
+      news.state_is_new = news.state.has_value();
+      news.picture_is_new = news.picture != nullptr;
+    }
   }
 
   void exchange() {
-    publish_news();
+    for (std::size_t i = 0; i < sources_.size(); ++i) publish_news(sources_[i], i);
     while (events_.size() < kInFlight) {
       auto event = delivery_->pop();
       if (!event) break;
@@ -109,33 +120,41 @@ class MqttSink::Sender {
 
   void publish_event(OutgoingEvent event) {
     try {
-      const int number = client_.publish(topics_.events, event.line, false);
+      const std::string& topic = sources_[static_cast<std::size_t>(event.source)].topics.events;
+      const int number = client_.publish(topic, event.line, false);
       events_.emplace(number, std::move(event));
     } catch (const std::invalid_argument& fault) {
       delivery_->dropped(event, fault.what());
     }
   }
 
+  struct Source {
+    Source(const std::string& topic, const std::string& name) : topics(topic, name) {}
+    const MqttTopics topics;
+    int state_number = 0, picture_number = 0;  // in flight
+  };
+
   // One state and one picture are in flight at a time: of what changes faster than the broker takes
   // it, only the last is sent.
-  void publish_news() {
+  void publish_news(Source& source, std::size_t index) {
     std::optional<WatchState> state;
     std::shared_ptr<const vision::Image> picture;
     {
       const std::lock_guard lock(board_->mutex);
-      if (board_->state_is_new && !retained_.contains(state_number_)) {
-        state = board_->state;
-        board_->state_is_new = false;
+      Board::News& news = board_->of_source[index];
+      if (news.state_is_new && !retained_.contains(source.state_number)) {
+        state = news.state;
+        news.state_is_new = false;
       }
-      if (board_->picture_is_new && !retained_.contains(picture_number_)) {
-        picture = board_->picture;
-        board_->picture_is_new = false;
+      if (news.picture_is_new && !retained_.contains(source.picture_number)) {
+        picture = news.picture;
+        news.picture_is_new = false;
       }
     }
-    if (state) state_number_ = retain(topics_.state, state_json(*state).dump());
+    if (state) source.state_number = retain(source.topics.state, state_json(*state).dump());
     if (picture)
-      picture_number_ =
-          retain(topics_.snapshot, vision::codec::encode_jpeg(*picture, kJpegQuality));
+      source.picture_number =
+          retain(source.topics.snapshot, vision::codec::encode_jpeg(*picture, kJpegQuality));
   }
 
   int retain(const std::string& topic, std::string_view bytes) {
@@ -171,7 +190,7 @@ class MqttSink::Sender {
   void say_goodbye() {
     if (!client_.connected()) return;
     try {
-      const int last = retain(topics_.availability, "offline");
+      const int last = retain(availability_, "offline");
       const Clock::time_point start = Clock::now();
       while (retained_.contains(last) && seconds_since(start) < kGoodbye) {
         client_.work(*delivery_, kIdle / 20);
@@ -182,8 +201,8 @@ class MqttSink::Sender {
     }
   }
 
-  const MqttTopics topics_;
   const std::vector<MqttMessage> discovery_;
+  const std::string availability_;
   MqttClient client_;
   const std::shared_ptr<Delivery> delivery_;
   const std::shared_ptr<Board> board_;
@@ -191,7 +210,7 @@ class MqttSink::Sender {
   std::map<int, OutgoingEvent> events_;
   std::set<int> retained_;
   std::vector<int> discovery_numbers_;
-  int state_number_ = 0, picture_number_ = 0;
+  std::vector<Source> sources_;
   int failures_ = 0;
   Clock::time_point connected_at_;
 };
@@ -199,40 +218,42 @@ class MqttSink::Sender {
 MqttSink::MqttSink(const MqttOptions& options)
     : DeliverySink(std::make_shared<Delivery>(name_of(options))),
       snapshot_every_(options.snapshot_every),
-      board_(std::make_shared<Board>()) {
+      board_(std::make_shared<Board>(options.sources.size())),
+      snapshots_(options.sources.size()) {
   start([sender = std::make_shared<Sender>(options, delivery_, board_)] { sender->run(); });
 }
 
-void MqttSink::write(const std::string& line) {
-  event_unseen_ = true;
-  DeliverySink::write(line);
+void MqttSink::write(int source, const std::string& line) {
+  snapshots_[static_cast<std::size_t>(source)].event_unseen = true;
+  DeliverySink::write(source, line);
 }
 
-void MqttSink::update(const WatchState& state) {
+void MqttSink::update(int source, const WatchState& state) {
   {
     const std::lock_guard lock(board_->mutex);
-    if (board_->state == state) return;
-    board_->state = state;
-    board_->state_is_new = true;
+    Board::News& news = board_->of_source[static_cast<std::size_t>(source)];
+    if (news.state == state) return;
+    news.state = state;
+    news.state_is_new = true;
   }
   delivery_->wake();
 }
 
-bool MqttSink::wants_picture() {
+bool MqttSink::wants_picture(int source) {
   if (snapshot_every_ <= 0) return false;
-  return shown_ == Clock::time_point() ||
-         seconds_since(shown_) >=
-             (event_unseen_ ? std::min(kSoon, snapshot_every_) : snapshot_every_);
+  const Snapshot& last = snapshots_[static_cast<std::size_t>(source)];
+  const double pause = last.event_unseen ? std::min(kSoon, snapshot_every_) : snapshot_every_;
+  return last.shown == Clock::time_point() || seconds_since(last.shown) >= pause;
 }
 
-void MqttSink::show(std::shared_ptr<const vision::Image> picture) {
-  if (!wants_picture()) return;
-  shown_ = Clock::now();
-  event_unseen_ = false;
+void MqttSink::show(int source, std::shared_ptr<const vision::Image> picture) {
+  if (!wants_picture(source)) return;
+  snapshots_[static_cast<std::size_t>(source)] = {false, Clock::now()};
   {
     const std::lock_guard lock(board_->mutex);
-    board_->picture = std::move(picture);
-    board_->picture_is_new = true;
+    Board::News& news = board_->of_source[static_cast<std::size_t>(source)];
+    news.picture = std::move(picture);
+    news.picture_is_new = true;
   }
   delivery_->wake();
 }

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "apps/alerts/delivery.h"
 #include "apps/alerts/mqtt_options.h"
@@ -16,11 +17,11 @@ class MqttSink : public DeliverySink {
   // Connects in a thread of its own. Throws what MqttClient's constructor throws.
   explicit MqttSink(const MqttOptions& options);
 
-  void write(const std::string& line) override;
-  void update(const WatchState& state) override;
+  void write(int source, const std::string& line) override;
+  void update(int source, const WatchState& state) override;
   // Every snapshot_every seconds, and a second after an event at the latest.
-  bool wants_picture() override;
-  void show(std::shared_ptr<const vision::Image> picture) override;
+  bool wants_picture(int source) override;
+  void show(int source, std::shared_ptr<const vision::Image> picture) override;
 
  private:
   struct Board;
@@ -28,8 +29,11 @@ class MqttSink : public DeliverySink {
 
   const double snapshot_every_;
   const std::shared_ptr<Board> board_;
-  bool event_unseen_ = true;  // there is no snapshot since
-  Clock::time_point shown_;
+  struct Snapshot {
+    bool event_unseen = true;  // there is none since
+    Clock::time_point shown;   // the last
+  };
+  std::vector<Snapshot> snapshots_;  // of each source
 };
 
 }  // namespace maskwatch::apps

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "apps/alerts/http_server.h"
 
@@ -9,8 +10,8 @@ namespace maskwatch::apps {
 
 struct ServeOptions {
   ListenAddress address;
-  std::string token;        // empty: everybody may look who can reach the address
-  std::string description;  // of the source, for people
+  std::string token;  // empty: everybody may look who can reach the address
+  std::vector<WatchedName> sources;
 };
 
 }  // namespace maskwatch::apps

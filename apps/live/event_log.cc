@@ -54,7 +54,7 @@ std::string utc_now() {
 }
 
 std::string event_line(const vision::TrackEvent& event, const std::vector<std::string>& labels,
-                       const std::string& clock) {
+                       const std::string& clock, const std::string& source) {
   const vision::Track& track = event.track;
   Json box = Json::list();
   for (const float side : {track.box.x, track.box.y, track.box.width, track.box.height})
@@ -70,6 +70,7 @@ std::string event_line(const vision::TrackEvent& event, const std::vector<std::s
                             {"last_seen", rounded(track.last_seen, 1000)}});
   if (event.change == vision::TrackChange::changed)
     line["before"] = label_json(event.label_before, labels);
+  if (!source.empty()) line["source"] = source;
   return line.dump(Json::kOneLine, Json::KeyOrder::as_added);
 }
 
@@ -98,7 +99,7 @@ void EventLog::open_pipe() {
   if (descriptor_ < 0) descriptor_ = open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
-void EventLog::write(const std::string& line) { lost_ += !lines_.try_push(line + "\n"); }
+void EventLog::write(int, const std::string& line) { lost_ += !lines_.try_push(line + "\n"); }
 
 void EventLog::finish() {
   if (!thread_.joinable()) return;

@@ -2,7 +2,8 @@
 //   {"event":"appear","time":1.2,"clock":"2026-01-31T12:00:01.200Z","track":1,"label":"with_mask",
 //    "confidence":0.98,"box":[x,y,width,height],"first_seen":1.1,"last_seen":1.2}
 // `time` and the two others in seconds of the source; a `leave` is written once somebody has not
-// been seen for a while, but its time is that of the last sighting. A `change` also has "before".
+// been seen for a while, but its time is that of the last sighting. A `change` also has "before",
+// and where sources have names, every event has "source".
 #pragma once
 
 #include <atomic>
@@ -29,7 +30,7 @@ class EventLog : public EventSink {
 
   // A thread writes the lines, each at once, so the caller never waits for a slow disk or an idle
   // reader. While 10,000 lines are waiting, new ones are lost.
-  void write(const std::string& line) override;
+  void write(int source, const std::string& line) override;
 
   // Writes what is left, but gives up when none of it can be written for 2 s.
   void finish() override;
@@ -55,9 +56,9 @@ class EventLog : public EventSink {
   std::thread thread_;
 };
 
-// One line, without its end. `clock` is what is written as such.
+// One line, without its end. `clock` is what is written as such, and so is `source`, unless empty.
 std::string event_line(const vision::TrackEvent& event, const std::vector<std::string>& labels,
-                       const std::string& clock);
+                       const std::string& clock, const std::string& source = "");
 
 // Now, in UTC, as ISO 8601 with milliseconds.
 std::string utc_now();

@@ -1,7 +1,9 @@
 #include "apps/live/video_options.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <filesystem>
 
 #include "apps/common/class_rules.h"
 #include "apps/common/options.h"
@@ -24,15 +26,18 @@ Examples:
   detect_mask_video -s rtsp://camera/1 --headless --events events.jsonl \
       --alert "notify-send 'No mask'" --alert-after 10
   detect_mask_video -s film.mp4 --headless --stats -   as fast as it goes, figures as JSON
+  detect_mask_video -s door=rtsp://camera/1 -s hall=0 --headless --serve 8080 \
+      --mqtt mqtt://broker/home            several cameras, a page, Home Assistant
 
 The alert command runs without a shell, once for each person, and learns from its environment what
 happened: MASKWATCH_TRACK, _LABEL, _CONFIDENCE, _SECONDS, _TIME, _BOX and _SOURCE.)";
 
-void add_source_options(OptionParser& parser, VideoOptions& o) {
+void add_source_options(OptionParser& parser, VideoOptions& o, std::vector<std::string>& sources) {
   parser
-      .add("-s,--source", &o.source,
+      .add("-s,--source", &sources,
            "Camera (number, device or a part of its name), video file, named pipe, folder of "
-           "pictures, address (rtsp, http, https, udp, ...) or lavfi:GRAPH")
+           "pictures, address (rtsp, http, https, udp, ...) or lavfi:GRAPH; several are watched at "
+           "once: -s door=rtsp://camera/1 -s hall=1")
       .show_default();
   parser.add("--list-sources", &o.list_sources, "List the cameras, and end");
   parser.add("--live", &o.live,
@@ -115,6 +120,12 @@ void read_camera_size(const std::string& text, vision::VideoSourceOptions& sourc
     throw UsageError("--camera-size " + text + ": not WIDTHxHEIGHT, such as 1280x720");
 }
 
+// Such a name can be a level of a topic, a label and a field of JSON.
+bool is_name(const std::string& text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
+}
+
 // The one that was asked for first, then the usual ones.
 std::vector<std::string> detector_choice(const std::string& first) {
   std::vector<std::string> out{first};
@@ -125,14 +136,31 @@ std::vector<std::string> detector_choice(const std::string& first) {
 
 }  // namespace
 
+std::vector<SourceOption> read_sources(const std::vector<std::string>& texts) {
+  std::vector<SourceOption> sources;
+  for (const std::string& text : texts) {
+    const std::size_t end = text.find('=');
+    const bool named = end != std::string::npos && end > 0 && is_name(text.substr(0, end)) &&
+                       !std::filesystem::exists(text);
+    const std::string number = texts.size() > 1 ? std::to_string(sources.size() + 1) : "";
+    sources.push_back({named ? text.substr(0, end) : number,
+                       vision::without_file_scheme(named ? text.substr(end + 1) : text)});
+  }
+  for (auto source = sources.begin(); source != sources.end(); ++source)
+    for (auto other = sources.begin(); other != source; ++other)
+      if (source->name == other->name) throw UsageError("--source: two are called " + source->name);
+  return sources;
+}
+
 VideoOptions read_video_options(int argc, char** argv) {
   VideoOptions o;
   std::string every;
   SinkArguments sinks;
+  std::vector<std::string> sources{"0"};
   OptionParser parser("detect_mask_video", kAbout);
   parser.footer(kFooter);
   parser.group("Source");
-  add_source_options(parser, o);
+  add_source_options(parser, o, sources);
   parser.group("Detection");
   add_work_options(parser, o, every);
   parser.group("Output");
@@ -141,14 +169,18 @@ VideoOptions read_video_options(int argc, char** argv) {
   parser.parse(argc, argv);
   o.sinks = read_sink_options(sinks);
   o.threshold_given = parser.given("--threshold");
-  o.source = vision::without_file_scheme(o.source);
+  o.sources = read_sources(sources);
+  if (o.sources.size() > 1 && !o.record.empty())
+    throw UsageError("--record: there is no recording of several sources",
+                     "start one program for each");
   o.detect_every = every.empty() ? -1 : every == "auto" ? 0 : std::stoi(every);
   return o;
 }
 
-PipelineOptions pipeline_options(const VideoOptions& o, std::atomic<bool>& stop) {
+PipelineOptions pipeline_options(const VideoOptions& o, const SourceOption& source,
+                                 std::atomic<bool>& stop) {
   PipelineOptions p;
-  p.source = o.source;
+  p.source = source.address;
   p.source_options.timeout = o.timeout;
   p.source_options.fps = o.camera_fps;
   p.source_options.reconnect = !o.no_reconnect;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "apps/alerts/sink_options.h"
 #include "apps/common/face_options.h"
@@ -9,8 +10,13 @@
 
 namespace maskwatch::apps {
 
+struct SourceOption {
+  std::string name;     // of --source NAME=ADDRESS; empty: the only one, without a name
+  std::string address;  // as vision::VideoSource::open takes it
+};
+
 struct VideoOptions {
-  std::string source = "0";
+  std::vector<SourceOption> sources{{"", "0"}};  // one at least; several have different names
   bool list_sources = false;
   FaceOptions faces;
   float threshold = .5f;
@@ -32,8 +38,13 @@ struct VideoOptions {
 // Throws what OptionParser::parse throws.
 VideoOptions read_video_options(int argc, char** argv);
 
-// The part that concerns the pipeline. UsageError for a camera size of another form,
+// The part that concerns the pipeline of one source. UsageError for a camera size of another form,
 // std::runtime_error if there is no model.
-PipelineOptions pipeline_options(const VideoOptions& options, std::atomic<bool>& stop);
+PipelineOptions pipeline_options(const VideoOptions& options, const SourceOption& source,
+                                 std::atomic<bool>& stop);
+
+// From what stands behind --source: NAME=ADDRESS or ADDRESS. Of several, those without a name are
+// called by their number, from 1. UsageError for two of one name.
+std::vector<SourceOption> read_sources(const std::vector<std::string>& texts);
 
 }  // namespace maskwatch::apps

@@ -76,12 +76,20 @@ const char* stage_name(Stage stage) {
   }
 }
 
+std::shared_ptr<SharedDetector> make_shared_detector(const PipelineOptions& options) {
+  return std::make_shared<SharedDetector>(detector_options(options));
+}
+
 VideoPipeline::VideoPipeline(const PipelineOptions& options)
+    : VideoPipeline(options, make_shared_detector(options)) {}
+
+VideoPipeline::VideoPipeline(const PipelineOptions& options,
+                             std::shared_ptr<SharedDetector> detector)
     : options_(options),
       stop_(options.stop != nullptr ? *options.stop : own_stop_),
-      detector_(detector_options(options)),
-      labels_(detector_.labels()),
-      meanings_(detector_.meanings()),
+      shared_(std::move(detector)),
+      labels_(shared_->detector.labels()),
+      meanings_(shared_->detector.meanings()),
       source_(open_source(options, stop_)),
       description_(source_->description()),
       note_(source_->note()),
@@ -99,7 +107,7 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options)
       threshold_(options.threshold),
       play_clock_(live_, fps_),
       tracker_(tracker_options(options)) {
-  figures_.detector = detector_.face_detector_name();
+  figures_.detector = shared_->detector.face_detector_name();
 }
 
 void VideoPipeline::start() {
@@ -257,7 +265,10 @@ void VideoPipeline::detect() {
     for (int changes = detector_changes_.exchange(0); changes > 0; --changes) change_detector();
     if (frame->due) {
       const Clock::time_point start = Clock::now();
-      frame->found = detector_.find_faces(frame->video.image);
+      {
+        const std::lock_guard turn(shared_->finding);
+        frame->found = shared_->detector.find_faces(frame->video.image);
+      }
       const double took = seconds_between(start, Clock::now());
       const std::lock_guard lock(mutex_);
       ++figures_.detected;
@@ -282,10 +293,12 @@ std::string VideoPipeline::take_detector_fault() {
 void VideoPipeline::change_detector() {
   std::string fault;
   bool made = false;
+  const std::lock_guard turn(shared_->finding);
+  MaskDetector& detector = shared_->detector;
   for (std::size_t tried = 1; !made && tried < options_.detectors.size(); ++tried) {
     const std::size_t index = (detector_index_ + tried) % options_.detectors.size();
     try {
-      detector_.use_face_detector(options_.detectors[index]);
+      detector.use_face_detector(options_.detectors[index]);
       detector_index_ = index;
       made = true;
     } catch (const std::exception& error) {
@@ -293,15 +306,15 @@ void VideoPipeline::change_detector() {
     }
   }
   if (made)
-    fault = !options_.detail || detector_.heeds_detail()
+    fault = !options_.detail || detector.heeds_detail()
                 ? ""
-                : "--detail makes no difference to " + detector_.face_detector_name();
+                : "--detail makes no difference to " + detector.face_detector_name();
   else if (fault.empty())
     fault = "there is no other detector";
   const std::lock_guard lock(mutex_);
   figures_.detector_fault = fault;
   if (!made) return;
-  figures_.detector = detector_.face_detector_name();
+  figures_.detector = detector.face_detector_name();
   figures_.of(Stage::detect) = Latency();
 }
 
@@ -333,8 +346,13 @@ void VideoPipeline::classify() {
 std::vector<vision::Observation> VideoPipeline::look_at(const PipelineFrame& frame) {
   const Clock::time_point start = Clock::now();
   const vision::Image& image = frame.video.image;
-  std::vector<Face> faces = looks_++ % 2 == 1 ? detector_.classify_mirrored(image, frame.found)
-                                              : detector_.classify(image, frame.found);
+  std::vector<Face> faces;
+  if (!frame.found.faces.empty()) {
+    const std::lock_guard turn(shared_->classifying);
+    faces = looks_ % 2 == 1 ? shared_->detector.classify_mirrored(image, frame.found)
+                            : shared_->detector.classify(image, frame.found);
+  }
+  ++looks_;
   std::vector<vision::Observation> seen;
   for (Face& face : faces) {
     weigh(face.probabilities, meanings_, std::clamp(threshold_.load(), .01f, .99f));

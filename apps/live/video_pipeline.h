@@ -4,7 +4,8 @@
 //   (source)     (detector)     (classifier, tracker)
 //
 // Who owns what: the capture thread the source; the detection thread finds faces and the
-// classification thread classifies those of the frame before, each with its half of MaskDetector;
+// classification thread classifies those of the frame before, each with its half of MaskDetector
+// (apps/live/shared_detector.h: several pipelines may share one);
 // the tracker, the queue to the display and the figures are guarded by one mutex, held briefly. A
 // frame (apps/live/pipeline_frame.h) belongs to one thread at a time, and is only read once it is
 // displayed.
@@ -31,12 +32,13 @@
 #include <thread>
 #include <vector>
 
+#include "apps/common/latency.h"
 #include "apps/live/bounded_queue.h"
 #include "apps/live/detect_schedule.h"
-#include "apps/common/latency.h"
 #include "apps/live/pipeline_frame.h"
 #include "apps/live/play_clock.h"
 #include "apps/live/recycling_pool.h"
+#include "apps/live/shared_detector.h"
 #include "vision/masks/mask_detector.h"
 #include "vision/masks/tracker.h"
 #include "vision/video/video_source.h"
@@ -67,6 +69,9 @@ enum class Stage { read, detect, classify, draw, show, total, count };
 // "read", "detect", ...
 const char* stage_name(Stage stage);
 
+// What the pipelines of these options can share. Throws what VideoPipeline throws.
+std::shared_ptr<SharedDetector> make_shared_detector(const PipelineOptions& options);
+
 struct PipelineFigures {
   std::array<Latency, static_cast<std::size_t>(Stage::count)> stages;
   std::int64_t captured = 0, dropped = 0, detected = 0, reconnections = 0;
@@ -91,6 +96,8 @@ class VideoPipeline {
   // Opens the source and loads the models. std::runtime_error names what fails;
   // std::invalid_argument for a list without a detector.
   explicit VideoPipeline(const PipelineOptions& options);
+  // With the detector of others, for which theirs of `options` must have been the same.
+  VideoPipeline(const PipelineOptions& options, std::shared_ptr<SharedDetector> detector);
   ~VideoPipeline();
   VideoPipeline(const VideoPipeline&) = delete;
   VideoPipeline& operator=(const VideoPipeline&) = delete;
@@ -122,11 +129,11 @@ class VideoPipeline {
 
   const std::vector<std::string>& labels() const { return labels_; }
   // Of the first of the detectors; before start().
-  bool heeds_detail() const { return detector_.heeds_detail(); }
+  bool heeds_detail() const { return shared_->detector.heeds_detail(); }
   const std::vector<LabelMeaning>& meanings() const { return meanings_; }
   // MaskDetector's.
-  const std::vector<std::string>& all_labels() const { return detector_.all_labels(); }
-  std::vector<std::string> unknown_labels() const { return detector_.unknown_labels(); }
+  const std::vector<std::string>& all_labels() const { return shared_->detector.all_labels(); }
+  std::vector<std::string> unknown_labels() const { return shared_->detector.unknown_labels(); }
   std::string source_description() const { return description_; }
   // Of the source: what is not as it was asked for.
   std::string source_note() const { return note_; }
@@ -162,7 +169,7 @@ class VideoPipeline {
   const PipelineOptions options_;
   std::atomic<bool> own_stop_{false};
   std::atomic<bool>& stop_;
-  MaskDetector detector_;           // detection finds, classification classifies
+  const std::shared_ptr<SharedDetector> shared_;
   std::size_t detector_index_ = 0;  // detection
   std::int64_t looks_ = 0;          // classification
   const std::vector<std::string> labels_;

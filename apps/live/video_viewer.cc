@@ -17,7 +17,6 @@ namespace maskwatch::apps {
 namespace {
 
 constexpr double kRefresh = .2;      // seconds between looks at the pipeline's figures
-constexpr double kMeasure = 1;       // seconds between figures for outside
 constexpr double kIdleRedraw = .25;  // seconds without a frame before the panel is drawn anew
 constexpr double kMessageTime = 3;   // seconds
 constexpr double kWait = .02;        // seconds for a frame before keys are looked at
@@ -30,18 +29,16 @@ double frame_rate(std::int64_t frames, double seconds) {
 
 }  // namespace
 
-VideoViewer::VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
-                         std::unique_ptr<vision::VideoWindow> window)
+VideoViewer::VideoViewer(const VideoOptions& options, const std::string& name,
+                         VideoPipeline& pipeline, std::unique_ptr<vision::VideoWindow> window)
     : options_(options),
       pipeline_(pipeline),
       recorder_(!pipeline.drops()),
-      sinks_(options, pipeline.source_description(), pipeline.labels(), pipeline.meanings()),
+      sinks_(options, {{name, pipeline.source_description()}}, pipeline.labels(),
+             pipeline.meanings()),
+      source_(options, 0, {name, pipeline.source_description()}, pipeline, sinks_),
       window_(std::move(window)),
-      people_of_label_(pipeline.labels().size()),
       threshold_(options.threshold) {
-  if (!options.alert.empty())
-    alert_.emplace(options.alert, options.alert_after, pipeline.labels(), pipeline.meanings(),
-                   pipeline.source_description(), options.alert_worn_wrongly);
   if (window_) {
     window_->set_up("Maskwatch: " + pipeline.source_description(), pipeline.width(),
                     pipeline.height());
@@ -60,8 +57,7 @@ void VideoViewer::run() {
     ended_by_ = fault.what();
   }
   pipeline_.finish();
-  take_events();
-  sinks_.update({}, pipeline_.loss());
+  source_.end();
   sinks_.finish();
   recorder_.finish();
   look_after_outputs();
@@ -80,39 +76,21 @@ void VideoViewer::loop() {
     const auto state = paused_ ? pipeline_.idle(kWait) : pipeline_.next(next, kWait);
     if (state == VideoPipeline::Next::end) return;
     if (state == VideoPipeline::Next::frame) take(next);
-    tell_of_losses();
-    measure();
-    if (state == VideoPipeline::Next::none && window_ && shown_.frame &&
+    if (const std::string loss = source_.take_loss(); !loss.empty()) tell(loss);
+    if (source_.measure()) sinks_.measure_sinks();
+    if (state == VideoPipeline::Next::none && window_ && source_.latest().frame &&
         seconds_between(displayed_, Clock::now()) > kIdleRedraw)
       display(false);
   }
 }
 
 void VideoViewer::take(const Shown& shown) {
-  shown_ = shown;
-  const double time = shown.frame->video.time;
-  take_events();
-  if (alert_) {
-    if (const std::string fault = alert_->look(shown.tracks, time); !fault.empty())
-      say(fault, true);
-    if (alert_->runs() > std::exchange(alerts_, alert_->runs())) say("alert raised", true);
-  }
+  if (const std::string alert = source_.take(shown); !alert.empty()) say(alert, true);
   vision::count_people(shown_figures_, shown.tracks, pipeline_.meanings());
-  panel_.sample(time, shown_figures_.count);
-  sinks_.update(shown.tracks, pipeline_.loss());
-  if (window_ || recorder_.recording() || sinks_.wants_picture()) display(true);
-  last_frame_ = Clock::now();
-  if (frames_++ == 0) first_frame_ = last_frame_;
-  pipeline_.observed(Stage::total, seconds_between(shown.frame->captured, last_frame_));
-}
-
-// Writes what happened and counts who has left, by the last label.
-void VideoViewer::take_events() {
-  const auto events = pipeline_.take_events();
-  sinks_.write(events);
-  for (const vision::TrackEvent& event : events)
-    if (event.change == vision::TrackChange::left && event.track.label >= 0)
-      ++people_of_label_[static_cast<std::size_t>(event.track.label)];
+  panel_.sample(shown.frame->video.time, shown_figures_.count);
+  if (window_ || recorder_.recording() || sinks_.wants_picture(0) || sinks_.wants_overview())
+    display(true);
+  source_.displayed();
 }
 
 // Draws the latest frame and shows it; a new one is recorded too.
@@ -121,8 +99,11 @@ void VideoViewer::display(bool new_frame) {
   refresh_figures(start);
   picture_ = annotated();
   const Clock::time_point drawn = Clock::now();
-  if (new_frame) recorder_.add(picture_, shown_.frame->video.time);
-  if (new_frame) sinks_.show(picture_);
+  if (new_frame) {
+    recorder_.add(picture_, source_.latest().frame->video.time);
+    sinks_.show(0, picture_);
+    sinks_.show_overview(picture_);
+  }
   if (window_) window_->show(*picture_);
   displayed_ = Clock::now();
   if (!new_frame) return;
@@ -133,8 +114,9 @@ void VideoViewer::display(bool new_frame) {
 
 std::shared_ptr<vision::Image> VideoViewer::annotated() const {
   auto picture = pictures_.take();
-  *picture = shown_.frame->video.image;
-  vision::draw_tracks(*picture, shown_.tracks, pipeline_.labels(), pipeline_.meanings());
+  const Shown& shown = source_.latest();
+  *picture = shown.frame->video.image;
+  vision::draw_tracks(*picture, shown.tracks, pipeline_.labels(), pipeline_.meanings());
   // Whoever looks from elsewhere has the counts beside the picture.
   const bool has_room = picture->height >= kLeastPanel;
   if (with_panel_ && has_room && (window_ || recorder_.recording()))
@@ -142,23 +124,6 @@ std::shared_ptr<vision::Image> VideoViewer::annotated() const {
   vision::VideoPanel::draw_message(*picture, shown_figures_);
   if (help_) vision::VideoPanel::draw_help(*picture);
   return picture;
-}
-
-// For who looks at figures from outside.
-void VideoViewer::measure() {
-  const Clock::time_point now = Clock::now();
-  const double passed = seconds_between(measured_, now);
-  if (sinks_.empty() || passed < kMeasure) return;
-  const double rate = frame_rate(frames_ - measured_frames_, passed);
-  measured_ = now;
-  measured_frames_ = frames_;
-  const PipelineFigures figures = pipeline_.figures();
-  VideoFigures video{
-      figures.captured, frames_, figures.dropped, figures.reconnections, rate, {}, {}};
-  for (int i = 0; i < static_cast<int>(Stage::count); ++i)
-    if (const Latency& latency = figures.of(static_cast<Stage>(i)); latency.count() > 0)
-      video.delays.emplace_back(stage_name(static_cast<Stage>(i)), latency);
-  sinks_.measure(std::move(video));
 }
 
 void VideoViewer::refresh_figures(Clock::time_point now) {
@@ -217,7 +182,7 @@ void VideoViewer::obey(vision::WindowKey key) {
     pipeline_.set_threshold(threshold_);
     say(fmt::format("mask from {:.0f}%", 100 * threshold_));
   }
-  if (shown_.frame) display(false);
+  if (source_.latest().frame) display(false);
 }
 
 // A file that is not there yet, named after the time. One that was named before may not be there
@@ -251,8 +216,8 @@ void VideoViewer::toggle_recording() {
     say("recording ended");
     return;
   }
-  if (!shown_.frame) return;
-  const vision::Image& image = shown_.frame->video.image;
+  if (!source_.latest().frame) return;
+  const vision::Image& image = source_.latest().frame->video.image;
   const std::string path = new_file("recording", ".mp4");
   recorder_.start_soon(path, image.width, image.height, pipeline_.fps());
   say("recording: " + path);
@@ -262,11 +227,10 @@ void VideoViewer::look_after_outputs() {
   if (const std::string fault = recorder_.take_picture_fault(); !fault.empty()) say(fault, true);
   note_fault(recorder_.take_fault());
   if (const auto error = sinks_.take_error()) note_error(error);
-  for (const std::string& note : sinks_.take_notes())
-    if (window_)
-      say(note, true);
-    else
-      tell(note);
+  for (const std::string& note : sinks_.take_notes()) {
+    tell(note);
+    if (window_) say(note);
+  }
 }
 
 void VideoViewer::note_fault(const std::string& fault) {
@@ -283,68 +247,14 @@ void VideoViewer::note_error(const std::exception_ptr& error) try {
   ended_by_ = fault.what();
 }
 
-// For the log of an unattended server: one line when the source is lost, one when it is back.
-void VideoViewer::tell_of_losses() {
-  const std::string loss = pipeline_.loss();
-  if (loss.empty() == !lost_) return;
-  lost_ = !loss.empty();
-  sinks_.update(shown_.tracks, loss);
-  if (lost_) {
-    lost_at_ = Clock::now();
-    tell(loss);
-  } else {
-    tell(fmt::format("connected again after {:.1f} s", seconds_between(lost_at_, Clock::now())));
-  }
-}
-
 std::string VideoViewer::stats() const {
-  Json latencies;
-  for (int i = 0; i < static_cast<int>(Stage::count); ++i) {
-    const Latency& latency = figures_.of(static_cast<Stage>(i));
-    if (latency.count() == 0) continue;
-    const auto ms = [](double seconds) { return std::round(seconds * 1e6) / 1e3; };
-    latencies[stage_name(static_cast<Stage>(i))] = Json::object({{"count", latency.count()},
-                                                                 {"median", ms(latency.median())},
-                                                                 {"p99", ms(latency.quantile(.99))},
-                                                                 {"max", ms(latency.longest())}});
-  }
-  Json people = Json::object();
-  for (std::size_t i = 0; i < people_of_label_.size(); ++i)
-    people[pipeline_.labels()[i]] = people_of_label_[i];
-  Json sinks = Json::object();
-  for (const auto& [name, figures] : sinks_.figures()) sinks[name] = figures_json(figures);
-  const double seconds = seconds_between(first_frame_, last_frame_);
-  const Json out = Json::object({{"source", pipeline_.source_description()},
-                                 {"width", pipeline_.width()},
-                                 {"height", pipeline_.height()},
-                                 {"source_fps", pipeline_.fps()},
-                                 {"live", pipeline_.live()},
-                                 {"detector", figures_.detector},
-                                 {"detect_every", figures_.detect_every},
-                                 {"captured", figures_.captured},
-                                 {"frames", frames_},
-                                 {"dropped", figures_.dropped},
-                                 {"dropped_on_connecting", figures_.dropped_on_connecting},
-                                 {"detections", figures_.detected},
-                                 {"reconnections", figures_.reconnections},
-                                 {"seconds", seconds},
-                                 {"fps", frame_rate(frames_ - 1, seconds)},
-                                 {"people", figures_.people},
-                                 {"people_by_label", people},
-                                 {"alerts", alerts_},
-                                 {"recorded", recorder_.frames()},
-                                 {"recording_lost", recorder_.lost()},
-                                 {"ended_by", ended_by_},
-                                 {"latency_ms", latencies},
-                                 {"sinks", sinks}});
+  Json out = source_.stats();
+  out.update(Json::object({{"recorded", recorder_.frames()},
+                           {"recording_lost", recorder_.lost()},
+                           {"ended_by", ended_by_},
+                           {"latency_ms", source_.latencies()},
+                           {"sinks", sinks_.stats()}}));
   return out.dump(2, Json::KeyOrder::as_added) + "\n";
-}
-
-std::string VideoViewer::summary() const {
-  const double seconds = seconds_between(first_frame_, last_frame_);
-  return fmt::format("{} frames in {:.1f} s ({:.1f} a second), {} dropped; {} {}", frames_, seconds,
-                     frame_rate(frames_ - 1, seconds), figures_.dropped, figures_.people,
-                     figures_.people == 1 ? "person" : "people");
 }
 
 }  // namespace maskwatch::apps

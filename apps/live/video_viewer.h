@@ -5,15 +5,14 @@
 
 #include <exception>
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "apps/live/alert.h"
 #include "apps/live/event_sinks.h"
 #include "apps/live/recorder.h"
 #include "apps/live/recycling_pool.h"
 #include "apps/live/video_options.h"
 #include "apps/live/video_pipeline.h"
+#include "apps/live/watched_source.h"
 #include "vision/masks/video_panel.h"
 #include "vision/window/video_window.h"
 
@@ -22,8 +21,8 @@ namespace maskwatch::apps {
 class VideoViewer {
  public:
   // Opens recording, event log, alert and what sends events elsewhere. Throws what they throw. No
-  // window: headless.
-  VideoViewer(const VideoOptions& options, VideoPipeline& pipeline,
+  // window: headless. `name` of the source, for events; empty: it has none.
+  VideoViewer(const VideoOptions& options, const std::string& name, VideoPipeline& pipeline,
               std::unique_ptr<vision::VideoWindow> window);
 
   // Until the video ends, the user quits, or the program is told to stop; then everything is
@@ -33,22 +32,19 @@ class VideoViewer {
   // After run(). What went wrong first: the source, a recording, the event log, a broker. Null:
   // nothing.
   std::exception_ptr fault() const { return fault_; }
-  std::string stats() const;    // JSON
-  std::string summary() const;  // one line
+  std::string stats() const;  // JSON
+  std::string summary() const { return source_.summary(); }
 
  private:
   void loop();
   void take(const Shown& shown);
-  void take_events();
   void obey(vision::WindowKey key);
   void display(bool new_frame);
   std::shared_ptr<vision::Image> annotated() const;
   void look_after_outputs();
   void note_fault(const std::string& fault);
   void note_error(const std::exception_ptr& error);
-  void tell_of_losses();
   void refresh_figures(Clock::time_point now);
-  void measure();
   void say(const std::string& message, bool alarming = false);
   void toggle_recording();
   void save_screenshot();
@@ -59,15 +55,13 @@ class VideoViewer {
   VideoPipeline& pipeline_;
   Recorder recorder_;
   EventSinks sinks_;
-  std::optional<Alert> alert_;
+  WatchedSource source_;
   const std::unique_ptr<vision::VideoWindow> window_;  // none: headless
-  std::vector<std::int64_t> people_of_label_;          // who has left, by their last label
 
   mutable vision::VideoPanel panel_;
   mutable RecyclingPool<vision::Image> pictures_;
   vision::PanelFigures shown_figures_;
   PipelineFigures figures_;                 // refreshed a few times a second
-  Shown shown_;                             // the latest frame
   std::shared_ptr<vision::Image> picture_;  // as it was shown last
   bool help_ = false, with_panel_ = true, paused_ = false, quit_ = false;
   float threshold_;
@@ -75,12 +69,9 @@ class VideoViewer {
   std::string message_, detector_, ended_by_;
   std::string named_stem_;  // of new_file
   int named_ = 0;
-  bool message_alarms_ = false, lost_ = false;
-  Clock::time_point began_ = Clock::now(), message_until_, refreshed_, displayed_, lost_at_;
-  Clock::time_point first_frame_, last_frame_, rate_from_, measured_;
-  std::int64_t measured_frames_ = 0;
-  std::int64_t frames_ = 0, rate_frames_ = 0;
-  int alerts_ = 0;
+  bool message_alarms_ = false;
+  Clock::time_point began_ = Clock::now(), message_until_, refreshed_, displayed_, rate_from_;
+  std::int64_t rate_frames_ = 0;
 };
 
 }  // namespace maskwatch::apps

@@ -46,7 +46,7 @@ double seconds_of(const std::function<void()>& body) {
 
 TEST_CASE("a full queue drops the oldest events, which is told at first and at the end") {
   Delivery delivery("--test", 3);
-  for (int i = 0; i < 10; ++i) delivery.push(std::to_string(i));
+  for (int i = 0; i < 10; ++i) delivery.push(0, std::to_string(i));
   CHECK(delivery.take_notes() ==
         std::vector<std::string>{"--test: 3 events wait already: the oldest are dropped"});
   for (const char* left : {"7", "8", "9"}) {
@@ -87,7 +87,7 @@ TEST_CASE("an outage is told once, and so is its end") {
 
 TEST_CASE("who is refused from the beginning has to mend it, and need not wait") {
   Delivery delivery("--test");
-  delivery.push("an event");
+  delivery.push(0, "an event");
   delivery.refused("wrong password");
   CHECK(fault_of(delivery.take_error()) == "usage: --test: wrong password");
   CHECK(!delivery.over());
@@ -100,7 +100,7 @@ TEST_CASE("waiting ends with an event, and when somebody wakes the sender") {
   Delivery delivery("--test");
   std::thread giver([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    delivery.push("an event");
+    delivery.push(0, "an event");
   });
   CHECK(seconds_of([&] { delivery.wait(5); }) < 2);
   giver.join();
@@ -123,11 +123,11 @@ TEST_CASE("a sink sends what is left when it ends") {
       }
     }
   });
-  for (int i = 0; i < 20; ++i) sink.write(std::to_string(i));
+  for (int i = 0; i < 20; ++i) sink.write(0, std::to_string(i));
   sink.finish();
   CHECK(sent.size() == 20);
   CHECK(!sink.take_error());
-  sink.write("too late");
+  sink.write(0, "too late");
   CHECK(sink.figures()->taken == 20);
 }
 
@@ -145,7 +145,7 @@ TEST_CASE("a sender that hangs is left behind, and what it held was not delivere
     release->gone = true;
     release->changed.notify_all();
   });
-  sink.write("an event");
+  sink.write(0, "an event");
   const double took = seconds_of([&] { sink.finish(); });
   CHECK(took > 4);
   CHECK(took < 8);

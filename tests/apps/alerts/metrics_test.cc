@@ -21,8 +21,14 @@ TEST_CASE("metrics have a type each and hold what happened") {
   mqtt.taken = 9;
   mqtt.delivered = 6;
   mqtt.dropped = 1;
-  video.sinks.emplace_back("mqtt", mqtt);
-  const std::string text = apps::metrics_text(state, video, 4);
+  const std::string text = apps::metrics_text({{"", state, video}}, {{"mqtt", mqtt}}, 4);
+  const std::string two = apps::metrics_text({{"door", state, video}, {"hall", state, {}}}, {}, 0);
+  for (const char* line : {"maskwatch_people{source=\"hall\",wears=\"mask\"} 2\n",
+                           "maskwatch_frames_captured_total{source=\"door\"} 100\n",
+                           "maskwatch_frames_captured_total{source=\"hall\"} 0\n"}) {
+    CAPTURE(line);
+    CHECK(two.find(line) != std::string::npos);
+  }
   for (const char* line :
        {"maskwatch_people{wears=\"mask\"} 2\n", "maskwatch_people{wears=\"unknown\"} 1\n",
         "maskwatch_people_seen_total 17\n", "maskwatch_source_up 0\n",

@@ -31,12 +31,13 @@ TEST_CASE("events are JSON lines") {
         R"({"event":"change","time":1.235,"clock":"now","track":3,"label":"without_mask",)"
         R"("confidence":0.875,"box":[10.3,20.0,30.0,40.0],"first_seen":0.0,"last_seen":0.0,)"
         R"("before":"with_mask"})");
+  CHECK(apps::event_line(event, kLabels, "now", "door").ends_with(R"(,"source":"door"})"));
   const TemporaryFolder folder;
   {
     apps::EventLog log(folder / "events.jsonl");
     event.change = vision::TrackChange::left;
     event.track.label = -1;
-    for (int i = 0; i < 2; ++i) log.write(line(event));
+    for (int i = 0; i < 2; ++i) log.write(0, line(event));
     log.finish();
     const std::string text = read_file(folder / "events.jsonl");
     CHECK(std::count(text.begin(), text.end(), '\n') == 2);
@@ -58,7 +59,7 @@ TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
   {
     apps::EventLog log(path);
     const vision::TrackEvent event{vision::TrackChange::appeared, 1, unmasked(1, 1), -1};
-    for (int i = 0; i < 12'000; ++i) log.write(line(event));  // a pipe holds some 300
+    for (int i = 0; i < 12'000; ++i) log.write(0, line(event));  // a pipe holds some 300
     log.finish();
     CHECK(std::chrono::steady_clock::now() - start > std::chrono::seconds(2));
     const std::string fault = log.take_fault();
@@ -68,7 +69,7 @@ TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
   close(reader);
   {
     apps::EventLog log(path);  // whose reader comes later
-    log.write(line({vision::TrackChange::appeared, 1, unmasked(1, 1), -1}));
+    log.write(0, line({vision::TrackChange::appeared, 1, unmasked(1, 1), -1}));
     const int late = open(path.c_str(), O_RDONLY | O_NONBLOCK);
     log.finish();
     char bytes[1000];
@@ -78,7 +79,7 @@ TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
   }
   {
     apps::EventLog log("/dev/full");
-    log.write(line({vision::TrackChange::appeared, 1, unmasked(1, 1), -1}));
+    log.write(0, line({vision::TrackChange::appeared, 1, unmasked(1, 1), -1}));
     log.finish();
     CHECK(log.take_fault() == "--events /dev/full: cannot be written: No space left on device");
   }

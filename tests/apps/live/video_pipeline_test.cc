@@ -399,11 +399,11 @@ TEST_CASE("--live plays a file once, at its own speed, and a slow display drops 
   const TemporaryFolder folder;
   std::atomic<bool> stop{false};
   apps::VideoOptions wanted;
-  wanted.source = written(folder, drawn("one", 160, 120), 30);
+  wanted.sources = {{"", written(folder, drawn("one", 160, 120), 30)}};
   wanted.faces.face = "none";
   wanted.live = wanted.headless = true;
   wanted.detect_every = -1;
-  VideoPipeline pipeline(apps::pipeline_options(wanted, stop));
+  VideoPipeline pipeline(apps::pipeline_options(wanted, wanted.sources[0], stop));
   const auto start = apps::Clock::now();
   pipeline.start();
   apps::Shown shown;

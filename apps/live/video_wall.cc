@@ -1,0 +1,308 @@
+#include "apps/live/video_wall.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+#include "apps/common/program.h"
+#include "vision/image/draw.h"
+#include "vision/image/resize.h"
+#include "vision/masks/video_panel.h"
+
+namespace maskwatch::apps {
+namespace {
+
+constexpr double kBetweenWalls = 1. / 60;  // seconds
+constexpr double kIdleRedraw = .25;        // seconds without a frame before messages are drawn anew
+constexpr auto kNap = std::chrono::milliseconds(2);  // between looks where nobody has a frame
+constexpr double kMessageTime = 3;                   // seconds
+constexpr float kThresholdStep = .05f;
+constexpr vision::Color kTitle{255, 255, 255}, kTitleBack{20, 23, 28};
+
+std::vector<WatchedName> names_of(const VideoOptions& options,
+                                  const std::vector<std::unique_ptr<VideoPipeline>>& pipelines) {
+  std::vector<WatchedName> names;
+  for (std::size_t i = 0; i < pipelines.size(); ++i)
+    names.push_back({options.sources[i].name, pipelines[i]->source_description()});
+  return names;
+}
+
+// The largest box of the picture's shape in the middle of the cell.
+vision::PixelBox fit(const vision::Image& picture, const vision::PixelBox& cell) {
+  const double scale = std::min(static_cast<double>(cell.width) / picture.width,
+                                static_cast<double>(cell.height) / picture.height);
+  const int width = std::clamp(static_cast<int>(std::lround(picture.width * scale)), 1, cell.width);
+  const int height =
+      std::clamp(static_cast<int>(std::lround(picture.height * scale)), 1, cell.height);
+  return {cell.x + (cell.width - width) / 2, cell.y + (cell.height - height) / 2, width, height};
+}
+
+void draw_title(vision::Image& picture, const std::string& text) {
+  const float height = vision::text_height_for(picture);
+  const vision::TextSize size = vision::text_size(text, height);
+  const float margin = height / 3;
+  vision::fill_rectangle(picture, {0, 0, size.width + 2 * margin, size.height + margin}, kTitleBack,
+                         .75f);
+  vision::draw_text(picture, {margin, margin / 2}, text, height, kTitle);
+}
+
+}  // namespace
+
+std::vector<vision::PixelBox> wall_cells(int count) {
+  const int columns = static_cast<int>(std::ceil(std::sqrt(count)));
+  const int width = kWallWidth / columns, height = width * 9 / 16;
+  std::vector<vision::PixelBox> cells;
+  for (int i = 0; i < count; ++i)
+    cells.push_back({i % columns * width, i / columns * height, width, height});
+  return cells;
+}
+
+struct VideoWall::Tile {
+  Tile(const VideoOptions& options, int index, const WatchedName& name, VideoPipeline& pipeline,
+       EventSinks& sinks, const vision::PixelBox& cell)
+      : index(index), source(options, index, name, pipeline, sinks), cell(cell) {}
+
+  const int index;
+  WatchedSource source;
+  const vision::PixelBox cell;
+  bool ended = false;
+  bool fresh = false;  // the latest frame is not on the wall yet
+  vision::Image picture;
+};
+
+VideoWall::VideoWall(const VideoOptions& options,
+                     std::vector<std::unique_ptr<VideoPipeline>>& pipelines,
+                     std::unique_ptr<vision::VideoWindow> window)
+    : options_(options),
+      sinks_(options, names_of(options, pipelines), pipelines[0]->labels(),
+             pipelines[0]->meanings()),
+      window_(std::move(window)),
+      threshold_(options.threshold) {
+  const auto names = names_of(options, pipelines);
+  const auto cells = wall_cells(static_cast<int>(pipelines.size()));
+  for (std::size_t i = 0; i < pipelines.size(); ++i)
+    tiles_.push_back(std::make_unique<Tile>(options, static_cast<int>(i), names[i], *pipelines[i],
+                                            sinks_, cells[i]));
+  wall_ = vision::Image(kWallWidth, cells.back().y + cells.back().height);
+  if (!window_) return;
+  window_->set_up(fmt::format("Maskwatch: {} sources", pipelines.size()), wall_.width,
+                  wall_.height);
+  if (options.full_screen) window_->toggle_full_screen();
+}
+
+VideoWall::~VideoWall() = default;
+
+void VideoWall::run() {
+  try {
+    for (const auto& tile : tiles_) tile->source.pipeline().start();
+    loop();
+  } catch (const std::exception& fault) {
+    fault_ = std::current_exception();
+    ended_by_ = fault.what();
+  }
+  for (const auto& tile : tiles_) {
+    tile->source.pipeline().finish();
+    tile->source.end();
+  }
+  sinks_.finish();
+  recorder_.finish();
+  look_after_outputs();
+}
+
+void VideoWall::loop() {
+  while (!quit_) {
+    if (window_)
+      for (const vision::WindowKey key : window_->poll()) obey(key);
+    look_after_outputs();
+    if (fault_ && !window_) return;
+    bool busy = false, measured = false;
+    for (const auto& tile : tiles_) {
+      if (!tile->ended) busy = serve(*tile) || busy;
+      measured = tile->source.measure() || measured;
+    }
+    if (measured) sinks_.measure_sinks();
+    if (std::all_of(tiles_.begin(), tiles_.end(), [](const auto& tile) { return tile->ended; }))
+      return;
+    display();
+    if (!busy) std::this_thread::sleep_for(kNap);
+  }
+}
+
+// Whether there was something to do.
+bool VideoWall::serve(Tile& tile) {
+  VideoPipeline& pipeline = tile.source.pipeline();
+  Shown next;
+  // While the video is paused the pipeline is left alone, but a request to end is noticed.
+  const auto state = paused_ ? pipeline.idle(0) : pipeline.next(next, 0);
+  if (const std::string loss = tile.source.take_loss(); !loss.empty()) tell(loss);
+  if (state == VideoPipeline::Next::frame) take(tile, next);
+  if (state != VideoPipeline::Next::end) return state == VideoPipeline::Next::frame;
+  tile.ended = true;
+  tile.source.end();
+  if (const std::string why = pipeline.figures().state; !why.empty())
+    tell(tile.source.name() + ": " + why);
+  return true;
+}
+
+void VideoWall::take(Tile& tile, const Shown& shown) {
+  if (std::exchange(tile.fresh, false)) tile.source.displayed();  // the next has overtaken it
+  if (const std::string alert = tile.source.take(shown); !alert.empty())
+    say(tile.source.name() + ": " + alert, true);
+  if (sinks_.wants_picture(tile.index)) {
+    const auto picture = pictures_.take();
+    *picture = shown.frame->video.image;
+    const VideoPipeline& pipeline = tile.source.pipeline();
+    vision::draw_tracks(*picture, shown.tracks, pipeline.labels(), pipeline.meanings());
+    sinks_.show(tile.index, picture);
+  }
+  if (window_ || sinks_.wants_overview())
+    tile.fresh = true;
+  else
+    tile.source.displayed();
+}
+
+// The wall, as soon as something on it is new.
+void VideoWall::display() {
+  const Clock::time_point start = Clock::now();
+  const double passed = seconds_between(displayed_, start);
+  const bool fresh =
+      std::any_of(tiles_.begin(), tiles_.end(), [](const auto& tile) { return tile->fresh; });
+  if (!(fresh && passed >= kBetweenWalls) && !(window_ && passed >= kIdleRedraw)) return;
+  displayed_ = start;
+  for (const auto& tile : tiles_)
+    if (tile->source.latest().frame) draw(*tile);
+  vision::PanelFigures over;
+  over.message = start < message_until_ ? message_ : "";
+  over.alarming = message_alarms_;
+  over.paused = paused_ && !help_;
+  const auto picture = pictures_.take();
+  *picture = wall_;
+  vision::VideoPanel::draw_message(*picture, over);
+  if (help_) vision::VideoPanel::draw_help(*picture);
+  shown_wall_ = picture;
+  sinks_.show_overview(picture);
+  if (window_) window_->show(*picture);
+  for (const auto& tile : tiles_)
+    if (std::exchange(tile->fresh, false)) tile->source.displayed();
+}
+
+void VideoWall::draw(Tile& tile) {
+  const Shown& shown = tile.source.latest();
+  const vision::Image& frame = shown.frame->video.image;
+  const VideoPipeline& pipeline = tile.source.pipeline();
+  const vision::PixelBox place = fit(frame, tile.cell);
+  if (tile.fresh || tile.picture.empty()) {
+    vision::resize(frame, place.width, place.height, tile.picture);
+    const float scale = static_cast<float>(place.width) / static_cast<float>(frame.width);
+    std::vector<vision::Track> tracks = shown.tracks;
+    for (vision::Track& track : tracks)
+      track.box = {track.box.x * scale, track.box.y * scale, track.box.width * scale,
+                   track.box.height * scale};
+    vision::draw_tracks(tile.picture, tracks, pipeline.labels(), pipeline.meanings());
+    vision::PanelFigures in_view;
+    vision::count_people(in_view, shown.tracks, pipeline.meanings());
+    draw_title(tile.picture, fmt::format("{}: {} masked, {} not", tile.source.name(),
+                                         in_view.count.masked, in_view.count.unmasked));
+  }
+  vision::paste(wall_, tile.picture, place.x, place.y);
+  const std::string loss = pipeline.loss();
+  if (loss.empty() && !tile.ended) return;
+  vision::Image over = tile.picture;
+  vision::PanelFigures figures;
+  figures.message = tile.ended ? "ended" : loss;
+  figures.alarming = !tile.ended;
+  vision::VideoPanel::draw_message(over, figures);
+  vision::paste(wall_, over, place.x, place.y);
+}
+
+void VideoWall::obey(vision::WindowKey key) {
+  using enum vision::WindowKey;
+  if (key == quit) quit_ = true;
+  if (key == pause) {
+    paused_ = !paused_;
+    for (const auto& tile : tiles_) tile->source.pipeline().set_paused(paused_);
+  }
+  if (key == screenshot) save_screenshot();
+  if (key == record) say("there is no recording of several sources", true);
+  if (key == help) help_ = !help_;
+  if (key == detector) {
+    tiles_[0]->source.pipeline().next_detector();
+    say("another detector ...");
+  }
+  if (key == more || key == less) {
+    const float step = key == more ? kThresholdStep : -kThresholdStep;
+    threshold_ = std::clamp(std::round((threshold_ + step) * 20) / 20, .05f, .95f);
+    for (const auto& tile : tiles_) tile->source.pipeline().set_threshold(threshold_);
+    say(fmt::format("mask from {:.0f}%", 100 * threshold_));
+  }
+}
+
+void VideoWall::save_screenshot() {
+  if (!shown_wall_) return;
+  const std::filesystem::path folder(options_.screenshot_folder);
+  const std::string stem =
+      fmt::format("screenshot-{:%Y%m%d-%H%M%S}", fmt::localtime(std::time(nullptr)));
+  std::filesystem::path path = folder / (stem + ".png");
+  for (int i = 2; std::filesystem::exists(path); ++i)
+    path = folder / fmt::format("{}-{}.png", stem, i);
+  if (recorder_.save_picture(shown_wall_, path.string()))
+    say("screenshot: " + path.string());
+  else
+    say("no screenshot: the disk is too slow", true);
+}
+
+void VideoWall::look_after_outputs() {
+  if (const std::string fault = recorder_.take_picture_fault(); !fault.empty()) say(fault, true);
+  if (const std::string fault = tiles_[0]->source.pipeline().take_detector_fault(); !fault.empty())
+    say(fault, true);
+  if (const auto error = sinks_.take_error()) note_error(error);
+  for (const std::string& note : sinks_.take_notes()) {
+    tell(note);
+    if (window_) say(note);
+  }
+}
+
+// A window shows the fault at once; a program without a window ends.
+void VideoWall::note_error(const std::exception_ptr& error) try {
+  std::rethrow_exception(error);
+} catch (const std::exception& fault) {
+  if (window_) say(fault.what(), true);
+  if (fault_) return;
+  fault_ = error;
+  ended_by_ = fault.what();
+}
+
+void VideoWall::say(const std::string& message, bool alarming) {
+  message_ = one_line(message);
+  message_alarms_ = alarming;
+  message_until_ = Clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * kMessageTime));
+  if (alarming && !window_) tell(message_);
+}
+
+std::string VideoWall::stats() const {
+  Json sources = Json::object();
+  for (const auto& tile : tiles_) {
+    Json one = tile->source.stats();
+    one["latency_ms"] = tile->source.latencies();
+    one["ended_by"] = tile->source.pipeline().figures().state;
+    sources[tile->source.name()] = std::move(one);
+  }
+  const Json out =
+      Json::object({{"sources", sources}, {"ended_by", ended_by_}, {"sinks", sinks_.stats()}});
+  return out.dump(2, Json::KeyOrder::as_added) + "\n";
+}
+
+std::string VideoWall::summary() const {
+  std::string out;
+  for (const auto& tile : tiles_)
+    out += (out.empty() ? "" : "\n") + tile->source.name() + ": " + tile->source.summary();
+  return out;
+}
+
+}  // namespace maskwatch::apps
