@@ -34,9 +34,10 @@ function call(name, types, values) {
 
 async function load() {
   const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS) : 1;
-  importScripts(threads > 1 ? 'maskwatch_threads.js' : 'maskwatch.js');
+  const script = threads > 1 ? 'maskwatch_threads.js' : 'maskwatch.js';
+  importScripts(script);
   const files = Promise.all(models.map(bytes_of));
-  engine = await create_maskwatch();
+  engine = await create_maskwatch({ mainScriptUrlOrBlob: script }); // what its threads load
   const [detector, classifier] = await files;
   hand_over(detector, classifier);
   return call('maskwatch_load', ['number', 'number', 'number'], [detector.length, classifier.length, threads]);
