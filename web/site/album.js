@@ -50,11 +50,12 @@ export class Album {
     return index;
   }
 
+  /** What `show` gives back. */
   choose(index) {
     this.list.querySelector('[aria-current]')?.removeAttribute('aria-current');
     this.current = index;
     this.list.children[index].firstChild.setAttribute('aria-current', 'true');
-    this.show(this.entries[index]);
+    return this.show(this.entries[index]);
   }
 
   // Arrow keys go from picture to picture.

@@ -9,6 +9,11 @@ const FAULTS = {
   AbortError: 'The camera could not be started.',
 };
 
+async function cameras() {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  return devices.filter((device) => device.kind === 'videoinput');
+}
+
 export class Camera {
   #stream;
 
@@ -16,7 +21,7 @@ export class Camera {
   constructor(video, lost) {
     this.video = video;
     this.lost = lost;
-    this.facing = 'user';
+    this.wanted = { facingMode: 'user' };
   }
 
   get running() {
@@ -31,7 +36,7 @@ export class Camera {
     try {
       stream = await navigator.mediaDevices.getUserMedia({
         audio: false,
-        video: { facingMode: this.facing, width: { ideal: 640 }, height: { ideal: 480 } },
+        video: { ...this.wanted, width: { ideal: 640 }, height: { ideal: 480 } },
       });
     } catch (fault) {
       throw new Error(FAULTS[fault.name] ?? `The camera could not be started: ${fault.message}`);
@@ -52,34 +57,48 @@ export class Camera {
     this.video.srcObject = null;
   }
 
-  /** The other side of a phone, or the next of several cameras. */
+  /** How many cameras there are, as far as the browser tells. */
+  async count() {
+    return (await cameras()).length;
+  }
+
+  /** The camera on the other side of a phone, or the next of several. */
   async turn() {
-    this.facing = this.facing === 'user' ? 'environment' : 'user';
+    const { deviceId, facingMode } = this.#stream.getVideoTracks()[0].getSettings();
+    if (facingMode) {
+      this.wanted = { facingMode: facingMode === 'user' ? 'environment' : 'user' };
+    } else {
+      const all = await cameras();
+      const next = (all.findIndex((camera) => camera.deviceId === deviceId) + 1) % all.length;
+      this.wanted = { deviceId: { exact: all[next].deviceId } };
+    }
     this.stop();
     await this.start();
   }
 
-  /** How many cameras there are, as far as the browser tells. */
-  async count() {
-    const devices = await navigator.mediaDevices.enumerateDevices();
-    return devices.filter((device) => device.kind === 'videoinput').length;
-  }
-
   /** The next frame that was not handed out yet, as an ImageBitmap, and its time in seconds; null
-   *  when the camera has stopped. */
+   *  when the camera has stopped, or another was started in its place. */
   async frame() {
-    await this.#next();
-    if (!this.running || this.video.videoWidth === 0) return null;
-    return { bitmap: await createImageBitmap(this.video), time: performance.now() / 1000 };
+    const stream = this.#stream;
+    const here = () => stream !== undefined && stream === this.#stream;
+    while (here()) {
+      await this.#next(here);
+      if (!here() || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) continue;
+      const time = performance.now() / 1000;
+      const bitmap = await createImageBitmap(this.video).catch(() => null);
+      if (bitmap && here()) return { bitmap, time };
+      bitmap?.close();
+    }
+    return null;
   }
 
   // A page in the background gets no frames, and a camera that stopped none either: so it looks
   // twice a second whether there is something to wait for.
-  #next() {
+  #next(here) {
     return new Promise((resolve) => {
       const { video } = this;
       let request;
-      const watch = setInterval(() => this.running || done(), 500);
+      const watch = setInterval(() => here() || done(), 500);
       const done = () => {
         clearInterval(watch);
         if (request !== undefined && video.cancelVideoFrameCallback) video.cancelVideoFrameCallback(request);

@@ -4,6 +4,7 @@
 const MEASURE = 1000; // milliseconds
 
 export class Live {
+  #run = 0; // a later one ends an earlier one
   #frames = 0;
   #since = 0;
 
@@ -13,20 +14,22 @@ export class Live {
   }
 
   async run() {
+    const mine = ++this.#run;
     this.#frames = 0;
     this.#since = performance.now();
     try {
       await this.engine.forget_people();
-      for (let frame; (frame = await this.camera.frame()); ) await this.#look_at(frame);
+      for (let frame; mine === this.#run && (frame = await this.camera.frame()); )
+        await this.#look_at(frame, mine);
     } catch (fault) {
       this.fault(fault);
     }
-    this.rate.hidden = true;
+    if (mine === this.#run) this.rate.hidden = true;
   }
 
-  async #look_at({ bitmap, time }) {
+  async #look_at({ bitmap, time }, mine) {
     const found = await this.engine.follow(bitmap, time);
-    if (!this.camera.running) return found.bitmap.close();
+    if (mine !== this.#run || !this.camera.running) return found.bitmap.close();
     const note = found.people === 1 ? '1 person so far' : `${found.people} people so far`;
     this.stage.show(found.bitmap, found.tracks, { live: true, note });
     this.#measure();

@@ -91,12 +91,13 @@ function forget_pictures() {
   at('report').hidden = true;
 }
 
-function show_entry(entry) {
+async function show_entry(entry) {
   if (entry.error) return complain(entry.error);
   complain();
-  createImageBitmap(entry.file)
-    .then((picture) => stage.show(picture, entry.found.faces, { name: entry.name }))
-    .catch(() => complain(`${entry.name}: this browser cannot show it`));
+  const picture = await createImageBitmap(entry.file).catch(() => null);
+  if (album.entries[album.current] !== entry) return picture?.close(); // another was chosen meanwhile
+  if (picture) stage.show(picture, entry.found.faces, { name: entry.name });
+  else complain(`${entry.name}: this browser cannot show it`);
 }
 
 function summarise() {
@@ -110,14 +111,15 @@ function summarise() {
   at('summary').textContent = parts.join(' · ');
 }
 
-/** Looks at one picture; gives back whether it could be read. */
+/** Looks at one picture: its entry in the album, the picture to show, and what was found in words. */
 async function look_at({ file, name }) {
   let entry, picture;
   try {
     entry = { file, name, found: await engine.detect(file, name) };
     picture = await createImageBitmap(file).catch(() => null);
   } catch (fault) {
-    entry = { file, name, error: fault.message };
+    const { message } = fault;
+    entry = { file, name, error: message.startsWith(name) ? message : `${name}: ${message}` };
   }
   const what = entry.error ? 'cannot be read' : summary_of(counted(entry.found.faces), stage.meanings);
   return { entry, picture, what };
@@ -133,7 +135,9 @@ async function look_at_all({ pictures, others }) {
   forget_pictures();
   const mine = run;
   at('results').hidden = pictures.length === 1;
-  const faults = others > 0 ? [`${others} files are not pictures by their names.`] : [];
+  const faults = [];
+  if (others === 1) faults.push('1 file is not a picture by its name.');
+  if (others > 1) faults.push(`${others} files are not pictures by their names.`);
   for (const [i, picture] of pictures.entries()) {
     stage.say(`Looking at ${i + 1} of ${pictures.length}: ${picture.name}`);
     const { entry, picture: shown, what } = await look_at(picture);
@@ -141,7 +145,7 @@ async function look_at_all({ pictures, others }) {
     const index = album.add(entry, shown, what);
     shown?.close();
     if (entry.error) faults.push(entry.error);
-    else if (album.current < 0) album.choose(index);
+    else if (album.current < 0) await album.choose(index);
     summarise();
   }
   finish(faults);
@@ -151,8 +155,8 @@ function finish(faults) {
   const some = album.entries.some((entry) => entry.found);
   at('save').disabled = !some;
   at('report').hidden = !some;
-  stage.say(at('summary').textContent);
   if (!some) stage.clear();
+  if (!some || album.entries.length > 1) stage.say(at('summary').textContent);
   complain(...faults);
 }
 
