@@ -84,10 +84,15 @@ async function turn_camera() {
 
 /* Pictures */
 
+function show_album(shown) {
+  at('results').hidden = !shown;
+  document.body.classList.toggle('with-album', shown);
+}
+
 function forget_pictures() {
   run += 1;
   album.clear();
-  at('results').hidden = true;
+  show_album(false);
   at('report').hidden = true;
 }
 
@@ -103,10 +108,8 @@ async function show_entry(entry) {
 function summarise() {
   const faces = album.entries.flatMap((entry) => entry.found?.faces ?? []);
   const unread = album.entries.filter((entry) => entry.error).length;
-  const parts = [
-    `${album.entries.length} ${album.entries.length === 1 ? 'picture' : 'pictures'}`,
-    summary_of(counted(faces), stage.meanings),
-  ];
+  const parts = [`${album.entries.length} ${album.entries.length === 1 ? 'picture' : 'pictures'}`];
+  if (unread < album.entries.length) parts.push(summary_of(counted(faces), stage.meanings));
   if (unread > 0) parts.push(`${unread} could not be read`);
   at('summary').textContent = parts.join(' · ');
 }
@@ -134,7 +137,7 @@ async function look_at_all({ pictures, others }) {
   complain();
   forget_pictures();
   const mine = run;
-  at('results').hidden = pictures.length === 1;
+  show_album(pictures.length > 1);
   const faults = [];
   if (others === 1) faults.push('1 file is not a picture by its name.');
   if (others > 1) faults.push(`${others} files are not pictures by their names.`);
