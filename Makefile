@@ -3,13 +3,14 @@
 # make test    install, build what the tests need, run them all
 # make bench   measure every operation and the engines people use instead (QUICK=1: in two minutes)
 # make deb     build Debian packages (build-deb/)
+# make web     the page for browsers, with Emscripten (build-web/site); make web-serve shows it, make web-test tests it
 # make fuzz    every parser for SECONDS=60 each, with sanitizers (clang; TARGETS="picture model" for some)
 # make format  clang-format over all sources
 BUILD ?= build
 PACKAGES := $(shell sed 's/[[:space:]]*\#.*//' packages.txt)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all deps setup demo test bench deb fuzz format clean
+.PHONY: all deps setup demo test bench deb web web-serve web-test fuzz format clean
 
 all: setup
 	@ninja -C $(BUILD) programs
@@ -41,6 +42,18 @@ bench: setup
 deb: deps
 	@packaging/deb.sh
 
+# Emscripten is large, and nothing else needs it.
+web:
+	@$(MAKE) --no-print-directory deps PACKAGES="$(PACKAGES) emscripten"
+	@web/build.sh
+
+web-serve: web
+	@web/serve.py $(if $(PORT),--port $(PORT))
+
+web-test: web setup
+	@$(MAKE) --no-print-directory deps PACKAGES=chromium
+	@meson test -C $(BUILD) --suite web --print-errorlogs
+
 fuzz: deps
 	@nice tests/fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
@@ -48,4 +61,4 @@ format:
 	@git ls-files '*.h' '*.cc' '*.cu' | xargs clang-format -i
 
 clean:
-	@rm -rf $(BUILD) build-deb
+	@rm -rf $(BUILD) build-deb build-web build-web-threads

@@ -47,7 +47,7 @@ int current_core() {
 
 // Moves the calling thread off a core that the loop's caller needs: on a busy machine the scheduler
 // wakes threads on the core of whoever wakes them, and leaves them there for many loops.
-void leave_core(int core) {
+void leave_core([[maybe_unused]] int core) {
 #if defined(__linux__)
   if (core < 0) return;
   // All that the process may use, but for this one.

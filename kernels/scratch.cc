@@ -13,7 +13,7 @@ struct Buffer {
   std::int64_t count = 0;
 };
 
-std::int64_t system_value(int name, std::int64_t otherwise) {
+[[maybe_unused]] std::int64_t system_value(int name, std::int64_t otherwise) {
   const long value = sysconf(name);
   return value > 0 ? value : otherwise;
 }

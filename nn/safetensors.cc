@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -25,7 +27,8 @@ constexpr std::size_t kMaxHeaderBytes = 16u << 20;
 constexpr std::size_t kMaxTensors = 65536;
 constexpr std::size_t kMaxHeaderValues = 20 * kMaxTensors;  // keys, numbers, lists …: 20 a tensor
 constexpr std::size_t kMaxRank = 8;
-constexpr std::size_t kMaxCount = std::size_t{1} << 38;  // values in a tensor
+// Values in a tensor; where addresses have 32 bits, as many as their bytes can be counted.
+constexpr std::size_t kMaxCount = std::min<std::uint64_t>(std::uint64_t{1} << 38, SIZE_MAX / 4);
 constexpr const char* kMetadata = "__metadata__";
 
 float half_to_float(std::uint16_t half) {

@@ -20,6 +20,7 @@ const Arrows folders = {
     {"nn", {"kernels", "base"}},
     {"vision", {"nn", "kernels", "base"}},
     {"python", {"vision", "nn", "kernels", "base"}},
+    {"web", {"vision", "nn", "kernels", "base"}},
     {"apps", {"vision", "nn", "kernels", "cuda", "base"}},
 };
 
