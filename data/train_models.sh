@@ -68,7 +68,7 @@ unless_there "$out/backbone.safetensors" \
 
 unless_there "$out/face_detector.safetensors" \
   "$build/apps/train_face_detector" -d "$boxes" --weights "$out/backbone.safetensors" --resume \
-  --steps 5000 --stretch 500 --seed 1 --precision f16 \
+  --steps 12000 --stretch 1000 --average 0.998 --seed 1 --precision f16 \
   -m "$out/face_detector.safetensors" --history "$out/face_detector.json" \
   --plot "$out/curves.png" --precision-plot "$out/precision.png" \
   --misses "$out/misses.png" --false-alarms "$out/false_alarms.png"
@@ -88,7 +88,7 @@ fill drawn draw_faces -n 400 --seed 1
 unless_there "$out/mask_detector.safetensors" \
   "$build/apps/train_mask_detector" -d "$out/faces" "$out/drawn" "${photographs[@]}" \
   --face "$detector" --weights "$out/backbone.safetensors" --resume \
-  --size 128 --fine-tune all --lr 1e-3 --schedule cosine --epochs 15 --augment light \
+  --size 128 --fine-tune all --lr 1e-3 --schedule cosine --epochs 20 --augment light \
   --label-smoothing 0.05 --validation 0.05 --seed 1 --precision f16 \
   -m "$out/mask_detector.safetensors" --history "$out/mask_detector.json" \
   --plot "$out/classifier_curves.png"
