@@ -196,6 +196,8 @@ class Pictures(unittest.TestCase):
         self.assertEqual(len(lines), len(bad), lines)
         for path in bad:
             self.assertTrue(any(line.startswith(os.path.basename(path) + ": ") for line in lines), (path, lines))
+        for why in ("text.jpg: not a picture", "cut.jpg: truncated", "huge.png: its size 200000x200000"):
+            self.assertTrue(any(line.startswith(why) for line in lines), (why, lines))
         self.assertIn("5 could not be read", page.text("#summary"))
         report = page.report()
         self.assertIn("error", report["empty.jpg"])
