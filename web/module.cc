@@ -51,19 +51,26 @@ Engine& engine() {
   return engine;
 }
 
+// Of the exception that is being handled.
+[[gnu::noinline]] std::string fault_text() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return "out of memory";
+  } catch (const std::exception& fault) {
+    return fault.what();
+  } catch (...) {
+    return "an unknown fault";
+  }
+}
+
 template <typename Body>
-const char* answer(const Body& body) noexcept {
+const char* answer(const Body& body) {
   std::string& text = engine().answer;
   try {
-    try {
-      text = body().dump();
-    } catch (const std::bad_alloc&) {
-      text = R"({"error": "out of memory"})";
-    } catch (const std::exception& fault) {
-      text = Json::object({{"error", fault.what()}}).dump();
-    }
+    text = body().dump();
   } catch (...) {
-    return R"({"error": "out of memory"})";
+    text = Json::object({{"error", fault_text()}}).dump();
   }
   return text.c_str();
 }
@@ -164,8 +171,8 @@ void start_tracking() {
 
 Json meanings() {
   Json all = Json::object();
-  for (const LabelMeaning meaning : {LabelMeaning::mask, LabelMeaning::worn_wrongly,
-                                     LabelMeaning::no_mask, LabelMeaning::other})
+  for (const LabelMeaning meaning :
+       {LabelMeaning::mask, LabelMeaning::worn_wrongly, LabelMeaning::no_mask, LabelMeaning::other})
     all[maskwatch::vision::word_of(meaning)] =
         Json::object({{"name", maskwatch::vision::display_name("Unknown", meaning)},
                       {"color", hex_of(maskwatch::vision::color_of(meaning))}});

@@ -6,6 +6,7 @@ import struct
 import sys
 import tempfile
 import unittest
+import zlib
 
 from axe_playwright_python.sync_playwright import Axe
 
@@ -182,7 +183,8 @@ class Pictures(unittest.TestCase):
         self.assertNotEqual(saved, self.photograph())
 
     def test_bad_pictures(self):
-        png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBBI", 13, b"IHDR", 200000, 200000, 8, 2, 0, 0, 0, 0)
+        header = struct.pack(">4sIIBBBBB", b"IHDR", 200000, 200000, 8, 2, 0, 0, 0)
+        png = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
         bad = [
             self.write("text.jpg", b"no picture at all"),
             self.write("empty.jpg", b""),
@@ -196,6 +198,8 @@ class Pictures(unittest.TestCase):
         self.assertEqual(len(lines), len(bad), lines)
         for path in bad:
             self.assertTrue(any(line.startswith(os.path.basename(path) + ": ") for line in lines), (path, lines))
+        for why in ("text.jpg: not a picture", "cut.jpg: truncated", "huge.png: its size 200000x200000"):
+            self.assertTrue(any(line.startswith(why) for line in lines), (why, lines))
         self.assertIn("5 could not be read", page.text("#summary"))
         report = page.report()
         self.assertIn("error", report["empty.jpg"])

@@ -101,6 +101,7 @@ async function show_entry(entry) {
   complain();
   const picture = await createImageBitmap(entry.file).catch(() => null);
   if (album.entries[album.current] !== entry) return picture?.close(); // another was chosen meanwhile
+  at('stage').scrollIntoView({ block: 'nearest' });
   if (picture) stage.show(picture, entry.found.faces, { name: entry.name });
   else complain(`${entry.name}: this browser cannot show it`);
 }
