@@ -7,7 +7,8 @@
 # make fuzz    every parser for SECONDS=60 each, with sanitizers (clang; TARGETS="picture model" for some)
 # make format  clang-format over all sources
 BUILD ?= build
-PACKAGES := $(shell sed 's/[[:space:]]*\#.*//' packages.txt)
+PACKAGES := $(shell sed '/^\# Tests alone/,$$d; s/[[:space:]]*\#.*//' packages.txt)
+TEST_PACKAGES := $(shell sed '1,/^\# Tests alone/d' packages.txt)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: all deps setup demo test bench deb web web-serve web-test fuzz format clean
@@ -34,6 +35,7 @@ demo: setup
 
 # meson builds what the tests run, and no more.
 test: setup
+	@$(MAKE) --no-print-directory deps PACKAGES="$(TEST_PACKAGES)"
 	@meson test -C $(BUILD) --print-errorlogs --timeout-multiplier 3
 
 bench: setup
