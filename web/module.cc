@@ -5,10 +5,8 @@
 #include <emscripten/emscripten.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <exception>
-#include <map>
 #include <new>
 #include <optional>
 #include <span>
