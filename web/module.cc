@@ -5,10 +5,8 @@
 #include <emscripten/emscripten.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <exception>
-#include <map>
 #include <new>
 #include <optional>
 #include <span>
@@ -133,6 +131,11 @@ Json found_in(const Image& image, const std::vector<Face>& faces) {
       {{"width", image.width}, {"height", image.height}, {"faces", to_json(faces)}});
 }
 
+Json people_at(double time) {
+  const Tracker& tracker = engine().tracker;
+  return Json::object({{"tracks", to_json(tracker.at(time))}, {"people", tracker.people()}});
+}
+
 // The pixels in the buffer, R, G, B, A, without A: a camera's are opaque.
 Image image_in_buffer(int width, int height) {
   const std::size_t count = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
@@ -241,13 +244,16 @@ EMSCRIPTEN_KEEPALIVE const char* maskwatch_follow_pixels(int width, int height, 
     const std::vector<Face> faces = detector().detect(image);
     std::vector<maskwatch::vision::Observation> seen;
     for (const Face& face : faces) seen.push_back({face.box, face.score, face.probabilities});
-    Tracker& tracker = engine().tracker;
-    tracker.update(time, seen);
+    engine().tracker.update(time, seen);
     Json found = found_in(image, faces);
-    found["tracks"] = to_json(tracker.at(time));
-    found["people"] = tracker.people();
+    found.update(people_at(time));
     return found;
   });
+}
+
+// The people as they are expected in a frame that is not looked at: "tracks" and "people".
+EMSCRIPTEN_KEEPALIVE const char* maskwatch_expect_people(double time) {
+  return answer([&] { return people_at(time); });
 }
 
 // Before another video.

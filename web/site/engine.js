@@ -40,8 +40,9 @@ export class Engine {
     return this.#ask({ what: 'detect', file, name });
   }
 
-  /** The faces of a video's frame and the people they belong to; `time` in seconds. Takes the
-   *  bitmap and gives it back with the answer: {bitmap, width, height, faces, tracks, people}. */
+  /** The people in a video's frame; `time` in seconds. Takes the bitmap and gives it back with the
+   *  answer: {bitmap, looked, tracks, people}, and {width, height, faces} if the frame was looked at
+   *  and not left out. */
   follow(bitmap, time) {
     return this.#ask({ what: 'follow', bitmap, time }, [bitmap]);
   }

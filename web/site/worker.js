@@ -3,9 +3,11 @@
 'use strict';
 
 const MOST_THREADS = 4;
+const LONG_LOOK = 50; // milliseconds
 
 let engine; // Emscripten's module
 let canvas;
+let look_took = 0; // milliseconds, the last one; 0: a frame was left out since
 
 const models = ['models/face_detector.safetensors', 'models/mask_detector.safetensors'];
 
@@ -77,17 +79,23 @@ async function detect({ file, name }) {
   }
 }
 
+/** Where a look takes long, every second frame is shown with the people as they are expected in it,
+ *  as the video program does it. */
 function follow({ bitmap, time }) {
+  if (look_took > LONG_LOOK) {
+    look_took = 0;
+    return { bitmap, looked: false, ...call('maskwatch_expect_people', ['number'], [time]) };
+  }
+  const start = performance.now();
   hand_over(pixels_of(bitmap));
-  const answer = call(
-    'maskwatch_follow_pixels',
-    ['number', 'number', 'number'],
-    [bitmap.width, bitmap.height, time]
-  );
-  return { bitmap, ...answer };
+  const { width, height } = bitmap;
+  const found = call('maskwatch_follow_pixels', ['number', 'number', 'number'], [width, height, time]);
+  look_took = performance.now() - start;
+  return { bitmap, looked: true, ...found };
 }
 
 function forget() {
+  look_took = 0;
   engine._maskwatch_forget_people();
 }
 
