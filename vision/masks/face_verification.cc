@@ -11,8 +11,8 @@ namespace maskwatch::vision {
 namespace {
 
 // Chosen on pictures that neither network was trained on (docs/model_card.md).
-constexpr double kClassifierWeight = 0.5;
-constexpr double kBias = -0.5;
+constexpr double kClassifierWeight = 0.7;
+constexpr double kBias = -0.55;
 // As far as the classifier may move a detector's log odds, in either direction.
 constexpr double kMostRaised = 1, kMostLowered = 8;
 
