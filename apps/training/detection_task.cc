@@ -83,11 +83,12 @@ Figures DetectionTask::validate() {
   const auto judged = judge_pictures(network_, pictures_, split_.validation);
   const DetectionFigures figures = detection_figures(judged, kThreshold);
   const FaceShare& share = figures.at[0].shares[1];
-  return {{"AP50", figures.any.at_50},
-          {"AP50:95", figures.any.at_50_95},
-          {"found", share.found},
-          {"right", share.right},
-          {"false", figures.false_on_backgrounds}};
+  Figures validation{{"AP50", figures.any.at_50},
+                     {"AP50:95", figures.any.at_50_95},
+                     {"found", share.found},
+                     {"right", share.right}};
+  if (figures.backgrounds > 0) validation.push_back({"false", figures.false_on_backgrounds});
+  return validation;
 }
 
 namespace {
