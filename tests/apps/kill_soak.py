@@ -48,6 +48,10 @@ class Training:
     def model(self, run):
         return self.folder / f"{self.name}_{run}.safetensors"
 
+    def has_ended(self, run):
+        """The checkpoint goes when all files are whole; a kill may come between that and the end of the process."""
+        return self.model(run).exists() and not self.model(run).with_suffix(".safetensors.checkpoint").exists()
+
     def finish(self, run, *options):
         done = subprocess.run([*self.arguments(run), *options], capture_output=True, text=True)
         demand(done.returncode == 0, f"{self.name}: {done.stderr}")
@@ -59,8 +63,9 @@ class Training:
         return self.model(run).read_bytes()
 
     def saved(self, said):
+        """After how much it went on; None if it was killed before it said so."""
         found = self.going_on.search(said)
-        return int(found[1]) if found else 0
+        return int(found[1]) if found else 0 if "starting with the first" in said else None
 
     def kill(self, kills, moments):
         killed, run, reached, resumed = 0, 0, 0, 0
@@ -74,17 +79,16 @@ class Training:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-                    code = None
+                    killed += 1
+                    code = 0 if self.has_ended(name) else None
             said = log.read_text()
             saved = self.saved(said)
-            demand(saved >= reached or not said, f"{self.name}: went on after {saved}, but {reached} were saved: {said}")
-            reached = max(reached, saved)
-            resumed += saved > 0
-            if code is None:
-                killed += 1
-            else:
-                demand(code == 0, f"{self.name}: {said}")
-            if code == 0 or killed == kills:
+            if saved is not None:
+                demand(saved >= reached, f"{self.name}: went on after {saved}, but {reached} were saved: {said}")
+                reached = saved
+                resumed += saved > 0
+            demand(code in (0, None), f"{self.name}: {said}")
+            if code == 0 or killed >= kills:
                 model = self.result(name) if code == 0 else self.finish(name, "--resume")
                 demand(model == self.whole, f"{self.name}: another model than without a kill")
                 run, reached = run + 1, 0
