@@ -2,16 +2,11 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <random>
-#include <stdexcept>
 #include <utility>
 
 #include "apps/common/program.h"
@@ -24,18 +19,10 @@ constexpr double kPatience = 5;  // seconds after close() for what is left
 constexpr double kGrace = .5;    // and for the thread to end after that
 constexpr std::size_t kMostNotes = 100;
 
-double seconds_since(Clock::time_point from) {
-  return std::chrono::duration<double>(Clock::now() - from).count();
-}
-
 }  // namespace
 
 Delivery::Delivery(std::string name, std::size_t capacity)
-    : name_(std::move(name)), capacity_(capacity), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  if (wake_ < 0) throw std::runtime_error(name_ + ": " + std::strerror(errno));
-}
-
-Delivery::~Delivery() { ::close(wake_); }
+    : name_(std::move(name)), capacity_(capacity) {}
 
 void Delivery::push(int source, std::string line) {
   {
@@ -50,11 +37,6 @@ void Delivery::push(int source, std::string line) {
     waiting_.push_back({source, std::move(line), Clock::now()});
   }
   wake();
-}
-
-void Delivery::wake() {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = ::write(wake_, &one, sizeof(one));
 }
 
 void Delivery::close() {
@@ -163,11 +145,10 @@ bool Delivery::out_of_time_locked() const {
 }
 
 short Delivery::wait(double seconds, int descriptor, short events) {
-  std::array<pollfd, 2> files{{{wake_, POLLIN, 0}, {descriptor, events, 0}}};
+  std::array<pollfd, 2> files{{{wake_.descriptor(), POLLIN, 0}, {descriptor, events, 0}}};
   const int wait_ms = static_cast<int>(std::ceil(std::max(seconds, 0.) * 1e3));
   poll(files.data(), descriptor < 0 ? 1 : 2, wait_ms);
-  std::uint64_t pushed = 0;
-  [[maybe_unused]] const ssize_t read = ::read(wake_, &pushed, sizeof(pushed));
+  wake_.clear();
   return files[1].revents;
 }
 

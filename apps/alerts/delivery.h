@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "apps/alerts/event_sink.h"
+#include "apps/alerts/wake_up.h"
 
 namespace maskwatch::apps {
 
@@ -29,7 +30,6 @@ class Delivery {
  public:
   // `name` begins every message: "--mqtt mqtt://host/topic".
   explicit Delivery(std::string name, std::size_t capacity = 10'000);
-  ~Delivery();
   Delivery(const Delivery&) = delete;
   Delivery& operator=(const Delivery&) = delete;
 
@@ -38,7 +38,7 @@ class Delivery {
   // If the queue is full the oldest event in it is dropped.
   void push(int source, std::string line);
   // Wakes the sender for something else than an event.
-  void wake();
+  void wake() { wake_.wake(); }
   void close();
   std::exception_ptr take_error();
   std::vector<std::string> take_notes();
@@ -78,7 +78,7 @@ class Delivery {
 
   const std::string name_;
   const std::size_t capacity_;
-  const int wake_;  // an eventfd
+  WakeUp wake_;
   mutable std::mutex mutex_;
   std::deque<OutgoingEvent> waiting_;
   DeliveryFigures figures_;

@@ -2,7 +2,6 @@
 // thread that displays calls all functions, and none but finish() makes it wait.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -11,13 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "apps/common/clock.h"
 #include "apps/common/latency.h"
 #include "base/json.h"
 #include "vision/image/image.h"
 
 namespace maskwatch::apps {
-
-using Clock = std::chrono::steady_clock;
 
 // What became of the events that a sink was given.
 struct DeliveryFigures {

@@ -4,7 +4,6 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,10 +27,6 @@ constexpr double kFarewell = 1;      // seconds for the reader to close its side
 constexpr int kLook = 500;           // ms between looks at connections that do nothing
 constexpr int kJpegQuality = 80;
 constexpr int kSendBuffer = 1 << 18;  // bytes, so that what a slow reader gets is not old
-
-double seconds_since(Clock::time_point from) {
-  return std::chrono::duration<double>(Clock::now() - from).count();
-}
 
 const char* reason_of(int status) {
   switch (status) {
@@ -117,8 +112,7 @@ struct HttpServer::Connection {
   bool wants_picture() const { return pictures != Pictures::none && !has_output(); }
 };
 
-HttpServer::HttpServer(const ListenAddress& address, Handler handle)
-    : handle_(std::move(handle)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+HttpServer::HttpServer(const ListenAddress& address, Handler handle) : handle_(std::move(handle)) {
   listen_at(address);
   thread_ = std::thread([this] { work(); });
 }
@@ -126,7 +120,6 @@ HttpServer::HttpServer(const ListenAddress& address, Handler handle)
 HttpServer::~HttpServer() {
   stop();
   close(listener_);
-  close(wake_);
 }
 
 void HttpServer::listen_at(const ListenAddress& address) {
@@ -148,7 +141,6 @@ void HttpServer::listen_at(const ListenAddress& address) {
       listen(listener_, 16) != 0) {
     const std::string reason = std::strerror(errno);
     if (listener_ >= 0) close(listener_);
-    close(wake_);
     throw fault(reason);
   }
   loopback_ = is_loopback(found->ai_addr);
@@ -165,8 +157,7 @@ void HttpServer::show(std::shared_ptr<const vision::Image> picture) {
     const std::lock_guard lock(mutex_);
     picture_ = std::move(picture);
   }
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(wake_, &one, sizeof(one));
+  wake_.wake();
 }
 
 void HttpServer::stop() {
@@ -193,15 +184,14 @@ void HttpServer::work() {
 }
 
 void HttpServer::wait() {
-  std::vector<pollfd> files{{wake_, POLLIN, 0}};
+  std::vector<pollfd> files{{wake_.descriptor(), POLLIN, 0}};
   const bool accepts = connections_.size() < kMostConnections && Clock::now() >= accept_after_;
   files.push_back({accepts ? listener_ : -1, POLLIN, 0});
   for (const Connection& connection : connections_)
     files.push_back({connection.descriptor,
                      static_cast<short>(POLLIN | (connection.has_output() ? POLLOUT : 0)), 0});
   poll(files.data(), files.size(), kLook);
-  std::uint64_t pushed = 0;
-  [[maybe_unused]] const ssize_t read = ::read(wake_, &pushed, sizeof(pushed));
+  wake_.clear();
   std::size_t i = 2;
   for (Connection& connection : connections_) connection.events = files[i++].revents;
   if (files[1].revents != 0) accept_one();

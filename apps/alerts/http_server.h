@@ -17,6 +17,7 @@
 
 #include "apps/alerts/event_sink.h"
 #include "apps/alerts/http_request.h"
+#include "apps/alerts/wake_up.h"
 
 namespace maskwatch::apps {
 
@@ -78,7 +79,8 @@ class HttpServer {
   void count();
 
   const Handler handle_;
-  int listener_ = -1, wake_ = -1;
+  int listener_ = -1;
+  WakeUp wake_;
   std::string url_;
   bool loopback_ = false;
   std::atomic<bool> stop_{false};

@@ -20,10 +20,6 @@ constexpr const char* kCookie = "maskwatch_token";
 constexpr const char* kHtml = "text/html; charset=utf-8";
 constexpr const char* kText = "text/plain; charset=utf-8";
 
-double seconds_since(Clock::time_point from) {
-  return std::chrono::duration<double>(Clock::now() - from).count();
-}
-
 // Nothing from elsewhere, and in nobody's frame.
 HttpResponse html(int status, const std::string& text) {
   return {status,

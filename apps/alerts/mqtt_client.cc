@@ -169,8 +169,7 @@ void MqttClient::connect(Delivery& delivery) {
   s.check(code);
   const Clock::time_point start = Clock::now();
   while (!s.answered) {
-    if (delivery.out_of_time() ||
-        std::chrono::duration<double>(Clock::now() - start).count() > kAnswerTime) {
+    if (delivery.out_of_time() || seconds_since(start) > kAnswerTime) {
       throw MqttFailure("the broker does not answer", false);
     }
     work(delivery, kLook);

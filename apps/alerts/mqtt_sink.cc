@@ -24,10 +24,6 @@ constexpr double kSoon = 1;      // seconds between snapshots of events
 constexpr double kGoodbye = 1;   // seconds for the last words
 constexpr int kJpegQuality = 80;
 
-double seconds_since(Clock::time_point from) {
-  return std::chrono::duration<double>(Clock::now() - from).count();
-}
-
 std::string name_of(const MqttOptions& options) { return "--mqtt " + options.address.text(); }
 
 }  // namespace

@@ -29,10 +29,13 @@ MqttOptions read_mqtt_options(const SinkArguments& a) {
   out.address = parse_mqtt_address(a.mqtt);
   if (!has_mqtt())
     throw UsageError("--mqtt: this build has no libmosquitto", "meson setup -Dmqtt=enabled");
-  if (out.address.user.empty() && !a.mqtt_password_file.empty())
-    throw UsageError("--mqtt-password-file: the address of --mqtt names no user",
-                     "mqtt://user@host/topic");
+  const auto needs_user = [&](const std::string& origin) {
+    if (out.address.user.empty())
+      throw UsageError(origin + ": the address of --mqtt names no user", "mqtt://user@host/topic");
+  };
+  if (!a.mqtt_password_file.empty()) needs_user("--mqtt-password-file");
   out.password = read_secret("--mqtt-password-file", a.mqtt_password_file, kPasswordVariable);
+  if (!out.password.empty()) needs_user(kPasswordVariable);
   out.ca_file = a.mqtt_ca;
   if (!out.ca_file.empty()) {
     if (!out.address.tls)

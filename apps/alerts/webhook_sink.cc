@@ -22,10 +22,6 @@ bool may_come_later(int status) {
   return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
-double seconds_since(Clock::time_point from) {
-  return std::chrono::duration<double>(Clock::now() - from).count();
-}
-
 }  // namespace
 
 class WebhookSink::Sender {

@@ -1,20 +1,14 @@
 // A frame on its way through the pipeline.
 #pragma once
 
-#include <chrono>
 #include <vector>
 
+#include "apps/common/clock.h"
 #include "vision/faces/face_detector.h"
 #include "vision/masks/tracker.h"
 #include "vision/video/video_source.h"
 
 namespace maskwatch::apps {
-
-using Clock = std::chrono::steady_clock;
-
-inline double seconds_between(Clock::time_point from, Clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
 
 // The first three are written by the capture thread and only read after that. `found` belongs
 // to the detection and the classification thread in turn; `tracks` and `ready` are guarded

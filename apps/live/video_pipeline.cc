@@ -8,17 +8,6 @@
 namespace maskwatch::apps {
 namespace {
 
-// A hand or a blurred patch is a face to a detector now and then; to begin a person takes more than
-// to go on with one (Zhang et al., "ByteTrack", 2022). Of a cascade, whose scores are counts of
-// windows, any face will do.
-constexpr float kMoreToConfirm = .2f;
-
-vision::TrackerOptions tracker_options(const PipelineOptions& options) {
-  vision::TrackerOptions tracker;
-  tracker.confirm_score = std::min(options.confidence + kMoreToConfirm, 1.f);
-  return tracker;
-}
-
 constexpr std::size_t kWaitingFrames = 4;  // frames that may wait for the display
 constexpr double kNap = .02;               // seconds between looks at what may have changed
 constexpr int kDetail = 480;               // rows of a picture that show all faces that matter
@@ -106,7 +95,7 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options,
                 options.fps_target > 0 ? options.fps_target : fps_),
       threshold_(options.threshold),
       play_clock_(live_, fps_),
-      tracker_(tracker_options(options)) {
+      tracker_(vision::tracker_options(options.confidence)) {
   figures_.detector = shared_->detector.face_detector_name();
 }
 

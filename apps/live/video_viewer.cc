@@ -1,16 +1,10 @@
 #include "apps/live/video_viewer.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-#include <filesystem>
-#include <stdexcept>
 #include <utility>
 
 #include "apps/common/program.h"
-#include "base/file.h"
 #include "base/json.h"
 
 namespace maskwatch::apps {
@@ -18,14 +12,8 @@ namespace {
 
 constexpr double kRefresh = .2;      // seconds between looks at the pipeline's figures
 constexpr double kIdleRedraw = .25;  // seconds without a frame before the panel is drawn anew
-constexpr double kMessageTime = 3;   // seconds
 constexpr double kWait = .02;        // seconds for a frame before keys are looked at
-constexpr float kThresholdStep = .05f;
-constexpr int kLeastPanel = 240;  // rows of a picture that a panel would not fill
-
-double frame_rate(std::int64_t frames, double seconds) {
-  return seconds > 0 ? static_cast<double>(frames) / seconds : 0;
-}
+constexpr int kLeastPanel = 240;     // rows of a picture that a panel would not fill
 
 }  // namespace
 
@@ -38,6 +26,7 @@ VideoViewer::VideoViewer(const VideoOptions& options, const std::string& name,
              pipeline.meanings()),
       source_(options, 0, {name, pipeline.source_description()}, pipeline, sinks_),
       window_(std::move(window)),
+      status_(window_ != nullptr, options.screenshot_folder),
       threshold_(options.threshold) {
   if (window_) {
     window_->set_up("Maskwatch: " + pipeline.source_description(), pipeline.width(),
@@ -52,25 +41,23 @@ void VideoViewer::run() {
   try {
     pipeline_.start();
     loop();
-  } catch (const std::exception& fault) {
-    fault_ = std::current_exception();
-    ended_by_ = fault.what();
+  } catch (const std::exception&) {
+    status_.note_error(std::current_exception());
   }
   pipeline_.finish();
   source_.end();
   sinks_.finish();
   recorder_.finish();
-  look_after_outputs();
+  status_.look_after(recorder_, sinks_);
   figures_ = pipeline_.figures();
-  if (!fault_) ended_by_ = figures_.state;
 }
 
 void VideoViewer::loop() {
   while (!quit_) {
     if (window_)
       for (const vision::WindowKey key : window_->poll()) obey(key);
-    look_after_outputs();
-    if (fault_ && !window_) return;
+    status_.look_after(recorder_, sinks_);
+    if (status_.must_end()) return;
     Shown next;
     // While the video is paused the pipeline is left alone, but a request to end is noticed.
     const auto state = paused_ ? pipeline_.idle(kWait) : pipeline_.next(next, kWait);
@@ -85,7 +72,7 @@ void VideoViewer::loop() {
 }
 
 void VideoViewer::take(const Shown& shown) {
-  if (const std::string alert = source_.take(shown); !alert.empty()) say(alert, true);
+  if (const std::string alert = source_.take(shown); !alert.empty()) status_.say(alert, true);
   vision::count_people(shown_figures_, shown.tracks, pipeline_.meanings());
   panel_.sample(shown.frame->video.time, shown_figures_.count);
   if (window_ || recorder_.recording() || sinks_.wants_picture(0) || sinks_.wants_overview())
@@ -127,13 +114,14 @@ std::shared_ptr<vision::Image> VideoViewer::annotated() const {
 }
 
 void VideoViewer::refresh_figures(Clock::time_point now) {
-  const bool fresh_message = now < message_until_ && !message_.empty();
   if (seconds_between(refreshed_, now) >= kRefresh || refreshed_ == Clock::time_point()) {
     figures_ = pipeline_.figures();
     refreshed_ = now;
-    if (!detector_.empty() && figures_.detector != detector_) say("now: " + figures_.detector);
+    if (!detector_.empty() && figures_.detector != detector_)
+      status_.say("now: " + figures_.detector);
     detector_ = figures_.detector;
-    if (const std::string fault = pipeline_.take_detector_fault(); !fault.empty()) say(fault, true);
+    if (const std::string fault = pipeline_.take_detector_fault(); !fault.empty())
+      status_.say(fault, true);
     const double passed = seconds_between(rate_from_, now);
     if (passed > 1) {
       shown_figures_.frames_a_second = passed < 10 ? frame_rate(rate_frames_, passed) : 0;
@@ -153,105 +141,48 @@ void VideoViewer::refresh_figures(Clock::time_point now) {
   shown_figures_.threshold = threshold_;
   shown_figures_.recording = recorder_.recording();
   shown_figures_.paused = paused_ && !help_;  // both lie in the middle
-  shown_figures_.message = !figures_.state.empty() ? figures_.state : fresh_message ? message_ : "";
-  shown_figures_.alarming = !figures_.state.empty() || message_alarms_;
-}
-
-void VideoViewer::say(const std::string& message, bool alarming) {
-  message_ = one_line(message);
-  message_alarms_ = alarming;
-  message_until_ = Clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * kMessageTime));
-  if (alarming && !window_) tell(message_);
+  shown_figures_.message = !figures_.state.empty() ? figures_.state : status_.message(now);
+  shown_figures_.alarming = !figures_.state.empty() || status_.alarming();
 }
 
 void VideoViewer::obey(vision::WindowKey key) {
   using enum vision::WindowKey;
   if (key == quit) quit_ = true;
   if (key == pause) pipeline_.set_paused(paused_ = !paused_);
-  if (key == screenshot) save_screenshot();
+  if (key == screenshot) status_.save_screenshot(recorder_, picture_);
   if (key == record) toggle_recording();
   if (key == help) help_ = !help_;
   if (key == panel) with_panel_ = !with_panel_;
   if (key == detector) {
     pipeline_.next_detector();
-    say("another detector ...");
+    status_.say("another detector ...");
   }
   if (key == more || key == less) {
-    const float step = key == more ? kThresholdStep : -kThresholdStep;
-    threshold_ = std::clamp(std::round((threshold_ + step) * 20) / 20, .05f, .95f);
+    threshold_ = threshold_beside(threshold_, key == more);
     pipeline_.set_threshold(threshold_);
-    say(fmt::format("mask from {:.0f}%", 100 * threshold_));
+    status_.say(fmt::format("mask from {:.0f}%", 100 * threshold_));
   }
   if (source_.latest().frame) display(false);
-}
-
-// A file that is not there yet, named after the time. One that was named before may not be there
-// yet either: the recorder makes it.
-std::string VideoViewer::new_file(const std::string& kind, const std::string& extension) {
-  const std::string stem =
-      fmt::format("{}-{:%Y%m%d-%H%M%S}", kind, fmt::localtime(std::time(nullptr)));
-  named_ = stem == named_stem_ ? named_ + 1 : 1;
-  named_stem_ = stem;
-  const std::filesystem::path folder(options_.screenshot_folder);
-  const auto path = [&] {
-    return folder /
-           (named_ == 1 ? stem + extension : fmt::format("{}-{}{}", stem, named_, extension));
-  };
-  while (std::filesystem::exists(path())) ++named_;
-  return path().string();
-}
-
-void VideoViewer::save_screenshot() {
-  if (!picture_) return;
-  const std::string path = new_file("screenshot", ".png");
-  if (recorder_.save_picture(picture_, path))
-    say("screenshot: " + path);
-  else
-    say("no screenshot: the disk is too slow", true);
 }
 
 void VideoViewer::toggle_recording() {
   if (recorder_.recording()) {
     recorder_.stop();
-    say("recording ended");
+    status_.say("recording ended");
     return;
   }
   if (!source_.latest().frame) return;
   const vision::Image& image = source_.latest().frame->video.image;
-  const std::string path = new_file("recording", ".mp4");
+  const std::string path = status_.new_file("recording", ".mp4");
   recorder_.start_soon(path, image.width, image.height, pipeline_.fps());
-  say("recording: " + path);
-}
-
-void VideoViewer::look_after_outputs() {
-  if (const std::string fault = recorder_.take_picture_fault(); !fault.empty()) say(fault, true);
-  note_fault(recorder_.take_fault());
-  if (const auto error = sinks_.take_error()) note_error(error);
-  for (const std::string& note : sinks_.take_notes()) {
-    tell(note);
-    if (window_) say(note);
-  }
-}
-
-void VideoViewer::note_fault(const std::string& fault) {
-  if (!fault.empty()) note_error(std::make_exception_ptr(WriteError(fault)));
-}
-
-// A window shows the fault at once; a program without a window ends.
-void VideoViewer::note_error(const std::exception_ptr& error) try {
-  std::rethrow_exception(error);
-} catch (const std::exception& fault) {
-  if (window_) say(fault.what(), true);
-  if (fault_) return;
-  fault_ = error;
-  ended_by_ = fault.what();
+  status_.say("recording: " + path);
 }
 
 std::string VideoViewer::stats() const {
   Json out = source_.stats();
   out.update(Json::object({{"recorded", recorder_.frames()},
                            {"recording_lost", recorder_.lost()},
-                           {"ended_by", ended_by_},
+                           {"ended_by", status_.fault() ? status_.fault_text() : figures_.state},
                            {"latency_ms", source_.latencies()},
                            {"sinks", sinks_.stats()}}));
   return out.dump(2, Json::KeyOrder::as_added) + "\n";

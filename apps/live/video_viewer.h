@@ -12,6 +12,7 @@
 #include "apps/live/recycling_pool.h"
 #include "apps/live/video_options.h"
 #include "apps/live/video_pipeline.h"
+#include "apps/live/viewer_status.h"
 #include "apps/live/watched_source.h"
 #include "vision/masks/video_panel.h"
 #include "vision/window/video_window.h"
@@ -31,7 +32,7 @@ class VideoViewer {
 
   // After run(). What went wrong first: the source, a recording, the event log, a broker. Null:
   // nothing.
-  std::exception_ptr fault() const { return fault_; }
+  std::exception_ptr fault() const { return status_.fault(); }
   std::string stats() const;  // JSON
   std::string summary() const { return source_.summary(); }
 
@@ -41,14 +42,8 @@ class VideoViewer {
   void obey(vision::WindowKey key);
   void display(bool new_frame);
   std::shared_ptr<vision::Image> annotated() const;
-  void look_after_outputs();
-  void note_fault(const std::string& fault);
-  void note_error(const std::exception_ptr& error);
   void refresh_figures(Clock::time_point now);
-  void say(const std::string& message, bool alarming = false);
   void toggle_recording();
-  void save_screenshot();
-  std::string new_file(const std::string& kind, const std::string& extension);
   double uptime() const { return seconds_between(began_, Clock::now()); }
 
   const VideoOptions options_;
@@ -57,6 +52,7 @@ class VideoViewer {
   EventSinks sinks_;
   WatchedSource source_;
   const std::unique_ptr<vision::VideoWindow> window_;  // none: headless
+  ViewerStatus status_;
 
   mutable vision::VideoPanel panel_;
   mutable RecyclingPool<vision::Image> pictures_;
@@ -65,12 +61,8 @@ class VideoViewer {
   std::shared_ptr<vision::Image> picture_;  // as it was shown last
   bool help_ = false, with_panel_ = true, paused_ = false, quit_ = false;
   float threshold_;
-  std::exception_ptr fault_;
-  std::string message_, detector_, ended_by_;
-  std::string named_stem_;  // of new_file
-  int named_ = 0;
-  bool message_alarms_ = false;
-  Clock::time_point began_ = Clock::now(), message_until_, refreshed_, displayed_, rate_from_;
+  std::string detector_;
+  Clock::time_point began_ = Clock::now(), refreshed_, displayed_, rate_from_;
   std::int64_t rate_frames_ = 0;
 };
 

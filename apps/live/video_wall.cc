@@ -1,12 +1,9 @@
 #include "apps/live/video_wall.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
-#include <filesystem>
 #include <thread>
 #include <utility>
 
@@ -21,8 +18,6 @@ namespace {
 constexpr double kBetweenWalls = 1. / 60;  // seconds
 constexpr double kIdleRedraw = .25;        // seconds without a frame before messages are drawn anew
 constexpr auto kNap = std::chrono::milliseconds(2);  // between looks where nobody has a frame
-constexpr double kMessageTime = 3;                   // seconds
-constexpr float kThresholdStep = .05f;
 constexpr vision::Color kTitle{255, 255, 255}, kTitleBack{20, 23, 28};
 
 std::vector<WatchedName> names_of(const VideoOptions& options,
@@ -83,6 +78,7 @@ VideoWall::VideoWall(const VideoOptions& options,
       sinks_(options, names_of(options, pipelines), pipelines[0]->labels(),
              pipelines[0]->meanings()),
       window_(std::move(window)),
+      status_(window_ != nullptr, options.screenshot_folder),
       threshold_(options.threshold) {
   const auto names = names_of(options, pipelines);
   const auto cells = wall_cells(static_cast<int>(pipelines.size()));
@@ -102,9 +98,8 @@ void VideoWall::run() {
   try {
     for (const auto& tile : tiles_) tile->source.pipeline().start();
     loop();
-  } catch (const std::exception& fault) {
-    fault_ = std::current_exception();
-    ended_by_ = fault.what();
+  } catch (const std::exception&) {
+    status_.note_error(std::current_exception());
   }
   for (const auto& tile : tiles_) {
     tile->source.pipeline().finish();
@@ -112,15 +107,18 @@ void VideoWall::run() {
   }
   sinks_.finish();
   recorder_.finish();
-  look_after_outputs();
+  status_.look_after(recorder_, sinks_);
 }
 
 void VideoWall::loop() {
   while (!quit_) {
     if (window_)
       for (const vision::WindowKey key : window_->poll()) obey(key);
-    look_after_outputs();
-    if (fault_ && !window_) return;
+    status_.look_after(recorder_, sinks_);
+    if (const std::string fault = tiles_[0]->source.pipeline().take_detector_fault();
+        !fault.empty())
+      status_.say(fault, true);
+    if (status_.must_end()) return;
     bool busy = false, measured = false;
     for (const auto& tile : tiles_) {
       if (!tile->ended) busy = serve(*tile) || busy;
@@ -153,7 +151,7 @@ bool VideoWall::serve(Tile& tile) {
 void VideoWall::take(Tile& tile, const Shown& shown) {
   if (std::exchange(tile.fresh, false)) tile.source.displayed();  // the next has overtaken it
   if (const std::string alert = tile.source.take(shown); !alert.empty())
-    say(tile.source.name() + ": " + alert, true);
+    status_.say(tile.source.name() + ": " + alert, true);
   if (sinks_.wants_picture(tile.index)) {
     const auto picture = pictures_.take();
     *picture = shown.frame->video.image;
@@ -178,8 +176,8 @@ void VideoWall::display() {
   for (const auto& tile : tiles_)
     if (tile->source.latest().frame) draw(*tile);
   vision::PanelFigures over;
-  over.message = start < message_until_ ? message_ : "";
-  over.alarming = message_alarms_;
+  over.message = status_.message(start);
+  over.alarming = status_.alarming();
   over.paused = paused_ && !help_;
   const auto picture = pictures_.take();
   *picture = wall_;
@@ -228,61 +226,18 @@ void VideoWall::obey(vision::WindowKey key) {
     paused_ = !paused_;
     for (const auto& tile : tiles_) tile->source.pipeline().set_paused(paused_);
   }
-  if (key == screenshot) save_screenshot();
-  if (key == record) say("there is no recording of several sources", true);
+  if (key == screenshot) status_.save_screenshot(recorder_, shown_wall_);
+  if (key == record) status_.say("there is no recording of several sources", true);
   if (key == help) help_ = !help_;
   if (key == detector) {
     tiles_[0]->source.pipeline().next_detector();
-    say("another detector ...");
+    status_.say("another detector ...");
   }
   if (key == more || key == less) {
-    const float step = key == more ? kThresholdStep : -kThresholdStep;
-    threshold_ = std::clamp(std::round((threshold_ + step) * 20) / 20, .05f, .95f);
+    threshold_ = threshold_beside(threshold_, key == more);
     for (const auto& tile : tiles_) tile->source.pipeline().set_threshold(threshold_);
-    say(fmt::format("mask from {:.0f}%", 100 * threshold_));
+    status_.say(fmt::format("mask from {:.0f}%", 100 * threshold_));
   }
-}
-
-void VideoWall::save_screenshot() {
-  if (!shown_wall_) return;
-  const std::filesystem::path folder(options_.screenshot_folder);
-  const std::string stem =
-      fmt::format("screenshot-{:%Y%m%d-%H%M%S}", fmt::localtime(std::time(nullptr)));
-  std::filesystem::path path = folder / (stem + ".png");
-  for (int i = 2; std::filesystem::exists(path); ++i)
-    path = folder / fmt::format("{}-{}.png", stem, i);
-  if (recorder_.save_picture(shown_wall_, path.string()))
-    say("screenshot: " + path.string());
-  else
-    say("no screenshot: the disk is too slow", true);
-}
-
-void VideoWall::look_after_outputs() {
-  if (const std::string fault = recorder_.take_picture_fault(); !fault.empty()) say(fault, true);
-  if (const std::string fault = tiles_[0]->source.pipeline().take_detector_fault(); !fault.empty())
-    say(fault, true);
-  if (const auto error = sinks_.take_error()) note_error(error);
-  for (const std::string& note : sinks_.take_notes()) {
-    tell(note);
-    if (window_) say(note);
-  }
-}
-
-// A window shows the fault at once; a program without a window ends.
-void VideoWall::note_error(const std::exception_ptr& error) try {
-  std::rethrow_exception(error);
-} catch (const std::exception& fault) {
-  if (window_) say(fault.what(), true);
-  if (fault_) return;
-  fault_ = error;
-  ended_by_ = fault.what();
-}
-
-void VideoWall::say(const std::string& message, bool alarming) {
-  message_ = one_line(message);
-  message_alarms_ = alarming;
-  message_until_ = Clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * kMessageTime));
-  if (alarming && !window_) tell(message_);
 }
 
 std::string VideoWall::stats() const {
@@ -293,8 +248,8 @@ std::string VideoWall::stats() const {
     one["ended_by"] = tile->source.pipeline().figures().state;
     sources[tile->source.name()] = std::move(one);
   }
-  const Json out =
-      Json::object({{"sources", sources}, {"ended_by", ended_by_}, {"sinks", sinks_.stats()}});
+  const Json out = Json::object(
+      {{"sources", sources}, {"ended_by", status_.fault_text()}, {"sinks", sinks_.stats()}});
   return out.dump(2, Json::KeyOrder::as_added) + "\n";
 }
 

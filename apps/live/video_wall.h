@@ -13,6 +13,7 @@
 #include "apps/live/recycling_pool.h"
 #include "apps/live/video_options.h"
 #include "apps/live/video_pipeline.h"
+#include "apps/live/viewer_status.h"
 #include "apps/live/watched_source.h"
 #include "vision/image/geometry.h"
 #include "vision/window/video_window.h"
@@ -36,7 +37,7 @@ class VideoWall {
   void run();
 
   // After run(). What went wrong first; null: nothing.
-  std::exception_ptr fault() const { return fault_; }
+  std::exception_ptr fault() const { return status_.fault(); }
   std::string stats() const;    // JSON
   std::string summary() const;  // a line for each source
 
@@ -49,25 +50,19 @@ class VideoWall {
   void obey(vision::WindowKey key);
   void display();
   void draw(Tile& tile);
-  void save_screenshot();
-  void look_after_outputs();
-  void note_error(const std::exception_ptr& error);
-  void say(const std::string& message, bool alarming = false);
 
   const VideoOptions options_;
   EventSinks sinks_;
   Recorder recorder_{false};  // of screenshots
   const std::unique_ptr<vision::VideoWindow> window_;
+  ViewerStatus status_;
   std::vector<std::unique_ptr<Tile>> tiles_;
   vision::Image wall_;
   RecyclingPool<vision::Image> pictures_;
   std::shared_ptr<vision::Image> shown_wall_;
   bool quit_ = false, paused_ = false, help_ = false;
   float threshold_;
-  std::exception_ptr fault_;
-  std::string message_, ended_by_;
-  bool message_alarms_ = false;
-  Clock::time_point message_until_, displayed_;
+  Clock::time_point displayed_;
 };
 
 }  // namespace maskwatch::apps

@@ -10,11 +10,11 @@ namespace {
 
 constexpr double kMeasure = 1;  // seconds between figures for outside
 
+}  // namespace
+
 double frame_rate(std::int64_t frames, double seconds) {
   return seconds > 0 ? static_cast<double>(frames) / seconds : 0;
 }
-
-}  // namespace
 
 WatchedSource::WatchedSource(const VideoOptions& options, int index, const WatchedName& name,
                              VideoPipeline& pipeline, EventSinks& sinks)

@@ -14,6 +14,9 @@
 
 namespace maskwatch::apps {
 
+// Frames a second; 0 where no time has passed.
+double frame_rate(std::int64_t frames, double seconds);
+
 class WatchedSource {
  public:
   // `index`: the place of the source among all. Throws what Alert's constructor throws.

@@ -1,0 +1,86 @@
+#include "apps/live/viewer_status.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <filesystem>
+
+#include "apps/common/program.h"
+#include "base/file.h"
+
+namespace maskwatch::apps {
+namespace {
+
+constexpr double kMessageTime = 3;  // seconds
+constexpr float kThresholdStep = .05f;
+
+}  // namespace
+
+void ViewerStatus::say(const std::string& message, bool alarming) {
+  message_ = one_line(message);
+  alarming_ = alarming;
+  message_until_ = Clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * kMessageTime));
+  if (alarming && !has_window_) tell(message_);
+}
+
+const std::string& ViewerStatus::message(Clock::time_point now) const {
+  static const std::string none;
+  return now < message_until_ ? message_ : none;
+}
+
+void ViewerStatus::note_error(const std::exception_ptr& error) try {
+  std::rethrow_exception(error);
+} catch (const std::exception& fault) {
+  if (has_window_) say(fault.what(), true);
+  if (fault_) return;
+  fault_ = error;
+  fault_text_ = fault.what();
+}
+
+void ViewerStatus::note_fault(const std::string& fault) {
+  if (!fault.empty()) note_error(std::make_exception_ptr(WriteError(fault)));
+}
+
+void ViewerStatus::look_after(Recorder& recorder, EventSinks& sinks) {
+  if (const std::string fault = recorder.take_picture_fault(); !fault.empty()) say(fault, true);
+  note_fault(recorder.take_fault());
+  if (const auto error = sinks.take_error()) note_error(error);
+  for (const std::string& note : sinks.take_notes()) {
+    tell(note);
+    if (has_window_) say(note);
+  }
+}
+
+std::string ViewerStatus::new_file(const std::string& kind, const std::string& extension) {
+  const std::string stem =
+      fmt::format("{}-{:%Y%m%d-%H%M%S}", kind, fmt::localtime(std::time(nullptr)));
+  named_ = stem == named_stem_ ? named_ + 1 : 1;
+  named_stem_ = stem;
+  const std::filesystem::path folder(folder_);
+  const auto path = [&] {
+    return folder /
+           (named_ == 1 ? stem + extension : fmt::format("{}-{}{}", stem, named_, extension));
+  };
+  while (std::filesystem::exists(path())) ++named_;
+  return path().string();
+}
+
+void ViewerStatus::save_screenshot(Recorder& recorder,
+                                   const std::shared_ptr<vision::Image>& picture) {
+  if (!picture) return;
+  const std::string path = new_file("screenshot", ".png");
+  if (recorder.save_picture(picture, path))
+    say("screenshot: " + path);
+  else
+    say("no screenshot: the disk is too slow", true);
+}
+
+float threshold_beside(float threshold, bool above) {
+  const float step = above ? kThresholdStep : -kThresholdStep;
+  return std::clamp(std::round((threshold + step) * 20) / 20, .05f, .95f);
+}
+
+}  // namespace maskwatch::apps
