@@ -185,7 +185,8 @@ class Video {
  public:
   Video(std::shared_ptr<Detector> detector, const std::string& source, double timeout,
         bool reconnect)
-      : detector_(std::move(detector)), tracker_(tracker_options(detector_->confidence())) {
+      : detector_(std::move(detector)),
+        tracker_(maskwatch::vision::tracker_options(detector_->confidence())) {
     maskwatch::vision::VideoSourceOptions options;
     options.timeout = timeout;
     options.reconnect = reconnect;
@@ -224,14 +225,6 @@ class Video {
   std::string message() const { return source_->message(); }
 
  private:
-  // As the video program does: to begin a person takes surer faces than to go on with one.
-  static maskwatch::vision::TrackerOptions tracker_options(float confidence) {
-    constexpr float more_to_confirm = .2f;
-    maskwatch::vision::TrackerOptions options;
-    options.confirm_score = std::min(confidence + more_to_confirm, 1.f);
-    return options;
-  }
-
   void open(const std::string& source, const maskwatch::vision::VideoSourceOptions& options) {
     const py::gil_scoped_release released;
     source_ = VideoSource::open(source, options);

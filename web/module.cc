@@ -34,8 +34,6 @@ using maskwatch::vision::Tracker;
 using maskwatch::vision::TrackState;
 
 constexpr float kConfidence = .5f;
-// As the video program does: to begin a person takes surer faces than to go on with one.
-constexpr float kMoreToConfirm = .2f;
 
 struct Engine {
   std::optional<MaskDetector> detector;
@@ -167,9 +165,7 @@ void put_into_buffer(const Image& image) {
 }
 
 void start_tracking() {
-  maskwatch::vision::TrackerOptions options;
-  options.confirm_score = kConfidence + kMoreToConfirm;
-  engine().tracker = Tracker(options);
+  engine().tracker = Tracker(maskwatch::vision::tracker_options(kConfidence));
 }
 
 Json meanings() {

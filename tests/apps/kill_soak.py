@@ -53,7 +53,7 @@ class Training:
         return self.model(run).exists() and not self.model(run).with_suffix(".safetensors.checkpoint").exists()
 
     def finish(self, run, *options):
-        done = subprocess.run([*self.arguments(run), *options], capture_output=True, text=True)
+        done = subprocess.run([*self.arguments(run), *options], capture_output=True, text=True, cwd=self.folder)
         demand(done.returncode == 0, f"{self.name}: {done.stderr}")
         return self.result(run)
 
@@ -73,7 +73,7 @@ class Training:
             name = f"cut{run}"
             log = self.folder / f"{self.name}.log"
             with open(log, "w") as out:
-                process = subprocess.Popen([*self.arguments(name), "--resume"], stdout=out, stderr=subprocess.STDOUT)
+                process = subprocess.Popen([*self.arguments(name), "--resume"], stdout=out, stderr=subprocess.STDOUT, cwd=self.folder)
                 try:
                     code = process.wait(timeout=self.seconds * moments.uniform(0, 0.7))
                 except subprocess.TimeoutExpired:

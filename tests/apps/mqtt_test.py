@@ -3,15 +3,14 @@ Usage: mqtt_test.py DETECT_MASK_VIDEO DRAW_VIDEO [TEST ...]"""
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
+from clip_folder import ClipFolder
 from mqtt_broker import Broker, Subscriber, free_port, is_there, make_certificates, wait_until
 
 DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
@@ -25,19 +24,8 @@ def lines(path):
         return file.read().splitlines()
 
 
-class Mqtt(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp()
-        cls.clip = os.path.join(cls.folder, "leave.mp4")
-        subprocess.run([DRAW, "-o", cls.clip, "--scene", "leave", "--width", "240", "--height", "180"], check=True, capture_output=True)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder)
-
-    def at(self, name):
-        return os.path.join(self.folder, name)
+class Mqtt(ClipFolder):
+    DRAW = DRAW
 
     def broker(self, settings="allow_anonymous true"):
         broker = Broker(self.folder, settings)
@@ -228,6 +216,7 @@ class Refused(Mqtt):
             with self.subTest(address):
                 self.check_fault(part, address)
         self.check_fault("names no user", there, "--mqtt-password-file", "empty")
+        self.check_fault("MASKWATCH_MQTT_PASSWORD: the address of --mqtt names no user", there, MASKWATCH_MQTT_PASSWORD="x")
         self.check_fault("first line is empty", "mqtt://camera@127.0.0.1/a", "--mqtt-password-file", "empty")
         self.check_fault("missing", "mqtt://camera@127.0.0.1/a", "--mqtt-password-file", "missing")
         self.check_fault("could not act", there, "--mqtt-ca", "empty")

@@ -10,31 +10,20 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "vision", "video"))
 import stream_servers  # noqa: E402
+from clip_folder import ClipFolder  # noqa: E402
 from mqtt_broker import wait_until  # noqa: E402
 
 DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MASKWATCH_SERVE_TOKEN")}
 
 
-class Serve(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp()
-        cls.clip = os.path.join(cls.folder, "leave.mp4")
-        subprocess.run([DRAW, "-o", cls.clip, "--scene", "leave", "--width", "320", "--height", "240"], check=True, capture_output=True)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder)
-
-    def at(self, name):
-        return os.path.join(self.folder, name)
+class Serve(ClipFolder):
+    DRAW, SIZE = DRAW, (320, 240)
 
     def serve(self, *arguments, source=None, address="127.0.0.1:0", **variables):
         """The program, at work; where it serves is in self.port."""

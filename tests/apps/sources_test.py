@@ -7,13 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 import urllib.request
 
 import mqtt_broker
 import virtual_display
+from clip_folder import ClipFolder
 
 DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
@@ -32,20 +32,9 @@ def words(path):
         return file.read().split()
 
 
-class Sources(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp()
-        for scene in SCENES:
-            subprocess.run([DRAW, "-o", os.path.join(cls.folder, scene + ".mp4"), "--scene", scene, "--width", "240", "--height", "180"], check=True, capture_output=True)
-        cls.named = [word for scene in SCENES for word in ("-s", f"{scene}_1={scene}.mp4")]
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder)
-
-    def at(self, name):
-        return os.path.join(self.folder, name)
+class Sources(ClipFolder):
+    DRAW, SCENES = DRAW, SCENES
+    named = [word for scene in SCENES for word in ("-s", f"{scene}_1={scene}.mp4")]
 
     def command(self, *arguments):
         return [DETECT, "--face", "haar", "--detect-every", "3", "--stats", "stats.json", *arguments]

@@ -6,16 +6,15 @@ import hmac
 import http.server
 import json
 import os
-import shutil
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
 
+from clip_folder import ClipFolder
 from mqtt_broker import free_port, make_certificates
 
 DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
@@ -71,19 +70,8 @@ class Receiver:
         self.server.server_close()
 
 
-class Webhook(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.mkdtemp()
-        cls.clip = os.path.join(cls.folder, "leave.mp4")
-        subprocess.run([DRAW, "-o", cls.clip, "--scene", "leave", "--width", "240", "--height", "180"], check=True, capture_output=True)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.folder)
-
-    def at(self, name):
-        return os.path.join(self.folder, name)
+class Webhook(ClipFolder):
+    DRAW = DRAW
 
     def receiver(self, *statuses, **how):
         receiver = Receiver(*statuses, **how)

@@ -7,7 +7,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -24,14 +23,9 @@ def published(name):
     return os.path.join(samples.PUBLISHED, name)
 
 
-class BadInputTest(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
+class BadInputTest(samples.FolderTest):
     def path(self, name, content=None):
-        path = os.path.join(self.folder, name)
+        path = super().path(name)
         if content is not None:
             with open(path, "wb") as file:
                 file.write(content)

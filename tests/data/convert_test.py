@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -28,15 +27,7 @@ def published(name):
     return os.path.join(samples.PUBLISHED, name)
 
 
-class ConvertTest(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
+class ConvertTest(samples.FolderTest):
     def convert(self, source, *options):
         """The converted file's path."""
         target = self.path(os.path.basename(source) + ".safetensors")

@@ -3,8 +3,6 @@
 import contextlib
 import io
 import os
-import tempfile
-import unittest
 
 import numpy
 import samples
@@ -40,15 +38,7 @@ def pictures(width, height, count=3):
     return samples.pixels([Image.fromarray(blot) for blot in blots], width, height).astype("u1")
 
 
-class ExportTest(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
+class ExportTest(samples.FolderTest):
     def export(self, model, *options):
         """The exported file's path."""
         code, output, errors = run_exporter(model, self.path("out.onnx"), *options)

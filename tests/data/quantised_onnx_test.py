@@ -8,7 +8,6 @@ import contextlib
 import logging
 import os
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -35,19 +34,14 @@ class Calibration(quantization.CalibrationDataReader):
         return None if x is None else {"pixels" if x.dtype == numpy.uint8 else "input": x[None]}
 
 
-class QuantisedTest(unittest.TestCase):
+class QuantisedTest(samples.FolderTest):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
+        super().setUp()
         logging.getLogger().setLevel(logging.ERROR)
         random = numpy.random.default_rng(8)
         self.pixels = random.integers(0, 256, (6, SIDE, SIDE, 3)) * random.uniform(0.2, 1, (6, 1, 1, 3))
         self.model = our_models.classifier(self.path("model"), size=SIDE, classes=2, padding="symmetric", preprocessing="unit")
         self.exported = self.export(self.model)
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
 
     def export(self, model, *options):
         import export_onnx

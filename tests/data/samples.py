@@ -5,6 +5,8 @@ import io
 import math
 import os
 import sys
+import tempfile
+import unittest
 
 import numpy
 from PIL import Image
@@ -14,6 +16,18 @@ SHARED = os.path.join(os.path.dirname(ROOT), "shared")
 PUBLISHED = os.path.join(SHARED, "published")
 sys.path.insert(0, os.path.join(ROOT, "data"))
 PICTURES = ["cat.bmp", "bird.bmp", "parrot.jpg", "grace_hopper.bmp"]
+
+
+class FolderTest(unittest.TestCase):
+    """With a folder for the files of each test."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
 
 
 def run_converter(*command_line):

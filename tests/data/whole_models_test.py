@@ -11,7 +11,6 @@ The models are MobileNetV2 0.35/96 with random weights and every kind of head, s
 import functools
 import os
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -73,15 +72,7 @@ def sigmoid(x):
     return 1 / (1 + numpy.exp(-x))
 
 
-class WholeModelTest(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
+class WholeModelTest(samples.FolderTest):
     def model(self, library, behind, before=(), pool=True):
         """A Sequential of layers before the network, the network and layers behind it, with random biases."""
         layers = library.layers

@@ -66,6 +66,13 @@ bool hidden(std::size_t one, std::span<const Observation> observations) {
 
 }  // namespace
 
+TrackerOptions tracker_options(float confidence) {
+  constexpr float kMoreToConfirm = .2f;
+  TrackerOptions options;
+  options.confirm_score = std::min(confidence + kMoreToConfirm, 1.f);
+  return options;
+}
+
 // The column of each face: an observation, or one of the columns behind them, one a face, that mean
 // "not found".
 std::vector<int> Tracker::assign(std::span<const Observation> observations) const {

@@ -59,6 +59,11 @@ struct TrackerOptions {
   VoteOptions vote;
 };
 
+// Where faces count from a score of `confidence` (0 to 1): a hand or a blurred
+// patch is a face to a detector now and then, so to begin a person takes a surer one than to go on
+// (Zhang et al., "ByteTrack", 2022). Of a cascade, whose scores are counts of windows, any will do.
+TrackerOptions tracker_options(float confidence);
+
 class Tracker {
  public:
   explicit Tracker(const TrackerOptions& options = {}) : options_(options) {}

@@ -43,43 +43,37 @@ function show_camera_state() {
   }
 }
 
-async function toggle_camera() {
+function stop_camera() {
+  camera.stop();
+  show_camera_state();
+}
+
+/** What a button does with the camera, which stops if that fails. */
+async function with_camera(button, act) {
   complain();
-  if (camera.running) {
-    camera.stop();
-    show_camera_state();
-    return;
-  }
-  at('camera').disabled = true;
+  at(button).disabled = true;
   try {
-    await camera.start();
-    forget_pictures();
-    show_camera_state();
-    at('turn').hidden = (await camera.count()) < 2;
-    at('save').disabled = false;
-    live.run();
+    await act();
   } catch (fault) {
-    camera.stop();
-    show_camera_state();
+    stop_camera();
     complain(fault.message);
   } finally {
-    at('camera').disabled = false;
+    at(button).disabled = false;
   }
 }
 
+async function start_camera() {
+  await camera.start();
+  forget_pictures();
+  show_camera_state();
+  at('turn').hidden = (await camera.count()) < 2;
+  at('save').disabled = false;
+  live.run();
+}
+
 async function turn_camera() {
-  complain();
-  at('turn').disabled = true;
-  try {
-    await camera.turn();
-    live.run();
-  } catch (fault) {
-    camera.stop();
-    show_camera_state();
-    complain(fault.message);
-  } finally {
-    at('turn').disabled = false;
-  }
+  await camera.turn();
+  live.run();
 }
 
 /* Pictures */
@@ -134,7 +128,7 @@ async function look_at_all({ pictures, others }) {
     complain(others > 0 ? 'None of these files is a picture by its name.' : 'There is no picture here.');
     return;
   }
-  if (camera.running) await toggle_camera();
+  if (camera.running) stop_camera();
   complain();
   forget_pictures();
   const mine = run;
@@ -221,8 +215,8 @@ function take_files() {
 }
 
 function wire() {
-  at('camera').onclick = toggle_camera;
-  at('turn').onclick = turn_camera;
+  at('camera').onclick = () => with_camera('camera', camera.running ? stop_camera : start_camera);
+  at('turn').onclick = () => with_camera('turn', turn_camera);
   at('save').onclick = save_picture;
   at('report').onclick = save_report;
   take_files();
@@ -253,8 +247,7 @@ async function start() {
     stage = new Stage(about.meanings);
     album = new Album(at('pictures'), show_entry);
     live = new Live(engine, camera, stage, at('rate'), (fault) => {
-      camera.stop();
-      show_camera_state();
+      stop_camera();
       complain(`The engine failed: ${fault.message}. Please reload the page.`);
     });
     wire();

@@ -117,10 +117,14 @@ TEST_CASE("what is taken for a face in four frames that follow one another is no
   CHECK(tracker.people() == 0);
 }
 
+TEST_CASE("where faces count from a score, people begin with one above it, and at most with 1") {
+  CHECK(vision::tracker_options(.5f).confirm_score == .7f);
+  CHECK(vision::tracker_options(.9f).confirm_score == 1);
+  CHECK(vision::tracker_options(.9f).end_after == vision::TrackerOptions().end_after);
+}
+
 TEST_CASE("to begin a person takes surer faces than to go on with one") {
-  vision::TrackerOptions options;
-  options.confirm_score = .7f;
-  Tracker tracker(options);
+  Tracker tracker(vision::tracker_options(.5f));
   const auto look = [&](int frame, float score) {
     tracker.update(frame * .1, std::vector<Observation>{{{10, 10, 40, 50}, score, {.9f, .1f}}});
   };
