@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 LEAST_SCORE = 0.05
+LOOKED_AT = 0.269  # the faintest finds that our programs let the classifier judge
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -82,7 +83,9 @@ def evaluate(args, *options):
     program = args.build / "apps/evaluate_face_detector"
     command = [program, "-d", args.boxes, "--history", args.history, "--json", *options]
     environment = {**os.environ, "MASKWATCH_DATA": str(ROOT / "data")}
-    result = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    result = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, text=True, env=environment)
+    if result.returncode != 0:  # it has said why
+        sys.exit(result.returncode)
     return json.loads(result.stdout)
 
 
@@ -116,7 +119,7 @@ def measure(args):
     rows = []
     classifier = ROOT / "data/models/mask_detector.safetensors"
     for name, file in [("ours", "ours"), *(face.split("=", 1) for face in args.face)]:
-        figures = evaluate(args, "-f", file, "-m", classifier, "--least-score", "0.3")
+        figures = evaluate(args, "-f", file, "-m", classifier, "--least-score", LOOKED_AT)
         rows.append(row_of(f"{name}, our classifier", figures, True))
     if args.yunet:
         rows.append(row_of("YuNet (OpenCV)", evaluate_peer(args, YuNet(args.yunet), False), False))
@@ -144,6 +147,11 @@ def main():
     parser.add_argument("--face", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--json", type=pathlib.Path)
     args = parser.parse_args()
+    for file in (args.history, args.yunet, args.aizoo and args.aizoo / "face_mask_detection.caffemodel"):
+        if file and not file.is_file():
+            parser.error(f"{file}: no such file")
+    if args.aizoo and not hasattr(cv2.dnn, "readNetFromCaffe"):
+        parser.error(f"--aizoo needs OpenCV 4; this is {cv2.__version__}")
     rows = measure(args)
     print(markdown(rows))
     if args.json:
