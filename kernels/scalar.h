@@ -63,4 +63,9 @@ KERNELS_HOST_DEVICE inline bool dropout_keeps(std::uint64_t seed, std::int64_t i
   return bits >= static_cast<std::uint32_t>(rate * 4294967295.0);
 }
 
+KERNELS_HOST_DEVICE inline double moving_average(double average, double x, double momentum,
+                                                 double factor) {
+  return momentum * average + (1 - momentum) * factor * x;
+}
+
 }  // namespace maskwatch::kernels::scalar
