@@ -103,11 +103,12 @@ class Classifier : public LowerableModule {
 
   // As a plan for up to `capacity` pictures whose output is class probabilities (features without a
   // head).
-  Plan compile(std::int64_t capacity) const {
-    return Plan(input_shape(), capacity, [this](PlanBuilder& builder) {
+  Plan compile(std::int64_t capacity, kernels::Device& device = kernels::cpu_device()) const {
+    const auto build = [this](PlanBuilder& builder) {
       const Value y = lower(builder, builder.input());
       builder.output(options_.head == HeadKind::none ? y : builder.softmax(y));
-    });
+    };
+    return Plan(input_shape(), capacity, build, device);
   }
 
   const ClassifierOptions& options() const { return options_; }

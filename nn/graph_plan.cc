@@ -323,7 +323,8 @@ std::vector<JsonFields> layer_list(const Safetensors& contents, const std::strin
 }  // namespace
 
 Plan compile_graph(const Safetensors& contents, const std::string& file, PictureShape input,
-                   const std::vector<std::string>& outputs, std::int64_t capacity) {
+                   const std::vector<std::string>& outputs, std::int64_t capacity,
+                   kernels::Device& device) {
   const std::vector<JsonFields> layers = layer_list(contents, file);
   const auto build = [&](PlanBuilder& builder) {
     GraphBuilder graph(contents, builder, Readers(layers, outputs));
@@ -347,7 +348,7 @@ Plan compile_graph(const Safetensors& contents, const std::string& file, Picture
     }
   };
   try {
-    return Plan(input, capacity, build);
+    return Plan(input, capacity, build, device);
   } catch (const std::runtime_error& fault) {
     const std::string what = fault.what();
     if (what.starts_with(file)) throw;

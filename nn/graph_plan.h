@@ -16,6 +16,7 @@ namespace maskwatch::nn {
 // list, an unknown operation, an input that no earlier layer makes, a missing tensor, shapes that
 // do not fit, sizes beyond reason.
 Plan compile_graph(const Safetensors& contents, const std::string& file, PictureShape input,
-                   const std::vector<std::string>& outputs, std::int64_t capacity = 1);
+                   const std::vector<std::string>& outputs, std::int64_t capacity = 1,
+                   kernels::Device& device = kernels::cpu_device());
 
 }  // namespace maskwatch::nn

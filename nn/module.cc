@@ -40,6 +40,17 @@ std::int64_t Module::loads() const {
   return count;
 }
 
+void Module::to(kernels::Device& device) {
+  const auto move = [&](Tensor& tensor) {
+    const bool trained = tensor.requires_grad();
+    tensor = tensor.detach().to(device);
+    tensor.set_requires_grad(trained);
+  };
+  for (const auto& [name, tensor] : parameters_) move(*tensor);
+  for (const auto& [name, tensor] : buffers_) move(*tensor);
+  for (const auto& [name, child] : children_) child->to(device);
+}
+
 std::vector<Tensor> Module::trainable_parameters() const {
   std::vector<Tensor> trainable;
   for (const auto& [name, tensor] : parameters_)

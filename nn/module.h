@@ -41,6 +41,10 @@ class Module {
   // for example, is stale once this has grown.
   std::int64_t loads() const;
 
+  // Moves parameters and buffers to a device, where forward() then runs. What was made of them
+  // before, an optimiser for example, holds those that were.
+  void to(kernels::Device& device);
+
   // Trained parameters that are not frozen.
   std::vector<Tensor> trainable_parameters() const;
   std::int64_t parameter_count() const;

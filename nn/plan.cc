@@ -6,6 +6,8 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <mutex>
+#include <numeric>
 #include <stdexcept>
 
 #include "base/parallel.h"
@@ -100,6 +102,16 @@ std::int64_t most_floats() {
                                        over(kMaxNetworkMemory)));
 }
 
+// Of the CPU nothing: its calls are done when they return.
+std::unique_lock<std::mutex> lock_of(kernels::Device& device) {
+  return device.on_host() ? std::unique_lock<std::mutex>()
+                          : std::unique_lock<std::mutex>(device.mutex());
+}
+
+std::size_t bytes_of(std::int64_t floats) {
+  return static_cast<std::size_t>(floats) * sizeof(float);
+}
+
 constexpr std::int64_t kAlignedFloats = 16;
 
 std::int64_t aligned(std::int64_t count) {
@@ -108,7 +120,16 @@ std::int64_t aligned(std::int64_t count) {
 
 }  // namespace
 
-PlanBuilder::PlanBuilder(PictureShape input) { values_.push_back({input, 0, 0, -1}); }
+PlanBuilder::PlanBuilder(PictureShape input, kernels::Device& device) : device_(device) {
+  values_.push_back({input, 0, 0, -1});
+}
+
+FoldedWeights PlanBuilder::placed(const FoldedWeights& weights) const {
+  const auto place = [&](const Tensor& tensor) {
+    return tensor.defined() ? tensor.to(device_) : tensor;
+  };
+  return {place(weights.weight), place(weights.bias)};
+}
 
 const PictureShape& PlanBuilder::shape(Value value) const {
   if (value.index < 0 || value.index >= static_cast<int>(values_.size()))
@@ -128,7 +149,7 @@ Tensor PlanBuilder::packed(const std::vector<Tensor>& weights, std::int64_t floa
     return found->second.packed;
   weights_ += floats;
   if (weights_ > most_floats()) fail_for_memory(weights_);
-  const Tensor packed = Tensor::empty({floats});
+  const Tensor packed = Tensor::empty({floats}, device_);
   write(packed.data());
   if (may_come_again) packed_[key] = {weights, packed};
   return packed;
@@ -136,7 +157,7 @@ Tensor PlanBuilder::packed(const std::vector<Tensor>& weights, std::int64_t floa
 
 Tensor PlanBuilder::packed_gemm(const Tensor& weight, std::int64_t in, std::int64_t out) {
   return packed({weight}, kernels::packed_gemm_size(in, out), [&](float* to) {
-    backend().pack_gemm(to, weight.data(), {0, out, in});
+    device_.table().pack_gemm(to, weight.to(device_).data(), {0, out, in});
   });
 }
 
@@ -167,15 +188,15 @@ Value PlanBuilder::conv2d(Value x, const FoldedWeights& weights, kernels::ConvSh
   conv.kernel_width = static_cast<int>(w[1]);
   const Tensor packed = packed_gemm(weights.weight, w[0] * w[1] * w[2], w[3]);
   const int y = static_cast<int>(values_.size());
-  return define(
-      "conv2d", products_of(conv) * static_cast<double>(conv.in_channels),
-      {conv.out_height, conv.out_width, conv.out_channels}, {x},
-      [=, bias = weights.bias, &table = backend()](float* const* values, std::int64_t batch) {
-        kernels::ConvShape s = conv;
-        s.batch = batch;
-        table.packed_conv2d(values[y], values[x.index], packed.data(), data_or_null(bias),
-                            activation, s);
-      });
+  return define("conv2d", products_of(conv) * static_cast<double>(conv.in_channels),
+                {conv.out_height, conv.out_width, conv.out_channels}, {x},
+                [=, bias = placed({.weight = {}, .bias = weights.bias}).bias,
+                 &table = device_.table()](float* const* values, std::int64_t batch) {
+                  kernels::ConvShape s = conv;
+                  s.batch = batch;
+                  table.packed_conv2d(values[y], values[x.index], packed.data(), data_or_null(bias),
+                                      activation, s);
+                });
 }
 
 Value PlanBuilder::depthwise3x3(Value x, const FoldedWeights& weights, kernels::ConvShape conv,
@@ -183,14 +204,15 @@ Value PlanBuilder::depthwise3x3(Value x, const FoldedWeights& weights, kernels::
   const PictureShape in = shape(x);
   require_weights(weights.weight.shape() == Shape{3, 3, in.channels}, "depthwise3x3", in, weights);
   conv = complete(conv, in, in.channels, "depthwise3x3");
+  const FoldedWeights on_device = placed(weights);
   const int y = static_cast<int>(values_.size());
   return define("depthwise3x3", products_of(conv),
                 {conv.out_height, conv.out_width, conv.out_channels}, {x},
-                [=, &table = backend()](float* const* values, std::int64_t batch) {
+                [=, &table = device_.table()](float* const* values, std::int64_t batch) {
                   kernels::ConvShape s = conv;
                   s.batch = batch;
-                  table.depthwise3x3(values[y], values[x.index], weights.weight.data(),
-                                     data_or_null(weights.bias), activation, s);
+                  table.depthwise3x3(values[y], values[x.index], on_device.weight.data(),
+                                     data_or_null(on_device.bias), activation, s);
                 });
 }
 
@@ -202,13 +224,14 @@ Value PlanBuilder::pointwise(Value x, const FoldedWeights& weights, kernels::Act
   const PictureShape out{in.height, in.width, w[1]};
   if (residual.index >= 0 && shape(residual) != out)
     reject("pointwise", "residual " + text_of(shape(residual)) + " of a result " + text_of(out));
-  const kernels::Table<float>& table = backend();
+  const kernels::Table<float>& table = device_.table();
   const Tensor packed = packed_gemm(weights.weight, w[0], w[1]);
   const int y = static_cast<int>(values_.size());
   std::vector<Value> inputs{x};
   if (residual.index >= 0) inputs.push_back(residual);
   return define("pointwise", static_cast<double>(out.count() * in.channels), out, inputs,
-                [=, bias = weights.bias, &table](float* const* values, std::int64_t batch) {
+                [=, bias = placed({.weight = {}, .bias = weights.bias}).bias, &table](
+                    float* const* values, std::int64_t batch) {
                   table.packed_gemm(values[y], values[x.index], packed.data(), data_or_null(bias),
                                     residual.index >= 0 ? values[residual.index] : nullptr,
                                     activation,
@@ -233,13 +256,14 @@ Value PlanBuilder::inverted_residual(Value x, const Block& block) {
                   in, project);
   if (block.residual && in != out)
     reject("inverted_residual", "residual " + text_of(in) + " of a result " + text_of(out));
-  const kernels::Table<float>& table = backend();
+  const kernels::Table<float>& table = device_.table();
   const Tensor packed = this->packed(
       {expand.weight, expand.bias, depthwise.weight, depthwise.bias, project.weight, project.bias},
       kernels::packed_inverted_residual_size(s), [&](float* to) {
-        table.pack_inverted_residual(to, data_or_null(expand.weight), data_or_null(expand.bias),
-                                     depthwise.weight.data(), depthwise.bias.data(),
-                                     project.weight.data(), project.bias.data(), s);
+        const FoldedWeights e = placed(expand), d = placed(depthwise), p = placed(project);
+        table.pack_inverted_residual(to, data_or_null(e.weight), data_or_null(e.bias),
+                                     d.weight.data(), d.bias.data(), p.weight.data(), p.bias.data(),
+                                     s);
       });
   const int y = static_cast<int>(values_.size());
   return define("inverted_residual", products_of(s), out, {x},
@@ -255,23 +279,25 @@ Value PlanBuilder::pointwise_average_pool(Value x, const FoldedWeights& weights,
   const PictureShape in = shape(x);
   const Shape& w = weights.weight.shape();
   require_weights(w.size() == 2 && w[0] == in.channels, "pointwise_average_pool", in, weights);
-  const kernels::Table<float>& table = backend();
+  const kernels::Table<float>& table = device_.table();
   const Tensor packed = packed_gemm(weights.weight, w[0], w[1]);
   const int y = static_cast<int>(values_.size());
   const std::int64_t positions = in.height * in.width, out = w[1];
-  return define(
-      "pointwise_average_pool", static_cast<double>(positions * out * in.channels), {1, 1, out},
-      {x}, [=, bias = weights.bias, &table](float* const* values, std::int64_t batch) {
-        table.pointwise_average_pool(values[y], values[x.index], packed.data(), data_or_null(bias),
-                                     activation, positions, {batch * positions, out, in.channels});
-      });
+  return define("pointwise_average_pool", static_cast<double>(positions * out * in.channels),
+                {1, 1, out}, {x},
+                [=, bias = placed({.weight = {}, .bias = weights.bias}).bias, &table](
+                    float* const* values, std::int64_t batch) {
+                  table.pointwise_average_pool(values[y], values[x.index], packed.data(),
+                                               data_or_null(bias), activation, positions,
+                                               {batch * positions, out, in.channels});
+                });
 }
 
 Value PlanBuilder::global_average_pool(Value x) {
   const PictureShape in = shape(x);
   const int y = static_cast<int>(values_.size());
   return define("global_average_pool", 0, {1, 1, in.channels}, {x},
-                [=, &table = backend()](float* const* values, std::int64_t batch) {
+                [=, &table = device_.table()](float* const* values, std::int64_t batch) {
                   table.global_average_pool(values[y], values[x.index],
                                             {batch, in.height * in.width, in.channels});
                 });
@@ -282,7 +308,7 @@ Value PlanBuilder::add(Value a, Value b) {
   const int y = static_cast<int>(values_.size());
   const std::int64_t count = shape(a).count();
   return define("add", 0, shape(a), {a, b},
-                [=, &table = backend()](float* const* values, std::int64_t batch) {
+                [=, &table = device_.table()](float* const* values, std::int64_t batch) {
                   table.add(values[y], values[a.index], values[b.index], batch * count);
                 });
 }
@@ -291,7 +317,8 @@ Value PlanBuilder::activation(Value x, kernels::Activation activation) {
   if (activation == kernels::Activation::none) return x;
   const int y = static_cast<int>(values_.size());
   const std::int64_t count = shape(x).count();
-  const auto run = activation == kernels::Activation::relu ? backend().relu : backend().relu6;
+  const auto& table = device_.table();
+  const auto run = activation == kernels::Activation::relu ? table.relu : table.relu6;
   return define("activation", 0, shape(x), {x}, [=](float* const* values, std::int64_t batch) {
     run(values[y], values[x.index], batch * count);
   });
@@ -301,7 +328,8 @@ Value PlanBuilder::softmax(Value x) {
   const PictureShape in = shape(x);
   const int y = static_cast<int>(values_.size());
   return define(
-      "softmax", 0, in, {x}, [=, &table = backend()](float* const* values, std::int64_t batch) {
+      "softmax", 0, in, {x},
+      [=, &table = device_.table()](float* const* values, std::int64_t batch) {
         table.softmax(values[y], values[x.index], {batch * in.height * in.width, in.channels});
       });
 }
@@ -310,7 +338,7 @@ Value PlanBuilder::sigmoid(Value x) {
   const int y = static_cast<int>(values_.size());
   const std::int64_t count = shape(x).count();
   return define("sigmoid", 0, shape(x), {x},
-                [=, &table = backend()](float* const* values, std::int64_t batch) {
+                [=, &table = device_.table()](float* const* values, std::int64_t batch) {
                   table.sigmoid(values[y], values[x.index], batch * count);
                 });
 }
@@ -320,14 +348,14 @@ Value PlanBuilder::interleave(PictureShape out, const std::vector<Value>& parts,
   std::vector<std::int64_t> chunks;
   for (const Value part : parts) chunks.push_back(shape(part).count() / repeats);
   const int y = static_cast<int>(values_.size());
-  return define("interleave", 0, out, parts, [=](float* const* values, std::int64_t batch) {
-    float* to = values[y];
-    for (std::int64_t repeat = 0; repeat < batch * repeats; ++repeat)
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        const float* from = values[parts[i].index] + repeat * chunks[i];
-        to = std::copy(from, from + chunks[i], to);
-      }
-  });
+  const std::int64_t row = std::reduce(chunks.begin(), chunks.end());
+  return define(
+      "interleave", 0, out, parts,
+      [=, &table = device_.table()](float* const* values, std::int64_t batch) {
+        float* to = values[y];
+        for (std::size_t i = 0; i < parts.size(); to += chunks[i++])
+          table.copy_rows(to, row, values[parts[i].index], chunks[i], {batch * repeats, chunks[i]});
+      });
 }
 
 Value PlanBuilder::concat_channels(const std::vector<Value>& parts) {
@@ -362,7 +390,8 @@ Value PlanBuilder::upsample2x(Value x, std::int64_t height, std::int64_t width) 
     reject("upsample2x", text_of(in) + " to " + text_of(out));
   const int y = static_cast<int>(values_.size());
   return define(
-      "upsample2x", 0, out, {x}, [=, &table = backend()](float* const* values, std::int64_t batch) {
+      "upsample2x", 0, out, {x},
+      [=, &table = device_.table()](float* const* values, std::int64_t batch) {
         table.upsample2x(values[y], values[x.index], {batch, out.height, out.width, out.channels});
       });
 }
@@ -381,31 +410,50 @@ void PlanBuilder::output(Value value) {
 }
 
 Plan::Plan(PictureShape input, std::int64_t capacity,
-           const std::function<void(PlanBuilder&)>& build)
-    : input_(input), capacity_(capacity) {
+           const std::function<void(PlanBuilder&)>& build, kernels::Device& device)
+    : device_(&device), input_(input), capacity_(capacity) {
   if (input.count() <= 0 || capacity < 1)
     throw std::invalid_argument(
         fmt::format("Plan: input {} with capacity {}", text_of(input), capacity));
-  PlanBuilder builder(input);
+  const auto lock = lock_of(device);
+  PlanBuilder builder(input, device);
   build(builder);
   if (builder.outputs_ == 0) throw std::invalid_argument("Plan: no output was marked");
   values_ = std::move(builder.values_);
   steps_ = std::move(builder.steps_);
   outputs_.resize(static_cast<std::size_t>(builder.outputs_));
+  stored_outputs_.resize(outputs_.size());
   output_shapes_.resize(outputs_.size());
   const std::int64_t stored = store_values(builder.weights_);
   place_values();
-  // Pictures share the memory that is left; one must have room.
-  const std::int64_t room = most_floats() - builder.weights_ - stored;
-  if (arena_count_ > room) fail_for_memory(most_floats() - room + arena_count_);
-  const std::int64_t workers = std::min({capacity, static_cast<std::int64_t>(threads()),
-                                         arena_count_ > 0 ? room / arena_count_ : capacity});
+  make_arenas(most_floats() - builder.weights_ - stored);
+  if (!device.on_host()) make_exchange();
+}
+
+// On the CPU pictures share the memory that is left; one must have room. Elsewhere all lie in one
+// arena, each value with those of its kind.
+void Plan::make_arenas(std::int64_t room) {
+  const std::int64_t together = device_->on_host() ? 1 : capacity_;
+  if (arena_count_ > room / together)
+    fail_for_memory(most_floats() - room + arena_count_ * together);
+  const std::int64_t fitting = arena_count_ > 0 ? room / arena_count_ : capacity_;
+  const std::int64_t workers =
+      device_->on_host() ? std::min({capacity_, static_cast<std::int64_t>(threads()), fitting}) : 1;
   for (std::int64_t worker = 0; worker < workers; ++worker) {
-    arenas_.push_back(Tensor::empty({arena_count_}));
+    arenas_.push_back(Tensor::empty({arena_count_ * together}, *device_));
     std::vector<float*> pointers(values_.size());
     for (std::size_t i = 0; i < values_.size(); ++i)
-      pointers[i] = arenas_.back().data() + offsets_[i];
+      pointers[i] = arenas_.back().data() + offsets_[i] * together;
     pointers_.push_back(std::move(pointers));
+  }
+}
+
+void Plan::make_exchange() {
+  exchange_.input =
+      Tensor::empty({capacity_, input_.height, input_.width, input_.channels}, *device_);
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    exchange_.outputs.push_back(Tensor::empty(stored_[stored_outputs_[i]].shape()));
+    outputs_[i] = exchange_.outputs.back().data();
   }
 }
 
@@ -414,19 +462,20 @@ std::int64_t Plan::store_values(std::int64_t weights) {
     return shape.height == 1 && shape.width == 1;
   };
   // Step i makes value i + 1.
-  first_together_ = steps_.size();
+  first_together_ = device_->on_host() ? steps_.size() : 0;
   while (first_together_ > 0 && is_vector(values_[first_together_].shape)) --first_together_;
   const auto first = static_cast<int>(first_together_);
   std::int64_t floats = 0;
   for (std::size_t i = 1; i < values_.size(); ++i) {
     auto& value = values_[i];
-    if (value.output < 0 && value.last_use < first) continue;
+    if (value.output < 0 && (value.last_use < first || !device_->on_host())) continue;
     value.stored = static_cast<int>(stored_.size());
     floats += capacity_ * value.shape.count();
     if (weights + floats > most_floats()) fail_for_memory(weights + floats);
-    stored_.push_back(
-        Tensor::empty({capacity_, value.shape.height, value.shape.width, value.shape.channels}));
+    stored_.push_back(Tensor::empty(
+        {capacity_, value.shape.height, value.shape.width, value.shape.channels}, *device_));
     if (value.output < 0) continue;
+    stored_outputs_[static_cast<std::size_t>(value.output)] = stored_.size() - 1;
     outputs_[static_cast<std::size_t>(value.output)] = stored_.back().data();
     output_shapes_[static_cast<std::size_t>(value.output)] = value.shape;
   }
@@ -494,10 +543,16 @@ void Plan::run_timed(const float* pixels, std::vector<double>& seconds) {
   if (seconds.size() != steps_.size())
     throw std::invalid_argument(
         fmt::format("Plan::run_timed: {} numbers for {} steps", seconds.size(), steps_.size()));
+  if (!device_->on_host()) {
+    device_->copy_in(exchange_.input.data(), pixels, bytes_of(input_.count()));
+    pixels = exchange_.input.data();
+  }
   float* const* values = point_at(pixels, 0, 0);
+  device_->synchronize();
   auto before = Clock::now();
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     steps_[i].run(values, 1);
+    device_->synchronize();
     const auto after = Clock::now();
     seconds[i] += std::chrono::duration<double>(after - before).count();
     before = after;
@@ -508,24 +563,56 @@ void Plan::run(const float* pixels, std::int64_t batch) {
   if (batch < 1 || batch > capacity_)
     throw std::invalid_argument(
         fmt::format("Plan::run: batch {} of a plan for 1 to {}", batch, capacity_));
-  run_pictures(pixels, batch);
-  run_together(pixels, batch);
+  if (device_->on_host()) {
+    run_pictures(pixels, batch);
+    run_together(pixels, batch);
+    return;
+  }
+  const auto lock = lock_of(*device_);
+  device_->copy_in(exchange_.input.data(), pixels, bytes_of(batch * input_.count()));
+  run_on_device(batch);
+  for (std::size_t i = 0; i < outputs_.size(); ++i)
+    device_->copy_out(exchange_.outputs[i].data(), stored_[stored_outputs_[i]].data(),
+                      bytes_of(batch * output_shapes_[i].count()));
+}
+
+void Plan::run_on_device(std::int64_t batch) {
+  const auto work = [&] { run_together(exchange_.input.data(), batch); };
+  Queued& queued = exchange_.queued[batch];
+  if (queued.ran && !queued.recorded) queued.recorded = device_->record(work);
+  queued.ran = true;
+  if (queued.recorded)
+    queued.recorded->run();
+  else
+    work();
 }
 
 std::vector<Tensor> Plan::run_all(const Tensor& x) {
   if (x.shape().size() != 4 || PictureShape{x.dim(1), x.dim(2), x.dim(3)} != input_)
     throw std::invalid_argument(fmt::format("Plan::run_all: {} for a plan of pictures {}",
                                             to_string(x.shape()), text_of(input_)));
+  const bool there = !device_->on_host() && &x.device() == device_;
+  if (!there && !x.device().on_host())
+    throw std::invalid_argument("Plan::run_all: " + x.device().name() + " of a plan on " +
+                                device_->name());
   const std::int64_t count = x.dim(0);
   std::vector<Tensor> results;
   for (const PictureShape& out : output_shapes_)
-    results.push_back(Tensor::empty({count, out.height, out.width, out.channels}));
+    results.push_back(Tensor::empty({count, out.height, out.width, out.channels}, x.device()));
   for (std::int64_t begin = 0; begin < count; begin += capacity_) {
     const std::int64_t batch = std::min(capacity_, count - begin);
-    run(x.data() + begin * input_.count(), batch);
+    const float* pixels = x.data() + begin * input_.count();
+    if (there) {
+      const auto lock = lock_of(*device_);
+      device_->copy(exchange_.input.data(), pixels, bytes_of(batch * input_.count()));
+      run_on_device(batch);
+    } else {
+      run(pixels, batch);
+    }
     for (std::size_t i = 0; i < results.size(); ++i) {
       const std::int64_t size = output_shapes_[i].count();
-      std::copy_n(outputs_[i], batch * size, results[i].data() + begin * size);
+      const float* made = there ? stored_[stored_outputs_[i]].data() : outputs_[i];
+      x.device().copy(results[i].data() + begin * size, made, bytes_of(batch * size));
     }
   }
   return results;
@@ -549,20 +636,23 @@ const PictureShape& Plan::output_shape(int i) const {
 }
 
 std::int64_t Plan::held_bytes() const {
-  std::int64_t held = static_cast<std::int64_t>(arenas_.size()) * arena_count_;
-  for (const Tensor& values : stored_) held += values.count();
+  std::int64_t held = 0;
+  for (const std::vector<Tensor>* tensors : {&arenas_, &stored_})
+    for (const Tensor& tensor : *tensors) held += tensor.count();
   return held * static_cast<std::int64_t>(sizeof(float));
 }
 
 FoldedWeights fold_batch_norm(const Tensor& weight, const Tensor& gamma, const Tensor& beta,
                               const Tensor& mean, const Tensor& variance, double epsilon) {
   const std::int64_t channels = weight.dim(-1);
-  FoldedWeights folded{weight.clone(), Tensor::empty({channels})};
+  FoldedWeights folded{weight.cpu().clone(), Tensor::empty({channels})};
+  const Tensor scale = gamma.cpu(), shift = beta.cpu(), center = mean.cpu(),
+               spread = variance.cpu();
   std::vector<double> factors(static_cast<std::size_t>(channels));
   for (std::int64_t c = 0; c < channels; ++c) {
-    const double factor = gamma.data()[c] / std::sqrt(variance.data()[c] + epsilon);
+    const double factor = scale.data()[c] / std::sqrt(spread.data()[c] + epsilon);
     factors[static_cast<std::size_t>(c)] = factor;
-    folded.bias.data()[c] = static_cast<float>(beta.data()[c] - mean.data()[c] * factor);
+    folded.bias.data()[c] = static_cast<float>(shift.data()[c] - center.data()[c] * factor);
   }
   float* w = folded.weight.data();
   for (std::int64_t i = 0; i < folded.weight.count(); ++i)

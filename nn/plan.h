@@ -1,13 +1,15 @@
 // Inference plan: a network compiled once for an input size. Batch norm is folded into the weights
 // before it, weights are packed for the kernels, and all values between layers lie in one arena,
-// planned by lifetime. Running a plan allocates nothing. Several pictures run side by side, one
-// per thread; the final layers, which act on vectors, process the whole batch at once. A single
-// picture uses all threads in each layer.
+// planned by lifetime. Running a plan allocates nothing. On the CPU several pictures run side by
+// side, one per thread; the final layers, which act on vectors, process the whole batch at once. A
+// single picture uses all threads in each layer. On another device every layer runs for the whole
+// batch, and what a batch of some size queues is recorded (kernels::Device::record) and run again.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -46,7 +48,7 @@ struct PlanStep {
 // (base/resource_limits.h), or of more than 16384 kernel calls: std::runtime_error.
 class PlanBuilder {
  public:
-  explicit PlanBuilder(PictureShape input);
+  explicit PlanBuilder(PictureShape input, kernels::Device& device = kernels::cpu_device());
 
   Value input() const { return {0}; }
   const PictureShape& shape(Value value) const;
@@ -123,6 +125,9 @@ class PlanBuilder {
   Tensor packed(const std::vector<Tensor>& weights, std::int64_t floats,
                 const std::function<void(float* packed)>& write);
 
+  // Weights and bias on the device.
+  FoldedWeights placed(const FoldedWeights& weights) const;
+
   // weight [in, out] as packed_gemm reads it.
   Tensor packed_gemm(const Tensor& weight, std::int64_t in, std::int64_t out);
 
@@ -131,6 +136,7 @@ class PlanBuilder {
     Tensor packed;
   };
 
+  kernels::Device& device_;
   std::vector<Definition> values_;
   std::vector<Step> steps_;
   std::map<std::vector<const float*>, Packed> packed_;
@@ -144,18 +150,20 @@ class Plan {
   Plan(Plan&&) = default;
   Plan& operator=(Plan&&) = default;
   // `build` is given a builder and marks at least one output. Runs at most `capacity` pictures at a
-  // time. Errors as PlanBuilder's.
-  Plan(PictureShape input, std::int64_t capacity, const std::function<void(PlanBuilder&)>& build);
+  // time, on `device`, wherever the weights lie. Errors as PlanBuilder's.
+  Plan(PictureShape input, std::int64_t capacity, const std::function<void(PlanBuilder&)>& build,
+       kernels::Device& device = kernels::cpu_device());
 
-  // pixels: batch pictures of the input shape, 1 <= batch <= capacity; std::invalid_argument
-  // otherwise. Not for two threads at once.
+  // pixels: batch pictures of the input shape in the host's memory, 1 <= batch <= capacity;
+  // std::invalid_argument otherwise. Not for two threads at once.
   void run(const float* pixels, std::int64_t batch);
 
   // The same for x[n, height, width, channels] of any n, in pieces of the capacity: each output as
-  // [n, height, width, channels].
+  // [n, height, width, channels], on the device of x: the CPU or the plan's.
   std::vector<Tensor> run_all(const Tensor& x);
 
-  // Output i of the last run: batch × output_shape(i) numbers, valid until the next run.
+  // Output i of the last run: batch × output_shape(i) numbers in the host's memory, valid until the
+  // next run.
   const float* output(int i = 0) const;
   const PictureShape& output_shape(int i = 0) const;
 
@@ -170,20 +178,25 @@ class Plan {
   std::int64_t arena_bytes() const {
     return arena_count_ * static_cast<std::int64_t>(sizeof(float));
   }
-  // Bytes that it holds beside the weights: an arena for each picture that may run at a time (the
-  // capacity, or the number of threads when it was made, if that is less, or as many as the limit
-  // for memory has room for), and all pictures' results.
+  // Bytes that it holds beside the weights: an arena for each picture that may run at a time (on
+  // the CPU the capacity, or the number of threads when it was made, if that is less, or as many as
+  // the limit for memory has room for; elsewhere the capacity), and all pictures' results.
   std::int64_t held_bytes() const;
 
  private:
   // How many floats it took, beside `weights` of packed ones.
   std::int64_t store_values(std::int64_t weights);
   void place_values();
+  void make_arenas(std::int64_t room);
+  void make_exchange();
   float* const* point_at(const float* pixels, std::int64_t picture, int worker);
   void run_picture(const float* pixels, std::int64_t picture, int worker);
   void run_pictures(const float* pixels, std::int64_t batch);
   void run_together(const float* pixels, std::int64_t batch);
+  // Where the host does not share the device's memory: from exchange_.input to stored_.
+  void run_on_device(std::int64_t batch);
 
+  kernels::Device* device_;
   PictureShape input_;
   std::int64_t capacity_;
   std::vector<PlanBuilder::Definition> values_;
@@ -196,9 +209,22 @@ class Plan {
   std::vector<Tensor>
       stored_;  // values of all pictures: outputs, and what those steps read and make
   std::vector<const float*> outputs_;
+  std::vector<std::size_t> stored_outputs_;  // where in stored_ each lies
   std::vector<PictureShape> output_shapes_;
   std::vector<Tensor> arenas_;                 // one for each picture that may run at a time
   std::vector<std::vector<float*>> pointers_;  // where the values of that picture lie
+
+  // What a run of one batch size queues on a device that is not the host.
+  struct Queued {
+    bool ran = false;  // so all memory that it needs is there
+    std::unique_ptr<kernels::Recorded> recorded;
+  };
+  struct Exchange {
+    Tensor input;                 // [capacity, height, width, channels] on the device
+    std::vector<Tensor> outputs;  // as stored_ has them, on the CPU
+    std::map<std::int64_t, Queued> queued;
+  };
+  Exchange exchange_;
 };
 
 // Weights with the batch norm (gamma, beta, mean, variance) behind them multiplied in; the last

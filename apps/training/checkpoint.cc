@@ -98,10 +98,12 @@ std::string difference(const std::string& then, const std::string& now) {
 }
 
 void require_finite(const nn::StateDict& state) {
-  for (const auto& [name, tensor] : state)
+  for (const auto& [name, values] : state) {
+    const nn::Tensor tensor = values.cpu();
     if (!std::all_of(tensor.data(), tensor.data() + tensor.count(),
                      [](float value) { return std::isfinite(value); }))
       throw std::domain_error(name + " is no longer finite (choose a smaller --lr)");
+  }
 }
 
 }  // namespace

@@ -101,10 +101,11 @@ struct PublishedSsd::Network {
   nn::Plan plan;
   std::int64_t classes = 0;
 
-  Network(const nn::Safetensors& contents, const std::string& path, Form read)
+  Network(const nn::Safetensors& contents, const std::string& path, Form read,
+          kernels::Device& device)
       : form(std::move(read)),
         plan(nn::compile_graph(contents, path, {form.input.height, form.input.width, 3},
-                               {form.scores, form.boxes})) {
+                               {form.scores, form.boxes}, 1, device)) {
     const auto count = static_cast<std::int64_t>(form.priors.size());
     const nn::PictureShape &scores = plan.output_shape(0), &boxes = plan.output_shape(1);
     classes = scores.channels;
@@ -120,8 +121,9 @@ struct PublishedSsd::Network {
 
 PublishedSsd::PublishedSsd(const std::string& file)
     : PublishedSsd(nn::load_safetensors(file), file) {}
-PublishedSsd::PublishedSsd(const nn::Safetensors& contents, const std::string& name)
-    : network_(std::make_unique<Network>(contents, name, read_form(contents, name))) {}
+PublishedSsd::PublishedSsd(const nn::Safetensors& contents, const std::string& name,
+                           kernels::Device& device)
+    : network_(std::make_unique<Network>(contents, name, read_form(contents, name), device)) {}
 PublishedSsd::~PublishedSsd() = default;
 
 PublishedSsd::Raw PublishedSsd::run(std::span<const float> input) {

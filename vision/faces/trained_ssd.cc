@@ -80,15 +80,19 @@ float size_of(const nn::CornerBox& box) { return std::sqrt(nn::area_of(box)); }
 
 }  // namespace
 
-TrainedSsd::Compiled::Compiled(const nn::SsdNetwork& network, int height, int width)
-    : plan({height, width, 3}, 1,
-           [&](nn::PlanBuilder& builder) {
-             builder.output(network.lower(builder, builder.input()));
-           }),
+TrainedSsd::Compiled::Compiled(const nn::SsdNetwork& network, int height, int width,
+                               kernels::Device& device)
+    : plan(
+          {height, width, 3}, 1,
+          [&](nn::PlanBuilder& builder) {
+            builder.output(network.lower(builder, builder.input()));
+          },
+          device),
       anchors(network.anchors(height, width)) {}
 
-TrainedSsd::TrainedSsd(const nn::Safetensors& contents, const std::string& path)
-    : loaded_(nn::make_ssd(contents, path)), network_(loaded_.get()) {}
+TrainedSsd::TrainedSsd(const nn::Safetensors& contents, const std::string& path,
+                       kernels::Device& device)
+    : loaded_(nn::make_ssd(contents, path)), network_(loaded_.get()), device_(&device) {}
 
 TrainedSsd::Compiled& TrainedSsd::compiled_for(int height, int width) {
   const auto fits = [&](const Compiled& compiled) {
@@ -98,7 +102,7 @@ TrainedSsd::Compiled& TrainedSsd::compiled_for(int height, int width) {
   if (found != compiled_.end()) {
     compiled_.splice(compiled_.begin(), compiled_, found);
   } else {
-    compiled_.emplace_front(*network_, height, width);
+    compiled_.emplace_front(*network_, height, width, *device_);
     compiled_bytes_ += compiled_.front().plan.arena_bytes();
     while (compiled_.size() > kMostPlans ||
            (compiled_.size() > 1 && compiled_bytes_ > kMostPlanBytes)) {
