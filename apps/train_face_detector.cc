@@ -12,6 +12,7 @@
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/ranks.h"
 #include "apps/training/box_messages.h"
 #include "apps/training/boxes.h"
 #include "apps/training/checkpoint.h"
@@ -21,6 +22,7 @@
 #include "apps/training/detection_report.h"
 #include "apps/training/detection_split.h"
 #include "apps/training/detection_task.h"
+#include "apps/training/shard_option.h"
 #include "apps/training/step_trainer.h"
 #include "apps/training/teacher.h"
 #include "base/file.h"
@@ -64,6 +66,7 @@ struct Options {
   int threads = 0;
   bool resume = false;
   bool overwrite = false;
+  int shards = 1;
   std::string precision = "f32";
 };
 
@@ -157,6 +160,7 @@ void define_training_options(OptionParser& parser, Options& o) {
       .add("--threads", &o.threads,
            "Threads (default: all cores); the model is the same for any number")
       .range(0, 1024);
+  add_shard_option(parser, o.shards);
   add_checkpoint_options(parser, o.resume, o.overwrite);
 }
 
@@ -329,10 +333,10 @@ std::string recipe_of(const Options& o, const DetectionPictures& pictures,
   return fmt::format(
       "data {:016x}, start {:016x}, steps {}, batch {}, size {}, mosaic {}, lr {}, warm-up {}, "
       "decay {}, clip {}, average {}, freeze {}, stretch {}, validation {}, leave out '{}', seed "
-      "{}",
+      "{}{}",
       fingerprint(pictures), weights, steps, o.batch_size, o.size, o.mosaic, schedule.rate,
       schedule.warm_up, o.weight_decay, o.clip, o.average, frozen_stages(o), o.stretch,
-      o.validation, left_out, o.seed);
+      o.validation, left_out, o.seed, recipe_of_shards(o.shards));
 }
 
 struct Run {
@@ -340,6 +344,7 @@ struct Run {
   nn::SsdNetwork& network;
   StepTrainer& trainer;
   CheckpointFile& file;
+  kernels::Communicator& communicator;
   std::int64_t steps;
   std::string recipe;
   std::vector<StretchRecord> records;
@@ -400,7 +405,8 @@ void write_results(Run& run, const DetectionPictures& pictures, const DetectionS
   const Options& o = run.options;
   run.trainer.swap_average();
   run.network.eval();
-  const auto judged = judge_pictures(run.network, pictures, split.validation);
+  const auto judged = judge_pictures(run.network, pictures, split.validation, run.communicator);
+  if (run.communicator.rank() > 0) return;
   const DetectionFigures figures = detection_figures(judged, kThreshold);
   fmt::print("\n{}", detection_text(figures));
   Json history = stretches_json(run.records);
@@ -429,7 +435,7 @@ void write_results(Run& run, const DetectionPictures& pictures, const DetectionS
              nn::memory_use().peak >> 20);
 }
 
-int train(int argc, char** argv) {
+int train(int argc, char** argv, kernels::Communicator& communicator) {
   Options o;
   OptionParser parser("train_face_detector",
                       "Trains a face detector on pictures with boxes around their faces.");
@@ -439,9 +445,10 @@ int train(int argc, char** argv) {
   define_output_options(parser, o);
   parser.parse(argc, argv);
   check_options(parser, o);
-  set_threads(o.threads);
+  check_shards(o.shards, o.batch_size, communicator);
+  set_threads(threads_of_rank(o.threads, communicator));
   std::optional<CheckpointFile> file;
-  if (o.preview.empty()) file.emplace(o.model, o.resume, o.overwrite);
+  if (o.preview.empty()) file.emplace(o.model, o.resume, o.overwrite, communicator);
 
   const auto network = o.preview.empty() ? make_network(o) : nullptr;
   if (!o.teacher.empty()) make_teacher(o);  // its faults are known before the pictures are read
@@ -454,7 +461,7 @@ int train(int argc, char** argv) {
   fmt::print("\n");
   if (!o.teacher.empty()) ask_teacher(o, pictures, split.train);
   if (!network) {
-    write_preview(o, pictures, split);
+    if (communicator.rank() == 0) write_preview(o, pictures, split);
     return 0;
   }
   const std::int64_t steps = steps_of(o, split);
@@ -467,12 +474,14 @@ int train(int argc, char** argv) {
   DetectionTaskOptions task_options;
   task_options.batches.crops = {o.size, o.mosaic, o.seed};
   task_options.batches.batch_size = o.batch_size;
+  task_options.batches.shards = ShardRange::of(o.shards, communicator);
   task_options.batches.preprocessing = network->options().backbone.preprocessing;
   // Few faces of the third class are known, and it is the hardest.
   task_options.loss.weight_of_class = {1, 1, 1.5};
-  DetectionTask task(*network, pictures, split, task_options);
-  StepTrainer trainer(task, {schedule_of(o, steps), o.weight_decay, o.clip, o.average});
-  Run run{o, *network, trainer, *file, steps, recipe, {}};
+  DetectionTask task(*network, pictures, split, task_options, communicator);
+  StepTrainer trainer(task, {schedule_of(o, steps), o.weight_decay, o.clip, o.average, o.shards},
+                      communicator);
+  Run run{o, *network, trainer, *file, communicator, steps, recipe, {}};
   restore(run);
   while (trainer.steps_taken() < steps) train_stretch(run);
   write_results(run, pictures, split);
@@ -486,5 +495,5 @@ int main(int argc, char** argv) {
   // Lines come out as they are written, even into a pipe: whoever kills a long run has seen what it
   // said.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
-  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::train);
+  return maskwatch::apps::run_program_on_ranks(argc, argv, maskwatch::apps::train);
 }

@@ -60,6 +60,15 @@ std::vector<Tensor> Module::trainable_parameters() const {
   return trainable;
 }
 
+std::vector<Tensor> Module::moving_buffers() const {
+  std::vector<Tensor> moving;
+  if (!frozen_)
+    for (const auto& [name, tensor] : buffers_) moving.push_back(*tensor);
+  for (const auto& [name, child] : children_)
+    for (const Tensor& tensor : child->moving_buffers()) moving.push_back(tensor);
+  return moving;
+}
+
 std::int64_t Module::parameter_count() const {
   std::int64_t count = 0;
   for (const auto& [name, tensor] : parameters_) count += tensor->count();

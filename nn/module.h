@@ -48,6 +48,8 @@ class Module {
   // Trained parameters that are not frozen.
   std::vector<Tensor> trainable_parameters() const;
   std::int64_t parameter_count() const;
+  // The buffers that forward() may move in training mode: running statistics that are not frozen.
+  std::vector<Tensor> moving_buffers() const;
 
   // Training mode: batch norm uses the statistics of the batch, dropout drops. Modules start in it.
   void train(bool training = true);

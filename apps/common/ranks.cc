@@ -1,0 +1,127 @@
+#include "apps/common/ranks.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "apps/common/program.h"
+#include "kernels/mpi_communicator.h"
+
+namespace maskwatch::apps {
+namespace {
+
+// How long a rank that cannot go on waits for rank 0 to hear of it and end all.
+constexpr double kPatience = 60;
+
+// How many processes a launcher says that it started: Open MPI's mpirun, MPICH's and Slurm's
+// launchers of that kind, srun. 0: there is no launcher.
+int launched_ranks() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
+    if (const char* value = std::getenv(name)) return std::max(std::atoi(value), 0);
+  return 0;
+}
+
+std::unique_ptr<kernels::MpiCommunicator> join_launched() {
+  const int launched = launched_ranks();
+  if (launched == 0) return nullptr;
+  auto joined = kernels::join_mpi();
+  if (!joined && launched > 1)
+    throw UsageError(fmt::format("started as {} processes, but this build has no MPI", launched),
+                     "build with libopenmpi-dev and -Dmpi=enabled, or start one process");
+  if (joined && joined->ranks() != launched)
+    throw UsageError(
+        fmt::format("started as {} processes, of which MPI sees {}", launched, joined->ranks()),
+        "the launcher must be of the MPI that the program was built with; srun may need "
+        "--mpi=pmix");
+  return joined;
+}
+
+constexpr std::string_view kStopped =
+    "error: stopped: another process was lost, or the launcher was told to stop (a training goes "
+    "on with --resume)\n";
+
+// A launcher ends ranks with SIGTERM, whatever became of one of them. Writes are atomic, so
+// nothing but this line is left to do.
+void say_stopped(int) {
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, kStopped.data(), kStopped.size());
+  _exit(failure);
+}
+
+// Nothing that this rank prints is seen from now on. Errors go to rank 0.
+void fall_silent() {
+  std::fflush(nullptr);
+  const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (nowhere < 0) return;
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) dup2(nowhere, stream);
+  close(nowhere);
+}
+
+// Ends with all ranks, or ends all of them. Returns the exit code of this one.
+int end_together(kernels::MpiCommunicator& ranks, Outcome outcome, int true_stderr) {
+  if (outcome.fault.empty()) {
+    const Outcome end = outcome_of([&] {
+      ranks.finish();
+      return 0;
+    });
+    if (end.fault.empty()) return end_program(outcome);
+    outcome = end;
+  }
+  if (ranks.rank() > 0) {
+    ranks.report_fault(outcome.fault, outcome.code, kPatience);
+    dup2(true_stderr, STDERR_FILENO);  // rank 0 has not answered
+  }
+  end_program(outcome);
+  std::fflush(nullptr);
+  ranks.abort(outcome.code);
+  return outcome.code;
+}
+
+}  // namespace
+
+int run_program_on_ranks(
+    int argc, char** argv,
+    const std::function<int(int argc, char** argv, kernels::Communicator& communicator)>& body) {
+  begin_program();
+  std::unique_ptr<kernels::MpiCommunicator> ranks;
+  const Outcome start = outcome_of([&] {
+    ranks = join_launched();
+    return 0;
+  });
+  if (!start.fault.empty()) return end_program(start);
+  if (!ranks) {
+    kernels::OneProcess alone;
+    return end_program(outcome_of([&] { return body(argc, argv, alone); }));
+  }
+  const int true_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+  if (ranks->rank() > 0) fall_silent();
+  if (ranks->ranks() > 1) std::signal(SIGTERM, say_stopped);
+  return end_together(*ranks, outcome_of([&] { return body(argc, argv, *ranks); }), true_stderr);
+}
+
+int threads_of_rank(int wanted, const kernels::Communicator& communicator) {
+  if (wanted > 0 || communicator.local_ranks() == 1 || std::getenv("OMP_NUM_THREADS"))
+    return wanted;
+  const auto usable = static_cast<int>(std::thread::hardware_concurrency());
+  const auto all = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  // Bound to a part of the cores, which is then its own.
+  if (usable < all) {
+    if (usable * communicator.local_ranks() < all && communicator.rank() == 0)
+      tell(
+          fmt::format("each process may use {} of {} cores: mpirun --bind-to none, or --map-by "
+                      "slot:PE={}, lets it use its share",
+                      usable, all, std::max(all / communicator.local_ranks(), 1)));
+    return usable;
+  }
+  return std::max(usable / communicator.local_ranks(), 1);
+}
+
+}  // namespace maskwatch::apps

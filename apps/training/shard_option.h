@@ -1,0 +1,21 @@
+// --shards of the training programs (apps/training/sharded_step.h).
+#pragma once
+
+#include <string>
+
+#include "apps/common/options.h"
+#include "kernels/communicator.h"
+
+namespace maskwatch::apps {
+
+void add_shard_option(OptionParser& parser, int& shards);
+
+// UsageError where the ranks cannot share the shards out evenly, or a shard of a whole batch would
+// be empty.
+void check_shards(int shards, int batch_size, const kernels::Communicator& communicator);
+
+// What is added to the recipe of a run: ", shards 4". Nothing for one, which is how runs were
+// before there were shards.
+std::string recipe_of_shards(int shards);
+
+}  // namespace maskwatch::apps
