@@ -77,7 +77,7 @@ class CudaDevice : public kernels::Device {
         error == cudaErrorUnsupportedPtxVersion)
       throw std::runtime_error(name_ + " (" + properties_.name +
                                "): this build has no kernels for " + "compute capability " +
-                               capability(".") + " (meson -Dcuda_architectures=" + capability("") +
+                               capability(".") + " (meson -Dgpu_architectures=" + capability("") +
                                ")");
     check(error, name_);
     // Code that was made for less than sm_80 has no tensor cores, wherever it runs.
