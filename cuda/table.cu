@@ -1,0 +1,85 @@
+#include "cuda/table.h"
+
+#include <string_view>
+
+#include "kernels/checks.h"
+
+namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
+namespace {
+
+// Rows without a kernel yet: null in the table.
+constexpr std::string_view kMissing[] = {
+    "gemm",
+    "gemm_nt",
+    "gemm_tn",
+    "pack_gemm",
+    "packed_gemm",
+    "pointwise_average_pool",
+    "conv2d",
+    "packed_conv2d",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "depthwise3x3",
+    "depthwise3x3_backward_input",
+    "depthwise3x3_backward_weight",
+    "pack_inverted_residual",
+    "inverted_residual",
+    "batch_norm_statistics",
+    "batch_norm",
+    "batch_norm_backward",
+    "batch_norm_frozen_backward",
+    "batch_norm_parameter_gradients",
+    "pointwise_batch_norm",
+    "depthwise3x3_batch_norm",
+    "pointwise_batch_norm_backward",
+    "depthwise3x3_batch_norm_backward",
+    "relu",
+    "relu_backward",
+    "relu6",
+    "relu6_backward",
+    "add",
+    "sigmoid",
+    "scale",
+    "add_bias",
+    "add_bias_backward",
+    "dropout",
+    "global_average_pool",
+    "global_average_pool_backward",
+    "upsample2x",
+    "upsample2x_backward",
+    "softmax",
+    "softmax_backward",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_backward",
+    "binary_cross_entropy",
+    "binary_cross_entropy_backward",
+    "adam",
+    "sgd",
+};
+
+constexpr bool is_missing(std::string_view name) {
+  for (const std::string_view missing : kMissing)
+    if (missing == name) return true;
+  return false;
+}
+
+template <bool missing, auto kCheck, auto kRun>
+constexpr auto entry() {
+  if constexpr (missing)
+    return nullptr;
+  else
+    return kernels::checked<kCheck, kRun>();
+}
+
+}  // namespace
+
+const kernels::Table<float>& table() {
+  static const kernels::Table<float> table = {
+#define OP(name, parameters) .name = entry<is_missing(#name), &kernels::checks::name<T>, &name>(),
+#include "kernels/ops.def"
+#undef OP
+  };
+  return table;
+}
+
+}  // namespace maskwatch::MASKWATCH_GPU_NAMESPACE
