@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 
+#include "apps/common/device_option.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
@@ -30,6 +31,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> datasets, classes, negatives;
+  std::string device;
   std::string face = vision::kDefaultFaceDetector;
   std::string model;
   double least_score = 0.05, threshold = 0.5;
@@ -75,6 +77,7 @@ void define_options(OptionParser& parser, Options& o) {
       .excludes(least);
   parser.add("--write-found", &o.write_found, "Write what was found in the form of --found");
   parser.add("-p,--plot", &o.plot, "Picture of precision over recall to write (.png, .jpg)");
+  add_device_option(parser, o.device);
   parser.add("--json", &o.json, "Print the figures as JSON");
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }
@@ -130,8 +133,9 @@ class Finder {
  public:
   explicit Finder(const Options& o) {
     const auto least_score = static_cast<float>(o.least_score);
+    kernels::Device& device = chosen_device(o.device);
     if (o.model.empty()) {
-      detector_ = vision::make_face_detector(o.face, least_score);
+      detector_ = vision::make_face_detector(o.face, least_score, {}, device);
       name_ = detector_->name();
       return;
     }
@@ -139,6 +143,7 @@ class Finder {
     options.model = o.model;
     options.face_detector = o.face;
     options.confidence = least_score;
+    options.device = &device;
     with_classifier_ = std::make_unique<MaskDetector>(options);
     name_ = with_classifier_->face_detector_name() + ", classified by " + o.model;
   }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "apps/common/device_option.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
@@ -47,6 +48,7 @@ constexpr double kStatisticsMomentum = 0.99;
 
 struct Options {
   std::vector<std::string> datasets, classes, negatives, leave_out, without_boxes;
+  std::string device;
   std::string teacher;
   double teacher_score = TeacherOptions().sure;
   std::string model = "face_detector.safetensors";
@@ -160,6 +162,7 @@ void define_training_options(OptionParser& parser, Options& o) {
       .add("--threads", &o.threads,
            "Threads (default: all cores); the model is the same for any number")
       .range(0, 1024);
+  add_device_option(parser, o.device);
   add_shard_option(parser, o.shards);
   add_checkpoint_options(parser, o.resume, o.overwrite);
 }
@@ -345,6 +348,7 @@ struct Run {
   StepTrainer& trainer;
   CheckpointFile& file;
   kernels::Communicator& communicator;
+  kernels::Device& device;
   std::int64_t steps;
   std::string recipe;
   std::vector<StretchRecord> records;
@@ -405,7 +409,8 @@ void write_results(Run& run, const DetectionPictures& pictures, const DetectionS
   const Options& o = run.options;
   run.trainer.swap_average();
   run.network.eval();
-  const auto judged = judge_pictures(run.network, pictures, split.validation, run.communicator);
+  const auto judged =
+      judge_pictures(run.network, pictures, split.validation, run.communicator, run.device);
   if (run.communicator.rank() > 0) return;
   const DetectionFigures figures = detection_figures(judged, kThreshold);
   fmt::print("\n{}", detection_text(figures));
@@ -447,6 +452,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   check_options(parser, o);
   check_shards(o.shards, o.batch_size, communicator);
   set_threads(threads_of_rank(o.threads, communicator));
+  kernels::Device& device = chosen_device(o.device, communicator.local_rank());
   std::optional<CheckpointFile> file;
   if (o.preview.empty()) file.emplace(o.model, o.resume, o.overwrite, communicator);
 
@@ -465,7 +471,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
     return 0;
   }
   const std::int64_t steps = steps_of(o, split);
-  const std::string recipe = recipe_of(o, pictures, *network, steps);
+  const std::string recipe = recipe_of(o, pictures, *network, steps) + recipe_of_device(device);
   // A backbone that normalised by ImageNet's statistics while its weights move at this rate would
   // drift away from them; a detector's own statistics fit a person's few pictures better than
   // theirs.
@@ -478,10 +484,11 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   task_options.batches.preprocessing = network->options().backbone.preprocessing;
   // Few faces of the third class are known, and it is the hardest.
   task_options.loss.weight_of_class = {1, 1, 1.5};
+  task_options.device = &device;
   DetectionTask task(*network, pictures, split, task_options, communicator);
   StepTrainer trainer(task, {schedule_of(o, steps), o.weight_decay, o.clip, o.average, o.shards},
                       communicator);
-  Run run{o, *network, trainer, *file, communicator, steps, recipe, {}};
+  Run run{o, *network, trainer, *file, communicator, device, steps, recipe, {}};
   restore(run);
   while (trainer.steps_taken() < steps) train_stretch(run);
   write_results(run, pictures, split);

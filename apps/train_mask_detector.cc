@@ -9,6 +9,7 @@
 
 #include "apps/common/class_rules.h"
 #include "apps/common/dataset.h"
+#include "apps/common/device_option.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
@@ -43,6 +44,7 @@ constexpr const char* kStartAgain = "start again with --overwrite instead of --r
 
 struct Options {
   std::vector<std::string> datasets, classes;
+  std::string device;
   std::string plot = "plot.png";
   std::string model = "mask_detector.safetensors";
   std::string weights;
@@ -134,6 +136,7 @@ void define_options(OptionParser& parser, Options& o) {
            "MiB that a training step may hold: what does not fit is computed twice (default: "
            "everything is kept); the model is the same for any")
       .range(1, 1 << 24);
+  add_device_option(parser, o.device);
   add_shard_option(parser, o.shards);
   add_checkpoint_options(parser, o.resume, o.overwrite);
 }
@@ -431,6 +434,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   check_shards(o.shards, o.batch_size, communicator);
   const int first_trained = first_trained_stage(o);
   set_threads(threads_of_rank(o.threads, communicator));
+  kernels::Device& device = chosen_device(o.device, communicator.local_rank());
   CheckpointFile file(o.model, o.resume, o.overwrite, communicator);
 
   const Dataset dataset = scan(parser, o);
@@ -451,7 +455,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
                                                      : "trained in part");
   std::string made_from = recipe(o, data, *model);
   for (const std::string& rule : o.classes) made_from += ", classes " + rule;
-  made_from += recipe_of_shards(o.shards);
+  made_from += recipe_of_shards(o.shards) + recipe_of_device(device);
 
   const std::int64_t steps =
       (static_cast<std::int64_t>(parts.train.size()) + o.batch_size - 1) / o.batch_size * o.epochs;
@@ -469,6 +473,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   training.keep_statistics = !o.scratch;
   training.memory_budget = o.memory_budget << 20;
   training.shards = o.shards;
+  training.device = &device;
   Trainer trainer(*model, data, parts, training, communicator);
   if (o.memory_budget > 0)
     fmt::print("{} of {} stages are computed twice to save memory\n",

@@ -37,8 +37,9 @@ FoundFace found_face(const vision::LabelledFace& face) {
 std::vector<JudgedPicture> judge_pictures(const nn::SsdNetwork& network,
                                           const DetectionPictures& pictures,
                                           const std::vector<int>& chosen,
-                                          kernels::Communicator& communicator) {
-  PerThread<vision::TrainedSsd> detectors([&] { return vision::TrainedSsd(network); });
+                                          kernels::Communicator& communicator,
+                                          kernels::Device& device) {
+  PerThread<vision::TrainedSsd> detectors([&] { return vision::TrainedSsd(network, device); });
   vision::SsdOptions options;
   options.confidence = kLeastScore;
   std::vector<JudgedPicture> judged(chosen.size());
@@ -74,7 +75,9 @@ DetectionTask::DetectionTask(nn::SsdNetwork& network, const DetectionPictures& p
       split_(split),
       options_(options),
       communicator_(communicator),
-      anchors_(network.anchors(options.batches.crops.size, options.batches.crops.size)) {}
+      anchors_(network.anchors(options.batches.crops.size, options.batches.crops.size)) {
+  network.to(*options.device);
+}
 
 void DetectionTask::prepare(std::int64_t begin, std::int64_t end) {
   loader_ =
@@ -89,15 +92,16 @@ ShardLoss DetectionTask::loss(int) {
     for (const FaceBox& face : faces) targets.back().push_back(target_of(face));
   }
   nn::SsdLossParts parts;
-  const nn::Tensor loss =
-      nn::ssd_loss(network_.forward(batch.inputs), anchors_, targets, options_.loss, &parts);
+  const nn::Tensor outputs = network_.forward(batch.inputs.to(*options_.device));
+  const nn::Tensor loss = nn::ssd_loss(outputs, anchors_, targets, options_.loss, &parts);
   return {
       loss, parts.positives, {{"face", parts.face}, {"box", parts.box}, {"class", parts.classes}}};
 }
 
 Figures DetectionTask::validate() {
   loader_.reset();
-  const auto judged = judge_pictures(network_, pictures_, split_.validation, communicator_);
+  const auto judged =
+      judge_pictures(network_, pictures_, split_.validation, communicator_, *options_.device);
   const DetectionFigures figures = detection_figures(judged, kThreshold);
   const FaceShare& share = figures.at[0].shares[1];
   Figures validation{{"AP50", figures.any.at_50},

@@ -19,15 +19,18 @@ namespace maskwatch::apps {
 struct DetectionTaskOptions {
   DetectionLoaderOptions batches;
   nn::SsdLossOptions loss;
+  // Where the network runs: the task moves it there.
+  kernels::Device* device = &kernels::cpu_device();
 };
 
 // The faces that a network sees in pictures, looked at as the detecting programs do
-// (vision::SsdOptions). Uses all threads, and shares the pictures out among the ranks; every rank
-// gets all results. Same bytes for any number of either.
+// (vision::SsdOptions). Runs on `device`, uses all threads, and shares the pictures out among the
+// ranks; every rank gets all results. Same bytes for any number of either.
 std::vector<JudgedPicture> judge_pictures(const nn::SsdNetwork& network,
                                           const DetectionPictures& pictures,
                                           const std::vector<int>& chosen,
-                                          kernels::Communicator& communicator);
+                                          kernels::Communicator& communicator,
+                                          kernels::Device& device = kernels::cpu_device());
 
 class DetectionTask : public TrainingTask {
  public:

@@ -19,6 +19,10 @@ double weight_of(std::int64_t count, std::int64_t all) {
          static_cast<double>(std::max<std::int64_t>(all, 1));
 }
 
+void set_values(const nn::Tensor& tensor, const std::vector<float>& values) {
+  tensor.device().copy_in(tensor.data(), values.data(), values.size() * sizeof(float));
+}
+
 void take_means(ShardedStep::Result& result) {
   std::int64_t all = 0;
   for (const ShardedStep::Shard& shard : result.shards) all += shard.count;
@@ -92,8 +96,7 @@ void ShardedStep::keep_statistics() {
 }
 
 void ShardedStep::restore_statistics() const {
-  for (std::size_t i = 0; i < kept_.size(); ++i)
-    std::copy(kept_[i].begin(), kept_[i].end(), statistics_[i].data());
+  for (std::size_t i = 0; i < kept_.size(); ++i) set_values(statistics_[i], kept_[i]);
 }
 
 // Value `index` of a shard of this rank.
@@ -119,15 +122,16 @@ void ShardedStep::pack(int local) {
   };
   std::vector<float> has_gradient;
   for (const nn::Tensor& parameter : parameters_) {
-    const nn::Tensor gradient = parameter.grad();
+    const nn::Tensor gradient = parameter.grad().defined() ? parameter.grad().cpu() : nn::Tensor();
     has_gradient.push_back(gradient.defined() ? 1 : 0);
     put(gradient.defined() ? gradient.data() : nullptr, parameter.count());
   }
   put(has_gradient.data(), std::ssize(has_gradient));
   std::vector<float> moves;
-  for (std::size_t i = 0; i < statistics_.size(); ++i)
-    for (std::size_t c = 0; c < kept_[i].size(); ++c)
-      moves.push_back(statistics_[i].data()[c] - kept_[i][c]);
+  for (std::size_t i = 0; i < statistics_.size(); ++i) {
+    const std::vector<float> now = statistics_[i].values();
+    for (std::size_t c = 0; c < now.size(); ++c) moves.push_back(now[c] - kept_[i][c]);
+  }
   put(moves.data(), std::ssize(moves));
 }
 
@@ -212,14 +216,15 @@ void ShardedStep::unpack(const std::vector<float>& sums) {
     if (*has_gradient++ > 0) {
       const nn::Tensor sum = nn::Tensor::empty(parameter.shape());
       std::copy_n(gradient, sum.count(), sum.data());
-      parameter.add_gradient(sum);
+      parameter.add_gradient(sum.to(parameter.device()));
     }
     gradient += parameter.count();
   }
   const float* move = sums.data() + moves_at_;
-  for (std::size_t i = 0; i < statistics_.size(); ++i)
-    for (std::size_t c = 0; c < kept_[i].size(); ++c)
-      statistics_[i].data()[c] = kept_[i][c] + *move++;
+  for (std::size_t i = 0; i < statistics_.size(); ++i) {
+    for (float& value : kept_[i]) value += *move++;
+    set_values(statistics_[i], kept_[i]);
+  }
 }
 
 }  // namespace maskwatch::apps

@@ -28,6 +28,7 @@ void check_head(nn::Classifier& model, const Dataset& dataset) {
 std::vector<nn::Tensor> prepare(nn::Classifier& model, const Dataset& dataset,
                                 const TrainingOptions& options) {
   check_head(model, dataset);
+  model.to(*options.device);
   nn::MobileNetV2& backbone = model.backbone();
   backbone.freeze_before(options.first_trained_stage, options.keep_statistics);
   if (options.memory_budget > 0)
@@ -40,7 +41,8 @@ int argmax(const float* row, std::int64_t classes) {
   return static_cast<int>(std::max_element(row, row + classes) - row);
 }
 
-int correct(const nn::Tensor& logits, const std::vector<int>& labels) {
+int correct(const nn::Tensor& outputs, const std::vector<int>& labels) {
+  const nn::Tensor logits = outputs.detach().cpu();
   int count = 0;
   for (std::size_t i = 0; i < labels.size(); ++i)
     count += argmax(logits.data() + static_cast<std::int64_t>(i) * logits.dim(1), logits.dim(1)) ==
@@ -93,12 +95,13 @@ Trainer::Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& 
 }
 
 nn::Plan Trainer::plan_until(int end) const {
-  return nn::Plan(model_.input_shape(), kEvaluationBatch, [&](nn::PlanBuilder& builder) {
+  const auto build = [&](nn::PlanBuilder& builder) {
     const nn::MobileNetV2& backbone = model_.backbone();
     builder.output(end == nn::MobileNetV2::kStages
                        ? backbone.lower_pooled(builder, builder.input())
                        : backbone.lower(builder, builder.input(), 0, end));
-  });
+  };
+  return nn::Plan(model_.input_shape(), kEvaluationBatch, build, *options_.device);
 }
 
 nn::Tensor Trainer::run_frozen(const nn::Tensor& inputs) {
@@ -114,14 +117,15 @@ nn::Tensor Trainer::forward_trained(const nn::Tensor& x) {
 
 ShardLoss Trainer::loss_of(const Batch& data, int shard) {
   if (data.labels.empty()) return {};
-  const nn::Tensor x = run_frozen(data.inputs);
+  const nn::Tensor x = run_frozen(data.inputs.to(*options_.device));
   const std::uint64_t seed = random_bits(options_.seed ^ kDropoutStream,
                                          static_cast<std::uint64_t>(optimizer_.steps_taken()));
   // Not the same mask for every shard.
   model_.mask_head()->set_dropout_seed(
       options_.shards == 1 ? seed : random_bits(seed, static_cast<std::uint64_t>(shard)));
   const nn::Tensor logits = forward_trained(x);
-  return {nn::softmax_cross_entropy(logits, smoothed(data.targets, options_.label_smoothing)),
+  const nn::Tensor targets = smoothed(data.targets, options_.label_smoothing);
+  return {nn::softmax_cross_entropy(logits, targets.to(*options_.device)),
           std::ssize(data.labels),
           {{"right", correct(logits, data.labels)}}};
 }
@@ -182,10 +186,11 @@ nn::Tensor Trainer::validation_features() {
 
 Evaluation Trainer::evaluate() {
   // Behind a frozen backbone the features of an image never change.
-  const nn::Tensor features = validation_features_ ? *validation_features_ : validation_features();
+  const nn::Tensor features =
+      validation_features_ ? *validation_features_ : validation_features().to(*options_.device);
   if (head_only()) validation_features_ = features;
   model_.eval();
-  return evaluation_of(model_.mask_head()->forward(features));
+  return evaluation_of(model_.mask_head()->forward(features).detach().cpu());
 }
 
 Evaluation Trainer::evaluation_of(const nn::Tensor& logits) const {

@@ -36,6 +36,8 @@ struct TrainingOptions {
   std::int64_t memory_budget = 0;
   // Whether trained batch norms keep the running statistics they came with (fine-tuning).
   bool keep_statistics = true;
+  // Where the model runs: the trainer moves it there.
+  kernels::Device* device = &kernels::cpu_device();
   int shards = 1;  // pieces of a batch (ShardedStep)
 };
 
