@@ -6,41 +6,53 @@ namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 namespace {
 
 struct AddBias {
+  static constexpr int unroll = 2;
   float* y;
   const float *x, *bias;
+  std::int64_t channels;
 
-  using Channel = float;
-  __device__ Channel channel(std::int64_t c) const { return bias[c]; }
   template <int width>
-  __device__ __forceinline__ void row(std::int64_t i, const Channel (&b)[width]) const {
-    Vector<width> v = load<width>(x + i);
+  struct Thread {
+    using Sums = NoSums;
+    Vector<width> bias;
+
+    __device__ Thread(const AddBias& f, std::int64_t c) : bias(load<width>(f.bias + c)) {}
+    __device__ __forceinline__ void row(const AddBias& f, std::int64_t r, std::int64_t c) {
+      const std::int64_t i = r * f.channels + c;
+      Vector<width> v = load<width>(f.x + i);
 #pragma unroll
-    for (int j = 0; j < width; ++j) v.at[j] += b[j];
-    store<width>(y + i, v);
-  }
+      for (int j = 0; j < width; ++j) v.at[j] += bias.at[j];
+      store<width>(f.y + i, v);
+    }
+  };
 };
 
 struct Sum {
+  static constexpr int unroll = 4;
   const float* x;
+  std::int64_t channels;
 
-  static constexpr int sums = 1;
-  struct Channel {};
-  __device__ Channel channel(std::int64_t, std::int64_t) const { return {}; }
   template <int width>
-  __device__ __forceinline__ void row(ChannelSums<width, 1>& sums_of, std::int64_t i,
-                                      const Channel (&)[width]) const {
-    sums_of.add({{load<width>(x + i)}});
-  }
+  struct Thread {
+    using Sums = ChannelSums<width, 1>;
+    Sums total = {};
+
+    __device__ Thread(const Sum&, std::int64_t) {}
+    __device__ __forceinline__ void row(const Sum& f, std::int64_t r, std::int64_t c) {
+      total.add({{load<width>(f.x + r * f.channels + c)}});
+    }
+    __device__ Sums sums() const { return total; }
+  };
 };
 
 }  // namespace
 
 void add_bias(float* y, const float* x, const float* bias, RowShape s) {
-  map_rows(AddBias{y, x, bias}, s, aligned(y, x));
+  map_rows(AddBias{y, x, bias, s.channels}, s, aligned(y, x, bias));
 }
 
 void add_bias_backward(float* dbias, const float* dy, RowShape s) {
-  sum_rows({{dbias}}, Sum{dy}, s, aligned(dy));
+  sum_rows<1>({{dbias}}, Sum{dy, s.channels}, s, aligned(dy));
 }
 
 }  // namespace maskwatch::MASKWATCH_GPU_NAMESPACE

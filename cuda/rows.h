@@ -25,7 +25,7 @@ struct RowParts {
 };
 
 // `whole_vectors`: all addresses are aligned. `turns`: rows that a thread walks over, as far as
-// there are no more than `most_blocks`.
+// that needs no more than `most_blocks`.
 inline RowParts row_parts(kernels::RowShape s, bool whole_vectors, int turns, int most_blocks) {
   RowParts p;
   p.width = whole_vectors && s.channels % 4 == 0 ? 4 : 1;
@@ -44,13 +44,13 @@ inline RowParts row_parts(kernels::RowShape s, bool whole_vectors, int turns, in
 }
 
 // Parts of a map are many: its threads need no more than a few rows to be worth their constants.
-inline RowParts map_parts(kernels::RowShape s, bool whole_vectors) {
-  return row_parts(s, whole_vectors, 8, 1 << 30);
+inline RowParts map_parts(kernels::RowShape s, bool whole_vectors, int turns = 8) {
+  return row_parts(s, whole_vectors, turns, 1 << 30);
 }
 
 // Parts of a sum, few enough that adding them up costs little, and enough to fill a large GPU.
-inline RowParts sum_parts(kernels::RowShape s, bool whole_vectors) {
-  return row_parts(s, whole_vectors, 16, 1024);
+inline RowParts sum_parts(kernels::RowShape s, bool whole_vectors, int turns = 16) {
+  return row_parts(s, whole_vectors, turns, 1024);
 }
 
 // The first channel of this thread; not below `channels` if it has none.
@@ -59,39 +59,8 @@ __device__ __forceinline__ std::int64_t own_channel() {
   return (std::int64_t{blockIdx.x} * kRowThreads + threadIdx.x) * width;
 }
 
-// --- Maps: y = f(row, channel) ---
-
-// A formula has
-//   struct Channel;                                        // what it keeps of a channel
-//   Channel channel(std::int64_t c) const;
-//   template <int width> void row(std::int64_t i, const Channel (&)[width]) const;
-// where i is the index of the first of `width` numbers.
-template <int width, typename Formula>
-__global__ void __launch_bounds__(kRowThreads)
-    row_map(Formula formula, kernels::RowShape s, std::int64_t rows_each) {
-  const std::int64_t c = own_channel<width>();
-  if (c >= s.channels) return;
-  typename Formula::Channel channels[width];
-#pragma unroll
-  for (int j = 0; j < width; ++j) channels[j] = formula.channel(c + j);
-  const std::int64_t begin = blockIdx.y * rows_each;
-  const std::int64_t end = begin + rows_each < s.rows ? begin + rows_each : s.rows;
-  for (std::int64_t r = begin + threadIdx.y; r < end; r += blockDim.y)
-    formula.template row<width>(r * s.channels + c, channels);
-}
-
-template <typename Formula>
-void map_rows(const Formula& formula, kernels::RowShape s, bool whole_vectors) {
-  const RowParts p = map_parts(s, whole_vectors);
-  if (p.empty()) return;
-  launch(p.width == 4 ? row_map<4, Formula> : row_map<1, Formula>, p.grid(), p.block(), 0, formula,
-         s, p.rows_each);
-}
-
-// --- Sums over the rows of a part ---
-
-// Adds up `values` of all rows of the block, in an order that blockDim alone decides. The sums are
-// those of the threads with threadIdx.y == 0. `shared`: one Values for each thread.
+// Adds up `values` of all rows of the block, in an order that blockDim alone decides. The sum is
+// that of the threads with threadIdx.y == 0. `shared`: one for each thread.
 template <typename Values>
 __device__ __forceinline__ void add_over_block_rows(Values& values, Values* shared) {
   const unsigned own = threadIdx.y * blockDim.x + threadIdx.x;
@@ -110,6 +79,7 @@ __device__ __forceinline__ void add_over_block_rows(Values& values, Values* shar
 // `count` sums for each of `width` channels.
 template <int width, int count>
 struct ChannelSums {
+  static constexpr int arrays = count;
   Vector<width> of[count];
 
   __device__ __forceinline__ void add(const ChannelSums& other) {
@@ -120,56 +90,64 @@ struct ChannelSums {
   }
 };
 
-// A formula has
-//   static constexpr int sums;
-//   struct Channel;
-//   Channel channel(std::int64_t c, std::int64_t first_row) const;  // first_row: of the part
-//   template <int width> void row(ChannelSums<width, sums>&, std::int64_t i, const Channel
-//   (&)[width])
-//       const;
-// partial[part, sum, channel].
+// Of a formula without sums.
+struct NoSums {
+  static constexpr int arrays = 0;
+};
+
+// One pass over the rows. A formula has
+//   static constexpr int unroll;  // rows at once
+//   template <int width> struct Thread {
+//     using Sums;                 // NoSums, or a type as ChannelSums is
+//     Thread(const Formula&, std::int64_t channel);
+//     void row(const Formula&, std::int64_t row, std::int64_t channel);
+//     Sums sums() const;
+//   };
+// partial[part, sum, channel]; null without sums.
 template <int width, typename Formula>
 __global__ void __launch_bounds__(kRowThreads)
-    sum_rows_of_parts(float* partial, Formula formula, kernels::RowShape s,
-                      std::int64_t rows_each) {
-  using Sums = ChannelSums<width, Formula::sums>;
-  __shared__ Sums shared[kRowThreads];
+    pass_over_rows(float* partial, Formula formula, kernels::RowShape s, std::int64_t rows_each) {
+  using Thread = typename Formula::template Thread<width>;
+  using Sums = typename Thread::Sums;
   const std::int64_t c = own_channel<width>();
-  const bool is_there = c < s.channels;
   const std::int64_t begin = blockIdx.y * rows_each;
   const std::int64_t end = begin + rows_each < s.rows ? begin + rows_each : s.rows;
   Sums sums = {};
-  if (is_there) {
-    typename Formula::Channel channels[width];
-#pragma unroll
-    for (int j = 0; j < width; ++j) channels[j] = formula.channel(c + j, begin);
-#pragma unroll 4
-    for (std::int64_t r = begin + threadIdx.y; r < end; r += blockDim.y)
-      formula.template row<width>(sums, r * s.channels + c, channels);
+  if (c < s.channels) {
+    Thread thread(formula, c);
+#pragma unroll Formula::unroll
+    for (std::int64_t r = begin + threadIdx.y; r < end; r += blockDim.y) thread.row(formula, r, c);
+    if constexpr (Sums::arrays > 0) sums = thread.sums();
   }
-  add_over_block_rows(sums, shared);
-  if (!is_there || threadIdx.y != 0) return;
+  if constexpr (Sums::arrays > 0) {
+    __shared__ Sums shared[kRowThreads];
+    add_over_block_rows(sums, shared);
+    if (c >= s.channels || threadIdx.y != 0) return;
 #pragma unroll
-  for (int k = 0; k < Formula::sums; ++k)
-    store<width>(partial + (std::int64_t{blockIdx.y} * Formula::sums + k) * s.channels + c,
-                 sums.of[k]);
+    for (int k = 0; k < Sums::arrays; ++k)
+      store<width>(partial + (std::int64_t{blockIdx.y} * Sums::arrays + k) * s.channels + c,
+                   sums.of[k]);
+  }
 }
 
-// partial[parts, sums, channels] in the workspace `area`, aligned.
 template <typename Formula>
-float* sum_parts_of_rows(const Formula& formula, kernels::RowShape s, const RowParts& p,
-                         Workspace area) {
-  float* const partial = workspace(area, std::int64_t{p.parts} * Formula::sums * s.channels);
-  launch(p.width == 4 ? sum_rows_of_parts<4, Formula> : sum_rows_of_parts<1, Formula>, p.grid(),
+void run_pass(float* partial, const Formula& formula, kernels::RowShape s, const RowParts& p) {
+  if (p.empty()) return;
+  launch(p.width == 4 ? pass_over_rows<4, Formula> : pass_over_rows<1, Formula>, p.grid(),
          p.block(), 0, partial, formula, s, p.rows_each);
-  return partial;
+}
+
+// A pass without sums.
+template <typename Formula>
+void map_rows(const Formula& formula, kernels::RowShape s, bool whole_vectors) {
+  run_pass(nullptr, formula, s, map_parts(s, whole_vectors));
 }
 
 // --- Sums of parts ---
 
 constexpr int kMergeLanes = 32, kMergeRows = 8;
 
-// out[k][c] = the sum of partial[part, k, c] over all parts.
+// out.to[k][c] = the sum of partial[part, k, c] over all parts.
 template <int count>
 struct SumOutputs {
   float* to[count];
@@ -200,13 +178,18 @@ void add_all_parts(const SumOutputs<count>& out, const float* partial, std::int6
          dim3(kMergeLanes, kMergeRows), 0, out, partial, parts, channels);
 }
 
-// out[k][c] = sums over all rows; zeros of no rows.
-template <typename Formula>
-void sum_rows(const SumOutputs<Formula::sums>& out, const Formula& formula, kernels::RowShape s,
+// The workspace for partial[parts, arrays, channels].
+inline float* partial_sums(Workspace area, const RowParts& p, int arrays, std::int64_t channels) {
+  return p.empty() ? nullptr : workspace(area, std::int64_t{p.parts} * arrays * channels);
+}
+
+// A pass with ChannelSums: out.to[k][c] = its sums over all rows; zeros where there are none.
+template <int count, typename Formula>
+void sum_rows(const SumOutputs<count>& out, const Formula& formula, kernels::RowShape s,
               bool whole_vectors) {
   const RowParts p = sum_parts(s, whole_vectors);
-  const float* partial =
-      p.empty() ? nullptr : sum_parts_of_rows(formula, s, p, Workspace::column_sums);
+  float* const partial = partial_sums(Workspace::column_sums, p, count, s.channels);
+  run_pass(partial, formula, s, p);
   add_all_parts(out, partial, p.parts, s.channels);
 }
 
