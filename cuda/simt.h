@@ -32,6 +32,7 @@ enum class Workspace {
   split_k,       // parts of products over long sums
   weight_parts,  // parts of the gradients of depthwise weights
   gradient,      // a gradient kept between two kernels of one operation
+  layer,         // factors of batch norms, a channel each
   packed,        // weights rearranged within one operation
   loss,          // losses of rows
   count
