@@ -46,7 +46,8 @@ __device__ void sum_columns(float* totals, float* scratch, float4 mine) {
   __syncthreads();
 }
 
-// c[m,n] = activation(v + bias[n]) + residual[m,n]; += v where it accumulates.
+// c[m,n] = activation(v + bias[n]) + residual[m,n]; += v where it accumulates. Where the sum is
+// split, a product leaves its part in parts[blockIdx.y][m][n rounded up to 4] instead.
 struct Store {
   float* c;
   int m, n;
@@ -54,6 +55,7 @@ struct Store {
   Activation activation = Activation::none;
   bool accumulate = false;
   bool whole = false;  // rows of all arrays consist of aligned vectors
+  float* parts = nullptr;
 
   // After the arrays are set.
   Store aligned() const {
@@ -69,8 +71,14 @@ struct Store {
 
   template <typename Tile>
   __device__ void finish(float* results, int row, int column) const {
-    for_each_vector<Tile>(results, row, column, m, n,
-                          [&](int r, int k, float4 v) { store(r, k, v); });
+    const std::int64_t stride = (n + 3) / 4 * 4;
+    float* part = parts ? parts + blockIdx.y * m * stride : nullptr;
+    for_each_vector<Tile>(results, row, column, m, n, [&](int r, int k, float4 v) {
+      if (part)
+        store4(part + r * stride + k, v);
+      else
+        store(r, k, v);
+    });
   }
 
   __device__ float4 read(const float* from, int count) const {
@@ -90,25 +98,6 @@ struct Store {
     else
       store_some(c + at, v, count);
     return v;
-  }
-};
-
-// One part of a split sum: parts[blockIdx.y][m][n rounded up to 4].
-struct StorePart {
-  float* parts;
-  int m, n;
-
-  template <typename Tile>
-  static constexpr int memory() {
-    return 0;
-  }
-
-  template <typename Tile>
-  __device__ void finish(float* results, int row, int column) const {
-    const std::int64_t stride = (n + 3) / 4 * 4;
-    float* part = parts + blockIdx.y * m * stride;
-    for_each_vector<Tile>(results, row, column, m, n,
-                          [&](int r, int k, float4 v) { store4(part + r * stride + k, v); });
   }
 };
 

@@ -4,9 +4,6 @@
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 namespace {
 
-// A pack is b with rows padded to whole vectors: [k][columns rounded up to 32], zeros behind n.
-int packed_columns(int n) { return divide_up(n, 32) * 32; }
-
 __global__ void __launch_bounds__(256)
     pack_kernel(float* packed, const float* b, int k, int n, int columns) {
   const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
@@ -20,11 +17,9 @@ struct Size {
   int m, n, k;
 };
 
-template <typename A, typename B>
-void product(float* c, const A& a, const B& b, const GemmShape& s) {
+Store result(float* c, const GemmShape& s) {
   const Size size(s);
-  const Store store = {.c = c, .m = size.m, .n = size.n, .accumulate = s.accumulate};
-  multiply(a, b, store.aligned(), size.m, size.n, size.k);
+  return Store{.c = c, .m = size.m, .n = size.n, .accumulate = s.accumulate}.aligned();
 }
 
 // --- pointwise_average_pool ---
@@ -64,26 +59,39 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 
 template <typename Tile>
 constexpr std::size_t average_pool_bytes() {
-  constexpr int stages = product_memory<Tile, Rows, Columns, StorePart>();
+  constexpr int stages = product_memory<Tile, Rows, Columns, Store>();
   constexpr int results = Tile::kRows * Tile::kStride + kColumnSumMemory<Tile> + Tile::kColumns;
   return std::max(stages, results) * sizeof(float);
 }
 
 }  // namespace
 
+void multiply_matrices(const Rows& a, const Columns& b, const Store& epilogue, int k) {
+  multiply(a, b, epilogue, k);
+}
+
+void multiply_matrices(const Rows& a, const Rows& b, const Store& epilogue, int k) {
+  multiply(a, b, epilogue, k);
+}
+
+void multiply_matrices(const Columns& a, const Columns& b, const Store& epilogue, int k) {
+  multiply(a, b, epilogue, k);
+}
+
 void gemm(float* c, const float* a, const float* b, GemmShape s) {
   const Size size(s);
-  product(c, Rows{{a, size.m, size.k}}, Columns{{b, size.k, size.n}}, s);
+  multiply_matrices(Rows{{a, size.m, size.k}}, Columns{{b, size.k, size.n}}, result(c, s), size.k);
 }
 
 void gemm_nt(float* c, const float* a, const float* b, GemmShape s) {
   const Size size(s);
-  product(c, Rows{{a, size.m, size.k}}, Rows{{b, size.n, size.k}}, s);
+  multiply_matrices(Rows{{a, size.m, size.k}}, Rows{{b, size.n, size.k}}, result(c, s), size.k);
 }
 
 void gemm_tn(float* c, const float* a, const float* b, GemmShape s) {
   const Size size(s);
-  product(c, Columns{{a, size.k, size.m}}, Columns{{b, size.k, size.n}}, s);
+  multiply_matrices(Columns{{a, size.k, size.m}}, Columns{{b, size.k, size.n}}, result(c, s),
+                    size.k);
 }
 
 void pack_gemm(float* packed, const float* b, GemmShape s) {
@@ -103,8 +111,8 @@ void packed_gemm(float* c, const float* a, const float* packed, const float* bia
                        .bias = bias,
                        .residual = residual,
                        .activation = activation};
-  multiply(Rows{{a, size.m, size.k}}, Columns{{packed, size.k, packed_columns(size.n)}},
-           store.aligned(), size.m, size.n, size.k);
+  multiply_matrices(Rows{{a, size.m, size.k}}, Columns{{packed, size.k, packed_columns(size.n)}},
+                    store.aligned(), size.k);
 }
 
 void pointwise_average_pool(float* y, const float* x, const float* packed, const float* bias,

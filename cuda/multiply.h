@@ -23,6 +23,10 @@ constexpr Integer divide_up(Integer a, Integer b) {
   return (a + b - 1) / b;
 }
 
+// pack_gemm's order: b with rows padded to whole vectors, [k][columns rounded up to 32], zeros
+// behind n.
+inline int packed_columns(int n) { return divide_up(n, 32) * 32; }
+
 // Many rows; few of them; few columns.
 using WideTile = Tile<128, 64, 3>;
 using SquareTile = Tile<64, 64, 3>;
@@ -58,29 +62,36 @@ void launch_product(const A& a, const B& b, const Epilogue& epilogue, const Prod
   launch(kernel, grid, dim3(Tile::kThreads), bytes, a, b, epilogue, size);
 }
 
-// c = a · b on one kind of tile; `epilogue` must be able to store a single vector.
+// What `epilogue` makes of a · b, on one kind of tile.
 template <typename Tile, typename A, typename B>
-void multiply_on(const A& a, const B& b, const Store& epilogue, int m, int n, int k) {
+void multiply_on(const A& a, const B& b, Store epilogue, int k) {
+  const int m = epilogue.m, n = epilogue.n;
   const ProductSize size = {m, n, k, part_of(tiles_of<Tile>(m, n), k)};
   const int parts = divide_up(k, size.part);
-  if (parts <= 1) return launch_product<Tile>(a, b, epilogue, size);
   const std::int64_t vectors = std::int64_t{m} * divide_up(n, 4);
-  const StorePart part = {workspace(Workspace::split_k, parts * vectors * 4), m, n};
-  launch_product<Tile>(a, b, part, size);
-  launch(&sum_parts_kernel<Store>, dim3(narrow(divide_up<std::int64_t>(vectors, 256))), dim3(256),
-         0, part.parts, parts, epilogue, m, n);
+  if (parts > 1) epilogue.parts = workspace(Workspace::split_k, parts * vectors * 4);
+  launch_product<Tile>(a, b, epilogue, size);
+  if (parts > 1)
+    launch(&sum_parts_kernel, dim3(narrow(divide_up<std::int64_t>(vectors, 256))), dim3(256), 0,
+           parts, epilogue);
 }
 
 // epilogue(a[m,k] · b[k,n]); a sum over few results is split.
 template <typename A, typename B>
-void multiply(const A& a, const B& b, const Store& epilogue, int m, int n, int k) {
+void multiply(const A& a, const B& b, const Store& epilogue, int k) {
+  const int m = epilogue.m, n = epilogue.n;
   if (m == 0 || n == 0) return;
   if (n <= NarrowTile::kColumns)
-    multiply_on<NarrowTile>(a, b, epilogue, m, n, k);
+    multiply_on<NarrowTile>(a, b, epilogue, k);
   else if (tiles_of<WideTile>(m, n) >= kFewTiles)
-    multiply_on<WideTile>(a, b, epilogue, m, n, k);
+    multiply_on<WideTile>(a, b, epilogue, k);
   else
-    multiply_on<SquareTile>(a, b, epilogue, m, n, k);
+    multiply_on<SquareTile>(a, b, epilogue, k);
 }
+
+// Products of matrices as they are, compiled once (cuda/gemm.cu).
+void multiply_matrices(const Rows& a, const Columns& b, const Store& epilogue, int k);
+void multiply_matrices(const Rows& a, const Rows& b, const Store& epilogue, int k);
+void multiply_matrices(const Columns& a, const Columns& b, const Store& epilogue, int k);
 
 }  // namespace maskwatch::MASKWATCH_GPU_NAMESPACE

@@ -313,17 +313,15 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   epilogue.template finish<Tile>(memory, row, column);
 }
 
-// c = the sum of its parts[part][m][n], n rounded up to 4, in their order.
-template <typename Epilogue>
-__global__ void __launch_bounds__(256)
-    sum_parts_kernel(const float* parts, int count, const Epilogue epilogue, int m, int n) {
-  const int across = (n + 3) / 4;
-  const std::int64_t vectors = std::int64_t{m} * across;
+// Ends a split sum: adds the parts that products left, in their order.
+inline __global__ void __launch_bounds__(256) sum_parts_kernel(int count, const Store epilogue) {
+  const int across = (epilogue.n + 3) / 4;
+  const std::int64_t vectors = std::int64_t{epilogue.m} * across;
   const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i >= vectors) return;
   float4 sum = zero4();
 #pragma unroll 8
-  for (int p = 0; p < count; ++p) sum = add4(sum, load4(parts + (p * vectors + i) * 4));
+  for (int p = 0; p < count; ++p) sum = add4(sum, load4(epilogue.parts + (p * vectors + i) * 4));
   epilogue.store(static_cast<int>(i / across), static_cast<int>(i % across) * 4, sum);
 }
 

@@ -9,10 +9,6 @@ namespace {
 
 // Rows without a kernel yet: null in the table.
 constexpr std::string_view kMissing[] = {
-    "conv2d",
-    "packed_conv2d",
-    "conv2d_backward_input",
-    "conv2d_backward_weight",
     "depthwise3x3",
     "depthwise3x3_backward_input",
     "depthwise3x3_backward_weight",
