@@ -60,7 +60,7 @@ void check_launch(cudaError_t error, const void* kernel);
 // Queues kernel<<<grid, block, shared_bytes>>>(arguments...); an empty grid is no launch.
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
-            Arguments... arguments) {
+            const Arguments&... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   const void* entry = reinterpret_cast<const void*>(kernel);
   constexpr std::size_t without_asking = std::size_t{48} << 10;

@@ -34,9 +34,10 @@ enum class Order { forward, backward, shuffled };
 Order order();
 void set_order(Order order);
 
-// Runs body(argument) for every thread. Throws what the first block to fail threw.
+// Queues body(argument) for every thread of the grid (cuda/host/stream.h); `argument` is copied.
+// Throws what the first block to fail threw.
 void run_grid(dim3 grid, dim3 block, std::size_t shared_bytes, void (*body)(const void*),
-              const void* argument);
+              const void* argument, std::size_t argument_bytes);
 
 // --- For the words of cuda/host/words.h, inside a kernel ---
 
@@ -59,28 +60,6 @@ struct Exchange {
 };
 // Waits for the lanes of `mask` at the same place, then one of them combines for all.
 void exchange(unsigned mask, Exchange what, Where where);
-
-struct Shuffle {
-  std::uint64_t value, result;
-  int source;  // lane
-};
-// A lane that reads from one outside the mask gets NaN, or -1.
-void combine_shuffles(void* const* payloads);
-
-struct Ballot {
-  bool predicate;
-  unsigned result;
-};
-void combine_ballots(void* const* payloads);
-
-struct Fragments {
-  float (&d)[4];
-  const std::uint32_t (&a)[4];
-  const std::uint32_t (&b)[2];
-};
-// Sums as Ampere's tensor cores do: four products and the sum so far, cut off 24 bits below the
-// largest, rounded toward 0 (Khattak and Mikaitis 2025).
-void multiply_fragments(void* const* payloads);
 
 struct AsyncCopy {
   void* to;

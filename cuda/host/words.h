@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "cuda/host/executor.h"
+#include "cuda/host/warp.h"
 
 #define __global__
 #define __device__
@@ -137,19 +138,20 @@ inline int __all_sync(unsigned mask, int predicate,
 
 template <typename... Parameters, typename... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
-            Arguments... arguments) {
+            const Arguments&... arguments) {
   struct Call {
     void (*kernel)(Parameters...);
     std::tuple<std::decay_t<Parameters>...> arguments;
   };
   const Call call = {kernel, {static_cast<Parameters>(arguments)...}};
+  static_assert((std::is_trivially_copyable_v<std::decay_t<Parameters>> && ...));
   run_grid(
       grid, block, shared_bytes,
       [](const void* c) {
         const Call& one = *static_cast<const Call*>(c);
         std::apply(one.kernel, one.arguments);
       },
-      &call);
+      &call, sizeof(call));
 }
 
 template <typename T>

@@ -1,0 +1,31 @@
+// What the lanes of a warp do together (Exchange in cuda/host/executor.h). Each function takes the
+// payload of every lane that takes part, and null for the others.
+#pragma once
+
+#include <cstdint>
+
+namespace maskwatch::simt {
+
+struct Shuffle {
+  std::uint64_t value, result;
+  int source;  // lane
+};
+// A lane that reads from one outside the mask gets NaN, or -1.
+void combine_shuffles(void* const* payloads);
+
+struct Ballot {
+  bool predicate;
+  unsigned result;
+};
+void combine_ballots(void* const* payloads);
+
+struct Fragments {
+  float (&d)[4];
+  const std::uint32_t (&a)[4];
+  const std::uint32_t (&b)[2];
+};
+// Sums as Ampere's tensor cores do: four products and the sum so far, cut off 24 bits below the
+// largest, rounded toward 0 (Khattak and Mikaitis 2025).
+void multiply_fragments(void* const* payloads);
+
+}  // namespace maskwatch::simt
