@@ -50,6 +50,7 @@ __device__ float4 gather4(int first, const Address& address) {
 // a[output position][tap, input channel] of x.
 struct Patches {
   static constexpr bool kAlongK = true, kAsync = true;
+  using Loaded = float4;
   struct Place {
     int image, y, x;  // of the first tap; image < 0: none
   };
@@ -80,6 +81,7 @@ struct Patches {
 struct PatchColumns {
   static constexpr bool kAlongK = false, kAsync = true;
   using Place = int;
+  using Loaded = float4;
 
   __device__ Place place(int line) const { return line; }
   __device__ bool whole() const { return patches.whole(); }
@@ -95,6 +97,7 @@ struct PatchColumns {
 // a[input position][tap, output channel] of dy: what each input position gave to.
 struct GradientPatches {
   static constexpr bool kAlongK = true, kAsync = true;
+  using Loaded = float4;
   struct Place {
     int image, y, x;  // of the first tap's output position times the stride; image < 0: none
   };
@@ -127,6 +130,7 @@ struct GradientPatches {
 struct TurnedWeights {
   static constexpr bool kAlongK = true, kAsync = true;
   using Place = int;
+  using Loaded = float4;
 
   __device__ Place place(int line) const { return line; }
   __device__ bool whole() const { return aligned; }

@@ -41,11 +41,14 @@ constexpr int kMostParts = 256;
 
 inline bool uses_tensor_cores(int k) { return has_tf32() && k >= kLeastTensorK; }
 
+// A sum over k in one part.
+inline int whole_part(int k) { return std::max(divide_up(k, kDepth) * kDepth, kDepth); }
+
 // k of each part, a multiple of kDepth: one part where the tiles of c occupy the device.
 inline int part_of(int tiles, int k) {
   const int wanted = std::clamp(divide_up(kFewTiles, std::max(tiles, 1)), 1, kMostParts);
   const int parts = std::clamp(k / kLeastPart, 1, wanted);
-  return std::max(divide_up(divide_up(k, parts), kDepth) * kDepth, kDepth);
+  return whole_part(divide_up(k, parts));
 }
 
 template <typename Tile>
@@ -72,21 +75,27 @@ void multiply_on(const A& a, const B& b, Store epilogue, int k) {
   if (parts > 1) epilogue.parts = workspace(Workspace::split_k, parts * vectors * 4);
   launch_product<Tile>(a, b, epilogue, size);
   if (parts > 1)
-    launch(&sum_parts_kernel, dim3(narrow(divide_up<std::int64_t>(vectors, 256))), dim3(256), 0,
-           parts, epilogue);
+    launch(&sum_parts_kernel<Store>, dim3(narrow(divide_up<std::int64_t>(vectors, 256))), dim3(256),
+           0, parts, epilogue);
 }
 
-// epilogue(a[m,k] · b[k,n]); a sum over few results is split.
+// use(Tile()) with the tile for a result of this shape.
+template <typename Use>
+void with_tile(int m, int n, const Use& use) {
+  if (n <= NarrowTile::kColumns)
+    use(NarrowTile());
+  else if (tiles_of<WideTile>(m, n) >= kFewTiles)
+    use(WideTile());
+  else
+    use(SquareTile());
+}
+
+// What `epilogue` makes of a[m,k] · b[k,n]; a sum for few results is split.
 template <typename A, typename B>
 void multiply(const A& a, const B& b, const Store& epilogue, int k) {
-  const int m = epilogue.m, n = epilogue.n;
-  if (m == 0 || n == 0) return;
-  if (n <= NarrowTile::kColumns)
-    multiply_on<NarrowTile>(a, b, epilogue, k);
-  else if (tiles_of<WideTile>(m, n) >= kFewTiles)
-    multiply_on<WideTile>(a, b, epilogue, k);
-  else
-    multiply_on<SquareTile>(a, b, epilogue, k);
+  if (epilogue.m == 0 || epilogue.n == 0) return;
+  with_tile(epilogue.m, epilogue.n,
+            [&](auto tile) { multiply_on<decltype(tile)>(a, b, epilogue, k); });
 }
 
 // Products of matrices as they are, compiled once (cuda/gemm.cu).

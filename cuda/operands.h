@@ -5,8 +5,10 @@
 // `b`. What stays the same for a line while k advances is its Place. Values outside are 0.
 //
 //   Place place(int line) const;
-//   float4 load(const Place&, int k) const;
-// and where values are wanted as they lie in memory (kAsync):
+//   Loaded load(const Place&, int k) const;
+//   float4 value(const Place&, int k, const Loaded&) const;    what a product takes
+// or, where values are wanted as they lie in memory (kAsync), Loaded is float4, and instead of
+// value
 //   bool whole() const;                                  four are aligned, and inside or outside
 //   const float* address(const Place&, int k) const;     null outside; if whole()
 //   const float* anywhere() const;                       an address that may be named
@@ -46,6 +48,7 @@ template <bool kLinesAreRows>
 struct Plain {
   static constexpr bool kAlongK = kLinesAreRows, kAsync = true;
   using Place = int;
+  using Loaded = float4;
 
   __device__ Place place(int line) const { return line; }
   __device__ bool whole() const { return matrix.whole; }
@@ -68,6 +71,7 @@ using Columns = Plain<false>;
 template <bool kLinesAreRows>
 struct Normalised {
   static constexpr bool kAlongK = kLinesAreRows, kAsync = false;
+  using Loaded = float4;
   struct Place {
     int line;
     Normaliser::Channels channels;  // where they do not change with k
@@ -78,10 +82,12 @@ struct Normalised {
     if (!kAlongK && line < x.columns) p.channels = normaliser.channels(line);
     return p;
   }
-  __device__ float4 load(const Place& p, int k) const {
+  __device__ Loaded load(const Place& p, int k) const {
+    return kAlongK ? x.load(p.line, k) : x.load(k, p.line);
+  }
+  __device__ float4 value(const Place& p, int k, const Loaded& v) const {
     const int row = kAlongK ? p.line : k, channel = kAlongK ? k : p.line;
     if (!x.inside(row, channel)) return zero4();
-    const float4 v = x.load(row, channel);
     return normaliser.run(v, kAlongK ? normaliser.channels(channel) : p.channels);
   }
 
@@ -93,6 +99,9 @@ struct Normalised {
 template <bool kLinesAreRows>
 struct Differentiated {
   static constexpr bool kAlongK = kLinesAreRows, kAsync = false;
+  struct Loaded {
+    float4 dy, z;
+  };
   struct Place {
     int line;
     Differentiator::Channels channels;
@@ -103,11 +112,14 @@ struct Differentiated {
     if (!kAlongK && line < z.columns) p.channels = differentiator.channels(line);
     return p;
   }
-  __device__ float4 load(const Place& p, int k) const {
+  __device__ Loaded load(const Place& p, int k) const {
+    const int row = kAlongK ? p.line : k, channel = kAlongK ? k : p.line;
+    return {dy.load(row, channel), z.load(row, channel)};
+  }
+  __device__ float4 value(const Place& p, int k, const Loaded& v) const {
     const int row = kAlongK ? p.line : k, channel = kAlongK ? k : p.line;
     if (!z.inside(row, channel)) return zero4();
-    return differentiator.run(dy.load(row, channel), z.load(row, channel),
-                              kAlongK ? differentiator.channels(channel) : p.channels);
+    return differentiator.run(v.dy, v.z, kAlongK ? differentiator.channels(channel) : p.channels);
   }
 
   Matrix dy, z;

@@ -55,11 +55,14 @@ class Operand {
     }
   }
 
-  // Writes down what `fetch` left in registers.
-  __device__ void store(float* tile) const {
+  // Writes down what `fetch` left in registers, after the multiplications that its loads waited
+  // for.
+  __device__ void store(float* tile, int first_k) const {
     if constexpr (!Source::kAsync) {
 #pragma unroll
-      for (int v = 0; v < kVectors; ++v) store4(tile + offset(v), loaded_[v]);
+      for (int v = 0; v < kVectors; ++v)
+        store4(tile + offset(v),
+               source_.value(places_[kAlongK ? v : 0], first_k + depth(v), loaded_[v]));
     }
   }
 
@@ -83,7 +86,7 @@ class Operand {
 
   const Source& source_;
   typename Source::Place places_[kPlaces];
-  float4 loaded_[Source::kAsync ? 1 : kVectors];
+  typename Source::Loaded loaded_[Source::kAsync ? 1 : kVectors];
 };
 
 // --- The two ways to multiply tiles. Both hold 32 results a thread and say where each belongs. ---
@@ -243,8 +246,10 @@ struct Tile {
   static constexpr int kRows = kTileRows, kColumns = kTileColumns, kStages = kTileStages;
   static constexpr int kThreads = kRows * kColumns / 32;
   static constexpr int kStride = kColumns + 8;  // of results in shared memory
-  // Blocks that registers leave room for on a multiprocessor.
-  static constexpr int kBlocks = 512 / kThreads;
+  // Blocks for which a multiprocessor must have registers: 128 a thread, or 168 where operands pass
+  // through them.
+  static constexpr int kBlocks = 512 / kThreads,
+                       kBlocksThroughRegisters = (511 - 128) / kThreads + 1;
 };
 
 // c's tile at (row, column), left in memory[kRows][kStride]. Adds k from `first` to `last`.
@@ -271,8 +276,8 @@ __device__ void multiply_tile(float* memory, const SourceA& source_a, const Sour
   const auto store = [&](int step) {
     float* stage = memory + step % Tile::kStages * kStage;
     if (step >= steps) return;
-    a.store(stage);
-    b.store(stage + A::kFloats);
+    a.store(stage, first + step * kDepth);
+    b.store(stage + A::kFloats, first + step * kDepth);
   };
 #pragma unroll
   for (int step = 0; step < kAhead; ++step) fetch(step), store(step);
@@ -300,7 +305,9 @@ constexpr int product_memory() {
 }
 
 template <typename Tile, bool kTensorCores, typename A, typename B, typename Epilogue>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
+__global__ void __launch_bounds__(Tile::kThreads, A::kAsync&& B::kAsync
+                                                      ? Tile::kBlocks
+                                                      : Tile::kBlocksThroughRegisters)
     product_kernel(const A a, const B b, const Epilogue epilogue, const ProductSize size) {
   if (kTensorCores && !kMmaCompiled) return;
   float* memory = shared_memory<float>();
@@ -314,7 +321,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
 }
 
 // Ends a split sum: adds the parts that products left, in their order.
-inline __global__ void __launch_bounds__(256) sum_parts_kernel(int count, const Store epilogue) {
+template <typename Epilogue>
+__global__ void __launch_bounds__(256) sum_parts_kernel(int count, const Epilogue epilogue) {
   const int across = (epilogue.n + 3) / 4;
   const std::int64_t vectors = std::int64_t{epilogue.m} * across;
   const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
