@@ -2,8 +2,8 @@
 // channel is worked out once for each operation, by a kernel of its own, and lies in a workspace.
 #pragma once
 
+#include "cuda/float4.h"
 #include "cuda/table.h"
-#include "cuda/vectors.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 

@@ -28,7 +28,7 @@ struct Size {
 Images images(const float* data, std::int64_t batch, std::int64_t height, std::int64_t width,
               std::int64_t channels) {
   return {data,          narrow(batch),    narrow(height),
-          narrow(width), narrow(channels), channels % 4 == 0 && aligned4({data})};
+          narrow(width), narrow(channels), channels % 4 == 0 && aligned(data)};
 }
 
 Window window(const ConvShape& s) {
@@ -48,9 +48,9 @@ void convolve(float* y, const float* x, const float* w, int columns, const float
       .c = y, .m = size.outputs, .n = size.out_channels, .bias = bias, .activation = activation};
   const Columns b = {{w, size.patch, columns}};
   if (is_pointwise(s))
-    multiply_matrices(Rows{{x, size.outputs, size.patch}}, b, store.aligned(), size.patch);
+    multiply_matrices(Rows{{x, size.outputs, size.patch}}, b, store.vectorised(), size.patch);
   else
-    multiply(patches(x, s), b, store.aligned(), size.patch);
+    multiply(patches(x, s), b, store.vectorised(), size.patch);
 }
 
 }  // namespace
@@ -70,15 +70,15 @@ void conv2d_backward_input(float* dx, const float* dy, const float* w, ConvShape
   const Store store = {.c = dx, .m = size.inputs, .n = size.in_channels};
   const int k = narrow(std::int64_t{size.taps} * size.out_channels);
   if (is_pointwise(s)) {
-    multiply_matrices(Rows{{dy, size.outputs, k}}, Rows{{w, size.in_channels, k}}, store.aligned(),
-                      k);
+    multiply_matrices(Rows{{dy, size.outputs, k}}, Rows{{w, size.in_channels, k}},
+                      store.vectorised(), k);
     return;
   }
   const GradientPatches a = {images(dy, s.batch, s.out_height, s.out_width, s.out_channels),
                              window(s), narrow(s.in_height), narrow(s.in_width)};
   const TurnedWeights b = {w, size.taps, size.in_channels, size.out_channels,
-                           size.out_channels % 4 == 0 && aligned4({w})};
-  multiply(a, b, store.aligned(), k);
+                           size.out_channels % 4 == 0 && aligned(w)};
+  multiply(a, b, store.vectorised(), k);
 }
 
 void conv2d_backward_weight(float* dw, const float* dy, const float* x, ConvShape s) {
@@ -86,9 +86,9 @@ void conv2d_backward_weight(float* dw, const float* dy, const float* x, ConvShap
   const Store store = {.c = dw, .m = size.patch, .n = size.out_channels};
   const Columns b = {{dy, size.outputs, size.out_channels}};
   if (is_pointwise(s))
-    multiply_matrices(Columns{{x, size.outputs, size.patch}}, b, store.aligned(), size.outputs);
+    multiply_matrices(Columns{{x, size.outputs, size.patch}}, b, store.vectorised(), size.outputs);
   else
-    multiply(PatchColumns{patches(x, s)}, b, store.aligned(), size.outputs);
+    multiply(PatchColumns{patches(x, s)}, b, store.vectorised(), size.outputs);
 }
 
 }  // namespace maskwatch::MASKWATCH_GPU_NAMESPACE

@@ -133,7 +133,7 @@ struct TurnedWeights {
   using Loaded = float4;
 
   __device__ Place place(int line) const { return line; }
-  __device__ bool whole() const { return aligned; }
+  __device__ bool whole() const { return is_whole; }
   __device__ const float* anywhere() const { return w; }
   __device__ const float* address(Place line, int k) const {
     const int tap = k / out_channels, channel = k - tap * out_channels;
@@ -146,7 +146,7 @@ struct TurnedWeights {
 
   const float* w;
   int taps, in_channels, out_channels;
-  bool aligned;
+  bool is_whole;
 };
 
 }  // namespace maskwatch::MASKWATCH_GPU_NAMESPACE

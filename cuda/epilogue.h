@@ -7,8 +7,8 @@
 #pragma once
 
 #include "cuda/batch_norm_layer.h"
+#include "cuda/float4.h"
 #include "cuda/operands.h"
-#include "cuda/vectors.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 
@@ -58,9 +58,9 @@ struct Store {
   float* parts = nullptr;
 
   // After the arrays are set.
-  Store aligned() const {
+  Store vectorised() const {
     Store s = *this;
-    s.whole = n % 4 == 0 && aligned4({c, bias, residual});
+    s.whole = n % 4 == 0 && aligned(c, bias, residual);
     return s;
   }
 

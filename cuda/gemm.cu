@@ -19,7 +19,7 @@ struct Size {
 
 Store result(float* c, const GemmShape& s) {
   const Size size(s);
-  return Store{.c = c, .m = size.m, .n = size.n, .accumulate = s.accumulate}.aligned();
+  return Store{.c = c, .m = size.m, .n = size.n, .accumulate = s.accumulate}.vectorised();
 }
 
 // --- pointwise_average_pool ---
@@ -112,7 +112,7 @@ void packed_gemm(float* c, const float* a, const float* packed, const float* bia
                        .residual = residual,
                        .activation = activation};
   multiply_matrices(Rows{{a, size.m, size.k}}, Columns{{packed, size.k, packed_columns(size.n)}},
-                    store.aligned(), size.k);
+                    store.vectorised(), size.k);
 }
 
 void pointwise_average_pool(float* y, const float* x, const float* packed, const float* bias,

@@ -15,7 +15,7 @@
 #pragma once
 
 #include "cuda/batch_norm_layer.h"
-#include "cuda/vectors.h"
+#include "cuda/float4.h"
 #include "kernels/shapes.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
@@ -26,7 +26,7 @@ struct Matrix {
       : data(values),
         rows(row_count),
         columns(column_count),
-        whole(column_count % 4 == 0 && aligned4({values})) {}
+        whole(column_count % 4 == 0 && aligned(values)) {}
 
   __device__ const float* at(int row, int column) const {
     return data + std::int64_t{row} * columns + column;

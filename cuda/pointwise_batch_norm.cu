@@ -30,7 +30,7 @@ void multiply_with_columns(const A& a, const B& b, const Size& size, const Make&
 template <typename A>
 void forward(float* z, float* mean, float* variance, const A& a, const float* w, const Size& size) {
   const Columns b = {{w, size.k, size.n}};
-  const Store store = Store{.c = z, .m = size.m, .n = size.n}.aligned();
+  const Store store = Store{.c = z, .m = size.m, .n = size.n}.vectorised();
   if (!mean) return multiply(a, b, store, size.k);
   multiply_with_columns(
       a, b, size,
@@ -67,7 +67,7 @@ void pointwise_batch_norm_backward(float* dx, float* dw, float* dgamma, float* d
   Normaliser layer = {};
   if (before) layer = normaliser(*before, size.k, factors + behind_floats);
 
-  const Store weights = Store{.c = dw, .m = size.k, .n = size.n}.aligned();
+  const Store weights = Store{.c = dw, .m = size.k, .n = size.n}.vectorised();
   const Differentiated<false> columns = {dy, z, behind};
   if (before)
     multiply(Normalised<false>{input, layer}, columns, weights, size.m);
@@ -77,7 +77,7 @@ void pointwise_batch_norm_backward(float* dx, float* dw, float* dgamma, float* d
 
   const Differentiated<true> rows = {dy, z, behind};
   const Rows turned = {{w, size.k, size.n}};
-  const Store store = Store{.c = dx, .m = size.m, .n = size.k, .residual = residual}.aligned();
+  const Store store = Store{.c = dx, .m = size.m, .n = size.k, .residual = residual}.vectorised();
   if (!before) return multiply(rows, turned, store, size.n);
   multiply_with_columns(
       rows, turned, Size({.m = s.m, .n = s.k, .k = s.n}),

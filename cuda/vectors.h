@@ -1,47 +1,42 @@
-// Four neighbouring floats: 16 bytes, what a thread loads and stores best.
+// Numbers that a thread loads and stores at once: 4 (16 bytes) where addresses and sizes allow it,
+// else one by one.
 #pragma once
 
-#include <cstdint>
-#include <initializer_list>
-
 #include "cuda/simt.h"
-#include "kernels/scalar.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 
-__device__ inline float4 load4(const float* from) { return *reinterpret_cast<const float4*>(from); }
-__device__ inline void store4(float* to, float4 v) { *reinterpret_cast<float4*>(to) = v; }
+template <int width>
+struct Vector {
+  float at[width];
+};
 
-__device__ inline float4 zero4() { return make_float4(0, 0, 0, 0); }
-
-// The first `count` of four, zeros behind them; no alignment needed.
-__device__ inline float4 load_some(const float* from, int count) {
-  return make_float4(count > 0 ? from[0] : 0, count > 1 ? from[1] : 0, count > 2 ? from[2] : 0,
-                     count > 3 ? from[3] : 0);
+template <int width>
+__device__ __forceinline__ Vector<width> load(const float* from) {
+  static_assert(width == 1 || width == 4);
+  if constexpr (width == 4) {
+    const float4 v = *reinterpret_cast<const float4*>(from);
+    return {{v.x, v.y, v.z, v.w}};
+  } else {
+    return {{*from}};
+  }
 }
 
-__device__ inline void store_some(float* to, float4 v, int count) {
-  if (count > 0) to[0] = v.x;
-  if (count > 1) to[1] = v.y;
-  if (count > 2) to[2] = v.z;
-  if (count > 3) to[3] = v.w;
+template <int width>
+__device__ __forceinline__ void store(float* to, const Vector<width>& v) {
+  if constexpr (width == 4)
+    *reinterpret_cast<float4*>(to) = make_float4(v.at[0], v.at[1], v.at[2], v.at[3]);
+  else
+    *to = v.at[0];
 }
 
-__device__ inline float4 add4(float4 a, float4 b) {
-  return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+// Whether all addresses are multiples of 16; null is.
+template <typename... Pointers>
+bool aligned(const Pointers*... pointers) {
+  constexpr std::uintptr_t bytes = 16;
+  return ((reinterpret_cast<std::uintptr_t>(pointers) % bytes == 0) && ...);
 }
 
-__device__ inline float4 activate4(float4 v, kernels::Activation activation) {
-  return make_float4(
-      kernels::scalar::activate(v.x, activation), kernels::scalar::activate(v.y, activation),
-      kernels::scalar::activate(v.z, activation), kernels::scalar::activate(v.w, activation));
-}
-
-// Whether vectors of all these arrays are aligned; null is.
-inline bool aligned4(std::initializer_list<const float*> arrays) {
-  for (const float* array : arrays)
-    if (reinterpret_cast<std::uintptr_t>(array) % sizeof(float4) != 0) return false;
-  return true;
-}
+constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace maskwatch::MASKWATCH_GPU_NAMESPACE

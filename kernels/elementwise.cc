@@ -87,9 +87,10 @@ void add_bias_backward(float* dbias, const float* dy, RowShape shape) {
 // targets.
 void dropout(float* y, const float* x, double rate, std::uint64_t seed, std::int64_t count) {
   const float kept = static_cast<float>(1 / (1 - rate));
+  const std::uint32_t threshold = scalar::dropout_threshold(rate);
   parallel_for_range(count, kTaskValues, [=](std::int64_t begin, std::int64_t end) HWY_ATTR {
     for (std::int64_t i = begin; i < end; ++i)
-      y[i] = scalar::dropout_keeps(seed, i, rate) ? x[i] * kept : 0.0f;
+      y[i] = scalar::dropout_keeps(seed, i, threshold) ? x[i] * kept : 0.0f;
   });
 }
 

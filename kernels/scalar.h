@@ -56,11 +56,17 @@ KERNELS_HOST_DEVICE bool activation_passes(T x, Activation activation) {
          (x > T(0) && (activation == Activation::relu || x < T(6)));
 }
 
-// Whether dropout keeps element `index`: 32 random bits against a threshold.
-KERNELS_HOST_DEVICE inline bool dropout_keeps(std::uint64_t seed, std::int64_t index, double rate) {
+// Dropout keeps an element unless its 32 random bits are below this.
+KERNELS_HOST_DEVICE inline std::uint32_t dropout_threshold(double rate) {
+  return static_cast<std::uint32_t>(rate * 4294967295.0);
+}
+
+// Whether dropout keeps element `index`.
+KERNELS_HOST_DEVICE inline bool dropout_keeps(std::uint64_t seed, std::int64_t index,
+                                              std::uint32_t threshold) {
   const auto bits =
       static_cast<std::uint32_t>(random_bits(seed, static_cast<std::uint64_t>(index)) >> 32);
-  return bits >= static_cast<std::uint32_t>(rate * 4294967295.0);
+  return bits >= threshold;
 }
 
 }  // namespace maskwatch::kernels::scalar

@@ -58,8 +58,9 @@ void add_bias_backward(T* dbias, const T* dy, RowShape s) {
 
 template <typename T>
 void dropout(T* y, const T* x, double rate, std::uint64_t seed, std::int64_t count) {
+  const std::uint32_t threshold = scalar::dropout_threshold(rate);
   for (std::int64_t i = 0; i < count; ++i)
-    y[i] = scalar::dropout_keeps(seed, i, rate) ? x[i] * T(1 / (1 - rate)) : T(0);
+    y[i] = scalar::dropout_keeps(seed, i, threshold) ? x[i] * T(1 / (1 - rate)) : T(0);
 }
 
 template <typename T>

@@ -4,44 +4,17 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
-#include <cstring>
-#include <limits>
 
 #include "base/parallel.h"
 #include "tests/check.h"
 #include "tests/kernels/cases.h"
+#include "tests/kernels/expectation.h"
 #include "tests/kernels/guarded.h"
 
 namespace maskwatch::kernel_cases {
 namespace {
 
-template <typename T>
-using Values = std::vector<std::vector<T>>;
-
-Values<double> in_double(const Values<float>& values) {
-  Values<double> result;
-  for (const auto& array : values) result.emplace_back(array.begin(), array.end());
-  return result;
-}
-
-template <typename T>
-std::vector<T*> pointers(Values<T>& values) {
-  std::vector<T*> result;
-  for (auto& array : values) result.push_back(array.data());
-  return result;
-}
-
-bool is_compared(const Operand& operand) {
-  return operand.role == Role::output || operand.role == Role::in_place;
-}
-
 // --- Rung 1 ---
-
-Values<double> run_reference(const Case& c, const Values<float>& initial) {
-  Values<double> values = in_double(initial);
-  c.run_double(kernels::ref::table<double>(), pointers(values).data());
-  return values;
-}
 
 double weighted_output(const Gradient& g, Values<double>& values) {
   std::vector<double> y(g.forward_size);
@@ -108,23 +81,6 @@ std::vector<BackEnd> back_ends() {
   return all;
 }
 
-Values<double> tolerances(const Case& c, const Values<float>& initial,
-                          const Values<double>& expected) {
-  Values<double> magnitude = expected;
-  if (c.magnitude_run) {
-    magnitude = in_double(initial);
-    for (auto& array : magnitude)
-      for (double& x : array) x = std::abs(x);
-    c.magnitude_run(kernels::ref::table<double>(), pointers(magnitude).data());
-  }
-  for (auto& array : magnitude)
-    for (double& x : array)
-      x = check::rounding_bound(c.rounding_terms, std::numeric_limits<float>::epsilon(),
-                                std::abs(x)) +
-          std::numeric_limits<float>::min();
-  return magnitude;
-}
-
 class GuardedRun {
  public:
   GuardedRun(const Values<float>& initial, Placement placement) {
@@ -150,34 +106,11 @@ class GuardedRun {
   std::vector<float*> pointers_;
 };
 
-bool same_bytes(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() &&
-         (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
-}
-
-struct Expectation {
-  Values<float> initial;
-  Values<double> expected;
-  Values<double> tolerance;
-};
-
-Expectation expectation(const Case& c) {
-  Expectation e{.initial = initial_values(c), .expected = {}, .tolerance = {}};
-  e.expected = run_reference(c, e.initial);
-  e.tolerance = tolerances(c, e.initial, e.expected);
-  return e;
-}
-
 void check_values(const Case& c, const Expectation& e, const GuardedRun& run, bool aliased) {
   CHECK_MESSAGE(run.intact(), "wrote outside its operands");
   for (std::size_t i = 0; i < c.operands.size(); ++i) {
     INFO("operand " << i);
-    const bool overwritten = aliased && static_cast<int>(i) == c.alias->second;
-    if (is_compared(c.operands[i]))
-      CHECK(check::difference_by(run.values(i), std::span<const double>(e.expected[i]),
-                                 [&](std::size_t j) { return e.tolerance[i][j]; }) == "");
-    else if (c.operands[i].role == Role::input && !overwritten)
-      CHECK_MESSAGE(same_bytes(run.values(i), e.initial[i]), "changed an input");
+    CHECK(difference(c, e, i, run.values(i), aliased) == "");
   }
 }
 
