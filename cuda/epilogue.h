@@ -47,7 +47,7 @@ __device__ void sum_columns(float* totals, float* scratch, float4 mine) {
 }
 
 // c[m,n] = activation(v + bias[n]) + residual[m,n]; += v where it accumulates. Where the sum is
-// split, a product leaves its part in parts[blockIdx.y][m][n rounded up to 4] instead.
+// split, a kernel leaves its part in parts[blockIdx.y][m][n rounded up to 4] instead.
 struct Store {
   float* c;
   int m, n;
@@ -71,14 +71,18 @@ struct Store {
 
   template <typename Tile>
   __device__ void finish(float* results, int row, int column) const {
+    for_each_vector<Tile>(results, row, column, m, n,
+                          [&](int r, int k, float4 v) { store_result(r, k, v); });
+  }
+
+  // Of a product: the result, or a part of it.
+  __device__ void store_result(int row, int column, float4 v) const {
+    if (!parts) {
+      store(row, column, v);
+      return;
+    }
     const std::int64_t stride = (n + 3) / 4 * 4;
-    float* part = parts ? parts + blockIdx.y * m * stride : nullptr;
-    for_each_vector<Tile>(results, row, column, m, n, [&](int r, int k, float4 v) {
-      if (part)
-        store4(part + r * stride + k, v);
-      else
-        store(r, k, v);
-    });
+    store4(parts + (std::int64_t{blockIdx.y} * m + row) * stride + column, v);
   }
 
   __device__ float4 read(const float* from, int count) const {

@@ -65,6 +65,13 @@ void launch_product(const A& a, const B& b, const Epilogue& epilogue, const Prod
   launch(kernel, grid, dim3(Tile::kThreads), bytes, a, b, epilogue, size);
 }
 
+// Ends a split sum of `parts` parts: adds what is in epilogue.parts.
+inline void sum_parts(const Store& epilogue, int parts) {
+  const std::int64_t vectors = std::int64_t{epilogue.m} * divide_up(epilogue.n, 4);
+  launch(&sum_parts_kernel<Store>, dim3(narrow(divide_up<std::int64_t>(vectors, 256))), dim3(256),
+         0, parts, epilogue);
+}
+
 // What `epilogue` makes of a · b, on one kind of tile.
 template <typename Tile, typename A, typename B>
 void multiply_on(const A& a, const B& b, Store epilogue, int k) {
@@ -74,9 +81,7 @@ void multiply_on(const A& a, const B& b, Store epilogue, int k) {
   const std::int64_t vectors = std::int64_t{m} * divide_up(n, 4);
   if (parts > 1) epilogue.parts = workspace(Workspace::split_k, parts * vectors * 4);
   launch_product<Tile>(a, b, epilogue, size);
-  if (parts > 1)
-    launch(&sum_parts_kernel<Store>, dim3(narrow(divide_up<std::int64_t>(vectors, 256))), dim3(256),
-           0, parts, epilogue);
+  if (parts > 1) sum_parts(epilogue, parts);
 }
 
 // use(Tile()) with the tile for a result of this shape.

@@ -5,9 +5,7 @@
 // A block computes a tile of c. Tiles of both operands, 16 along k, pass through several stages of
 // shared memory: by cp.async where the source's values are wanted as they are, else through
 // registers. Rows in shared memory are padded so that fragments are read without bank conflicts. A
-// warp multiplies 32x32 on tensor cores: each factor is split into two TF32 parts, and three of the
-// four products are taken ("3xTF32"; the fourth is below float's own rounding). Each 8 of k are
-// added in float, since tensor cores truncate. Or, without tensor cores, a thread multiplies 8x4.
+// warp multiplies 32x32 on tensor cores (cuda/tensor_cores.h), or a thread 8x4 by multiply-adds.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +14,7 @@
 #include "cuda/epilogue.h"
 #include "cuda/operands.h"
 #include "cuda/simt.h"
+#include "cuda/tensor_cores.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 
@@ -97,19 +96,15 @@ class TensorProduct {
  public:
   __device__ void add(const float* a, const float* b) {
 #pragma unroll 1  // unrolled, it would take more registers than there are
-    for (int k = 0; k < kDepth; k += 8) {
-      Split<4> left[2];
-      Split<2> right[4];
+    for (int first = 0; first < kDepth; first += 8) {
+      SplitA left[2];
+      SplitB right[4];
 #pragma unroll
       for (int i = 0; i < 2; ++i)
-#pragma unroll
-        for (int e = 0; e < 4; ++e)
-          left[i].set(e, *A::at(a, row(i, 0) + e % 2 * 8, k + lane() % 4 + e / 2 * 4));
+        load_fragment(left[i], [&](int r, int k) { return A::at(a, row(i) + r, first + k); });
 #pragma unroll
       for (int j = 0; j < 4; ++j)
-#pragma unroll
-        for (int e = 0; e < 2; ++e)
-          right[j].set(e, *B::at(b, first_column() + j * 8 + lane() / 4, k + lane() % 4 + e * 4));
+        load_fragment(right[j], [&](int k, int c) { return B::at(b, column(j) + c, first + k); });
 #pragma unroll
       for (int i = 0; i < 2; ++i)
 #pragma unroll
@@ -117,47 +112,23 @@ class TensorProduct {
     }
   }
 
-  // results[kRows][kColumns + 8]
+  // results[kRows][kStride]
   __device__ void store(float* results) const {
 #pragma unroll
     for (int i = 0; i < 2; ++i)
 #pragma unroll
       for (int j = 0; j < 4; ++j)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          float* to = results + row(i, half) * Tile::kStride + first_column() + j * 8;
-          *reinterpret_cast<float2*>(to + lane() % 4 * 2) =
-              make_float2(sums_[i][j][half * 2], sums_[i][j][half * 2 + 1]);
-        }
+        for_each_pair(sums_[i][j], [&](int r, int c, float first, float second) {
+          float* to = results + (row(i) + r) * Tile::kStride + column(j) + c;
+          *reinterpret_cast<float2*>(to) = make_float2(first, second);
+        });
   }
 
  private:
-  // x = big + small up to 2^-22 |x|
-  template <int kCount>
-  struct Split {
-    std::uint32_t big[kCount], small[kCount];
+  static constexpr int kWarpsAcross = Tile::kColumns / 32;
 
-    __device__ void set(int e, float x) {
-      big[e] = to_tf32(x);
-      small[e] = to_tf32(x - __uint_as_float(big[e]));
-    }
-  };
-
-  __device__ static void add_product(float (&sum)[4], const Split<4>& a, const Split<2>& b) {
-    float part[4] = {};
-    mma_m16n8k8_tf32(part, a.small, b.big);
-    mma_m16n8k8_tf32(part, a.big, b.small);
-    mma_m16n8k8_tf32(part, a.big, b.big);
-#pragma unroll
-    for (int e = 0; e < 4; ++e) sum[e] += part[e];
-  }
-
-  __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
-  __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
-  __device__ static int first_column() { return warp() % (Tile::kColumns / 32) * 32; }
-  __device__ static int row(int i, int half) {
-    return warp() / (Tile::kColumns / 32) * 32 + i * 16 + half * 8 + lane() / 4;
-  }
+  __device__ static int row(int i) { return warp_of_thread() / kWarpsAcross * 32 + i * 16; }
+  __device__ static int column(int j) { return warp_of_thread() % kWarpsAcross * 32 + j * 8; }
 
   float sums_[2][4][4] = {};
 };
@@ -227,14 +198,6 @@ class PlainProduct {
 };
 
 // --- The kernel ---
-
-// Whether this pass of the compiler knows mma_m16n8k8_tf32. Without it a kernel for tensor cores is
-// empty: uses_tensor_cores (cuda/multiply.h) never chooses one there.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
-constexpr bool kMmaCompiled = false;
-#else
-constexpr bool kMmaCompiled = true;
-#endif
 
 struct ProductSize {
   int m, n, k;
