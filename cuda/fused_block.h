@@ -1,8 +1,9 @@
 // The inverted residual block as one kernel: what is expanded and filtered never leaves shared
 // memory.
 //
-// A block of threads has a tile of output positions of one image, up to 64, and some of the expanded
-// channels. The input that the tile needs is loaded once. Then, 32 expanded channels at a time:
+// A block of threads has a tile of output positions of one image, up to 64, and some of the
+// expanded channels. The input that the tile needs is loaded once. Then, 32 expanded channels at a
+// time:
 //
 //   x[positions in][in] · expand[in][32]       -> expanded[positions in][32]
 //   depthwise 3x3 of these                     -> filtered[64][32]
@@ -20,8 +21,8 @@
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 
 constexpr int kBlockThreads = 256, kBlockWarps = kBlockThreads / 32;
-constexpr int kChunk = 32;      // expanded channels at a time
-constexpr int kTileSize = 64;   // output positions of a tile, at most
+constexpr int kChunk = 32;     // expanded channels at a time
+constexpr int kTileSize = 64;  // output positions of a tile, at most
 constexpr int kExpandedStride = kChunk + 8, kFilteredStride = kChunk + 4;
 
 // Weights in a pack. Rows of expand, and depthwise where there is an expansion, are padded to 32
@@ -49,7 +50,7 @@ struct BlockPlan {
   int tile_height, tile_width;    // output positions
   int patch_height, patch_width;  // positions of the middle that they need
   int tiles_down, tiles_across;
-  int chunks;  // of expanded channels, for each block along y of the grid
+  int chunks;      // of expanded channels, for each block along y of the grid
   int patch_rows;  // patch positions rounded up to 16
   int x_stride;    // steps rounded up to 8, and padding
   int expanded, filtered, expand, depthwise, project, inside, total;
@@ -98,8 +99,8 @@ class FusedBlock {
 
   __device__ void run() {
     const int first = static_cast<int>(blockIdx.y) * p_.chunks * kChunk;
-    const int last = first + p_.chunks * kChunk < s_.expanded ? first + p_.chunks * kChunk
-                                                              : s_.expanded;
+    const int last =
+        first + p_.chunks * kChunk < s_.expanded ? first + p_.chunks * kChunk : s_.expanded;
     mark_inside();
     if (s_.steps > 0) load_x();
     load_first(first);
@@ -186,7 +187,8 @@ class FusedBlock {
     for (int i = thread(); i < (rows + 1) * (kChunk / 4); i += kBlockThreads) {
       const int row = i / (kChunk / 4), c = i % (kChunk / 4) * 4;
       // The bias is the row behind the last.
-      const float* from = row < rows ? w.expand + std::int64_t{row} * w.expand_columns : w.expand_bias;
+      const float* from =
+          row < rows ? w.expand + std::int64_t{row} * w.expand_columns : w.expand_bias;
       const int count = row < s_.steps || row == rows ? 4 : 0;
       copy4(memory_ + p_.expand + row * kExpandedStride + c, from + channel + c, w.expand, count,
             a_.whole_weights);
@@ -242,7 +244,8 @@ class FusedBlock {
         }
       }
 #pragma unroll
-      for (int j = 0; j < 4; ++j) store_expanded(sums[j], row, j * 8, weights + depth * kExpandedStride);
+      for (int j = 0; j < 4; ++j)
+        store_expanded(sums[j], row, j * 8, weights + depth * kExpandedStride);
     }
   }
 
@@ -284,8 +287,7 @@ class FusedBlock {
       }
       float* to = memory_ + p_.filtered + (y * p_.tile_width + x) * kFilteredStride + c;
       store4(to, activate4(upper, s_.activation));
-      if (has_lower)
-        store4(to + p_.tile_width * kFilteredStride, activate4(lower, s_.activation));
+      if (has_lower) store4(to + p_.tile_width * kFilteredStride, activate4(lower, s_.activation));
     }
   }
 

@@ -232,8 +232,7 @@ void inverted_residual(float* y, const float* x, const float* packed, InvertedRe
                              .residual = s.residual ? x : nullptr,
                              .activation = s.out_activation}
                            .vectorised();
-  const std::optional<BlockPlan> plan =
-      has_tf32() ? plan_for(size, narrow(s.batch)) : std::nullopt;
+  const std::optional<BlockPlan> plan = has_tf32() ? plan_for(size, narrow(s.batch)) : std::nullopt;
   if (plan)
     run_fused(x, packed, s, *plan, result);
   else

@@ -7,7 +7,7 @@
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 
 template <int width>
-struct Vector {
+struct alignas(width * sizeof(float)) Vector {
   float at[width];
 };
 
