@@ -124,6 +124,7 @@ class CudaDevice : public kernels::Device {
     return stream_;
   }
   bool has_tf32() const { return has_tf32_; }
+  std::size_t most_shared_bytes() const { return properties_.sharedMemPerBlockOptin; }
   int multiprocessors() const { return properties_.multiProcessorCount; }
 
  private:
@@ -233,6 +234,7 @@ void check_launch(cudaError_t error, const void* kernel) {
 
 bool has_tf32() { return tf32_allowed && current().has_tf32(); }
 void set_tf32(bool allowed) { tf32_allowed = allowed; }
+std::size_t most_shared_bytes() { return current().most_shared_bytes(); }
 int multiprocessors() { return current().multiprocessors(); }
 
 float* workspace(Workspace area, std::int64_t floats) {

@@ -32,6 +32,8 @@ enum class Workspace {
   split_k,       // parts of products over long sums
   weight_parts,  // parts of the gradients of depthwise weights
   gradient,      // a gradient kept between two kernels of one operation
+  layer,         // factors of batch norms, a channel each
+  block,         // activations between the layers of a block
   packed,        // weights rearranged within one operation
   loss,          // losses of rows
   count
@@ -47,6 +49,8 @@ bool has_tf32();
 // false: FFMA in place of tensor cores, until set_tf32(true). The environment's
 // MASKWATCH_TF32=0 says the same from the start.
 void set_tf32(bool allowed);
+// Dynamic shared memory that a block may have on the current device; on the executor as on sm_90.
+std::size_t most_shared_bytes();
 // Multiprocessors of the current device; 4 on the executor. Never decides how a sum is cut.
 int multiprocessors();
 

@@ -155,6 +155,7 @@ kernels::Device& device() {
 
 bool has_tf32() { return tf32(); }
 void set_tf32(bool allowed) { tf32() = allowed; }
+std::size_t most_shared_bytes() { return kMostSharedBytes; }
 int multiprocessors() { return 4; }
 
 float* workspace(Workspace area, std::int64_t floats) {

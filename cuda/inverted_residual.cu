@@ -1,0 +1,242 @@
+#include <algorithm>
+#include <optional>
+
+#include "cuda/fused_block.h"
+#include "cuda/multiply.h"
+#include "cuda/table.h"
+
+namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
+namespace {
+
+constexpr int padded32(int n) { return divide_up(n, 32) * 32; }
+
+template <typename Number>
+BlockWeights<Number> weights_in(Number* packed, const InvertedResidualShape& s) {
+  const int expanded = narrow(s.expanded_channels), steps = narrow(s.expand_steps());
+  BlockWeights<Number> w = {};
+  w.expand_columns = padded32(expanded);
+  // Without an expansion the depthwise convolution has the channels of x, as they lie.
+  w.depthwise_columns = s.expand ? w.expand_columns : expanded;
+  w.project_columns = padded32(narrow(s.out_channels));
+  w.expand = packed;
+  w.expand_bias = w.expand + (s.expand ? std::int64_t{steps} * w.expand_columns : 0);
+  w.depthwise = w.expand_bias + (s.expand ? w.expand_columns : 0);
+  w.depthwise_bias = w.depthwise + 9 * std::int64_t{w.depthwise_columns};
+  // Behind room for padded rows, so that vectors stay aligned.
+  w.project = w.depthwise + 10 * std::int64_t{w.expand_columns};
+  w.project_bias = w.project + std::int64_t{expanded} * w.project_columns;
+  return w;
+}
+
+BlockSize size_of(const InvertedResidualShape& s) {
+  return {.in_height = narrow(s.in_height),
+          .in_width = narrow(s.in_width),
+          .in_channels = narrow(s.in_channels),
+          .middle_height = narrow(s.middle_height()),
+          .middle_width = narrow(s.middle_width()),
+          .out_height = narrow(s.out_height),
+          .out_width = narrow(s.out_width),
+          .out_channels = narrow(s.out_channels),
+          .expanded = narrow(s.expanded_channels),
+          .steps = s.expand ? narrow(s.expand_steps()) : 0,
+          .stride = s.stride,
+          .pad_top = s.pad_top,
+          .pad_left = s.pad_left,
+          .kernel = s.expand_kernel,
+          .kernel_stride = s.expand_stride,
+          .kernel_pad_top = s.expand_pad_top,
+          .kernel_pad_left = s.expand_pad_left,
+          .activation = s.activation};
+}
+
+// --- The kernel's plan ---
+
+// 16 output channels each; the first that is enough is taken.
+constexpr int kOutTiles[] = {2, 4, 6, 10, 20};
+
+std::optional<int> out_tiles(int out_channels) {
+  for (const int tiles : kOutTiles)
+    if (out_channels <= 16 * tiles) return tiles;
+  return std::nullopt;
+}
+
+// A plan for tiles of this size, without the cut of channels.
+BlockPlan plan_of(const BlockSize& s, int tile_height, int tile_width, int columns) {
+  BlockPlan p = {};
+  p.tile_height = tile_height, p.tile_width = tile_width;
+  p.patch_height = (tile_height - 1) * s.stride + 3;
+  p.patch_width = (tile_width - 1) * s.stride + 3;
+  p.tiles_down = divide_up(s.out_height, tile_height);
+  p.tiles_across = divide_up(s.out_width, tile_width);
+  p.patch_rows = divide_up(p.patch_height * p.patch_width, 16) * 16;
+  const int steps = divide_up(s.steps, 8) * 8;
+  p.x_stride = steps + 4;
+  int at = s.steps > 0 ? p.patch_rows * p.x_stride : 0;
+  const auto place = [&](int floats) { return std::exchange(at, at + floats); };
+  p.expand = place(s.steps > 0 ? (steps + 1) * kExpandedStride : 0);
+  p.expanded = place(p.patch_rows * kExpandedStride);
+  p.filtered = place(kTileSize * kFilteredStride);
+  p.depthwise = place(10 * kChunk);
+  p.project = place(kChunk * (columns + 8));
+  p.inside = place(p.patch_rows);
+  p.total = std::max(at, kTileSize * (columns + 8));
+  return p;
+}
+
+// What a tile of threads has to do for 32 channels, in multiply-adds of tensor cores; filtering
+// takes as long as so many.
+std::int64_t cost(const BlockSize& s, const BlockPlan& p, int columns) {
+  constexpr std::int64_t filtering = 4096;
+  return std::int64_t{p.tiles()} *
+         (std::int64_t{p.patch_rows} * (s.steps + 16) + kTileSize * columns + filtering);
+}
+
+// The cheapest plan that fits the device's shared memory; none where nothing does.
+std::optional<BlockPlan> plan_for(const BlockSize& s, int batch) {
+  const std::optional<int> tiles = out_tiles(s.out_channels);
+  if (!tiles || s.expanded == 0) return std::nullopt;
+  const int columns = *tiles * 16;
+  std::optional<BlockPlan> best;
+  for (int height = 1; height <= std::min(kTileSize, s.out_height); ++height) {
+    const int width = std::min(kTileSize / height, s.out_width);
+    const BlockPlan p = plan_of(s, height, width, columns);
+    if (p.total * sizeof(float) > most_shared_bytes()) continue;
+    if (!best || cost(s, p, columns) < cost(s, *best, columns)) best = p;
+  }
+  if (!best) return best;
+  const int chunks = divide_up(s.expanded, kChunk);
+  const int blocks = narrow(std::int64_t{best->tiles()} * batch);
+  best->chunks = divide_up(chunks, std::clamp(divide_up(kFewTiles, blocks), 1, chunks));
+  return best;
+}
+
+template <int kTiles>
+void launch_block(dim3 grid, const BlockArguments& arguments) {
+  launch(&fused_block_kernel<kTiles>, grid, dim3(kBlockThreads),
+         arguments.plan.total * sizeof(float), arguments);
+}
+
+void launch_block(dim3 grid, const BlockArguments& arguments) {
+  switch (*out_tiles(arguments.size.out_channels)) {
+    case 2:
+      return launch_block<2>(grid, arguments);
+    case 4:
+      return launch_block<4>(grid, arguments);
+    case 6:
+      return launch_block<6>(grid, arguments);
+    case 10:
+      return launch_block<10>(grid, arguments);
+    default:
+      return launch_block<20>(grid, arguments);
+  }
+}
+
+void run_fused(const float* x, const float* packed, const InvertedResidualShape& s,
+               const BlockPlan& plan, const Store& result) {
+  BlockArguments a = {};
+  a.x = x;
+  a.whole = s.in_channels % 4 == 0 && aligned(x);
+  a.weights = weights_in(packed, s);
+  a.whole_weights = aligned(packed);
+  a.whole_depthwise = aligned(packed) && a.weights.depthwise_columns % 4 == 0;
+  a.size = size_of(s);
+  a.plan = plan;
+  a.store = result;
+  const int parts = divide_up(a.size.expanded, plan.chunks * kChunk);
+  const std::int64_t vectors = std::int64_t{result.m} * divide_up(result.n, 4);
+  if (parts > 1) a.store.parts = workspace(Workspace::split_k, parts * vectors * 4);
+  launch_block(dim3(plan.tiles() * narrow(s.batch), parts), a);
+  if (parts > 1) sum_parts(a.store, parts);
+}
+
+// --- One layer after another, where there are no tensor cores or no plan fits ---
+
+void run_layers(const float* x, const float* packed, const InvertedResidualShape& s,
+                const Store& result) {
+  const BlockWeights<const float> w = weights_in(packed, s);
+  const std::int64_t in = s.batch * s.middle_height() * s.middle_width();
+  // With the padding of the weights, whose channels stay zero.
+  const std::int64_t channels = w.depthwise_columns;
+  float* expanded = workspace(Workspace::block, (in + result.m) * channels);
+  float* filtered = expanded + in * channels;
+  if (s.expand)
+    packed_conv2d(expanded, x, w.expand, w.expand_bias, s.activation,
+                  {.batch = s.batch,
+                   .in_height = s.in_height,
+                   .in_width = s.in_width,
+                   .in_channels = s.in_channels,
+                   .out_height = s.middle_height(),
+                   .out_width = s.middle_width(),
+                   .out_channels = channels,
+                   .kernel_height = s.expand_kernel,
+                   .kernel_width = s.expand_kernel,
+                   .stride = s.expand_stride,
+                   .pad_top = s.expand_pad_top,
+                   .pad_left = s.expand_pad_left});
+  depthwise3x3(filtered, s.expand ? expanded : x, w.depthwise, w.depthwise_bias, s.activation,
+               {.batch = s.batch,
+                .in_height = s.middle_height(),
+                .in_width = s.middle_width(),
+                .in_channels = channels,
+                .out_height = s.out_height,
+                .out_width = s.out_width,
+                .out_channels = channels,
+                .stride = s.stride,
+                .pad_top = s.pad_top,
+                .pad_left = s.pad_left});
+  const int k = narrow(s.expanded_channels);
+  multiply_matrices(Rows{{filtered, result.m, narrow(channels)}},
+                    Columns{{w.project, k, w.project_columns}}, result, k);
+}
+
+// to[rows][to_columns] = from[rows][columns], and zeros.
+__global__ void __launch_bounds__(256)
+    pad_columns_kernel(float* to, const float* from, int rows, int columns, int to_columns) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i >= std::int64_t{rows} * to_columns) return;
+  const std::int64_t row = i / to_columns, column = i % to_columns;
+  to[i] = column < columns ? from[row * columns + column] : 0.0f;
+}
+
+}  // namespace
+
+void pack_inverted_residual(float* packed, const float* expand, const float* expand_bias,
+                            const float* depthwise, const float* depthwise_bias,
+                            const float* project, const float* project_bias,
+                            InvertedResidualShape s) {
+  const BlockWeights<float> w = weights_in(packed, s);
+  const int expanded = narrow(s.expanded_channels), out = narrow(s.out_channels);
+  const auto pad = [](float* to, const float* from, int rows, int columns, int to_columns) {
+    const std::int64_t count = std::int64_t{rows} * to_columns;
+    launch(&pad_columns_kernel, dim3(narrow(divide_up<std::int64_t>(count, 256))), dim3(256), 0, to,
+           from, rows, columns, to_columns);
+  };
+  if (s.expand) {
+    pad(w.expand, expand, narrow(s.expand_steps()), expanded, w.expand_columns);
+    pad(w.expand_bias, expand_bias, 1, expanded, w.expand_columns);
+  }
+  pad(w.depthwise, depthwise, 9, expanded, w.depthwise_columns);
+  pad(w.depthwise_bias, depthwise_bias, 1, expanded, w.depthwise_columns);
+  pad(w.project, project, expanded, out, w.project_columns);
+  pad(w.project_bias, project_bias, 1, out, w.project_columns);
+}
+
+void inverted_residual(float* y, const float* x, const float* packed, InvertedResidualShape s) {
+  const BlockSize size = size_of(s);
+  const int rows = narrow(s.batch * s.out_height * s.out_width);
+  if (rows == 0 || size.out_channels == 0) return;
+  const Store result = Store{.c = y,
+                             .m = rows,
+                             .n = size.out_channels,
+                             .bias = weights_in(packed, s).project_bias,
+                             .residual = s.residual ? x : nullptr,
+                             .activation = s.out_activation}
+                           .vectorised();
+  const std::optional<BlockPlan> plan = has_tf32() ? plan_for(size, narrow(s.batch)) : std::nullopt;
+  if (plan)
+    run_fused(x, packed, s, *plan, result);
+  else
+    run_layers(x, packed, s, result);
+}
+
+}  // namespace maskwatch::MASKWATCH_GPU_NAMESPACE

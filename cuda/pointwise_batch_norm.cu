@@ -1,0 +1,90 @@
+#include "cuda/batch_norm_layer.h"
+#include "cuda/column_partials.h"
+#include "cuda/multiply.h"
+#include "cuda/table.h"
+
+namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
+namespace {
+
+struct Size {
+  explicit Size(const GemmShape& s) : m(narrow(s.m)), n(narrow(s.n)), k(narrow(s.k)) {}
+  int m, n, k;
+};
+
+// c = a · b, and two numbers a column from the epilogue of each tile, which are in `merge`.
+// make(partials) is the epilogue.
+template <typename A, typename B, typename Make, typename Merge>
+void multiply_with_columns(const A& a, const B& b, const Size& size, const Make& make,
+                           const Merge& merge) {
+  if (size.n == 0) return;
+  with_tile(size.m, size.n, [&](auto tile) {
+    using Tile = decltype(tile);
+    const ColumnTiles tiles = {size.m, size.n, Tile::kRows};
+    float* sums = workspace(Workspace::column_sums, tiles.floats());
+    launch_product<Tile>(a, b, make(ColumnPartials{sums, size.n}),
+                         {size.m, size.n, size.k, whole_part(size.k)});
+    merge(sums, tiles);
+  });
+}
+
+template <typename A>
+void forward(float* z, float* mean, float* variance, const A& a, const float* w, const Size& size) {
+  const Columns b = {{w, size.k, size.n}};
+  const Store store = Store{.c = z, .m = size.m, .n = size.n}.vectorised();
+  if (!mean) return multiply(a, b, store, size.k);
+  multiply_with_columns(
+      a, b, size,
+      [&](const ColumnPartials& partials) {
+        return StoreWithStatistics{store, partials};
+      },
+      [&](const float* sums, const ColumnTiles& tiles) {
+        merge_statistics(mean, variance, sums, tiles);
+      });
+}
+
+}  // namespace
+
+void pointwise_batch_norm(float* z, float* mean, float* variance, const float* x,
+                          const BatchNorm<float>* before, const float* w, GemmShape s) {
+  const Size size(s);
+  if (!before) return forward(z, mean, variance, Rows{{x, size.m, size.k}}, w, size);
+  float* factors = workspace(Workspace::layer, Normaliser::kArrays * padded_channels(size.k));
+  const Normalised<true> a = {{x, size.m, size.k}, normaliser(*before, size.k, factors)};
+  forward(z, mean, variance, a, w, size);
+}
+
+void pointwise_batch_norm_backward(float* dx, float* dw, float* dgamma, float* dbeta,
+                                   BatchNormGradient<float> gradient, const float* x,
+                                   const BatchNorm<float>* before, const float* w,
+                                   const float* residual, GemmShape s) {
+  const Size size(s);
+  const std::int64_t behind_floats = Differentiator::kArrays * padded_channels(size.n);
+  float* factors =
+      workspace(Workspace::layer, behind_floats + Normaliser::kArrays * padded_channels(size.k));
+  const Differentiator behind = differentiator(gradient, s.m, size.n, factors);
+  const Matrix dy = {gradient.dy, size.m, size.n}, z = {gradient.z, size.m, size.n};
+  const Matrix input = {x, size.m, size.k};
+  Normaliser layer = {};
+  if (before) layer = normaliser(*before, size.k, factors + behind_floats);
+
+  const Store weights = Store{.c = dw, .m = size.k, .n = size.n}.vectorised();
+  const Differentiated<false> columns = {dy, z, behind};
+  if (before)
+    multiply(Normalised<false>{input, layer}, columns, weights, size.m);
+  else
+    multiply(Columns{input}, columns, weights, size.m);
+  if (!dx) return;
+
+  const Differentiated<true> rows = {dy, z, behind};
+  const Rows turned = {{w, size.k, size.n}};
+  const Store store = Store{.c = dx, .m = size.m, .n = size.k, .residual = residual}.vectorised();
+  if (!before) return multiply(rows, turned, store, size.n);
+  multiply_with_columns(
+      rows, turned, Size({.m = s.m, .n = s.k, .k = s.n}),
+      [&](const ColumnPartials& partials) {
+        return StoreWithParameterGradients{store, input, layer, partials};
+      },
+      [&](const float* sums, const ColumnTiles& tiles) { merge_sums(dgamma, dbeta, sums, tiles); });
+}
+
+}  // namespace maskwatch::MASKWATCH_GPU_NAMESPACE
