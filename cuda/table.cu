@@ -19,15 +19,10 @@ constexpr std::string_view kMissing[] = {
     "packed_conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",
-    "depthwise3x3",
-    "depthwise3x3_backward_input",
-    "depthwise3x3_backward_weight",
     "pack_inverted_residual",
     "inverted_residual",
     "pointwise_batch_norm",
-    "depthwise3x3_batch_norm",
     "pointwise_batch_norm_backward",
-    "depthwise3x3_batch_norm_backward",
 };
 
 constexpr bool is_missing(std::string_view name) {
