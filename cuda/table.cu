@@ -1,40 +1,12 @@
 #include "cuda/table.h"
 
-#include <string_view>
-
 #include "kernels/checks.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
-namespace {
-
-// Rows without a kernel yet: null in the table.
-constexpr std::string_view kMissing[] = {
-    "depthwise3x3",
-    "depthwise3x3_backward_input",
-    "depthwise3x3_backward_weight",
-    "depthwise3x3_batch_norm",
-    "depthwise3x3_batch_norm_backward",
-};
-
-constexpr bool is_missing(std::string_view name) {
-  for (const std::string_view missing : kMissing)
-    if (missing == name) return true;
-  return false;
-}
-
-template <bool missing, auto kCheck, auto kRun>
-constexpr auto entry() {
-  if constexpr (missing)
-    return nullptr;
-  else
-    return kernels::checked<kCheck, kRun>();
-}
-
-}  // namespace
 
 const kernels::Table<float>& table() {
   static const kernels::Table<float> table = {
-#define OP(name, parameters) .name = entry<is_missing(#name), &kernels::checks::name<T>, &name>(),
+#define OP(name, parameters) .name = kernels::checked<&kernels::checks::name<T>, &name>(),
 #include "kernels/ops.def"
 #undef OP
   };
