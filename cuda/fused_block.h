@@ -55,7 +55,7 @@ struct BlockPlan {
   int x_stride;    // steps rounded up to 8, and padding
   int expanded, filtered, expand, depthwise, project, inside, total;
 
-  int tiles() const { return tiles_down * tiles_across; }
+  __host__ __device__ int tiles() const { return tiles_down * tiles_across; }
 };
 
 struct BlockArguments {
@@ -227,6 +227,7 @@ class FusedBlock {
   __device__ void expand() {
     const float* weights = memory_ + p_.expand;
     const int depth = p_.x_stride - 4;
+#pragma unroll 1
     for (int row = warp_of_thread() * 16; row < p_.patch_rows; row += kBlockWarps * 16) {
       const float* rows = memory_ + row * p_.x_stride;
       float sums[4][4] = {};
@@ -267,11 +268,12 @@ class FusedBlock {
     const float* weights = memory_ + p_.depthwise + c;
     const float4 bias = load4(weights + 9 * kChunk);
     const int count = (p_.tile_height + 1) / 2 * p_.tile_width;
+#pragma unroll 1
     for (int i = thread() / (kChunk / 4); i < count; i += kBlockThreads / (kChunk / 4)) {
       const int y = i / p_.tile_width * 2, x = i % p_.tile_width;
       const bool has_lower = y + 1 < p_.tile_height;
       float4 upper = bias, lower = bias;
-#pragma unroll
+#pragma unroll 1
       for (int row = 0; row < 5; ++row) {
         // Rows of the patch: 3 for the upper position, 3 for the lower one, `stride` further down.
         const int lower_row = row - s_.stride;
@@ -346,7 +348,7 @@ class FusedBlock {
 };
 
 template <int kOutTiles>
-__global__ void __launch_bounds__(kBlockThreads, kOutTiles > 10 ? 1 : 2)
+__global__ void __launch_bounds__(kBlockThreads, kOutTiles > 6 ? 1 : 2)
     fused_block_kernel(const BlockArguments arguments) {
   if constexpr (kMmaCompiled) FusedBlock<kOutTiles>(arguments, shared_memory<float>()).run();
 }

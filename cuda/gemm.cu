@@ -38,8 +38,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   if (kTensorCores && !kMmaCompiled) return;
   float* memory = shared_memory<float>();
   float* scratch = memory + Tile::kRows * Tile::kStride;
-  const int image = static_cast<int>(blockIdx.y);
-  const int column = static_cast<int>(blockIdx.x) * Tile::kColumns;
+  const int image = static_cast<int>(blockIdx.x);
+  const int column = static_cast<int>(blockIdx.y) * Tile::kColumns;
   const int last = (image + 1) * p.positions;
   float4 sum = zero4();
   for (int row = image * p.positions; row < last; row += Tile::kRows) {
@@ -119,7 +119,7 @@ void pointwise_average_pool(float* y, const float* x, const float* packed, const
                             Activation activation, std::int64_t positions, GemmShape s) {
   const Size size(s);
   if (size.m == 0 || size.n == 0) return;
-  const dim3 grid(divide_up(size.n, SquareTile::kColumns), size.m / narrow(positions));
+  const dim3 grid(size.m / narrow(positions), divide_up(size.n, SquareTile::kColumns));
   const auto kernel = uses_tensor_cores(size.k) ? &average_pool_kernel<SquareTile, true>
                                                 : &average_pool_kernel<SquareTile, false>;
   launch(kernel, grid, dim3(SquareTile::kThreads), average_pool_bytes<SquareTile>(),

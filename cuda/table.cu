@@ -1,10 +1,9 @@
 #include "cuda/table.h"
 
-#include <string_view>
-
 #include "kernels/checks.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
+<<<<<<< HEAD
 namespace {
 
 // Rows without a kernel yet: null in the table.
@@ -48,10 +47,12 @@ constexpr auto entry() {
 }
 
 }  // namespace
+=======
+>>>>>>> 79a6cb4039f0dd2ba5714e772c6e3138d7322c49
 
 const kernels::Table<float>& table() {
   static const kernels::Table<float> table = {
-#define OP(name, parameters) .name = entry<is_missing(#name), &kernels::checks::name<T>, &name>(),
+#define OP(name, parameters) .name = kernels::checked<&kernels::checks::name<T>, &name>(),
 #include "kernels/ops.def"
 #undef OP
   };
