@@ -13,7 +13,7 @@
 
 namespace maskwatch::nn {
 
-class PlanBuilder;
+class Graph;
 struct Value;
 
 using StateDict = std::map<std::string, Tensor>;
@@ -80,11 +80,11 @@ class Module {
   std::vector<std::pair<std::string, Module*>> children_;
 };
 
-// A module that an inference plan can run (nn/plan.h).
-class LowerableModule : public Module {
+// A module that can be written down as a graph (nn/graph.h).
+class TraceableModule : public Module {
  public:
-  // What forward() does in evaluation mode, as steps of a plan with the parameters as they are now.
-  virtual Value lower(PlanBuilder& builder, Value x) const = 0;
+  // What forward() does in evaluation mode, as nodes that hold the parameters themselves.
+  virtual Value trace(Graph& graph, Value x) const = 0;
 };
 
 }  // namespace maskwatch::nn

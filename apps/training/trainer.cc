@@ -95,13 +95,11 @@ Trainer::Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& 
 }
 
 nn::Plan Trainer::plan_until(int end) const {
-  const auto build = [&](nn::PlanBuilder& builder) {
-    const nn::MobileNetV2& backbone = model_.backbone();
-    builder.output(end == nn::MobileNetV2::kStages
-                       ? backbone.lower_pooled(builder, builder.input())
-                       : backbone.lower(builder, builder.input(), 0, end));
-  };
-  return nn::Plan(model_.input_shape(), kEvaluationBatch, build, *options_.device);
+  const nn::MobileNetV2& backbone = model_.backbone();
+  nn::Graph graph(model_.input_shape());
+  graph.output(end == nn::MobileNetV2::kStages ? backbone.trace_pooled(graph, graph.input())
+                                               : backbone.trace(graph, graph.input(), 0, end));
+  return nn::Plan(nn::fuse(graph), kEvaluationBatch, *options_.device);
 }
 
 nn::Tensor Trainer::run_frozen(const nn::Tensor& inputs) {

@@ -9,6 +9,7 @@
 
 #include "apps/training/trainer.h"
 #include "nn/classifier.h"
+#include "nn/fuse.h"
 #include "nn/ops.h"
 #include "nn/optimizer.h"
 #include "nn/ssd.h"
@@ -100,7 +101,8 @@ SsdNetworkOptions small_detector() {
   return options;
 }
 
-// Three steps as train_face_detector takes them: weights and their average after them.
+// Three steps as train_face_detector takes them, with the first stages frozen: weights and their
+// average after them.
 struct Trained {
   Values weights, average;
   bool operator==(const Trained&) const = default;
@@ -110,6 +112,7 @@ Trained trained_detector(kernels::Device& device) {
   SsdNetwork network(small_detector());
   avoid_kinks(network);
   network.to(device);
+  network.freeze_before(4);
   Adam::Options options;
   options.weight_decay = 0.02;
   Adam optimizer(network.trainable_parameters(), options);
@@ -197,16 +200,14 @@ TEST_CASE("a classifier's plan on a device: the CPU's probabilities, for batches
 TEST_CASE("a detector's plan on a device: the CPU's boxes and scores") {
   SsdNetwork network(small_detector());
   network.eval();
-  const auto build = [&](PlanBuilder& builder) {
-    builder.output(network.lower(builder, builder.input()));
-  };
+  const Graph graph = fuse(network.graph(75, 53));
   const Tensor x = drawn({1, 75, 53, 3}, 8);
-  Plan on_cpu({75, 53, 3}, 1, build);
+  Plan on_cpu(graph, 1);
   on_cpu.run(x.data(), 1);
   const std::vector<float> expected = outputs_of(on_cpu, 1);
   for (kernels::Device* device : tested_devices()) {
     CAPTURE(device->name());
-    Plan plan({75, 53, 3}, 1, build, *device);
+    Plan plan(graph, 1, *device);
     plan.run(x.data(), 1);
     CHECK(check::difference(outputs_of(plan, 1),
                             std::vector<double>(expected.begin(), expected.end()),

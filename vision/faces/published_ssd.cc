@@ -6,7 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "nn/graph_plan.h"
+#include "nn/graph_file.h"
 #include "vision/faces/network_metadata.h"
 
 namespace maskwatch::vision {
@@ -107,9 +107,9 @@ struct PublishedSsd::Network {
         plan(nn::compile_graph(contents, path, {form.input.height, form.input.width, 3},
                                {form.scores, form.boxes}, 1, device)) {
     const auto count = static_cast<std::int64_t>(form.priors.size());
-    const nn::PictureShape &scores = plan.output_shape(0), &boxes = plan.output_shape(1);
+    const nn::ActivationShape &scores = plan.output_shape(0), &boxes = plan.output_shape(1);
     classes = scores.channels;
-    if (scores.height != count || scores.width != 1 || boxes != nn::PictureShape{count, 1, 4})
+    if (scores.height != count || scores.width != 1 || boxes != nn::ActivationShape{count, 1, 4})
       throw std::runtime_error(
           fmt::format("{}: {} priors, but the network scores {} boxes and places {}", path, count,
                       scores.height, boxes.height));

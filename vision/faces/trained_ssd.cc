@@ -7,6 +7,7 @@
 #include <span>
 #include <stdexcept>
 
+#include "nn/fuse.h"
 #include "vision/image/draw.h"
 #include "vision/image/network_input.h"
 #include "vision/image/resize.h"
@@ -82,12 +83,7 @@ float size_of(const nn::CornerBox& box) { return std::sqrt(nn::area_of(box)); }
 
 TrainedSsd::Compiled::Compiled(const nn::SsdNetwork& network, int height, int width,
                                kernels::Device& device)
-    : plan(
-          {height, width, 3}, 1,
-          [&](nn::PlanBuilder& builder) {
-            builder.output(network.lower(builder, builder.input()));
-          },
-          device),
+    : plan(nn::fuse(network.graph(height, width)), 1, device),
       anchors(network.anchors(height, width)) {}
 
 TrainedSsd::TrainedSsd(const nn::Safetensors& contents, const std::string& path,
@@ -96,7 +92,7 @@ TrainedSsd::TrainedSsd(const nn::Safetensors& contents, const std::string& path,
 
 TrainedSsd::Compiled& TrainedSsd::compiled_for(int height, int width) {
   const auto fits = [&](const Compiled& compiled) {
-    return compiled.plan.input_shape() == nn::PictureShape{height, width, 3};
+    return compiled.plan.input_shape() == nn::ActivationShape{height, width, 3};
   };
   const auto found = std::find_if(compiled_.begin(), compiled_.end(), fits);
   if (found != compiled_.end()) {
