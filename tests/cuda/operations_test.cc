@@ -8,8 +8,8 @@
 // less than the 4 (k + 4) eps Σ|a||b| of check::rounding_bound.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -53,7 +53,7 @@ class GuardedOnDevice {
   // `shift` numbers past an address that is aligned to 256 bytes.
   GuardedOnDevice(kernels::Device& device, std::span<const float> values, std::size_t shift)
       : device_(device), begin_(kFence + shift), bytes_(values.size() + 2 * kFence + shift, kFill) {
-    std::memcpy(bytes_.data() + begin_, values.data(), values.size_bytes());
+    std::copy(values.begin(), values.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(begin_));
     memory_ = static_cast<float*>(device.allocate(bytes_.size() * sizeof(float)));
     REQUIRE(memory_);
     device.copy_in(memory_, bytes_.data(), bytes_.size() * sizeof(float));
