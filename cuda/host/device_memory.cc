@@ -97,15 +97,19 @@ bool DeviceMemory::holds(const void* address, std::size_t bytes) const {
 }
 
 void DeviceMemory::open() {
-  if (opened_++ == 0) protect(false);
+  if (opened_++ > 0 || !closed_) return;
+  mprotect(begin_, used_, PROT_READ | PROT_WRITE);
+  closed_ = false;
 }
 
 void DeviceMemory::close() {
-  if (--opened_ == 0) protect(true);
-}
-
-void DeviceMemory::protect(bool closed) {
-  if (strict_ && used_ > 0) mprotect(begin_, used_, closed ? PROT_NONE : PROT_READ | PROT_WRITE);
+  constexpr std::size_t bytes_of_call = std::size_t{512} << 10;
+  if (--opened_ > 0 || !strict_ || used_ == 0) return;
+  owed_ += bytes_of_call;
+  if (owed_ < used_) return;
+  owed_ = 0;
+  mprotect(begin_, used_, PROT_NONE);
+  closed_ = true;
 }
 
 DeviceMemory& device_memory() {
