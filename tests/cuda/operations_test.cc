@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,16 +34,18 @@ struct TestedDevice {
   kernels::Device* device;
 };
 
-// A GPU too, if one can be opened: nothing tells the tests whether there should be one, so
-// cuda/check.sh looks that they ran on it.
+// A GPU too, if one can be opened; if MASKWATCH_REQUIRE_GPU is set, as cuda/check.sh does, it must
+// be.
 std::vector<TestedDevice> devices() {
   std::vector<TestedDevice> all;
+  const bool must_have = std::getenv("MASKWATCH_REQUIRE_GPU") != nullptr;
 #if MASKWATCH_SIMT
-  all.push_back({"simt", &simt::device()});
+  if (!must_have) all.push_back({"simt", &simt::device()});
 #endif
   try {
     all.push_back({"cuda:0", &cuda::open_device("cuda:0")});
-  } catch (const std::runtime_error&) {
+  } catch (const std::runtime_error& error) {
+    if (must_have) FAIL(error.what());
   }
   return all;
 }
