@@ -27,10 +27,11 @@ constexpr Integer divide_up(Integer a, Integer b) {
 // behind n.
 inline int packed_columns(int n) { return divide_up(n, 32) * 32; }
 
-// Many rows; few of them; few columns.
+// Many rows; few of them; few columns; at most 32 rows, as the gradients of many weights have.
 using WideTile = Tile<128, 64, 3>;
 using SquareTile = Tile<64, 64, 3>;
 using NarrowTile = Tile<128, 32, 3>;
+using LowTile = Tile<32, 64, 3>;
 
 // A grid smaller than this leaves multiprocessors of a large GPU idle.
 constexpr int kFewTiles = 264;
@@ -84,9 +85,9 @@ void multiply_on(const A& a, const B& b, Store epilogue, int k) {
   if (parts > 1) sum_parts(epilogue, parts);
 }
 
-// use(Tile()) with the tile for a result of this shape.
+// use(Tile()) with the tile for a result of this shape, which has many rows.
 template <typename Use>
-void with_tile(int m, int n, const Use& use) {
+void with_tall_tile(int m, int n, const Use& use) {
   if (n <= NarrowTile::kColumns)
     use(NarrowTile());
   else if (tiles_of<WideTile>(m, n) >= kFewTiles)
@@ -99,8 +100,9 @@ void with_tile(int m, int n, const Use& use) {
 template <typename A, typename B>
 void multiply(const A& a, const B& b, const Store& epilogue, int k) {
   if (epilogue.m == 0 || epilogue.n == 0) return;
-  with_tile(epilogue.m, epilogue.n,
-            [&](auto tile) { multiply_on<decltype(tile)>(a, b, epilogue, k); });
+  if (epilogue.m <= LowTile::kRows) return multiply_on<LowTile>(a, b, epilogue, k);
+  with_tall_tile(epilogue.m, epilogue.n,
+                 [&](auto tile) { multiply_on<decltype(tile)>(a, b, epilogue, k); });
 }
 
 // Products of matrices as they are, compiled once (cuda/gemm.cu).

@@ -17,7 +17,7 @@ template <typename A, typename B, typename Make, typename Merge>
 void multiply_with_columns(const A& a, const B& b, const Size& size, const Make& make,
                            const Merge& merge) {
   if (size.n == 0) return;
-  with_tile(size.m, size.n, [&](auto tile) {
+  with_tall_tile(size.m, size.n, [&](auto tile) {
     using Tile = decltype(tile);
     const ColumnTiles tiles = {size.m, size.n, Tile::kRows};
     float* sums = workspace(Workspace::column_sums, tiles.floats());

@@ -87,6 +87,7 @@ TEST_CASE("every tile multiplies, on tensor cores and without") {
     check_tile<WideTile>(tensor_cores);
     check_tile<SquareTile>(tensor_cores);
     check_tile<NarrowTile>(tensor_cores);
+    check_tile<LowTile>(tensor_cores);
   }
 }
 
