@@ -83,12 +83,27 @@ BlockPlan plan_of(const BlockSize& s, int tile_height, int tile_width, int colum
   return p;
 }
 
-// What a tile of threads has to do for 32 channels, in multiply-adds of tensor cores; filtering
-// takes as long as so many.
-std::int64_t cost(const BlockSize& s, const BlockPlan& p, int columns) {
-  constexpr std::int64_t filtering = 4096;
-  return std::int64_t{p.tiles()} *
-         (std::int64_t{p.patch_rows} * (s.steps + 16) + kTileSize * columns + filtering);
+// Cuts the expanded channels where tiles alone would leave multiprocessors idle.
+void cut_channels(BlockPlan& p, const BlockSize& s, int batch) {
+  const int chunks = divide_up(s.expanded, kChunk);
+  const int blocks = narrow(std::int64_t{p.tiles()} * batch);
+  p.chunks = divide_up(chunks, std::clamp(divide_up(kFewTiles, blocks), 1, chunks));
+}
+
+// How long a plan takes, in multiply-adds of tensor cores; the constants say what filtering and
+// waiting cost beside them. A device of 132 multiprocessors, as an H100 has, decides which plan is
+// taken on all devices.
+std::int64_t cost(const BlockSize& s, const BlockPlan& p, int batch, int columns) {
+  constexpr std::int64_t filtering = 4096, waiting = 4096, starting = 8192, multiprocessors = 132;
+  const int outputs = p.tile_height * p.tile_width;
+  const int items = divide_up(p.tile_height, 2) * p.tile_width * (kChunk / 4);
+  const std::int64_t chunk = std::int64_t{p.patch_rows} * (s.steps + 8) +
+                             std::int64_t{divide_up(outputs, 16) * 16} * columns +
+                             filtering * divide_up(items, kBlockThreads) + waiting;
+  const std::int64_t blocks =
+      std::int64_t{p.tiles()} * batch * divide_up(divide_up(s.expanded, kChunk), p.chunks);
+  return std::max(blocks, multiprocessors) *
+         (p.chunks * chunk + starting + std::int64_t{p.patch_rows} * s.steps);
 }
 
 // The cheapest plan that fits the device's shared memory; none where nothing does.
@@ -97,16 +112,14 @@ std::optional<BlockPlan> plan_for(const BlockSize& s, int batch) {
   if (!tiles || s.expanded == 0) return std::nullopt;
   const int columns = *tiles * 16;
   std::optional<BlockPlan> best;
-  for (int height = 1; height <= std::min(kTileSize, s.out_height); ++height) {
-    const int width = std::min(kTileSize / height, s.out_width);
-    const BlockPlan p = plan_of(s, height, width, columns);
-    if (p.total * sizeof(float) > most_shared_bytes()) continue;
-    if (!best || cost(s, p, columns) < cost(s, *best, columns)) best = p;
-  }
-  if (!best) return best;
-  const int chunks = divide_up(s.expanded, kChunk);
-  const int blocks = narrow(std::int64_t{best->tiles()} * batch);
-  best->chunks = divide_up(chunks, std::clamp(divide_up(kFewTiles, blocks), 1, chunks));
+  const int tallest = std::min(kTileSize, s.out_height);
+  for (int height = 1; height <= tallest; ++height)
+    for (int width = std::min(kTileSize / height, s.out_width); width > 0; width /= 2) {
+      BlockPlan p = plan_of(s, height, width, columns);
+      if (p.total * sizeof(float) > most_shared_bytes()) continue;
+      cut_channels(p, s, batch);
+      if (!best || cost(s, p, batch, columns) < cost(s, *best, batch, columns)) best = p;
+    }
   return best;
 }
 
