@@ -23,6 +23,10 @@ END_OF_NAMESPACE = r'^}}  // namespace {}'
 # Compiled anew: what the page adds to, and what holds a table of operations or a loop over them.
 SOURCES = ('kernels/elementwise.cc', 'kernels/cpu.cc', 'kernels/ref/table.cc', 'tests/kernels/elementwise_cases.cc',
            'tests/kernels/operations_test.cc')
+# What the GPU's kernels add to that, for the executor on the CPU; where Boost.Context is missing it is not built.
+EXECUTOR_SOURCES = {'cuda/elementwise.cu': 'simt_elementwise.cc', 'cuda/table.cu': 'simt_table.cc',
+                    'cuda/host/simt_device.cc': None, 'cuda/open_device.cc': None,
+                    'tests/cuda/operations_test.cc': None}
 NUMBERS = '''
 #include <cmath>
 #include <cstdio>
@@ -90,12 +94,13 @@ class Copy:
         words = self.commands[like]
         kept, skip = [], False
         for word in words:
-            if skip or word in ('-MD', '-c') or word.endswith(like):
+            if skip or word in ('-MD', '-c') or word.endswith(os.path.basename(like)):
                 skip = False
             elif word in ('-o', '-MQ', '-MF'):
                 skip = True
             else:
-                kept.append('-O1' if word in ('-O2', '-O3') else word)
+                # The GPU's own objects know the table without the operation.
+                kept.append({'-O2': '-O1', '-O3': '-O1', '-DMASKWATCH_CUDA=1': '-DMASKWATCH_CUDA=0'}.get(word, word))
         compiler = 1 + max(i for i, word in enumerate(kept) if not word.startswith('-') and i < 2)
         return kept[:compiler] + ['-I' + self.folder] + kept[compiler:]
 
@@ -105,21 +110,39 @@ class Copy:
             source = os.path.join(ROOT, path)
         made = os.path.join(self.made, path + '.o')
         os.makedirs(os.path.dirname(made), exist_ok=True)
-        subprocess.run(self.command(like or path) + ['-o', made, '-c', source], cwd=self.build, check=True)
+        language = ['-x', 'c++'] if path.endswith('.cu') else []
+        subprocess.run(self.command(like or path) + ['-o', made, *language, '-c', source], cwd=self.build, check=True)
         return made
 
-    def link(self, name, objects, libraries):
+    def link(self, name, objects, libraries, more=()):
         """What the linker says; empty if it made the program."""
         words = self.command('kernels/cpu.cc')
         flags = [word for word in words if not word.startswith(('-I', '-D', '-W', '-O'))]
         archives = [os.path.join(self.build, library) for library in libraries]
         done = subprocess.run(flags + ['-o', os.path.join(self.made, name)] + objects +
-                              ['-Wl,--start-group'] + archives + ['-Wl,--end-group', '-lhwy', '-lfmt', '-pthread'],
+                              ['-Wl,--start-group'] + archives +
+                              ['-Wl,--end-group', '-lhwy', '-lfmt', *more, '-pthread'],
                               cwd=self.build, stderr=subprocess.PIPE, text=True)
         return done.stderr if done.returncode else ''
 
     def run(self, name, *arguments):
         subprocess.run([os.path.join(self.made, name), *arguments], cwd=ROOT, check=True)
+
+
+def run_on_executor(copy, made, main_object, tests):
+    if not os.path.exists(os.path.join(copy.build, 'cuda/libsimt.a')):
+        print('SKIPPED, NOT TESTED: the step for GPUs: libboost-context-dev is missing, or nothing has built cuda/libsimt.a')
+        return
+    for path, unit in EXECUTOR_SOURCES.items():
+        like = unit and os.path.relpath(os.path.join(copy.build, 'cuda', unit), ROOT)
+        made[path] = copy.compile(path, like)
+    objects = [made[path] for path in made if path != 'tests/kernels/operations_test.cc'] + main_object
+    libraries, boost = ['cuda/libsimt.a', *tests], ['-lboost_context']
+    said = copy.link('incomplete', [item for item in objects if item != made['cuda/elementwise.cu']], libraries, boost)
+    assert 'simt::hardswish' in said, 'cuda/elementwise.cu left out, and the linker says %r' % said
+    said = copy.link('on_executor', objects, libraries, boost)
+    assert not said, said
+    copy.run('on_executor', '--test-case=hardswish*')
 
 
 def main(build):
@@ -129,7 +152,7 @@ def main(build):
         return SKIP
     with open(os.path.join(ROOT, 'CONTRIBUTING.md')) as file:
         found = blocks(file.read())
-    assert len(found) == 7, 'CONTRIBUTING.md: %d blocks that name a file, not one for each step' % len(found)
+    assert len(found) == 8, 'CONTRIBUTING.md: %d blocks that name a file, not one for each step' % len(found)
     for path, namespace, code in found:
         with open(os.path.join(ROOT, path)) as file:
             copy.write(path, with_block(file.read(), namespace, code))
@@ -149,6 +172,8 @@ def main(build):
     said = copy.link('cases', list(made.values()) + main_object, tests)
     assert not said, said
     copy.run('cases', '--test-case=hardswish*')
+
+    run_on_executor(copy, made, main_object, tests)
 
     copy.write('numbers.cc', NUMBERS)
     kernels = [made[path] for path in SOURCES if path.startswith('kernels/')]

@@ -14,7 +14,26 @@ namespace {
 
 namespace context = boost::context;
 
-constexpr std::size_t kStackBytes = std::size_t{128} << 10;
+// Unwinds a thread whose block has failed.
+struct Abandoned {};
+
+// Stacks of fibers, with a page behind them that cannot be touched.
+struct RememberedStack {
+  sanitizer::Stack* remembered;
+
+  context::stack_context allocate() {
+    context::stack_context stack = context::protected_fixedsize_stack(kBytes).allocate();
+    remembered->bottom = static_cast<char*>(stack.sp) - stack.size;
+    remembered->size = stack.size;
+    return stack;
+  }
+  void deallocate(context::stack_context& stack) {
+    context::protected_fixedsize_stack(kBytes).deallocate(stack);
+  }
+
+  static constexpr std::size_t kBytes = std::size_t{128} << 10;
+};
+
 constexpr unsigned char kUntouched = 0xff;  // a float of these bytes is NaN
 constexpr std::size_t kFence = 256;         // bytes behind the shared memory
 
@@ -122,21 +141,36 @@ void BlockRunner::run_warp(int warp) {
 }
 
 void BlockRunner::resume(Worker* worker) {
-  worker->fiber = std::move(worker->fiber).resume();
+  switch_to(worker);
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+void BlockRunner::switch_to(Worker* worker) {
+  void* own_frames = nullptr;
+  sanitizer::begin_switch(&own_frames, worker->stack);
+  worker->fiber = std::move(worker->fiber).resume();
+  sanitizer::end_switch(own_frames);
+}
+
+// Comes back when the scheduler wants this fiber again.
+void BlockRunner::return_to_scheduler(Worker* worker) {
+  sanitizer::begin_switch(&worker->own_frames, worker->scheduler_stack);
+  worker->scheduler = std::move(worker->scheduler).resume();
+  worker->scheduler_stack = sanitizer::end_switch(worker->own_frames);
 }
 
 Worker* BlockRunner::idle_worker() {
   if (idle_.empty()) {
     workers_.push_back(std::make_unique<Worker>());
     Worker* worker = workers_.back().get();
-    worker->fiber =
-        context::fiber(std::allocator_arg, context::protected_fixedsize_stack(kStackBytes),
-                       [this, worker](context::fiber&& scheduler) {
-                         worker->scheduler = std::move(scheduler);
-                         work(worker);
-                         return std::move(worker->scheduler);
-                       });
+    worker->fiber = context::fiber(std::allocator_arg, RememberedStack{&worker->stack},
+                                   [this, worker](context::fiber&& scheduler) {
+                                     worker->scheduler_stack = sanitizer::end_switch(nullptr);
+                                     worker->scheduler = std::move(scheduler);
+                                     work(worker);
+                                     sanitizer::begin_switch(nullptr, worker->scheduler_stack);
+                                     return std::move(worker->scheduler);
+                                   });
     return worker;
   }
   Worker* worker = idle_.back();
@@ -146,16 +180,16 @@ Worker* BlockRunner::idle_worker() {
 
 // The life of a fiber.
 void BlockRunner::work(Worker* worker) {
-  for (;;) {
+  while (!abandoned_) {
     try {
       start_threads(worker);
-    } catch (const context::detail::forced_unwind&) {
-      throw;
+    } catch (const Abandoned&) {
+      return;
     } catch (...) {
       error_ = std::current_exception();
     }
     idle_.push_back(worker);
-    worker->scheduler = std::move(worker->scheduler).resume();
+    return_to_scheduler(worker);
   }
 }
 
@@ -181,8 +215,8 @@ void BlockRunner::suspend(Thread::State state, Where where) {
   Thread& t = threads_[mine];
   t.state = state;
   t.where = where;
-  Worker* worker = t.worker;
-  worker->scheduler = std::move(worker->scheduler).resume();
+  return_to_scheduler(t.worker);
+  if (abandoned_) throw Abandoned();
 }
 
 void BlockRunner::fail(Where where, const std::string& what) const {
@@ -281,8 +315,11 @@ void BlockRunner::check_fence() const {
                       " bytes of dynamic shared memory (block " + text(blockIdx) + ")");
 }
 
-// Unwinds the threads that wait.
+// Unwinds the threads that wait, and ends all fibers.
 void BlockRunner::abandon() {
+  abandoned_ = true;
+  for (const auto& worker : workers_) switch_to(worker.get());
+  abandoned_ = false;
   error_ = nullptr;
   idle_.clear();
   workers_.clear();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cuda/host/executor.h"
+#include "cuda/host/sanitizer.h"
 
 namespace maskwatch::simt {
 
@@ -47,11 +48,18 @@ struct Thread {
 // A fiber, and the thread whose call lies on its stack.
 struct Worker {
   boost::context::fiber fiber, scheduler;
+  sanitizer::Stack stack, scheduler_stack;
+  void* own_frames = nullptr;  // the sanitizer's
 };
 
 // What one thread of the host runs blocks with. Fibers and shared memory are kept for the next.
 class BlockRunner {
  public:
+  BlockRunner() = default;
+  BlockRunner(const BlockRunner&) = delete;
+  BlockRunner& operator=(const BlockRunner&) = delete;
+  ~BlockRunner() { abandon(); }
+
   // Throws what the first of the block's threads threw. `number`: of the block in its grid.
   void run(const Launch& launch, std::uint64_t number);
 
@@ -67,6 +75,8 @@ class BlockRunner {
   void run_warps();
   void run_warp(int warp);
   void resume(Worker* worker);
+  void switch_to(Worker* worker);
+  void return_to_scheduler(Worker* worker);
   void start_threads(Worker* worker);
   Worker* idle_worker();
   void work(Worker* worker);
@@ -90,6 +100,7 @@ class BlockRunner {
   std::unique_ptr<unsigned char[]> shared_memory_;
   unsigned char* shared_ = nullptr;
   std::exception_ptr error_;
+  bool abandoned_ = false;
 };
 
 }  // namespace maskwatch::simt

@@ -10,19 +10,7 @@
 #include <stdexcept>
 #include <string>
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#include <sanitizer/asan_interface.h>
-#endif
-#endif
-#ifndef ASAN_POISON_MEMORY_REGION
-#define ASAN_POISON_MEMORY_REGION(address, size) \
-  (static_cast<void>(address), static_cast<void>(size))
-#define ASAN_UNPOISON_MEMORY_REGION(address, size) \
-  (static_cast<void>(address), static_cast<void>(size))
-#endif
+#include "cuda/host/sanitizer.h"
 
 namespace maskwatch::simt {
 namespace {
@@ -46,7 +34,7 @@ DeviceMemory::DeviceMemory(std::size_t capacity, bool strict)
 }
 
 DeviceMemory::~DeviceMemory() {
-  ASAN_UNPOISON_MEMORY_REGION(begin_, used_);
+  sanitizer::allow(begin_, used_);
   munmap(begin_, capacity_);
 }
 
@@ -67,9 +55,9 @@ void* DeviceMemory::allocate(std::size_t bytes) {
       const std::size_t before = used_;
       used_ = round_up(offset + size, kPage);
       mprotect(begin_ + before, used_ - before, PROT_READ | PROT_WRITE);
-      ASAN_POISON_MEMORY_REGION(begin_ + before, used_ - before);
+      sanitizer::forbid(begin_ + before, used_ - before);
     }
-    ASAN_UNPOISON_MEMORY_REGION(begin_ + offset, bytes);
+    sanitizer::allow(begin_ + offset, bytes);
     std::memset(begin_ + offset, 0xff, bytes);
   }
   return begin_ + offset;
@@ -84,7 +72,7 @@ void DeviceMemory::release(void* memory) {
   if (area == taken_.end()) throw std::invalid_argument("simt: release of what is not allocated");
   auto [offset, bytes] = *area;
   taken_.erase(area);
-  ASAN_POISON_MEMORY_REGION(begin_ + offset, bytes);
+  sanitizer::forbid(begin_ + offset, bytes);
   std::size_t size = round_up(std::max<std::size_t>(bytes, 1), kAlignment) + kGap;
   const auto after = free_.find(offset + size);
   if (after != free_.end()) {
@@ -109,15 +97,19 @@ bool DeviceMemory::holds(const void* address, std::size_t bytes) const {
 }
 
 void DeviceMemory::open() {
-  if (opened_++ == 0) protect(false);
+  if (opened_++ > 0 || !closed_) return;
+  mprotect(begin_, used_, PROT_READ | PROT_WRITE);
+  closed_ = false;
 }
 
 void DeviceMemory::close() {
-  if (--opened_ == 0) protect(true);
-}
-
-void DeviceMemory::protect(bool closed) {
-  if (strict_ && used_ > 0) mprotect(begin_, used_, closed ? PROT_NONE : PROT_READ | PROT_WRITE);
+  constexpr std::size_t bytes_of_call = std::size_t{512} << 10;
+  if (--opened_ > 0 || !strict_ || used_ == 0) return;
+  owed_ += bytes_of_call;
+  if (owed_ < used_) return;
+  owed_ = 0;
+  mprotect(begin_, used_, PROT_NONE);
+  closed_ = true;
 }
 
 DeviceMemory& device_memory() {

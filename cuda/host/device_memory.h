@@ -39,13 +39,14 @@ class DeviceMemory {
  private:
   void open();
   void close();
-  void protect(bool closed);
 
   const std::size_t capacity_;
   const bool strict_;
   unsigned char* begin_ = nullptr;
   std::size_t used_ = 0;  // bytes from the begin on that were ever given out
   int opened_ = 0;
+  bool closed_ = false;
+  std::size_t owed_ = 0;                             // bytes that calls have paid for to be closed
   std::map<std::size_t, std::size_t> taken_, free_;  // size of the area at an offset
 };
 

@@ -24,8 +24,9 @@ struct Fragments {
   const std::uint32_t (&a)[4];
   const std::uint32_t (&b)[2];
 };
-// Sums as Ampere's tensor cores do: four products and the sum so far, cut off 24 bits below the
-// largest, rounded toward 0 (Khattak and Mikaitis 2025).
+// Bit for bit as MMA-Sim (Xie et al. 2025) has Ampere's tensor cores: four products and the sum so
+// far, cut off 24 bits below the largest, rounded toward 0; then the other four. Hopper keeps one
+// bit more and takes all eight at once.
 void multiply_fragments(void* const* payloads);
 
 }  // namespace maskwatch::simt

@@ -8,8 +8,9 @@
 // less than the 4 (k + 4) eps Σ|a||b| of check::rounding_bound.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
-#include <cstring>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,16 +34,18 @@ struct TestedDevice {
   kernels::Device* device;
 };
 
-// A GPU too, if one can be opened: nothing tells the tests whether there should be one, so
-// cuda/check.sh looks that they ran on it.
+// A GPU too, if one can be opened; if MASKWATCH_REQUIRE_GPU is set, as cuda/check.sh does, it must
+// be.
 std::vector<TestedDevice> devices() {
   std::vector<TestedDevice> all;
+  const bool must_have = std::getenv("MASKWATCH_REQUIRE_GPU") != nullptr;
 #if MASKWATCH_SIMT
-  all.push_back({"simt", &simt::device()});
+  if (!must_have) all.push_back({"simt", &simt::device()});
 #endif
   try {
     all.push_back({"cuda:0", &cuda::open_device("cuda:0")});
-  } catch (const std::runtime_error&) {
+  } catch (const std::runtime_error& error) {
+    if (must_have) FAIL(error.what());
   }
   return all;
 }
@@ -53,7 +56,7 @@ class GuardedOnDevice {
   // `shift` numbers past an address that is aligned to 256 bytes.
   GuardedOnDevice(kernels::Device& device, std::span<const float> values, std::size_t shift)
       : device_(device), begin_(kFence + shift), bytes_(values.size() + 2 * kFence + shift, kFill) {
-    std::memcpy(bytes_.data() + begin_, values.data(), values.size_bytes());
+    std::copy(values.begin(), values.end(), bytes_.begin() + static_cast<std::ptrdiff_t>(begin_));
     memory_ = static_cast<float*>(device.allocate(bytes_.size() * sizeof(float)));
     REQUIRE(memory_);
     device.copy_in(memory_, bytes_.data(), bytes_.size() * sizeof(float));
