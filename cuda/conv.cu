@@ -31,7 +31,7 @@ Images images(const float* data, std::int64_t batch, std::int64_t height, std::i
           narrow(width), narrow(channels), channels % 4 == 0 && aligned(data)};
 }
 
-Window window(const ConvShape& s) {
+KernelWindow window(const ConvShape& s) {
   return {s.kernel_height, s.kernel_width, s.stride, s.dilation, s.pad_top, s.pad_left};
 }
 

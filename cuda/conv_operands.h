@@ -21,18 +21,18 @@ struct Images {
   }
 };
 
-struct Window {
+struct KernelWindow {
   int height, width;  // of the kernel
   int stride, dilation, pad_top, pad_left;
 
   __device__ int taps() const { return height * width; }
 };
 
-struct Position {
+struct ImagePosition {
   int image, y, x;
 };
 
-__device__ inline Position position_of(int row, int height, int width) {
+__device__ inline ImagePosition position_of(int row, int height, int width) {
   const int line = row / width;
   return {line / height, line % height, row % width};
 }
@@ -57,7 +57,7 @@ struct Patches {
 
   __device__ Place place(int line) const {
     if (line >= x.batch * out_height * out_width) return {-1, 0, 0};
-    const Position p = position_of(line, out_height, out_width);
+    const ImagePosition p = position_of(line, out_height, out_width);
     return {p.image, p.y * window.stride - window.pad_top, p.x * window.stride - window.pad_left};
   }
   __device__ bool whole() const { return x.whole; }
@@ -73,7 +73,7 @@ struct Patches {
   }
 
   Images x;
-  Window window;
+  KernelWindow window;
   int out_height, out_width;
 };
 
@@ -104,7 +104,7 @@ struct GradientPatches {
 
   __device__ Place place(int line) const {
     if (line >= dy.batch * in_height * in_width) return {-1, 0, 0};
-    const Position p = position_of(line, in_height, in_width);
+    const ImagePosition p = position_of(line, in_height, in_width);
     return {p.image, p.y + window.pad_top, p.x + window.pad_left};
   }
   __device__ bool whole() const { return dy.whole; }
@@ -122,7 +122,7 @@ struct GradientPatches {
   }
 
   Images dy;
-  Window window;
+  KernelWindow window;
   int in_height, in_width;
 };
 

@@ -8,6 +8,7 @@
 
 #include "cuda/batch_norm_layer.h"
 #include "cuda/float4.h"
+#include "cuda/moments.h"
 #include "cuda/operands.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
@@ -105,26 +106,29 @@ struct Store {
   }
 };
 
-// Two numbers for each column from the rows of one tile: sums[tile][2][n rounded up to 4].
+// Numbers of each column that come of one tile's rows: sums[tile][kArrays][n], as the kernels that
+// bring tiles together read them (cuda/moments.h, cuda/rows.h).
+template <int kArrays>
 struct ColumnPartials {
+  static constexpr int arrays = kArrays;
   float* sums;
   int n;
 
-  template <typename Tile>
-  __device__ void store(int row, int column, const float* first, const float* second) const {
+  // of(array, column of the tile)
+  template <typename Tile, typename Of>
+  __device__ void store(int row, int column, const Of& of) const {
     const int c = static_cast<int>(threadIdx.x);
     if (c >= Tile::kColumns || column + c >= n) return;
-    const std::int64_t stride = (n + 3) / 4 * 4;
-    float* to = sums + row / Tile::kRows * 2 * stride + column + c;
-    to[0] = first[c];
-    to[stride] = second[c];
+    float* to = sums + std::int64_t{row / Tile::kRows} * kArrays * n + column + c;
+#pragma unroll
+    for (int k = 0; k < kArrays; ++k) to[std::int64_t{k} * n] = of(k, c);
   }
 };
 
-// c = v, and for each column the mean of the tile's rows and the sum of squared distances from it.
+// c = v, and for each column the moments of the tile's rows, about their mean.
 struct StoreWithStatistics {
   Store result;
-  ColumnPartials partials;
+  ColumnPartials<Moments<1>::arrays> partials;
 
   template <typename Tile>
   static constexpr int memory() {
@@ -150,7 +154,12 @@ struct StoreWithStatistics {
       sum = add4(sum, make_float4(d.x * d.x, d.y * d.y, d.z * d.z, d.w * d.w));
     });
     sum_columns<Tile>(squares, scratch, sum);
-    partials.store<Tile>(row, column, mean, squares);
+    partials.store<Tile>(row, column, [&](int array, int c) {
+      return array == Moments<1>::count     ? static_cast<float>(rows)
+             : array == Moments<1>::shift   ? mean[c]
+             : array == Moments<1>::squares ? squares[c]
+                                            : 0.0f;
+    });
   }
 };
 
@@ -160,7 +169,7 @@ struct StoreWithParameterGradients {
   Store result;
   Matrix x;
   Normaliser layer;
-  ColumnPartials partials;
+  ColumnPartials<2> partials;
 
   template <typename Tile>
   static constexpr int memory() {
@@ -186,7 +195,8 @@ struct StoreWithParameterGradients {
     });
     sum_columns<Tile>(dgamma, scratch, products);
     sum_columns<Tile>(dbeta, scratch, sums);
-    partials.store<Tile>(row, column, dgamma, dbeta);
+    partials.store<Tile>(row, column,
+                         [&](int array, int c) { return array == 0 ? dgamma[c] : dbeta[c]; });
   }
 };
 

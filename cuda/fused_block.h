@@ -302,6 +302,7 @@ class FusedBlock {
   __device__ static int project_column() { return warp_of_thread() % 2 * (kColumns / 2); }
 
   __device__ void project() {
+    if (project_row() >= p_.tile_height * p_.tile_width) return;
     const float* rows = memory_ + p_.filtered + project_row() * kFilteredStride;
     const float* weights = memory_ + p_.project + project_column();
 #pragma unroll 1

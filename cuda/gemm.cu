@@ -98,8 +98,8 @@ void pack_gemm(float* packed, const float* b, GemmShape s) {
   const Size size(s);
   const int columns = packed_columns(size.n);
   const std::int64_t count = std::int64_t{size.k} * columns;
-  launch(pack_kernel, dim3(narrow(divide_up<std::int64_t>(count, 256))), dim3(256), 0, packed, b,
-         size.k, size.n, columns);
+  launch(pack_kernel, dim3(narrow(ceil_div(count, 256))), dim3(256), 0, packed, b, size.k, size.n,
+         columns);
 }
 
 void packed_gemm(float* c, const float* a, const float* packed, const float* bias,
@@ -119,7 +119,7 @@ void pointwise_average_pool(float* y, const float* x, const float* packed, const
                             Activation activation, std::int64_t positions, GemmShape s) {
   const Size size(s);
   if (size.m == 0 || size.n == 0) return;
-  const dim3 grid(size.m / narrow(positions), divide_up(size.n, SquareTile::kColumns));
+  const dim3 grid(size.m / narrow(positions), ceil_div(size.n, SquareTile::kColumns));
   const auto kernel = uses_tensor_cores(size.k) ? &average_pool_kernel<SquareTile, true>
                                                 : &average_pool_kernel<SquareTile, false>;
   launch(kernel, grid, dim3(SquareTile::kThreads), average_pool_bytes<SquareTile>(),

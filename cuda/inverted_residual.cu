@@ -8,16 +8,14 @@
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 namespace {
 
-constexpr int padded32(int n) { return divide_up(n, 32) * 32; }
-
 template <typename Number>
 BlockWeights<Number> weights_in(Number* packed, const InvertedResidualShape& s) {
   const int expanded = narrow(s.expanded_channels), steps = narrow(s.expand_steps());
   BlockWeights<Number> w = {};
-  w.expand_columns = padded32(expanded);
+  w.expand_columns = packed_columns(expanded);
   // Without an expansion the depthwise convolution has the channels of x, as they lie.
   w.depthwise_columns = s.expand ? w.expand_columns : expanded;
-  w.project_columns = padded32(narrow(s.out_channels));
+  w.project_columns = packed_columns(narrow(s.out_channels));
   w.expand = packed;
   w.expand_bias = w.expand + (s.expand ? std::int64_t{steps} * w.expand_columns : 0);
   w.depthwise = w.expand_bias + (s.expand ? w.expand_columns : 0);
@@ -66,10 +64,10 @@ BlockPlan plan_of(const BlockSize& s, int tile_height, int tile_width, int colum
   p.tile_height = tile_height, p.tile_width = tile_width;
   p.patch_height = (tile_height - 1) * s.stride + 3;
   p.patch_width = (tile_width - 1) * s.stride + 3;
-  p.tiles_down = divide_up(s.out_height, tile_height);
-  p.tiles_across = divide_up(s.out_width, tile_width);
-  p.patch_rows = divide_up(p.patch_height * p.patch_width, 16) * 16;
-  const int steps = divide_up(s.steps, 8) * 8;
+  p.tiles_down = ceil_div(s.out_height, tile_height);
+  p.tiles_across = ceil_div(s.out_width, tile_width);
+  p.patch_rows = ceil_div(p.patch_height * p.patch_width, 16) * 16;
+  const int steps = ceil_div(s.steps, 8) * 8;
   p.x_stride = steps + 4;
   int at = s.steps > 0 ? p.patch_rows * p.x_stride : 0;
   const auto place = [&](int floats) { return std::exchange(at, at + floats); };
@@ -83,12 +81,27 @@ BlockPlan plan_of(const BlockSize& s, int tile_height, int tile_width, int colum
   return p;
 }
 
-// What a tile of threads has to do for 32 channels, in multiply-adds of tensor cores; filtering
-// takes as long as so many.
-std::int64_t cost(const BlockSize& s, const BlockPlan& p, int columns) {
-  constexpr std::int64_t filtering = 4096;
-  return std::int64_t{p.tiles()} *
-         (std::int64_t{p.patch_rows} * (s.steps + 16) + kTileSize * columns + filtering);
+// Cuts the expanded channels where tiles alone would leave multiprocessors idle.
+void cut_channels(BlockPlan& p, const BlockSize& s, int batch) {
+  const int chunks = ceil_div(s.expanded, kChunk);
+  const int blocks = narrow(std::int64_t{p.tiles()} * batch);
+  p.chunks = ceil_div(chunks, std::clamp(ceil_div(kFewTiles, blocks), 1, chunks));
+}
+
+// How long a plan takes, in multiply-adds of tensor cores; the constants say what filtering and
+// waiting cost beside them. A device of 132 multiprocessors, as an H100 has, decides which plan is
+// taken on all devices.
+std::int64_t cost(const BlockSize& s, const BlockPlan& p, int batch, int columns) {
+  constexpr std::int64_t filtering = 4096, waiting = 4096, starting = 8192, multiprocessors = 132;
+  const int outputs = p.tile_height * p.tile_width;
+  const int items = ceil_div(p.tile_height, 2) * p.tile_width * (kChunk / 4);
+  const std::int64_t chunk = std::int64_t{p.patch_rows} * (s.steps + 8) +
+                             std::int64_t{ceil_div(outputs, 16) * 16} * columns +
+                             filtering * ceil_div(items, kBlockThreads) + waiting;
+  const std::int64_t blocks =
+      std::int64_t{p.tiles()} * batch * ceil_div(ceil_div(s.expanded, kChunk), p.chunks);
+  return std::max(blocks, multiprocessors) *
+         (p.chunks * chunk + starting + std::int64_t{p.patch_rows} * s.steps);
 }
 
 // The cheapest plan that fits the device's shared memory; none where nothing does.
@@ -97,16 +110,14 @@ std::optional<BlockPlan> plan_for(const BlockSize& s, int batch) {
   if (!tiles || s.expanded == 0) return std::nullopt;
   const int columns = *tiles * 16;
   std::optional<BlockPlan> best;
-  for (int height = 1; height <= std::min(kTileSize, s.out_height); ++height) {
-    const int width = std::min(kTileSize / height, s.out_width);
-    const BlockPlan p = plan_of(s, height, width, columns);
-    if (p.total * sizeof(float) > most_shared_bytes()) continue;
-    if (!best || cost(s, p, columns) < cost(s, *best, columns)) best = p;
-  }
-  if (!best) return best;
-  const int chunks = divide_up(s.expanded, kChunk);
-  const int blocks = narrow(std::int64_t{best->tiles()} * batch);
-  best->chunks = divide_up(chunks, std::clamp(divide_up(kFewTiles, blocks), 1, chunks));
+  const int tallest = std::min(kTileSize, s.out_height);
+  for (int height = 1; height <= tallest; ++height)
+    for (int width = std::min(kTileSize / height, s.out_width); width > 0; width /= 2) {
+      BlockPlan p = plan_of(s, height, width, columns);
+      if (p.total * sizeof(float) > most_shared_bytes()) continue;
+      cut_channels(p, s, batch);
+      if (!best || cost(s, p, batch, columns) < cost(s, *best, batch, columns)) best = p;
+    }
   return best;
 }
 
@@ -142,8 +153,8 @@ void run_fused(const float* x, const float* packed, const InvertedResidualShape&
   a.size = size_of(s);
   a.plan = plan;
   a.store = result;
-  const int parts = divide_up(a.size.expanded, plan.chunks * kChunk);
-  const std::int64_t vectors = std::int64_t{result.m} * divide_up(result.n, 4);
+  const int parts = ceil_div(a.size.expanded, plan.chunks * kChunk);
+  const std::int64_t vectors = std::int64_t{result.m} * ceil_div(result.n, 4);
   if (parts > 1) a.store.parts = workspace(Workspace::split_k, parts * vectors * 4);
   launch_block(dim3(plan.tiles() * narrow(s.batch), parts), a);
   if (parts > 1) sum_parts(a.store, parts);
@@ -208,8 +219,8 @@ void pack_inverted_residual(float* packed, const float* expand, const float* exp
   const int expanded = narrow(s.expanded_channels), out = narrow(s.out_channels);
   const auto pad = [](float* to, const float* from, int rows, int columns, int to_columns) {
     const std::int64_t count = std::int64_t{rows} * to_columns;
-    launch(&pad_columns_kernel, dim3(narrow(divide_up<std::int64_t>(count, 256))), dim3(256), 0, to,
-           from, rows, columns, to_columns);
+    launch(&pad_columns_kernel, dim3(narrow(ceil_div(count, 256))), dim3(256), 0, to, from, rows,
+           columns, to_columns);
   };
   if (s.expand) {
     pad(w.expand, expand, narrow(s.expand_steps()), expanded, w.expand_columns);

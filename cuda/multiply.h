@@ -18,19 +18,15 @@ inline int narrow(std::int64_t size) {
   return static_cast<int>(size);
 }
 
-template <typename Integer>
-constexpr Integer divide_up(Integer a, Integer b) {
-  return (a + b - 1) / b;
-}
-
 // pack_gemm's order: b with rows padded to whole vectors, [k][columns rounded up to 32], zeros
 // behind n.
-inline int packed_columns(int n) { return divide_up(n, 32) * 32; }
+inline int packed_columns(int n) { return ceil_div(n, 32) * 32; }
 
-// Many rows; few of them; few columns.
+// Many rows; few of them; few columns; at most 32 rows, as the gradients of many weights have.
 using WideTile = Tile<128, 64, 3>;
 using SquareTile = Tile<64, 64, 3>;
 using NarrowTile = Tile<128, 32, 3>;
+using LowTile = Tile<32, 64, 3>;
 
 // A grid smaller than this leaves multiprocessors of a large GPU idle.
 constexpr int kFewTiles = 264;
@@ -42,23 +38,23 @@ constexpr int kMostParts = 256;
 inline bool uses_tensor_cores(int k) { return has_tf32() && k >= kLeastTensorK; }
 
 // A sum over k in one part.
-inline int whole_part(int k) { return std::max(divide_up(k, kDepth) * kDepth, kDepth); }
+inline int whole_part(int k) { return std::max(ceil_div(k, kDepth) * kDepth, kDepth); }
 
 // k of each part, a multiple of kDepth: one part where the tiles of c occupy the device.
 inline int part_of(int tiles, int k) {
-  const int wanted = std::clamp(divide_up(kFewTiles, std::max(tiles, 1)), 1, kMostParts);
+  const int wanted = std::clamp(ceil_div(kFewTiles, std::max(tiles, 1)), 1, kMostParts);
   const int parts = std::clamp(k / kLeastPart, 1, wanted);
-  return whole_part(divide_up(k, parts));
+  return whole_part(ceil_div(k, parts));
 }
 
 template <typename Tile>
 int tiles_of(int m, int n) {
-  return narrow(std::int64_t{divide_up(m, Tile::kRows)} * divide_up(n, Tile::kColumns));
+  return narrow(std::int64_t{ceil_div(m, Tile::kRows)} * ceil_div(n, Tile::kColumns));
 }
 
 template <typename Tile, typename A, typename B, typename Epilogue>
 void launch_product(const A& a, const B& b, const Epilogue& epilogue, const ProductSize& size) {
-  const dim3 grid(tiles_of<Tile>(size.m, size.n), std::max(divide_up(size.k, size.part), 1));
+  const dim3 grid(tiles_of<Tile>(size.m, size.n), std::max(ceil_div(size.k, size.part), 1));
   constexpr std::size_t bytes = product_memory<Tile, A, B, Epilogue>() * sizeof(float);
   const auto kernel = uses_tensor_cores(size.k) ? &product_kernel<Tile, true, A, B, Epilogue>
                                                 : &product_kernel<Tile, false, A, B, Epilogue>;
@@ -67,9 +63,9 @@ void launch_product(const A& a, const B& b, const Epilogue& epilogue, const Prod
 
 // Ends a split sum of `parts` parts: adds what is in epilogue.parts.
 inline void sum_parts(const Store& epilogue, int parts) {
-  const std::int64_t vectors = std::int64_t{epilogue.m} * divide_up(epilogue.n, 4);
-  launch(&sum_parts_kernel<Store>, dim3(narrow(divide_up<std::int64_t>(vectors, 256))), dim3(256),
-         0, parts, epilogue);
+  const std::int64_t vectors = std::int64_t{epilogue.m} * ceil_div(epilogue.n, 4);
+  launch(&sum_parts_kernel<Store>, dim3(narrow(ceil_div(vectors, 256))), dim3(256), 0, parts,
+         epilogue);
 }
 
 // What `epilogue` makes of a · b, on one kind of tile.
@@ -77,16 +73,16 @@ template <typename Tile, typename A, typename B>
 void multiply_on(const A& a, const B& b, Store epilogue, int k) {
   const int m = epilogue.m, n = epilogue.n;
   const ProductSize size = {m, n, k, part_of(tiles_of<Tile>(m, n), k)};
-  const int parts = divide_up(k, size.part);
-  const std::int64_t vectors = std::int64_t{m} * divide_up(n, 4);
+  const int parts = ceil_div(k, size.part);
+  const std::int64_t vectors = std::int64_t{m} * ceil_div(n, 4);
   if (parts > 1) epilogue.parts = workspace(Workspace::split_k, parts * vectors * 4);
   launch_product<Tile>(a, b, epilogue, size);
   if (parts > 1) sum_parts(epilogue, parts);
 }
 
-// use(Tile()) with the tile for a result of this shape.
+// use(Tile()) with the tile for a result of this shape, which has many rows.
 template <typename Use>
-void with_tile(int m, int n, const Use& use) {
+void with_tall_tile(int m, int n, const Use& use) {
   if (n <= NarrowTile::kColumns)
     use(NarrowTile());
   else if (tiles_of<WideTile>(m, n) >= kFewTiles)
@@ -99,8 +95,9 @@ void with_tile(int m, int n, const Use& use) {
 template <typename A, typename B>
 void multiply(const A& a, const B& b, const Store& epilogue, int k) {
   if (epilogue.m == 0 || epilogue.n == 0) return;
-  with_tile(epilogue.m, epilogue.n,
-            [&](auto tile) { multiply_on<decltype(tile)>(a, b, epilogue, k); });
+  if (epilogue.m <= LowTile::kRows) return multiply_on<LowTile>(a, b, epilogue, k);
+  with_tall_tile(epilogue.m, epilogue.n,
+                 [&](auto tile) { multiply_on<decltype(tile)>(a, b, epilogue, k); });
 }
 
 // Products of matrices as they are, compiled once (cuda/gemm.cu).

@@ -45,7 +45,7 @@ struct Matrix {
 
 // Whole matrices: [line][k], or [k][line].
 template <bool kLinesAreRows>
-struct Plain {
+struct WholeMatrix {
   static constexpr bool kAlongK = kLinesAreRows, kAsync = true;
   using Place = int;
   using Loaded = float4;
@@ -64,8 +64,8 @@ struct Plain {
   Matrix matrix;
 };
 
-using Rows = Plain<true>;
-using Columns = Plain<false>;
+using Rows = WholeMatrix<true>;
+using Columns = WholeMatrix<false>;
 
 // x[rows, channels] through a batch norm and its activation.
 template <bool kLinesAreRows>

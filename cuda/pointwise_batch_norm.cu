@@ -1,6 +1,7 @@
 #include "cuda/batch_norm_layer.h"
-#include "cuda/column_partials.h"
+#include "cuda/moments.h"
 #include "cuda/multiply.h"
+#include "cuda/rows.h"
 #include "cuda/table.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
@@ -11,17 +12,17 @@ struct Size {
   int m, n, k;
 };
 
-// c = a · b, and two numbers a column from the epilogue of each tile, which are in `merge`.
-// make(partials) is the epilogue.
-template <typename A, typename B, typename Make, typename Merge>
+// c = a · b, and numbers of each column that the epilogue make(partials) leaves of each tile; merge
+// brings those of all tiles together.
+template <int kArrays, typename A, typename B, typename Make, typename Merge>
 void multiply_with_columns(const A& a, const B& b, const Size& size, const Make& make,
                            const Merge& merge) {
   if (size.n == 0) return;
-  with_tile(size.m, size.n, [&](auto tile) {
+  with_tall_tile(size.m, size.n, [&](auto tile) {
     using Tile = decltype(tile);
-    const ColumnTiles tiles = {size.m, size.n, Tile::kRows};
-    float* sums = workspace(Workspace::column_sums, tiles.floats());
-    launch_product<Tile>(a, b, make(ColumnPartials{sums, size.n}),
+    const int tiles = ceil_div(size.m, Tile::kRows);
+    float* sums = workspace(Workspace::column_sums, std::int64_t{tiles} * kArrays * size.n);
+    launch_product<Tile>(a, b, make(ColumnPartials<kArrays>{sums, size.n}),
                          {size.m, size.n, size.k, whole_part(size.k)});
     merge(sums, tiles);
   });
@@ -32,14 +33,12 @@ void forward(float* z, float* mean, float* variance, const A& a, const float* w,
   const Columns b = {{w, size.k, size.n}};
   const Store store = Store{.c = z, .m = size.m, .n = size.n}.vectorised();
   if (!mean) return multiply(a, b, store, size.k);
-  multiply_with_columns(
+  multiply_with_columns<Moments<1>::arrays>(
       a, b, size,
-      [&](const ColumnPartials& partials) {
+      [&](const auto& partials) {
         return StoreWithStatistics{store, partials};
       },
-      [&](const float* sums, const ColumnTiles& tiles) {
-        merge_statistics(mean, variance, sums, tiles);
-      });
+      [&](const float* sums, int tiles) { merge_moments(mean, variance, sums, tiles, size.n); });
 }
 
 }  // namespace
@@ -79,12 +78,14 @@ void pointwise_batch_norm_backward(float* dx, float* dw, float* dgamma, float* d
   const Rows turned = {{w, size.k, size.n}};
   const Store store = Store{.c = dx, .m = size.m, .n = size.k, .residual = residual}.vectorised();
   if (!before) return multiply(rows, turned, store, size.n);
-  multiply_with_columns(
+  multiply_with_columns<2>(
       rows, turned, Size({.m = s.m, .n = s.k, .k = s.n}),
-      [&](const ColumnPartials& partials) {
+      [&](const auto& partials) {
         return StoreWithParameterGradients{store, input, layer, partials};
       },
-      [&](const float* sums, const ColumnTiles& tiles) { merge_sums(dgamma, dbeta, sums, tiles); });
+      [&](const float* sums, int tiles) {
+        add_all_parts(SumOutputs<2>{{dgamma, dbeta}}, sums, tiles, size.k);
+      });
 }
 
 }  // namespace maskwatch::MASKWATCH_GPU_NAMESPACE

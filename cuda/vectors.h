@@ -2,6 +2,8 @@
 // else one by one.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/simt.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
@@ -37,6 +39,9 @@ bool aligned(const Pointers*... pointers) {
   return ((reinterpret_cast<std::uintptr_t>(pointers) % bytes == 0) && ...);
 }
 
-constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+template <typename A, typename B>
+constexpr std::common_type_t<A, B> ceil_div(A a, B b) {
+  return (a + b - 1) / b;
+}
 
 }  // namespace maskwatch::MASKWATCH_GPU_NAMESPACE

@@ -87,6 +87,7 @@ TEST_CASE("every tile multiplies, on tensor cores and without") {
     check_tile<WideTile>(tensor_cores);
     check_tile<SquareTile>(tensor_cores);
     check_tile<NarrowTile>(tensor_cores);
+    check_tile<LowTile>(tensor_cores);
   }
 }
 
@@ -97,7 +98,7 @@ TEST_CASE("parts of a long sum are whole steps and leave no part empty") {
       const int part = part_of(tiles, k);
       CHECK(part >= kDepth);
       CHECK(part % kDepth == 0);
-      const int parts = std::max(divide_up(k, part), 1);
+      const int parts = std::max(ceil_div(k, part), 1);
       CHECK(parts <= kMostParts);
       if (parts > 1) CHECK(part >= kLeastPart);
       if (tiles >= kFewTiles) CHECK(parts == 1);
