@@ -466,6 +466,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   }
   const std::int64_t steps = steps_of(o, split);
   const std::string recipe = recipe_of(o, pictures, *network, steps);
+  check_same_recipe(recipe, communicator);
   // A backbone that normalised by ImageNet's statistics while its weights move at this rate would
   // drift away from them; a detector's own statistics fit a person's few pictures better than
   // theirs.

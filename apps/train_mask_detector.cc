@@ -452,6 +452,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   std::string made_from = recipe(o, data, *model);
   for (const std::string& rule : o.classes) made_from += ", classes " + rule;
   made_from += recipe_of_shards(o.shards);
+  check_same_recipe(made_from, communicator);
 
   const std::int64_t steps =
       (static_cast<std::int64_t>(parts.train.size()) + o.batch_size - 1) / o.batch_size * o.epochs;

@@ -49,11 +49,36 @@ constexpr std::string_view kStopped =
     "error: stopped: another process was lost, or the launcher was told to stop (a training goes "
     "on with --resume)\n";
 
-// A launcher ends ranks with SIGTERM, whatever became of one of them. Writes are atomic, so
-// nothing but this line is left to do.
+// What the handler of SIGTERM knows, if it is to speak.
+struct Speaker {
+  int stream = -1;   // where to; -1: say nothing
+  pid_t rank_0 = 0;  // speak only if this process is gone; 0: always
+} speaker;
+
+// A launcher ends ranks with SIGTERM, whatever became of one of them. Files are written atomically,
+// so nothing but one line is left to do.
 void say_stopped(int) {
-  [[maybe_unused]] const auto written = write(STDERR_FILENO, kStopped.data(), kStopped.size());
+  if (speaker.stream >= 0 && (speaker.rank_0 == 0 || kill(speaker.rank_0, 0) != 0)) {
+    [[maybe_unused]] const auto written = write(speaker.stream, kStopped.data(), kStopped.size());
+  }
   _exit(failure);
+}
+
+// Rank 0 says that it was stopped; where it is the one that is lost, a rank of the same machine
+// does.
+void speak_when_stopped(kernels::Communicator& ranks, int true_stderr) {
+  struct Place {
+    pid_t process;
+    std::array<char, 256> machine;
+  } mine{getpid(), {}};
+  gethostname(mine.machine.data(), mine.machine.size() - 1);
+  Place of_rank_0 = mine;
+  ranks.broadcast(&of_rank_0, sizeof of_rank_0, 0);
+  if (ranks.rank() == 0)
+    speaker = {true_stderr, 0};
+  else if (ranks.local_rank() == 1 && of_rank_0.machine == mine.machine)
+    speaker = {true_stderr, of_rank_0.process};
+  std::signal(SIGTERM, say_stopped);
 }
 
 // Nothing that this rank prints is seen from now on. Errors go to rank 0.
@@ -103,8 +128,11 @@ int run_program_on_ranks(
   }
   const int true_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
   if (ranks->rank() > 0) fall_silent();
-  if (ranks->ranks() > 1) std::signal(SIGTERM, say_stopped);
-  return end_together(*ranks, outcome_of([&] { return body(argc, argv, *ranks); }), true_stderr);
+  const Outcome outcome = outcome_of([&] {
+    if (ranks->ranks() > 1) speak_when_stopped(*ranks, true_stderr);
+    return body(argc, argv, *ranks);
+  });
+  return end_together(*ranks, outcome, true_stderr);
 }
 
 int threads_of_rank(int wanted, const kernels::Communicator& communicator) {

@@ -25,8 +25,8 @@ struct DetectionBatch {
 
 struct DetectionLoaderOptions {
   CropOptions crops;
-  int batch_size = 16;  // crops of all shards of a step; at least one for each
-  ShardRange shards;    // which of them are made here
+  int batch_size = 16;     // crops of all shards of a step; at least one for each
+  ShardRange shards = {};  // which of them are made here
   nn::Preprocessing preprocessing = nn::Preprocessing::tf;
 };
 

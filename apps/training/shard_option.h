@@ -14,6 +14,10 @@ void add_shard_option(OptionParser& parser, int& shards);
 // be empty.
 void check_shards(int shards, int batch_size, const kernels::Communicator& communicator);
 
+// UsageError on every rank where one would train something else than rank 0: it sees other files,
+// or was given other options.
+void check_same_recipe(const std::string& recipe, kernels::Communicator& communicator);
+
 // What is added to the recipe of a run: ", shards 4". Nothing for one, which is how runs were
 // before there were shards.
 std::string recipe_of_shards(int shards);
