@@ -49,36 +49,45 @@ constexpr std::string_view kStopped =
     "error: stopped: another process was lost, or the launcher was told to stop (a training goes "
     "on with --resume)\n";
 
-// What the handler of SIGTERM knows, if it is to speak.
-struct Speaker {
-  int stream = -1;   // where to; -1: say nothing
-  pid_t rank_0 = 0;  // speak only if this process is gone; 0: always
-} speaker;
-
-// A launcher ends ranks with SIGTERM, whatever became of one of them. Files are written atomically,
-// so nothing but one line is left to do.
-void say_stopped(int) {
-  if (speaker.stream >= 0 && (speaker.rank_0 == 0 || kill(speaker.rank_0, 0) != 0)) {
-    [[maybe_unused]] const auto written = write(speaker.stream, kStopped.data(), kStopped.size());
-  }
-  _exit(failure);
+sigset_t only_sigterm() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  return set;
 }
 
-// Rank 0 says that it was stopped; where it is the one that is lost, a rank of the same machine
-// does.
+// Where rank 0 is, by which a rank of the same machine can tell whether it still runs.
+struct Place {
+  pid_t process = getpid();
+  std::array<char, 256> machine{};
+};
+
+Place place_of_rank_0(kernels::Communicator& ranks, const Place& mine) {
+  Place place = mine;
+  ranks.broadcast(&place, sizeof place, 0);
+  return place;
+}
+
+// A launcher ends ranks with SIGTERM, whatever became of one of them, and a second later with
+// SIGKILL. Files are written atomically, so nothing but one line is left to do. Rank 0 says it, or,
+// where rank 0 is the one that is lost, a rank of the same machine. A thread waits for the signal:
+// the main thread may be within a write to a slow disk, which no signal interrupts. SIGTERM must be
+// blocked in all threads.
 void speak_when_stopped(kernels::Communicator& ranks, int true_stderr) {
-  struct Place {
-    pid_t process;
-    std::array<char, 256> machine;
-  } mine{getpid(), {}};
+  Place mine;
   gethostname(mine.machine.data(), mine.machine.size() - 1);
-  Place of_rank_0 = mine;
-  ranks.broadcast(&of_rank_0, sizeof of_rank_0, 0);
-  if (ranks.rank() == 0)
-    speaker = {true_stderr, 0};
-  else if (ranks.local_rank() == 1 && of_rank_0.machine == mine.machine)
-    speaker = {true_stderr, of_rank_0.process};
-  std::signal(SIGTERM, say_stopped);
+  const Place rank_0 = place_of_rank_0(ranks, mine);
+  const bool first = ranks.rank() == 0;
+  const bool second = !first && ranks.local_rank() == 1 && rank_0.machine == mine.machine;
+  std::thread([=] {
+    const sigset_t set = only_sigterm();
+    for (int signal = 0; sigwait(&set, &signal) != 0;) {
+    }
+    if (first || (second && kill(rank_0.process, 0) != 0)) {
+      [[maybe_unused]] const auto written = write(true_stderr, kStopped.data(), kStopped.size());
+    }
+    _exit(failure);
+  }).detach();
 }
 
 // Nothing that this rank prints is seen from now on. Errors go to rank 0.
@@ -117,6 +126,9 @@ int run_program_on_ranks(
     const std::function<int(int argc, char** argv, kernels::Communicator& communicator)>& body) {
   begin_program();
   std::unique_ptr<kernels::MpiCommunicator> ranks;
+  // Before MPI starts threads of its own, which inherit this.
+  const sigset_t sigterm = only_sigterm();
+  if (launched_ranks() > 1) pthread_sigmask(SIG_BLOCK, &sigterm, nullptr);
   const Outcome start = outcome_of([&] {
     ranks = join_launched();
     return 0;
