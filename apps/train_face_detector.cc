@@ -213,15 +213,18 @@ void check_options(const OptionParser& parser, const Options& o) {
   for (const auto& [option, path] : pictures_of(o)) require_picture(option, path);
 }
 
-DetectionPictures load(const Options& o) {
+DetectionPictures load(const Options& o, kernels::Communicator& communicator) {
   const BoxDataset data =
       read_boxes(o.datasets, {ClassMap(o.classes), o.negatives, o.without_boxes});
   require_apart(outputs_of(o), files_of(data));
   tell_of_boxes(data);
-  ProgressBar bar(static_cast<std::int64_t>(data.pictures.size()));
+  // Of several ranks this is the share of one; the others are about as far.
+  const std::int64_t ranks = communicator.ranks();
+  ProgressBar bar(std::ssize(data.pictures));
   DetectionPicturesOptions options;
+  options.communicator = &communicator;
   options.longest_side = o.longest_side;
-  options.progress = [&](std::int64_t done) { bar.update(done); };
+  options.progress = [&](std::int64_t done) { bar.update(done * ranks); };
   DetectionPictures pictures = load_detection_pictures(data, options);
   bar.finish();
   for (const SkippedFile& file : pictures.broken) fmt::print("skipped {}\n", one_line(file.reason));
@@ -452,7 +455,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
 
   const auto network = o.preview.empty() ? make_network(o) : nullptr;
   if (!o.teacher.empty()) make_teacher(o);  // its faults are known before the pictures are read
-  DetectionPictures pictures = load(o);
+  DetectionPictures pictures = load(o, communicator);
   DetectionSplit split = split_detection(pictures, {o.validation, o.seed, o.leave_out});
   fmt::print("training on {} pictures, validating on {}; {} look like another, kept on one side",
              split.train.size(), split.validation.size(), split.look_alikes);

@@ -302,12 +302,16 @@ Split split(const Options& o, const Dataset& dataset) {
   return std::move(by_folders.split);
 }
 
-LoadedDataset load(const Options& o, const Dataset& dataset, int size) {
+LoadedDataset load(const Options& o, const Dataset& dataset, int size,
+                   kernels::Communicator& communicator) {
   for (const SkippedFile& file : dataset.skipped)
     fmt::print("skipped {}: {}\n", one_line(file.path), file.reason);
-  ProgressBar bar(static_cast<std::int64_t>(dataset.images.size()));
+  // Of several ranks this is the share of one; the others are about as far.
+  const std::int64_t ranks = communicator.ranks();
+  ProgressBar bar(std::ssize(dataset.images));
   LoadOptions options;
-  options.progress = [&](std::int64_t done, std::int64_t) { bar.update(done); };
+  options.communicator = &communicator;
+  options.progress = [&](std::int64_t done, std::int64_t) { bar.update(done * ranks); };
   LoadedDataset data = load_images(dataset, size, options);
   bar.finish();
   for (const SkippedFile& file : data.broken) fmt::print("skipped {}\n", one_line(file.reason));
@@ -441,7 +445,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   for (const DatasetImage& image : dataset.images) pictures.push_back(image.path);
   require_apart(outputs_of(o), pictures);
   const auto model = make_model(o, parser.given("--size"), dataset.classes, meanings);
-  const LoadedDataset data = load(o, dataset, model->options().backbone.input_size);
+  const LoadedDataset data = load(o, dataset, model->options().backbone.input_size, communicator);
   const std::optional<FaceCrops> faces = find_faces(o, data);
   const Split parts = split(o, data.dataset);
   fmt::print("training on {}, validating on {}; backbone {}\n", parts.train.size(),

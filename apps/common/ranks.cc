@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -44,6 +45,9 @@ std::unique_ptr<kernels::MpiCommunicator> join_launched() {
         "--mpi=pmix");
   return joined;
 }
+
+// A launcher that has seen all ranks end may leave unread what they wrote last.
+constexpr auto kTimeToPassOn = std::chrono::milliseconds(200);
 
 constexpr std::string_view kStopped =
     "error: stopped: another process was lost, or the launcher was told to stop (a training goes "
@@ -85,6 +89,7 @@ void speak_when_stopped(kernels::Communicator& ranks, int true_stderr) {
     }
     if (first || (second && kill(rank_0.process, 0) != 0)) {
       [[maybe_unused]] const auto written = write(true_stderr, kStopped.data(), kStopped.size());
+      std::this_thread::sleep_for(kTimeToPassOn);
     }
     _exit(failure);
   }).detach();

@@ -78,9 +78,10 @@ class Ranks(unittest.TestCase):
         header = json.loads(data[8 : 8 + length])
         return {key: without_times(value) for key, value in header.pop("__metadata__").items()}, header, data[8 + length :]
 
-    def same_on_any_number(self, kind, train, **more):
+    def same_on_any_number(self, numbers, kind, train, **more):
+        """Of processes; 0: one without mpirun."""
         expected = None
-        for ranks in (0, 1, 2, 4):
+        for ranks in numbers:
             name = f"{kind}{ranks}"
             done = self.run_on(ranks, train(name, **more))
             self.assertEqual((done.returncode, done.stderr), (0, ""))
@@ -93,17 +94,17 @@ class Ranks(unittest.TestCase):
             self.assertEqual(sorted(file for file in os.listdir(self.folder) if file.startswith(name)), [name + end for end in (".json", ".png", ".safetensors")])
 
     def test_same_bytes_of_a_classifier(self):
-        self.same_on_any_number("classifier", self.classifier)
+        self.same_on_any_number((0, 1, 2, 4), "classifier", self.classifier)
 
     def test_same_bytes_of_a_detector(self):
-        self.same_on_any_number("detector", self.detector)
+        self.same_on_any_number((0, 1, 2, 4), "detector", self.detector)
 
     def test_same_bytes_behind_frozen_stages(self):
         self.assertEqual(self.run_on(0, self.classifier("backbone")).returncode, 0)
         self.assertEqual(self.run_on(0, self.detector("begun")).returncode, 0)
-        self.same_on_any_number("head", self.head)
-        self.same_on_any_number("tuned", self.head, **{"--fine-tune": "2"})
-        self.same_on_any_number("retrained", self.detector, **{"--fine-tune": "begun.safetensors", "--freeze": "6"})
+        self.same_on_any_number((0, 2), "head", self.head)
+        self.same_on_any_number((0, 4), "tuned", self.head, **{"--fine-tune": "2"})
+        self.same_on_any_number((0, 2), "retrained", self.detector, **{"--fine-tune": "begun.safetensors", "--freeze": "6"})
 
     def test_shards_change_the_model(self):
         models = set()
@@ -118,7 +119,7 @@ class Ranks(unittest.TestCase):
             whole = f"whole_{kind}"
             self.assertEqual(self.run_on(0, train(whole)).returncode, 0)
             checkpoints = []
-            for ranks in (0, 2, 4):
+            for ranks in (0, 4):
                 name = f"cut_{kind}{ranks}"
                 os.symlink("/dev/full", self.at(name + ".png"))  # fails when all is trained
                 done = self.run_on(ranks, train(name))
@@ -126,15 +127,14 @@ class Ranks(unittest.TestCase):
                 self.assertRegex(done.stderr, rf"\Aerror: {name}.png: .*\n\Z")
                 checkpoints.append(self.checkpoint(name))
                 os.remove(self.at(name + ".png"))
-                done = self.run_on({0: 4, 2: 1, 4: 2}[ranks], train(name, "--resume"))
+                done = self.run_on({0: 2, 4: 1}[ranks], train(name, "--resume"))
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
                 self.assertIn("going on after ", done.stdout)
                 self.assertEqual(self.bytes_of(name + ".safetensors"), self.bytes_of(whole + ".safetensors"))
             self.assertEqual(checkpoints[0], checkpoints[1])
-            self.assertEqual(checkpoints[0], checkpoints[2])
 
     def test_a_lost_process_ends_the_others(self):
-        many = {"--epochs": "60"}
+        many = {"--epochs": "12"}
         self.assertEqual(self.run_on(0, self.classifier("whole", **many)).returncode, 0)
         for lost in (2, 0):
             resume = ["--resume"] if lost == 0 else []
@@ -142,7 +142,7 @@ class Ranks(unittest.TestCase):
             process = subprocess.Popen([*MPIRUN, "-n", "4", *WITH_PID, self.at("pid"), *train], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder)
             try:
                 for line in process.stdout:
-                    if re.match(r"Epoch \d+/60", line):
+                    if re.match(r"Epoch \d+/12", line):
                         break
                 deadline = time.monotonic() + 30
                 while not os.path.exists(self.at("lost.safetensors.checkpoint")) and time.monotonic() < deadline:
@@ -199,7 +199,7 @@ class Ranks(unittest.TestCase):
             ("evaluate_face_detector", ["-d", "boxes", "--write-found", "found"], 0),
         ):
             expected = None
-            for ranks in (0, 1, 3):
+            for ranks in (0, 3):
                 shutil.rmtree(self.at("out"), ignore_errors=True)
                 done = self.run_on(ranks, [program(name), *options])
                 self.assertEqual(done.returncode, code, done.stderr)
@@ -224,7 +224,18 @@ def wait_until_gone(processes):
         raise AssertionError(f"still there: {processes}")
 
 
+def refuses_without_mpi():
+    """Of a build that has none: several processes would each do the whole work."""
+    done = subprocess.run([program("train_mask_detector"), "-d", "faces"], env={**os.environ, "OMPI_COMM_WORLD_SIZE": "2"}, capture_output=True, text=True)
+    return done.returncode == 2 and done.stderr == "error: started as 2 processes, but this build has no MPI (build with libopenmpi-dev and -Dmpi=enabled, or start one process)\n"
+
+
 if __name__ == "__main__":
+    if os.environ.get("MASKWATCH_MPI") == "0":
+        if not refuses_without_mpi():
+            sys.exit("several processes are not refused")
+        print("SKIPPED, NOT TESTED: this build has no MPI", file=sys.stderr)
+        sys.exit(SKIPPED)
     if not shutil.which("mpirun"):
         print("SKIPPED, NOT TESTED: mpirun is not there", file=sys.stderr)
         sys.exit(SKIPPED)

@@ -226,10 +226,8 @@ TEST_CASE("crops and batches depend on seed, step and index alone, on any number
   set_threads(before);
   CHECK(runs[0] == runs[1]);
   // Cut into shards, some of them made elsewhere.
-  apps::DetectionLoader front(pictures, chosen, {{64, 0.5, 5}, 4, nn::Preprocessing::tf, {0, 1, 3}},
-                              10, 22);
-  apps::DetectionLoader back(pictures, chosen, {{64, 0.5, 5}, 4, nn::Preprocessing::tf, {1, 3, 3}},
-                             10, 22);
+  apps::DetectionLoader front(pictures, chosen, {{64, 0.5, 5}, 4, {0, 1, 3}}, 10, 22);
+  apps::DetectionLoader back(pictures, chosen, {{64, 0.5, 5}, 4, {1, 3, 3}}, 10, 22);
   std::vector<float> joined;
   for (int step = 10; step < 22; ++step)
     for (apps::DetectionLoader* loader : {&front, &back, &back}) {
