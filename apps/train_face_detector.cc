@@ -485,6 +485,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   DetectionTask task(*network, pictures, split, task_options, communicator);
   StepTrainer trainer(task, {schedule_of(o, steps), o.weight_decay, o.clip, o.average, o.shards},
                       communicator);
+  tell_of_ranks(o.shards, trainer.bytes_sent(), communicator);
   Run run{o, *network, trainer, *file, communicator, steps, recipe, {}};
   restore(run);
   while (trainer.steps_taken() < steps) train_stretch(run);

@@ -478,6 +478,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   if (o.memory_budget > 0)
     fmt::print("{} of {} stages are computed twice to save memory\n",
                model->backbone().recomputed_stages(), MobileNetV2::kStages);
+  tell_of_ranks(o.shards, trainer.bytes_sent(), communicator);
   Run run{o, *model, trainer, file, communicator.rank() == 0, made_from, {}};
   restore(run);
   for (int epoch = static_cast<int>(run.history.size()); epoch < o.epochs; ++epoch)

@@ -33,6 +33,12 @@ void check_shards(int shards, int batch_size, const kernels::Communicator& commu
         "choose fewer, or a larger --batch-size");
 }
 
+void tell_of_ranks(int shards, std::int64_t bytes_sent, const kernels::Communicator& communicator) {
+  if (communicator.ranks() == 1) return;
+  fmt::print("{} shards on {} processes, each of which sends {:.1f} MiB in a step\n", shards,
+             communicator.ranks(), static_cast<double>(bytes_sent) / (1 << 20));
+}
+
 void check_same_recipe(const std::string& recipe, kernels::Communicator& communicator) {
   const std::vector<std::string> recipes = gather_messages(communicator, recipe);
   for (std::size_t rank = 1; rank < recipes.size(); ++rank)
