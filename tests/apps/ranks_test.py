@@ -176,6 +176,7 @@ class Ranks(unittest.TestCase):
             (2, self.classifier("never", **{"--epochs": "0"}), 2, "error: --epochs"),
             (2, by_rank("-d faces", "-d nowhere"), 2, "error: nowhere: no such folder"),
             (2, by_rank("-d faces", "-d faces --seed 43"), 2, "error: process 1 has other pictures, weights or options than process 0"),
+            (0, ["env", "SLURM_STEP_NUM_TASKS=3", *train], 2, "error: started as 3 processes, of which MPI sees 1"),
             (0, ["env", "PMI_SIZE=3", *train], 2, "error: started as 3 processes, of which MPI sees 1"),
             (2, [program("detect_mask_image"), "--show", "faces"], 2, "error: --show needs one process"),
         ):
