@@ -216,15 +216,18 @@ void check_options(const OptionParser& parser, const Options& o) {
   for (const auto& [option, path] : pictures_of(o)) require_picture(option, path);
 }
 
-DetectionPictures load(const Options& o) {
+DetectionPictures load(const Options& o, kernels::Communicator& communicator) {
   const BoxDataset data =
       read_boxes(o.datasets, {ClassMap(o.classes), o.negatives, o.without_boxes});
   require_apart(outputs_of(o), files_of(data));
   tell_of_boxes(data);
-  ProgressBar bar(static_cast<std::int64_t>(data.pictures.size()));
+  // Of several ranks this is the share of one; the others are about as far.
+  const std::int64_t ranks = communicator.ranks();
+  ProgressBar bar(std::ssize(data.pictures));
   DetectionPicturesOptions options;
+  options.communicator = &communicator;
   options.longest_side = o.longest_side;
-  options.progress = [&](std::int64_t done) { bar.update(done); };
+  options.progress = [&](std::int64_t done) { bar.update(done * ranks); };
   DetectionPictures pictures = load_detection_pictures(data, options);
   bar.finish();
   for (const SkippedFile& file : pictures.broken) fmt::print("skipped {}\n", one_line(file.reason));
@@ -458,7 +461,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
 
   const auto network = o.preview.empty() ? make_network(o) : nullptr;
   if (!o.teacher.empty()) make_teacher(o);  // its faults are known before the pictures are read
-  DetectionPictures pictures = load(o);
+  DetectionPictures pictures = load(o, communicator);
   DetectionSplit split = split_detection(pictures, {o.validation, o.seed, o.leave_out});
   fmt::print("training on {} pictures, validating on {}; {} look like another, kept on one side",
              split.train.size(), split.validation.size(), split.look_alikes);
@@ -472,6 +475,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   }
   const std::int64_t steps = steps_of(o, split);
   const std::string recipe = recipe_of(o, pictures, *network, steps) + recipe_of_device(device);
+  check_same_recipe(recipe, communicator);
   // A backbone that normalised by ImageNet's statistics while its weights move at this rate would
   // drift away from them; a detector's own statistics fit a person's few pictures better than
   // theirs.
@@ -488,6 +492,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   DetectionTask task(*network, pictures, split, task_options, communicator);
   StepTrainer trainer(task, {schedule_of(o, steps), o.weight_decay, o.clip, o.average, o.shards},
                       communicator);
+  tell_of_ranks(o.shards, trainer.bytes_sent(), communicator);
   Run run{o, *network, trainer, *file, communicator, device, steps, recipe, {}};
   restore(run);
   while (trainer.steps_taken() < steps) train_stretch(run);

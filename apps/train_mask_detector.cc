@@ -305,12 +305,16 @@ Split split(const Options& o, const Dataset& dataset) {
   return std::move(by_folders.split);
 }
 
-LoadedDataset load(const Options& o, const Dataset& dataset, int size) {
+LoadedDataset load(const Options& o, const Dataset& dataset, int size,
+                   kernels::Communicator& communicator) {
   for (const SkippedFile& file : dataset.skipped)
     fmt::print("skipped {}: {}\n", one_line(file.path), file.reason);
-  ProgressBar bar(static_cast<std::int64_t>(dataset.images.size()));
+  // Of several ranks this is the share of one; the others are about as far.
+  const std::int64_t ranks = communicator.ranks();
+  ProgressBar bar(std::ssize(dataset.images));
   LoadOptions options;
-  options.progress = [&](std::int64_t done, std::int64_t) { bar.update(done); };
+  options.communicator = &communicator;
+  options.progress = [&](std::int64_t done, std::int64_t) { bar.update(done * ranks); };
   LoadedDataset data = load_images(dataset, size, options);
   bar.finish();
   for (const SkippedFile& file : data.broken) fmt::print("skipped {}\n", one_line(file.reason));
@@ -445,7 +449,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   for (const DatasetImage& image : dataset.images) pictures.push_back(image.path);
   require_apart(outputs_of(o), pictures);
   const auto model = make_model(o, parser.given("--size"), dataset.classes, meanings);
-  const LoadedDataset data = load(o, dataset, model->options().backbone.input_size);
+  const LoadedDataset data = load(o, dataset, model->options().backbone.input_size, communicator);
   const std::optional<FaceCrops> faces = find_faces(o, data);
   const Split parts = split(o, data.dataset);
   fmt::print("training on {}, validating on {}; backbone {}\n", parts.train.size(),
@@ -456,6 +460,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   std::string made_from = recipe(o, data, *model);
   for (const std::string& rule : o.classes) made_from += ", classes " + rule;
   made_from += recipe_of_shards(o.shards) + recipe_of_device(device);
+  check_same_recipe(made_from, communicator);
 
   const std::int64_t steps =
       (static_cast<std::int64_t>(parts.train.size()) + o.batch_size - 1) / o.batch_size * o.epochs;
@@ -478,6 +483,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   if (o.memory_budget > 0)
     fmt::print("{} of {} stages are computed twice to save memory\n",
                model->backbone().recomputed_stages(), MobileNetV2::kStages);
+  tell_of_ranks(o.shards, trainer.bytes_sent(), communicator);
   Run run{o, *model, trainer, file, communicator.rank() == 0, made_from, {}};
   restore(run);
   for (int epoch = static_cast<int>(run.history.size()); epoch < o.epochs; ++epoch)

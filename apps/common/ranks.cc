@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -45,15 +46,53 @@ std::unique_ptr<kernels::MpiCommunicator> join_launched() {
   return joined;
 }
 
+// A launcher that has seen all ranks end may leave unread what they wrote last.
+constexpr auto kTimeToPassOn = std::chrono::milliseconds(200);
+
 constexpr std::string_view kStopped =
     "error: stopped: another process was lost, or the launcher was told to stop (a training goes "
     "on with --resume)\n";
 
-// A launcher ends ranks with SIGTERM, whatever became of one of them. Writes are atomic, so
-// nothing but this line is left to do.
-void say_stopped(int) {
-  [[maybe_unused]] const auto written = write(STDERR_FILENO, kStopped.data(), kStopped.size());
-  _exit(failure);
+sigset_t only_sigterm() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+// Where rank 0 is, by which a rank of the same machine can tell whether it still runs.
+struct Place {
+  pid_t process = getpid();
+  std::array<char, 256> machine{};
+};
+
+Place place_of_rank_0(kernels::Communicator& ranks, const Place& mine) {
+  Place place = mine;
+  ranks.broadcast(&place, sizeof place, 0);
+  return place;
+}
+
+// A launcher ends ranks with SIGTERM, whatever became of one of them, and a second later with
+// SIGKILL. Files are written atomically, so nothing but one line is left to do. Rank 0 says it, or,
+// where rank 0 is the one that is lost, a rank of the same machine. A thread waits for the signal:
+// the main thread may be within a write to a slow disk, which no signal interrupts. SIGTERM must be
+// blocked in all threads.
+void speak_when_stopped(kernels::Communicator& ranks, int true_stderr) {
+  Place mine;
+  gethostname(mine.machine.data(), mine.machine.size() - 1);
+  const Place rank_0 = place_of_rank_0(ranks, mine);
+  const bool first = ranks.rank() == 0;
+  const bool second = !first && ranks.local_rank() == 1 && rank_0.machine == mine.machine;
+  std::thread([=] {
+    const sigset_t set = only_sigterm();
+    for (int signal = 0; sigwait(&set, &signal) != 0;) {
+    }
+    if (first || (second && kill(rank_0.process, 0) != 0)) {
+      [[maybe_unused]] const auto written = write(true_stderr, kStopped.data(), kStopped.size());
+      std::this_thread::sleep_for(kTimeToPassOn);
+    }
+    _exit(failure);
+  }).detach();
 }
 
 // Nothing that this rank prints is seen from now on. Errors go to rank 0.
@@ -92,6 +131,9 @@ int run_program_on_ranks(
     const std::function<int(int argc, char** argv, kernels::Communicator& communicator)>& body) {
   begin_program();
   std::unique_ptr<kernels::MpiCommunicator> ranks;
+  // Before MPI starts threads of its own, which inherit this.
+  const sigset_t sigterm = only_sigterm();
+  if (launched_ranks() > 1) pthread_sigmask(SIG_BLOCK, &sigterm, nullptr);
   const Outcome start = outcome_of([&] {
     ranks = join_launched();
     return 0;
@@ -103,8 +145,11 @@ int run_program_on_ranks(
   }
   const int true_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
   if (ranks->rank() > 0) fall_silent();
-  if (ranks->ranks() > 1) std::signal(SIGTERM, say_stopped);
-  return end_together(*ranks, outcome_of([&] { return body(argc, argv, *ranks); }), true_stderr);
+  const Outcome outcome = outcome_of([&] {
+    if (ranks->ranks() > 1) speak_when_stopped(*ranks, true_stderr);
+    return body(argc, argv, *ranks);
+  });
+  return end_together(*ranks, outcome, true_stderr);
 }
 
 int threads_of_rank(int wanted, const kernels::Communicator& communicator) {

@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
+#include <vector>
+
 #include "apps/common/program.h"
+#include "apps/common/share.h"
 
 namespace maskwatch::apps {
 
@@ -27,6 +31,22 @@ void check_shards(int shards, int batch_size, const kernels::Communicator& commu
     throw UsageError(
         fmt::format("--shards {}: more than the pictures of a batch, {}", shards, batch_size),
         "choose fewer, or a larger --batch-size");
+}
+
+void tell_of_ranks(int shards, std::int64_t bytes_sent, const kernels::Communicator& communicator) {
+  if (communicator.ranks() == 1) return;
+  fmt::print("{} shards on {} processes, each of which sends {:.1f} MiB in a step\n", shards,
+             communicator.ranks(), static_cast<double>(bytes_sent) / (1 << 20));
+}
+
+void check_same_recipe(const std::string& recipe, kernels::Communicator& communicator) {
+  const std::vector<std::string> recipes = gather_messages(communicator, recipe);
+  for (std::size_t rank = 1; rank < recipes.size(); ++rank)
+    if (recipes[rank] != recipes.front())
+      throw UsageError(fmt::format("process {} has other pictures, weights or options than process "
+                                   "0: {}; 0 has {}",
+                                   rank, recipes[rank], recipes.front()),
+                       "all must be started alike, and see the same files");
 }
 
 std::string recipe_of_shards(int shards) {

@@ -54,6 +54,8 @@ class StepTrainer {
   StretchRecord run(std::int64_t steps, const Progress& progress);
 
   std::int64_t steps_taken() const { return optimizer_.steps_taken(); }
+  // Bytes that this rank sends to others in a step.
+  std::int64_t bytes_sent() const { return step_.bytes_sent(); }
   // The model holds the averaged weights until the next call.
   void swap_average() { average_.swap(); }
 

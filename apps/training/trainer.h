@@ -76,6 +76,9 @@ class Trainer {
   std::int64_t steps_taken() const { return optimizer_.steps_taken(); }
   void restore(const nn::StateDict& optimizer_state, std::int64_t steps_taken);
 
+  // Bytes that this rank sends to others in a step.
+  std::int64_t bytes_sent() const { return step_.bytes_sent(); }
+
   double learning_rate() const { return options_.schedule.at(optimizer_.steps_taken()); }
 
  private:
