@@ -39,6 +39,7 @@ const CacheSizes& cache_sizes() {
 #ifdef _SC_LEVEL1_DCACHE_SIZE
     found.level1 = system_value(_SC_LEVEL1_DCACHE_SIZE, found.level1);
     found.level2 = system_value(_SC_LEVEL2_CACHE_SIZE, found.level2);
+    found.level3 = system_value(_SC_LEVEL3_CACHE_SIZE, found.level3);
 #endif
     return found;
   }();

@@ -122,8 +122,29 @@ class Plan::Builder {
                                          to_string(place.in.front()), to_string(node.shape));
     Run run =
         std::visit([&](const auto& operation) { return step(operation, place); }, node.operation);
-    steps.push_back({std::move(run), {name, products}});
+    steps.push_back({std::move(run), {name, products, value_bytes(place), weight_bytes(node)}});
     values.push_back({node.shape, index - 1, index - 1});
+  }
+
+  static std::int64_t value_bytes(const Place& place) {
+    std::int64_t floats = place.out.count();
+    for (const ActivationShape& in : place.in) floats += in.count();
+    return floats * static_cast<std::int64_t>(sizeof(float));
+  }
+
+  static std::int64_t weight_bytes(const Node& node) {
+    std::int64_t floats = 0;
+    const auto add = [&](const LayerWeights& weights) {
+      for (const Tensor* tensor : {&weights.weight, &weights.bias})
+        if (tensor->defined()) floats += tensor->count();
+    };
+    std::visit(
+        [&](const auto& o) {
+          if constexpr (requires { o.weights; }) add(o.weights);
+          if constexpr (requires { o.project; }) add(o.expand), add(o.depthwise), add(o.project);
+        },
+        node.operation);
+    return floats * static_cast<std::int64_t>(sizeof(float));
   }
 
   Tensor placed(const Tensor& tensor) const {
@@ -421,31 +442,37 @@ std::vector<PlanStep> Plan::steps() const {
   return steps;
 }
 
-void Plan::run_timed(const float* pixels, std::vector<double>& seconds) {
+void Plan::run_timed(const float* pixels, std::int64_t batch, std::vector<double>& seconds) {
   using Clock = std::chrono::steady_clock;
+  check_batch(batch);
   if (seconds.size() != steps_.size())
     throw std::invalid_argument(
         fmt::format("Plan::run_timed: {} numbers for {} steps", seconds.size(), steps_.size()));
   if (!device_->on_host()) {
-    device_->copy_in(exchange_.input.data(), pixels, bytes_of(input_.count()));
+    device_->copy_in(exchange_.input.data(), pixels, bytes_of(batch * input_.count()));
     pixels = exchange_.input.data();
   }
-  float* const* values = point_at(pixels, 0, 0);
-  device_->synchronize();
-  auto before = Clock::now();
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    steps_[i].run(values, 1);
+  const auto time_step = [&](std::size_t i, float* const* values, std::int64_t pictures) {
     device_->synchronize();
-    const auto after = Clock::now();
-    seconds[i] += std::chrono::duration<double>(after - before).count();
-    before = after;
-  }
+    const auto before = Clock::now();
+    steps_[i].run(values, pictures);
+    device_->synchronize();
+    seconds[i] += std::chrono::duration<double>(Clock::now() - before).count();
+  };
+  for (std::int64_t picture = 0; picture < batch; ++picture)
+    for (std::size_t i = 0; i < first_together_; ++i) time_step(i, point_at(pixels, picture, 0), 1);
+  for (std::size_t i = first_together_; i < steps_.size(); ++i)
+    time_step(i, point_at(pixels, 0, 0), batch);
 }
 
-void Plan::run(const float* pixels, std::int64_t batch) {
+void Plan::check_batch(std::int64_t batch) const {
   if (batch < 1 || batch > capacity_)
     throw std::invalid_argument(
         fmt::format("Plan::run: batch {} of a plan for 1 to {}", batch, capacity_));
+}
+
+void Plan::run(const float* pixels, std::int64_t batch) {
+  check_batch(batch);
   if (device_->on_host()) {
     run_pictures(pixels, batch);
     run_together(pixels, batch);

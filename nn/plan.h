@@ -18,11 +18,13 @@
 
 namespace maskwatch::nn {
 
-// One kernel call of a plan: its name with shapes, and its multiply-adds for one picture (of the
-// layers with weights; 0 for the others).
+// One kernel call of a plan: its name with shapes, and for one picture its multiply-adds (of the
+// layers with weights; 0 for the others) and the bytes of what it reads and makes.
 struct PlanStep {
   std::string name;
   double products = 0;
+  std::int64_t value_bytes = 0;   // of inputs and result
+  std::int64_t weight_bytes = 0;  // of weights and biases
 };
 
 class Plan {
@@ -50,8 +52,9 @@ class Plan {
 
   // What a run does, in order.
   std::vector<PlanStep> steps() const;
-  // Runs one picture and adds to seconds[i] what step i took; seconds has one number for each step.
-  void run_timed(const float* pixels, std::vector<double>& seconds);
+  // Runs as run(), on the CPU one picture after the other, and adds to seconds[i] what step i took;
+  // seconds has one number for each step.
+  void run_timed(const float* pixels, std::int64_t batch, std::vector<double>& seconds);
 
   kernels::Device& device() const { return *device_; }
   const ActivationShape& input_shape() const { return input_; }
@@ -90,6 +93,7 @@ class Plan {
   void run_picture(const float* pixels, std::int64_t picture, int worker);
   void run_pictures(const float* pixels, std::int64_t batch);
   void run_together(const float* pixels, std::int64_t batch);
+  void check_batch(std::int64_t batch) const;
   // Where the host does not share the device's memory: from exchange_.input to stored_.
   void run_on_device(std::int64_t batch);
 

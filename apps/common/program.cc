@@ -11,6 +11,7 @@
 #include <cstring>
 #include <iostream>
 #include <new>
+#include <system_error>
 
 #include "base/file.h"
 #include "base/printable.h"
@@ -93,6 +94,9 @@ Outcome outcome_of(const std::function<int()>& body) {
     return {failure, error.what()};
   } catch (const kernels::RankFault& error) {
     return {error.code(), error.what()};
+  } catch (const std::system_error& error) {  // of fmt::print, for what is longer than a buffer
+    if (error.code() == std::errc::broken_pipe && reader_left()) return {};
+    return {failure, error.what()};
   } catch (const std::runtime_error& error) {
     return {bad_input, error.what()};
   } catch (const std::domain_error& error) {

@@ -21,7 +21,7 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "bench/kernels/machine.h"
+#include "kernels/machine.h"
 #include "tests/kernels/cases.h"
 
 using namespace maskwatch;
@@ -159,7 +159,7 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
 
-  const Peaks peaks = {bench::peak_gflops(), bench::peak_memory_gbs()};
+  const Peaks peaks = {kernels::peak_gflops(), kernels::peak_memory_gbs()};
   fmt::print("{} threads; measured peaks: {:.1f} GFLOP/s of multiply-adds, {:.1f} GB/s of memory\n",
              threads(), peaks.gflops, peaks.memory_gbs);
   for (const kernel_cases::Operation& operation : kernel_cases::operations())

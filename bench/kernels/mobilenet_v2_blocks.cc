@@ -21,7 +21,7 @@
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "base/parallel.h"
-#include "bench/kernels/machine.h"
+#include "kernels/machine.h"
 #include "kernels/table.h"
 
 using namespace maskwatch;
@@ -196,7 +196,7 @@ void run(const Options& options) {
   const auto& table = options.target.empty() ? kernels::cpu() : kernels::cpu(options.target);
   Network network(options, table);
   std::vector<Layer>& layers = network.layers();
-  const double peak = bench::peak_gflops();
+  const double peak = kernels::peak_gflops();
   std::vector<double> totals;
   double flops = 0;
   for (const Layer& layer : layers) flops += layer.flops;

@@ -18,7 +18,7 @@
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "base/parallel.h"
-#include "bench/kernels/machine.h"
+#include "kernels/machine.h"
 #include "kernels/table.h"
 #include "nn/classifier.h"
 
@@ -77,7 +77,7 @@ std::vector<double> time_steps(nn::Plan& plan, const std::vector<float>& pixels,
   std::vector<std::vector<double>> times(plan.steps().size());
   for (int i = 0; i < repeats; ++i) {
     std::vector<double> seconds(times.size());
-    plan.run_timed(pixels.data(), seconds);
+    plan.run_timed(pixels.data(), 1, seconds);
     for (std::size_t step = 0; step < times.size(); ++step) times[step].push_back(seconds[step]);
   }
   std::vector<double> medians;
@@ -89,7 +89,7 @@ nlohmann::json measure(nn::Plan& plan, const Options& options, const std::vector
   const std::vector<double> seconds = time_runs(plan, options, pixels, options.repeats);
   const std::vector<nn::PlanStep> steps = plan.steps();
   const std::vector<double> step_seconds = time_steps(plan, pixels, options.repeats);
-  const double peak = bench::peak_gflops();
+  const double peak = kernels::peak_gflops();
   double products = 0;
   nlohmann::json stages = nlohmann::json::array();
   for (std::size_t i = 0; i < steps.size(); ++i) {

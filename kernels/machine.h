@@ -1,7 +1,8 @@
-// What the machine can do at best, measured: the shares that benchmarks print are of these.
+// What the machine can do at best, measured: the shares that benchmarks and profiles print are of
+// these.
 #pragma once
 
-namespace maskwatch::bench {
+namespace maskwatch::kernels {
 
 // 10^9 floating-point operations a second of independent fused multiply-adds on threads()
 // threads, in the widest vectors.
@@ -11,4 +12,4 @@ double peak_gflops();
 // any cache, on threads() threads.
 double peak_memory_gbs();
 
-}  // namespace maskwatch::bench
+}  // namespace maskwatch::kernels

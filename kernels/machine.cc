@@ -1,18 +1,18 @@
-#include "bench/kernels/machine.h"
+#include "kernels/machine.h"
 
 #include <chrono>
 #include <cstdint>
 #include <limits>
 
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "bench/kernels/machine.cc"
+#define HWY_TARGET_INCLUDE "kernels/machine.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
 #include "base/parallel.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace maskwatch::bench::HWY_NAMESPACE {
+namespace maskwatch::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -38,7 +38,7 @@ double multiply_add(std::int64_t rounds, float* sink) {
   return 12.0 * 2.0 * static_cast<double>(rounds) * static_cast<double>(hn::Lanes(d));
 }
 
-}  // namespace maskwatch::bench::HWY_NAMESPACE
+}  // namespace maskwatch::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
@@ -47,7 +47,7 @@ HWY_AFTER_NAMESPACE();
 
 #include "kernels/table.h"
 
-namespace maskwatch::bench {
+namespace maskwatch::kernels {
 HWY_EXPORT(multiply_add);
 
 namespace {
@@ -84,9 +84,9 @@ double peak_gflops() {
 double peak_memory_gbs() {
   constexpr std::int64_t count = 64'000'000;
   std::vector<float> a(count), b(count, 1.0f), c(count, 2.0f);
-  const double seconds = best_seconds([&] { kernels::add(a.data(), b.data(), c.data(), count); });
+  const double seconds = best_seconds([&] { add(a.data(), b.data(), c.data(), count); });
   return 3.0 * sizeof(float) * count / seconds / 1e9;
 }
 
-}  // namespace maskwatch::bench
+}  // namespace maskwatch::kernels
 #endif  // HWY_ONCE

@@ -1,0 +1,98 @@
+"""profile_model as a user runs it: figures that add up, of every kind of network, and one clear line for bad input.
+Usage: profile_test.py PROFILE_MODEL"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+PROFILE = os.path.abspath(sys.argv[1])
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+DETECTOR = os.path.join(ROOT, "data", "models", "face_detector.safetensors")
+PUBLISHED = os.path.join(ROOT, "data", "weights", "rfb_320.safetensors")
+QUICK = ["--repeats", "2", "--threads", "1"]
+
+
+class Profiling(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def run_program(self, *arguments):
+        return subprocess.run([PROFILE, *arguments], capture_output=True, text=True)
+
+    def profile(self, *arguments):
+        ran = self.run_program(*arguments, *QUICK, "--json")
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        return json.loads(ran.stdout)
+
+    def test_the_classifier_that_ships_layer_by_layer(self):
+        found = self.profile()
+        names = [layer["name"].split()[0] for layer in found["layers"]]
+        self.assertEqual(names.count("inverted_residual"), 17)
+        self.assertEqual(names[-1], "softmax")
+        self.assertEqual(found["products"], sum(layer["products"] for layer in found["layers"]))
+        # 0.35/128: Keras counts 59 million for 224, which is 3.06 times as many positions.
+        self.assertAlmostEqual(found["products"] / 1e6, 59 / 3.06, delta=1)
+        # The file holds halves, and batch norms that are folded into the weights here.
+        weights = sum(layer["weight_bytes"] for layer in found["layers"])
+        file = os.path.getsize(os.path.join(ROOT, "data", "models", "mask_detector.safetensors"))
+        self.assertTrue(1.8 * file < weights < 2 * file)
+        self.assertTrue(all(layer["us"] > 0 for layer in found["layers"]))
+        self.assertGreater(found["ms"], 0)
+
+    def test_unfused_are_the_layers_as_they_were_trained(self):
+        fused, unfused = self.profile(), self.profile("--unfused")
+        self.assertEqual(sum(layer["name"].startswith("batch_norm ") for layer in unfused["layers"]), 52)
+        self.assertEqual(unfused["products"], fused["products"])
+
+    def test_a_detector_at_the_size_that_was_asked_for(self):
+        small = self.profile(DETECTOR, "--height", "96", "--width", "128")
+        large = self.profile(DETECTOR, "--height", "192", "--width", "256", "--batch", "2")
+        self.assertEqual(large["batch"], 2)
+        self.assertAlmostEqual(large["products"] / small["products"], 4, delta=0.1)
+
+    def test_a_converted_network(self):
+        if not os.path.exists(PUBLISHED):
+            self.skipTest("SKIPPED, NOT TESTED: data/weights is empty")
+        self.assertGreater(len(self.profile(PUBLISHED)["layers"]), 20)
+
+    def test_the_table_and_its_picture(self):
+        picture = os.path.join(self.folder, "profile.png")
+        ran = self.run_program(*QUICK, "-p", picture)
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+        lines = ran.stdout.splitlines()
+        self.assertTrue(lines[0].startswith("layer "))
+        self.assertEqual(len(lines), 1 + 21 + 1)
+        self.assertIn("ms a picture", lines[-1])
+        self.assertIn(" % of ", lines[-1])
+        self.assertTrue(all(" % " in line for line in lines[1:-1]))
+        with open(picture, "rb") as file:
+            self.assertTrue(file.read().startswith(b"\x89PNG"))
+
+    def test_faults(self):
+        for arguments, part in (
+            (["no-such.safetensors"], "no-such.safetensors"),
+            ([__file__], "profile_test.py"),
+            (["--batch", "0"], "--batch"),
+            (["-p", "profile.txt"], "profile.txt"),
+            (["--device", "gpu"], "--device gpu"),
+        ):
+            ran = self.run_program(*arguments)
+            self.assertEqual(ran.returncode, 2, arguments)
+            self.assertIn(part, ran.stderr)
+            self.assertEqual(len(ran.stderr.splitlines()), 1)
+
+    def test_a_reader_who_leaves_is_not_an_error(self):
+        read, write = os.pipe()
+        os.close(read)
+        ran = subprocess.run([PROFILE, "--help"], stdout=write, stderr=subprocess.PIPE, text=True)
+        os.close(write)
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
