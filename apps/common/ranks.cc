@@ -33,12 +33,12 @@ int launched_ranks() {
 
 std::unique_ptr<kernels::MpiCommunicator> join_launched() {
   const int launched = launched_ranks();
-  if (launched == 0) return nullptr;
+  if (launched <= 1) return nullptr;
   auto joined = kernels::join_mpi();
-  if (!joined && launched > 1)
+  if (!joined)
     throw UsageError(fmt::format("started as {} processes, but this build has no MPI", launched),
                      "build with libopenmpi-dev and -Dmpi=enabled, or start one process");
-  if (joined && joined->ranks() != launched)
+  if (joined->ranks() != launched)
     throw UsageError(
         fmt::format("started as {} processes, of which MPI sees {}", launched, joined->ranks()),
         "the launcher must be of the MPI that the program was built with; srun may need "
@@ -146,7 +146,7 @@ int run_program_on_ranks(
   const int true_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
   if (ranks->rank() > 0) fall_silent();
   const Outcome outcome = outcome_of([&] {
-    if (ranks->ranks() > 1) speak_when_stopped(*ranks, true_stderr);
+    speak_when_stopped(*ranks, true_stderr);
     return body(argc, argv, *ranks);
   });
   return end_together(*ranks, outcome, true_stderr);
