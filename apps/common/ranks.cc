@@ -39,12 +39,13 @@ int launched_ranks() {
   return first_number({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"});
 }
 
-// Ends a program that has not found the other ranks, all of which come here: the first one says it,
-// whereupon the launcher ends the others.
+// Ends a program that has not found the other ranks, all of which come here: the first one says
+// why, and has said it before a launcher ends all because another has ended.
 int end_before_start(const Outcome& outcome) {
-  if (first_number({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"}) > 0)
-    std::this_thread::sleep_for(std::chrono::seconds(2));
-  return end_program(outcome);
+  if (first_number({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"}) == 0)
+    return end_program(outcome);
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  return outcome.code;
 }
 
 std::unique_ptr<kernels::MpiCommunicator> join_launched() {
