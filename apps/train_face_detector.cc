@@ -240,11 +240,13 @@ std::unique_ptr<vision::FaceDetector> make_teacher(const Options& o) {
 }
 
 // Adds what the teacher sees in the training pictures.
-void ask_teacher(const Options& o, DetectionPictures& pictures, std::vector<int>& chosen) {
+void ask_teacher(const Options& o, DetectionPictures& pictures, std::vector<int>& chosen,
+                 kernels::Communicator& communicator) {
   ProgressBar bar(static_cast<std::int64_t>(chosen.size()));
   TeacherOptions options;
   options.make = [&] { return make_teacher(o); };
   options.sure = o.teacher_score;
+  options.communicator = &communicator;
   options.progress = [&](std::int64_t done) { bar.update(done); };
   const TaughtFaces taught = teach(pictures, chosen, options);
   bar.finish();
@@ -468,7 +470,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   if (!split.unused.empty())
     fmt::print("; {} unused: they look like one for validation", split.unused.size());
   fmt::print("\n");
-  if (!o.teacher.empty()) ask_teacher(o, pictures, split.train);
+  if (!o.teacher.empty()) ask_teacher(o, pictures, split.train, communicator);
   if (!network) {
     if (communicator.rank() == 0) write_preview(o, pictures, split);
     return 0;

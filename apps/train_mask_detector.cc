@@ -333,10 +333,12 @@ LoadedDataset load(const Options& o, const Dataset& dataset, int size,
   return data;
 }
 
-std::optional<FaceCrops> find_faces(const Options& o, const LoadedDataset& data) {
+std::optional<FaceCrops> find_faces(const Options& o, const LoadedDataset& data,
+                                    kernels::Communicator& communicator) {
   if (o.face.empty() || o.face == "none") return std::nullopt;
   ProgressBar bar(static_cast<std::int64_t>(data.dataset.images.size()));
-  FaceCrops crops = find_face_crops(data, o.face, [&](std::int64_t done) { bar.update(done); });
+  FaceCrops crops =
+      find_face_crops(data, o.face, communicator, [&](std::int64_t done) { bar.update(done); });
   bar.finish();
   fmt::print("found a face in {} of {} pictures\n", crops.count(), data.dataset.images.size());
   return crops;
@@ -428,6 +430,25 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split) {
       nn::memory_use().peak >> 20);
 }
 
+TrainingOptions training_options(const Options& o, const Split& parts, const FaceCrops* faces) {
+  const std::int64_t steps = (std::ssize(parts.train) + o.batch_size - 1) / o.batch_size * o.epochs;
+  TrainingOptions training;
+  training.epochs = o.epochs;
+  training.batch_size = o.batch_size;
+  training.seed = o.seed;
+  training.schedule = schedule(o, steps);
+  training.augment = augmentation(o.augment);
+  training.augmented = o.augment != "none";
+  training.light = o.augment == "light";
+  training.faces = faces;
+  training.label_smoothing = o.label_smoothing;
+  training.first_trained_stage = first_trained_stage(o);
+  training.keep_statistics = !o.scratch;
+  training.memory_budget = o.memory_budget << 20;
+  training.shards = o.shards;
+  return training;
+}
+
 int train(int argc, char** argv, kernels::Communicator& communicator) {
   Options o;
   OptionParser parser("train_mask_detector",
@@ -450,7 +471,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   require_apart(outputs_of(o), pictures);
   const auto model = make_model(o, parser.given("--size"), dataset.classes, meanings);
   const LoadedDataset data = load(o, dataset, model->options().backbone.input_size, communicator);
-  const std::optional<FaceCrops> faces = find_faces(o, data);
+  const std::optional<FaceCrops> faces = find_faces(o, data, communicator);
   const Split parts = split(o, data.dataset);
   fmt::print("training on {}, validating on {}; backbone {}\n", parts.train.size(),
              parts.validation.size(),
@@ -462,22 +483,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   made_from += recipe_of_shards(o.shards) + recipe_of_device(device);
   check_same_recipe(made_from, communicator);
 
-  const std::int64_t steps =
-      (static_cast<std::int64_t>(parts.train.size()) + o.batch_size - 1) / o.batch_size * o.epochs;
-  TrainingOptions training;
-  training.epochs = o.epochs;
-  training.batch_size = o.batch_size;
-  training.seed = o.seed;
-  training.schedule = schedule(o, steps);
-  training.augment = augmentation(o.augment);
-  training.augmented = o.augment != "none";
-  training.light = o.augment == "light";
-  training.faces = faces ? &*faces : nullptr;
-  training.label_smoothing = o.label_smoothing;
-  training.first_trained_stage = first_trained;
-  training.keep_statistics = !o.scratch;
-  training.memory_budget = o.memory_budget << 20;
-  training.shards = o.shards;
+  TrainingOptions training = training_options(o, parts, faces ? &*faces : nullptr);
   training.device = &device;
   Trainer trainer(*model, data, parts, training, communicator);
   if (o.memory_budget > 0)

@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <initializer_list>
+#include <iostream>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,22 +26,36 @@ namespace {
 // How long a rank that cannot go on waits for rank 0 to hear of it and end all.
 constexpr double kPatience = 60;
 
-// How many processes a launcher says that it started: Open MPI's mpirun, MPICH's and Slurm's
-// launchers of that kind, srun. 0: there is no launcher.
-int launched_ranks() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"})
+// Of the first of these environment variables that is set; 0 if none is.
+int first_number(std::initializer_list<const char*> names) {
+  for (const char* name : names)
     if (const char* value = std::getenv(name)) return std::max(std::atoi(value), 0);
   return 0;
 }
 
+// How many processes a launcher says that it started: Open MPI's mpirun, MPICH's and Slurm's
+// launchers of that kind, srun. 0: there is no launcher.
+int launched_ranks() {
+  return first_number({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"});
+}
+
+// Ends a program that has not found the other ranks, all of which come here: the first one says
+// why, and has said it before a launcher ends all because another has ended.
+int end_before_start(const Outcome& outcome) {
+  if (first_number({"OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"}) == 0)
+    return end_program(outcome);
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  return outcome.code;
+}
+
 std::unique_ptr<kernels::MpiCommunicator> join_launched() {
   const int launched = launched_ranks();
-  if (launched == 0) return nullptr;
+  if (launched <= 1) return nullptr;
   auto joined = kernels::join_mpi();
-  if (!joined && launched > 1)
+  if (!joined)
     throw UsageError(fmt::format("started as {} processes, but this build has no MPI", launched),
                      "build with libopenmpi-dev and -Dmpi=enabled, or start one process");
-  if (joined && joined->ranks() != launched)
+  if (joined->ranks() != launched)
     throw UsageError(
         fmt::format("started as {} processes, of which MPI sees {}", launched, joined->ranks()),
         "the launcher must be of the MPI that the program was built with; srun may need "
@@ -59,6 +76,9 @@ sigset_t only_sigterm() {
   sigaddset(&set, SIGTERM);
   return set;
 }
+
+// Whether this rank ends by itself: then it has said, or will, what there is to say.
+std::atomic<bool> ending{false};
 
 // Where rank 0 is, by which a rank of the same machine can tell whether it still runs.
 struct Place {
@@ -87,7 +107,8 @@ void speak_when_stopped(kernels::Communicator& ranks, int true_stderr) {
     const sigset_t set = only_sigterm();
     for (int signal = 0; sigwait(&set, &signal) != 0;) {
     }
-    if (first || (second && kill(rank_0.process, 0) != 0)) {
+    if (ending && first) return;
+    if (!ending && (first || (second && kill(rank_0.process, 0) != 0))) {
       [[maybe_unused]] const auto written = write(true_stderr, kStopped.data(), kStopped.size());
       std::this_thread::sleep_for(kTimeToPassOn);
     }
@@ -104,16 +125,22 @@ void fall_silent() {
   close(nowhere);
 }
 
-// Ends with all ranks, or ends all of them. Returns the exit code of this one.
+// Ends with all ranks, or ends all of them. Returns the exit code of this one: where all went well
+// rank 0's alone tells how, for a launcher ends all ranks when the first of them ends otherwise.
 int end_together(kernels::MpiCommunicator& ranks, Outcome outcome, int true_stderr) {
   if (outcome.fault.empty()) {
+    std::cout.flush();
+    std::fflush(stdout);
+    ending = ranks.rank() > 0;
     const Outcome end = outcome_of([&] {
       ranks.finish();
       return 0;
     });
-    if (end.fault.empty()) return end_program(outcome);
+    ending = true;
+    if (end.fault.empty()) return ranks.rank() > 0 ? done : end_program(outcome);
     outcome = end;
   }
+  ending = true;
   if (ranks.rank() > 0) {
     ranks.report_fault(outcome.fault, outcome.code, kPatience);
     dup2(true_stderr, STDERR_FILENO);  // rank 0 has not answered
@@ -138,7 +165,7 @@ int run_program_on_ranks(
     ranks = join_launched();
     return 0;
   });
-  if (!start.fault.empty()) return end_program(start);
+  if (!start.fault.empty()) return end_before_start(start);
   if (!ranks) {
     kernels::OneProcess alone;
     return end_program(outcome_of([&] { return body(argc, argv, alone); }));
@@ -146,7 +173,7 @@ int run_program_on_ranks(
   const int true_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
   if (ranks->rank() > 0) fall_silent();
   const Outcome outcome = outcome_of([&] {
-    if (ranks->ranks() > 1) speak_when_stopped(*ranks, true_stderr);
+    speak_when_stopped(*ranks, true_stderr);
     return body(argc, argv, *ranks);
   });
   return end_together(*ranks, outcome, true_stderr);

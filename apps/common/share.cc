@@ -2,8 +2,37 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <mutex>
+#include <utility>
+
+#include "base/parallel.h"
 
 namespace maskwatch::apps {
+namespace {
+
+// Which items are whose: item i is the rank's i % ranks. The others are about as far as this one.
+struct Turn {
+  explicit Turn(const kernels::Communicator& communicator)
+      : rank(static_cast<std::size_t>(communicator.rank())),
+        ranks(static_cast<std::size_t>(communicator.ranks())) {}
+  std::size_t count_of(std::size_t count) const { return (count + ranks - 1 - rank) / ranks; }
+  std::size_t item(std::size_t k) const { return rank + k * ranks; }
+  std::size_t rank, ranks;
+};
+
+std::vector<std::string> results_of_all(kernels::Communicator& communicator, std::size_t count,
+                                        std::vector<std::string>& mine) {
+  if (communicator.ranks() == 1) return std::move(mine);
+  MessageWriter message;
+  for (const std::string& result : mine) message.put_text(result);
+  const std::vector<std::string> messages = gather_messages(communicator, message.bytes());
+  std::vector<MessageReader> readers(messages.begin(), messages.end());
+  std::vector<std::string> results;
+  for (std::size_t i = 0; i < count; ++i) results.push_back(readers[i % readers.size()].get_text());
+  return results;
+}
+
+}  // namespace
 
 std::vector<std::string> gather_messages(kernels::Communicator& communicator,
                                          const std::string& mine) {
@@ -35,19 +64,31 @@ std::string broadcast_message(kernels::Communicator& communicator, const std::st
 std::vector<std::string> share_out(kernels::Communicator& communicator, std::size_t count,
                                    const std::function<std::string(std::size_t)>& work,
                                    const std::function<void(std::size_t done)>& progress) {
-  const auto rank = static_cast<std::size_t>(communicator.rank());
-  const auto ranks = static_cast<std::size_t>(communicator.ranks());
-  MessageWriter mine;
-  for (std::size_t i = rank; i < count; i += ranks) {
-    mine.put_text(work(i));
-    // The others are about as far.
-    if (progress && rank == 0) progress(std::min(count, i + ranks));
+  const Turn turn(communicator);
+  std::vector<std::string> mine;
+  for (std::size_t k = 0; k < turn.count_of(count); ++k) {
+    mine.push_back(work(turn.item(k)));
+    if (progress && turn.rank == 0) progress(std::min(count, (k + 1) * turn.ranks));
   }
-  const std::vector<std::string> messages = gather_messages(communicator, mine.bytes());
-  std::vector<MessageReader> readers(messages.begin(), messages.end());
-  std::vector<std::string> results;
-  for (std::size_t i = 0; i < count; ++i) results.push_back(readers[i % ranks].get_text());
-  return results;
+  return results_of_all(communicator, count, mine);
+}
+
+std::vector<std::string> share_out_on_threads(
+    kernels::Communicator& communicator, std::size_t count,
+    const std::function<std::string(std::size_t)>& work,
+    const std::function<void(std::size_t done)>& progress) {
+  const Turn turn(communicator);
+  std::vector<std::string> mine(turn.count_of(count));
+  std::mutex mutex;
+  std::size_t done = 0;
+  parallel_for(std::ssize(mine), [&](std::int64_t task) {
+    const auto k = static_cast<std::size_t>(task);
+    mine[k] = work(turn.item(k));
+    const std::lock_guard lock(mutex);
+    ++done;
+    if (progress && turn.rank == 0) progress(std::min(count, done * turn.ranks));
+  });
+  return results_of_all(communicator, count, mine);
 }
 
 }  // namespace maskwatch::apps

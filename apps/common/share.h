@@ -72,4 +72,11 @@ std::vector<std::string> share_out(kernels::Communicator& communicator, std::siz
                                    const std::function<std::string(std::size_t)>& work,
                                    const std::function<void(std::size_t done)>& progress = {});
 
+// The same on all threads of each rank: `work` is called from any of them and must not throw,
+// `progress` from one at a time.
+std::vector<std::string> share_out_on_threads(
+    kernels::Communicator& communicator, std::size_t count,
+    const std::function<std::string(std::size_t)>& work,
+    const std::function<void(std::size_t done)>& progress = {});
+
 }  // namespace maskwatch::apps

@@ -5,7 +5,6 @@
 
 #include "apps/common/share.h"
 #include "apps/training/detection_report.h"
-#include "base/parallel.h"
 #include "base/per_thread.h"
 #include "vision/faces/trained_ssd.h"
 #include "vision/image/resize.h"
@@ -42,25 +41,18 @@ std::vector<JudgedPicture> judge_pictures(const nn::SsdNetwork& network,
   PerThread<vision::TrainedSsd> detectors([&] { return vision::TrainedSsd(network, device); });
   vision::SsdOptions options;
   options.confidence = kLeastScore;
+  const std::vector<std::string> found =
+      share_out_on_threads(communicator, chosen.size(), [&](std::size_t i) {
+        const auto detector = detectors.take();
+        const Image& image = pictures.images[static_cast<std::size_t>(chosen[i])];
+        MessageWriter message;
+        for (const vision::LabelledFace& face : detector->detect(image, options))
+          message.put(found_face(face));
+        return message.bytes();
+      });
   std::vector<JudgedPicture> judged(chosen.size());
-  const auto ranks = static_cast<std::size_t>(communicator.ranks());
-  const auto rank = static_cast<std::size_t>(communicator.rank());
-  const std::size_t mine = (chosen.size() + ranks - 1 - rank) / ranks;
-  parallel_for(static_cast<std::int64_t>(mine), [&](std::int64_t task) {
-    const std::size_t i = static_cast<std::size_t>(task) * ranks + rank;
-    const auto detector = detectors.take();
-    for (const vision::LabelledFace& face :
-         detector->detect(pictures.images[static_cast<std::size_t>(chosen[i])], options))
-      judged[i].found.push_back(found_face(face));
-  });
-  const std::vector<std::string> found = share_out(communicator, chosen.size(), [&](std::size_t i) {
-    MessageWriter message;
-    for (const FoundFace& face : judged[i].found) message.put(face);
-    return message.bytes();
-  });
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     judged[i].truth = pictures.data.pictures[static_cast<std::size_t>(chosen[i])].faces;
-    judged[i].found.clear();
     for (MessageReader reader(found[i]); !reader.at_end();)
       judged[i].found.push_back(reader.get<FoundFace>());
   }

@@ -9,6 +9,7 @@
 
 #include "apps/common/dataset.h"
 #include "apps/training/load_images.h"
+#include "kernels/communicator.h"
 
 namespace maskwatch::apps {
 
@@ -25,8 +26,9 @@ struct FaceCrops {
 
 // The surest face in every image of `data`, by the detector that `face` names
 // (vision::make_face_detector), grown by its margin and scaled to data.size. Reads the images
-// again, on all threads.
+// again, on all threads of all ranks, each of which gets all crops.
 FaceCrops find_face_crops(const LoadedDataset& data, const std::string& face,
+                          kernels::Communicator& communicator,
                           const std::function<void(std::int64_t done)>& progress = {});
 
 }  // namespace maskwatch::apps

@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <limits>
-#include <mutex>
 #include <stdexcept>
 #include <utility>
 
-#include "base/parallel.h"
+#include "apps/common/share.h"
 #include "base/per_thread.h"
 #include "vision/image/geometry.h"
 
@@ -55,23 +54,37 @@ TaughtFaces teach(DetectionPictures& pictures, std::vector<int>& chosen,
     throw std::invalid_argument(
         fmt::format("teach: a least score of {} is not in {}..1", options.sure, kFaintestTaught));
   PerThread<std::unique_ptr<vision::FaceDetector>> detectors(options.make);
-  std::mutex mutex;
-  std::int64_t done = 0;
+  kernels::OneProcess alone;
+  const auto picture_of = [&](std::size_t i) -> BoxPicture& {
+    return pictures.data.pictures[static_cast<std::size_t>(chosen[i])];
+  };
+  const std::vector<std::string> found = share_out_on_threads(
+      options.communicator ? *options.communicator : alone, chosen.size(),
+      [&](std::size_t i) {
+        MessageWriter message;
+        if (picture_of(i).without_boxes || !picture_of(i).faces.empty()) {
+          const auto detector = detectors.take();
+          for (const Detection& face :
+               (*detector)->detect(pictures.images[static_cast<std::size_t>(chosen[i])]))
+            message.put(face);
+        }
+        return message.bytes();
+      },
+      [&](std::size_t done) {
+        if (options.progress) options.progress(static_cast<std::int64_t>(done));
+      });
   TaughtFaces taught;
-  parallel_for(static_cast<std::int64_t>(chosen.size()), [&](std::int64_t i) {
-    const auto index = static_cast<std::size_t>(chosen[static_cast<std::size_t>(i)]);
-    BoxPicture& picture = pictures.data.pictures[index];
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    BoxPicture& picture = picture_of(i);
     const std::size_t before = picture.faces.size();
-    if (picture.without_boxes || !picture.faces.empty()) {
-      const auto detector = detectors.take();
-      add_faces(picture, (*detector)->detect(pictures.images[index]), options.sure);
-    }
-    const std::lock_guard lock(mutex);
+    std::vector<Detection> faces;
+    for (MessageReader reader(found[i]); !reader.at_end();)
+      faces.push_back(reader.get<Detection>());
+    // Nothing is found in backgrounds, which were not looked at.
+    add_faces(picture, faces, options.sure);
     for (std::size_t k = before; k < picture.faces.size(); ++k)
       ++(picture.faces[k].ignored ? taught.ignored : taught.faces);
-    ++done;
-    if (options.progress) options.progress(done);
-  });
+  }
   const auto nothing = [&](int index) {
     const BoxPicture& picture = pictures.data.pictures[static_cast<std::size_t>(index)];
     return picture.without_boxes && picture.faces.empty();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/training/detection_pictures.h"
+#include "kernels/communicator.h"
 #include "vision/faces/face_detector.h"
 
 namespace maskwatch::apps {
@@ -24,6 +25,8 @@ struct TeacherOptions {
   double sure = 0.6;  // least score of a face that counts, in [kFaintestTaught, 1]
   // Called after each picture, from any thread but from one at a time; must not throw.
   std::function<void(std::int64_t done)> progress;
+  // Its ranks share the pictures out, and each gets all faces. Null: this process looks at all.
+  kernels::Communicator* communicator = nullptr;
 };
 
 struct TaughtFaces {
@@ -36,8 +39,8 @@ struct TaughtFaces {
 // may be no background; and so are pictures with a class where it is sure of several, whose class
 // may be that of one of them. In pictures with boxes, what the teacher is sure of apart from these
 // is ignored: far faces in crowds are seldom boxed. Backgrounds stay as they are. Uses all threads;
-// same result for any number of them. Throws what `make` throws, and std::invalid_argument
-// for another `sure`.
+// same result for any number of them and of ranks. Throws what `make` throws, and
+// std::invalid_argument for another `sure`.
 TaughtFaces teach(DetectionPictures& pictures, std::vector<int>& chosen,
                   const TeacherOptions& options);
 
