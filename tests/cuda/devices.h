@@ -1,7 +1,8 @@
 // The devices that are not the CPU: the executor where it is built, and a GPU where there is one.
-// Nothing tells the tests whether there should be one, so cuda/check.sh looks that they ran on it.
+// Where MASKWATCH_REQUIRE_GPU is set, as by cuda/check.sh, the GPU alone, and there must be one.
 #pragma once
 
+#include <cstdlib>
 #include <stdexcept>
 #include <vector>
 
@@ -16,12 +17,14 @@ namespace maskwatch {
 
 inline std::vector<kernels::Device*> tested_devices() {
   std::vector<kernels::Device*> all;
+  const bool must_have_gpu = std::getenv("MASKWATCH_REQUIRE_GPU") != nullptr;
 #if MASKWATCH_SIMT
-  all.push_back(&simt::device());
+  if (!must_have_gpu) all.push_back(&simt::device());
 #endif
   try {
     all.push_back(&cuda::open_device("cuda:0"));
   } catch (const std::runtime_error&) {
+    if (must_have_gpu) throw;
   }
   return all;
 }
