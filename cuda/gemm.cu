@@ -33,7 +33,7 @@ struct PoolArguments {
 
 // A block has some columns of one image, whose positions it takes a tile at a time.
 template <typename Tile, bool kTensorCores>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocksThroughRegisters)
     average_pool_kernel(const Rows x, const Columns packed, const PoolArguments p) {
   if (kTensorCores && !kMmaCompiled) return;
   float* memory = shared_memory<float>();

@@ -41,13 +41,7 @@ class Operand {
       const auto& place = places_[kAlongK ? v : 0];
       const int k = first_k + depth(v);
       if constexpr (Source::kAsync) {
-        float* to = tile + offset(v);
-        if (source_.whole()) {
-          const float* from = source_.address(place, k);
-          copy_async16(to, from ? from : source_.anywhere(), from ? 16 : 0);
-        } else {
-          store4(to, source_.load(place, k));
-        }
+        copy(tile + offset(v), place, k);
       } else {
         loaded_[v] = source_.load(place, k);
       }
@@ -75,6 +69,25 @@ class Operand {
   static constexpr int kAcross = (kAlongK ? kDepth : kLines) / 4;  // vectors in a row
   static_assert(kVectors * kThreads * 4 == kLines * kDepth && kThreads % kAcross == 0);
 
+  // to[0, 4) = four neighbours, zeros for those outside.
+  __device__ void copy(float* to, const typename Source::Place& place, int k) const {
+    const float* elsewhere = source_.anywhere();
+    if (source_.whole()) {
+      const float* from = source_.address(place, k);
+      copy_async16(to, from ? from : elsewhere, from ? 16 : 0);
+      return;
+    }
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const float* from;
+      if constexpr (kAlongK)
+        from = source_.address(place, k + e);
+      else
+        from = source_.address(place + e, k);
+      copy_async4(to + e, from ? from : elsewhere, from ? 4 : 0);
+    }
+  }
+
   __device__ static int major(int v) {
     return (static_cast<int>(threadIdx.x) + v * kThreads) / kAcross;
   }
@@ -85,7 +98,7 @@ class Operand {
 
   const Source& source_;
   typename Source::Place places_[kPlaces];
-  typename Source::Loaded loaded_[Source::kAsync ? 1 : kVectors];
+  typename Source::Loaded loaded_[kVectors];  // nothing where copies are asynchronous
 };
 
 // --- The two ways to multiply tiles. Both hold 32 results a thread and say where each belongs. ---
