@@ -26,14 +26,14 @@ struct Statistics {
   };
 };
 
-__global__ void __launch_bounds__(kMergeLanes* kMergeRows)
+__global__ void __launch_bounds__(kMergeLanes* kMostMergeRows)
     merge_parts(float* mean, float* variance, const float* partial, std::int64_t parts,
                 std::int64_t channels) {
-  __shared__ Moments<1> shared[kMergeLanes * kMergeRows];
+  __shared__ Moments<1> shared[kMergeLanes * kMostMergeRows];
   const std::int64_t c = std::int64_t{blockIdx.x} * kMergeLanes + threadIdx.x;
   Moments<1> all = {};
   if (c < channels)
-    for (std::int64_t part = threadIdx.y; part < parts; part += kMergeRows) {
+    for (std::int64_t part = threadIdx.y; part < parts; part += blockDim.y) {
       Moments<1> one;
 #pragma unroll
       for (int k = 0; k < Moments<1>::arrays; ++k)
@@ -128,7 +128,7 @@ void backward(float* dx, float* dgamma, float* dbeta, const float* dy, const flo
 void merge_moments(float* mean, float* variance, const float* partial, std::int64_t parts,
                    std::int64_t channels) {
   launch(merge_parts, dim3(static_cast<unsigned>(ceil_div(channels, kMergeLanes))),
-         dim3(kMergeLanes, kMergeRows), 0, mean, variance, partial, parts, channels);
+         dim3(kMergeLanes, merge_rows(parts)), 0, mean, variance, partial, parts, channels);
 }
 
 void batch_norm_statistics(float* mean, float* variance, const float* x, RowShape s) {

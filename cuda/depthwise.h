@@ -149,23 +149,30 @@ __device__ __forceinline__ void move_row(Vector<width> (&to)[3], const Vector<wi
   for (int k = 0; k < 3; ++k) to[k] = from[k];
 }
 
-// body(row, window) for each row of the strip. `stride`: 1 or 2 without dilation; 0: any.
+// body(row, window) for each row of the strip. `stride`: 1 or 2 without dilation; 0: any. At stride
+// 1, where a window adds but one row, that of the next one is on its way while the body works.
 template <int width, int stride, typename Source, typename Body>
 __device__ __forceinline__ void slide(const Source& source, const Strips& s, const Strip& strip,
                                       std::int64_t c, const Body& body) {
   constexpr int fresh = stride == 0 ? 3 : stride;  // rows that the next window does not share
-  constexpr int kept = 3 - fresh;
+  constexpr int kept = 3 - fresh, ahead = stride == 1 ? 1 : 0;
   Window<width> window;
   int y = strip.begin * s.stride - s.pad_top;
 #pragma unroll
-  for (int k = 0; k < kept; ++k) load_row<width>(window[k], source, s, strip, y + k, c);
+  for (int k = 0; k < kept + ahead; ++k) load_row<width>(window[k], source, s, strip, y + k, c);
   for (int row = strip.begin; row < strip.end; ++row, y += s.stride) {
+    Vector<width> next[3];
+    if constexpr (ahead != 0) {
+      if (row + 1 < strip.end) load_row<width>(next, source, s, strip, y + 3, c);
+    } else {
 #pragma unroll
-    for (int k = kept; k < 3; ++k)
-      load_row<width>(window[k], source, s, strip, y + k * s.dilation, c);
+      for (int k = kept; k < 3; ++k)
+        load_row<width>(window[k], source, s, strip, y + k * s.dilation, c);
+    }
     body(row, window);
 #pragma unroll
     for (int k = 0; k < kept; ++k) move_row<width>(window[k], window[k + fresh]);
+    if constexpr (ahead != 0) move_row<width>(window[2], next);
   }
 }
 

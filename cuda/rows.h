@@ -10,7 +10,8 @@
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 
-constexpr int kRowThreads = 256;
+// Few, so that kernels which need many registers still put several blocks on a multiprocessor.
+constexpr int kRowThreads = 128;
 
 struct RowParts {
   int width;               // channels of a thread
@@ -145,7 +146,14 @@ void map_rows(const Formula& formula, kernels::RowShape s, bool whole_vectors) {
 
 // --- Sums of parts ---
 
-constexpr int kMergeLanes = 32, kMergeRows = 8;
+constexpr int kMergeLanes = 32, kMostMergeRows = 32;
+
+// Threads along the parts: a power of two.
+inline unsigned merge_rows(std::int64_t parts) {
+  unsigned rows = 1;
+  while (rows < kMostMergeRows && rows < parts) rows *= 2;
+  return rows;
+}
 
 // out.to[k][c] = the sum of partial[part, k, c] over all parts.
 template <int count>
@@ -154,17 +162,19 @@ struct SumOutputs {
 };
 
 template <int count>
-__global__ void __launch_bounds__(kMergeLanes* kMergeRows)
+__global__ void __launch_bounds__(kMergeLanes* kMostMergeRows)
     add_parts(SumOutputs<count> out, const float* partial, std::int64_t parts,
               std::int64_t channels) {
-  __shared__ ChannelSums<1, count> shared[kMergeLanes * kMergeRows];
+  __shared__ ChannelSums<1, count> shared[kMergeLanes * kMostMergeRows];
   const std::int64_t c = std::int64_t{blockIdx.x} * kMergeLanes + threadIdx.x;
   ChannelSums<1, count> sums = {};
-  if (c < channels)
-    for (std::int64_t part = threadIdx.y; part < parts; part += kMergeRows)
+  if (c < channels) {
+#pragma unroll 4
+    for (std::int64_t part = threadIdx.y; part < parts; part += blockDim.y)
 #pragma unroll
       for (int k = 0; k < count; ++k)
         sums.of[k].at[0] += partial[(part * count + k) * channels + c];
+  }
   add_over_block_rows(sums, shared);
   if (c >= channels || threadIdx.y != 0) return;
 #pragma unroll
@@ -175,7 +185,7 @@ template <int count>
 void add_all_parts(const SumOutputs<count>& out, const float* partial, std::int64_t parts,
                    std::int64_t channels) {
   launch(add_parts<count>, dim3(static_cast<unsigned>(ceil_div(channels, kMergeLanes))),
-         dim3(kMergeLanes, kMergeRows), 0, out, partial, parts, channels);
+         dim3(kMergeLanes, merge_rows(parts)), 0, out, partial, parts, channels);
 }
 
 // The workspace for partial[parts, arrays, channels].

@@ -11,12 +11,23 @@ namespace {
 
 constexpr int kLanes = 32;
 
-// The lower bits of a float do not reach a tensor core.
-float as_tf32(std::uint32_t bits) { return std::bit_cast<float>(bits & 0xffffe000u); }
+// A number of a fragment: the lower bits of a float do not reach a tensor core.
+struct Factor {
+  double value = 0;
+  int exponent = 0;
+  bool is_finite = true;
 
-int exponent(float x) {
-  constexpr int smallest = -126;
-  return x == 0 ? smallest : std::max(std::ilogb(x), smallest);
+  Factor() = default;
+  explicit Factor(std::uint32_t bits) {
+    const int field = static_cast<int>(bits >> 23 & 0xff);
+    value = std::bit_cast<float>(bits & 0xffffe000u);
+    exponent = field == 0 ? -126 : field - 127;
+    is_finite = field != 0xff;
+  }
+};
+
+double power_of_two(int exponent) {
+  return std::bit_cast<double>(static_cast<std::uint64_t>(exponent + 1023) << 52);
 }
 
 float rounded_toward_zero(double x) {
@@ -26,19 +37,23 @@ float rounded_toward_zero(double x) {
 }
 
 // sum + a[0]·b[0] + ... + a[3]·b[3]
-float add_products(float sum, const float (&a)[4], const float (&b)[4]) {
+float add_products(float sum, const Factor* a, const Factor* b) {
   constexpr int kept_bits = 24;
-  int largest = exponent(sum);
-  double plain = sum;
+  const Factor start(std::bit_cast<std::uint32_t>(sum));
+  int largest = start.exponent;
+  bool all_finite = start.is_finite;
+  double products[4];
   for (int i = 0; i < 4; ++i) {
-    plain += static_cast<double>(a[i]) * b[i];
-    if (a[i] != 0 && b[i] != 0) largest = std::max(largest, exponent(a[i]) + exponent(b[i]));
+    products[i] = a[i].value * b[i].value;
+    all_finite = all_finite && a[i].is_finite && b[i].is_finite;
+    if (products[i] != 0) largest = std::max(largest, a[i].exponent + b[i].exponent);
   }
-  if (!std::isfinite(plain)) return static_cast<float>(plain);
-  const double unit = std::ldexp(1.0, largest - kept_bits);
-  double units = std::trunc(sum / unit);
-  for (int i = 0; i < 4; ++i) units += std::trunc(static_cast<double>(a[i]) * b[i] / unit);
-  return rounded_toward_zero(units * unit);
+  if (!all_finite)
+    return static_cast<float>(sum + products[0] + products[1] + products[2] + products[3]);
+  const double units_of_one = power_of_two(kept_bits - largest);
+  auto units = static_cast<std::int64_t>(sum * units_of_one);
+  for (const double product : products) units += static_cast<std::int64_t>(product * units_of_one);
+  return rounded_toward_zero(static_cast<double>(units) * power_of_two(largest - kept_bits));
 }
 
 }  // namespace
@@ -64,20 +79,18 @@ void combine_ballots(void* const* payloads) {
 void multiply_fragments(void* const* payloads) {
   if (std::find(payloads, payloads + kLanes, nullptr) != payloads + kLanes)
     throw KernelError("a product of fragments by a warp of which lanes have ended");
-  float a[16][8], b[8][8];
+  Factor a[16][8], b[8][8];  // [row][k], [column][k]
   for (int lane = 0; lane < kLanes; ++lane) {
     const auto& f = *static_cast<const Fragments*>(payloads[lane]);
-    const int row = lane / 4, column = lane % 4;
-    for (int i = 0; i < 4; ++i) a[row + 8 * (i % 2)][column + 4 * (i / 2)] = as_tf32(f.a[i]);
-    for (int i = 0; i < 2; ++i) b[column + 4 * i][row] = as_tf32(f.b[i]);
+    const int group = lane / 4, k = lane % 4;
+    for (int i = 0; i < 4; ++i) a[group + 8 * (i % 2)][k + 4 * (i / 2)] = Factor(f.a[i]);
+    for (int i = 0; i < 2; ++i) b[group][k + 4 * i] = Factor(f.b[i]);
   }
   for (int lane = 0; lane < kLanes; ++lane) {
     const auto& f = *static_cast<const Fragments*>(payloads[lane]);
     for (int i = 0; i < 4; ++i) {
       const int row = lane / 4 + 8 * (i / 2), column = lane % 4 * 2 + i % 2;
-      for (int k = 0; k < 8; k += 4)
-        f.d[i] = add_products(f.d[i], {a[row][k], a[row][k + 1], a[row][k + 2], a[row][k + 3]},
-                              {b[k][column], b[k + 1][column], b[k + 2][column], b[k + 3][column]});
+      for (int k = 0; k < 8; k += 4) f.d[i] = add_products(f.d[i], a[row] + k, b[column] + k);
     }
   }
 }
