@@ -107,7 +107,11 @@ class Operand {
 template <typename Tile, typename A, typename B>
 class TensorProduct {
  public:
+  // Of the tile, `rows` and `columns` lie in the result.
+  __device__ TensorProduct(int rows, int columns) : idle_(row(0) >= rows || column(0) >= columns) {}
+
   __device__ void add(const float* a, const float* b) {
+    if (idle_) return;
 #pragma unroll 1  // unrolled, it would take more registers than there are
     for (int first = 0; first < kDepth; first += 8) {
       SplitA left[2];
@@ -143,6 +147,7 @@ class TensorProduct {
   __device__ static int row(int i) { return warp_of_thread() / kWarpsAcross * 32 + i * 16; }
   __device__ static int column(int j) { return warp_of_thread() % kWarpsAcross * 32 + j * 8; }
 
+  bool idle_;
   float sums_[2][4][4] = {};
 };
 
@@ -151,6 +156,8 @@ class TensorProduct {
 template <typename Tile, typename A, typename B>
 class PlainProduct {
  public:
+  __device__ PlainProduct(int, int) {}
+
   __device__ void add(const float* a, const float* b) {
 #pragma unroll
     for (int k = 0; k < kDepth; k += 4) {
@@ -222,16 +229,19 @@ struct Tile {
   static constexpr int kRows = kTileRows, kColumns = kTileColumns, kStages = kTileStages;
   static constexpr int kThreads = kRows * kColumns / 32;
   static constexpr int kStride = kColumns + 8;  // of results in shared memory
-  // Blocks for which a multiprocessor must have registers: 128 a thread, or 168 where operands pass
-  // through them.
-  static constexpr int kBlocks = 512 / kThreads,
-                       kBlocksThroughRegisters = (511 - 128) / kThreads + 1;
+  // Blocks for which a multiprocessor must have registers: 128 a thread, or some 200 where operands
+  // pass through them (but for the largest tile, so that two blocks stay).
+  static constexpr int kBlocks = 512 / kThreads;
+  static constexpr int kThreadsThroughRegisters = 320;
+  static constexpr int kBlocksThroughRegisters =
+      kThreads > 128 ? 2 : (kThreadsThroughRegisters + kThreads / 2) / kThreads;
 };
 
-// c's tile at (row, column), left in memory[kRows][kStride]. Adds k from `first` to `last`.
+// The tile at (row, column) of c[m,n], left in memory[kRows][kStride]. Adds k from `first` to
+// `last`.
 template <typename Tile, bool kTensorCores, typename SourceA, typename SourceB>
 __device__ void multiply_tile(float* memory, const SourceA& source_a, const SourceB& source_b,
-                              int row, int column, int first, int last) {
+                              int row, int column, int m, int n, int first, int last) {
   using A = Operand<SourceA, Tile::kRows, Tile::kThreads>;
   using B = Operand<SourceB, Tile::kColumns, Tile::kThreads>;
   using Product =
@@ -239,7 +249,7 @@ __device__ void multiply_tile(float* memory, const SourceA& source_a, const Sour
   constexpr int kStage = A::kFloats + B::kFloats, kAhead = Tile::kStages - 1;
   A a(source_a, row);
   B b(source_b, column);
-  Product product;
+  Product product(m - row, n - column);
   const int steps = (last - first + kDepth - 1) / kDepth;
   const auto fetch = [&](int step) {
     float* stage = memory + step % Tile::kStages * kStage;
@@ -292,7 +302,7 @@ __global__ void __launch_bounds__(Tile::kThreads, A::kAsync&& B::kAsync
   const int row = tile / across * Tile::kRows, column = tile % across * Tile::kColumns;
   const int first = static_cast<int>(blockIdx.y) * size.part;
   const int last = first + size.part < size.k ? first + size.part : size.k;
-  multiply_tile<Tile, kTensorCores>(memory, a, b, row, column, first, last);
+  multiply_tile<Tile, kTensorCores>(memory, a, b, row, column, size.m, size.n, first, last);
   epilogue.template finish<Tile>(memory, row, column);
 }
 
