@@ -229,12 +229,10 @@ struct Tile {
   static constexpr int kRows = kTileRows, kColumns = kTileColumns, kStages = kTileStages;
   static constexpr int kThreads = kRows * kColumns / 32;
   static constexpr int kStride = kColumns + 8;  // of results in shared memory
-  // Blocks for which a multiprocessor must have registers: 128 a thread, or some 200 where operands
+  // Blocks for which a multiprocessor must have registers: 128 a thread, or more where operands
   // pass through them (but for the largest tile, so that two blocks stay).
   static constexpr int kBlocks = 512 / kThreads;
-  static constexpr int kThreadsThroughRegisters = 320;
-  static constexpr int kBlocksThroughRegisters =
-      kThreads > 128 ? 2 : (kThreadsThroughRegisters + kThreads / 2) / kThreads;
+  static constexpr int kBlocksThroughRegisters = kThreads > 128 ? 2 : kThreads > 64 ? 3 : 4;
 };
 
 // The tile at (row, column) of c[m,n], left in memory[kRows][kStride]. Adds k from `first` to
