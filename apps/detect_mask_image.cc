@@ -13,6 +13,8 @@
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
+#include "apps/common/ranks.h"
+#include "apps/common/share.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
@@ -229,14 +231,27 @@ Json to_json(const Result& result, const std::vector<std::string>& labels) {
       {{"width", result.picture.width}, {"height", result.picture.height}, {"faces", faces}});
 }
 
-void print_result(const std::string& image, const std::string& output, const Result& result) {
+std::string text_of(const std::string& image, const std::string& output, const Result& result) {
   const std::size_t count = result.faces.size();
   const std::string found =
       count == 0 ? "no face found" : fmt::format("{} face{}", count, count == 1 ? "" : "s");
-  fmt::print("{}: {}, written to {}\n", one_line(image), found, one_line(output));
+  std::string text =
+      fmt::format("{}: {}, written to {}\n", one_line(image), found, one_line(output));
   for (const Face& face : result.faces)
-    fmt::print("  {} at x {:.0f}, y {:.0f}, {:.0f} x {:.0f} pixels\n", one_line(face_text(face)),
-               face.box.x, face.box.y, face.box.width, face.box.height);
+    text += fmt::format("  {} at x {:.0f}, y {:.0f}, {:.0f} x {:.0f} pixels\n",
+                        one_line(face_text(face)), face.box.x, face.box.y, face.box.width,
+                        face.box.height);
+  return text;
+}
+
+// Every line two spaces further in.
+std::string indented(const std::string& text) {
+  std::string out = "  ";
+  for (const char c : text) {
+    out += c;
+    if (c == '\n') out += "  ";
+  }
+  return out;
 }
 
 // One line for a picture that cannot be read or written; the others go on.
@@ -245,52 +260,117 @@ void report_fault(const std::string& what) {
   fmt::print(stderr, "error: {}\n", one_line(what));
 }
 
-int detect(int argc, char** argv) {
+// What a rank has to say of one picture.
+struct Report {
+  int code = done;
+  std::string fault;  // empty: none
+  std::string text;   // for people
+  std::string json;
+
+  std::string message() const {
+    MessageWriter writer;
+    writer.put(code);
+    for (const std::string* part : {&fault, &text, &json}) writer.put_text(*part);
+    return writer.bytes();
+  }
+  static Report of(const std::string& message) {
+    MessageReader reader(message);
+    Report report;
+    report.code = reader.get<int>();
+    for (std::string* part : {&report.fault, &report.text, &report.json}) *part = reader.get_text();
+    return report;
+  }
+};
+
+// What finds faces, and shows them.
+struct Tools {
+  MaskDetector detector;
+  std::unique_ptr<vision::LandmarkFinder> landmarks;
+  std::unique_ptr<vision::PictureWindow> window;
+};
+
+// Looks at one picture and writes what was found.
+Report report_on(const std::string& image, const std::string& output, Tools& tools) {
+  Report report;
+  Json entry = Json::object({{"image", image}});
+  try {
+    const Result result = look_at(image, tools.detector, tools.landmarks.get());
+    vision::save_image(output, result.picture);
+    entry["output"] = output;
+    entry.update(to_json(result, tools.detector.labels()));
+    report.text = text_of(image, output, result);
+    if (tools.window && !tools.window->show(result.picture)) tools.window.reset();
+  } catch (const std::runtime_error& fault) {
+    report.fault = fault.what();
+    entry["error"] = report.fault;
+    report.code = dynamic_cast<const WriteError*>(&fault) != nullptr ? failure : bad_input;
+  }
+  report.json = entry.dump(2);
+  return report;
+}
+
+// Looks at all pictures, which are shared out among the ranks, and tells what was found in their
+// order: a process that is alone as soon as it knows, several of them a few pictures at a time.
+int report_on_all(const Options& o, const std::vector<std::string>& outputs, Tools& tools,
+                  kernels::Communicator& communicator) {
+  constexpr std::size_t kPicturesARank = 8;
+  const auto ranks = static_cast<std::size_t>(communicator.ranks());
+  const std::size_t round = ranks == 1 ? 1 : ranks * kPicturesARank;
+  int code = done;
+  std::string json;
+  for (std::size_t begin = 0; begin < o.images.size(); begin += round) {
+    const std::size_t count = std::min(round, o.images.size() - begin);
+    const auto work = [&](std::size_t i) {
+      return report_on(o.images[begin + i], outputs[begin + i], tools).message();
+    };
+    for (const std::string& message : share_out(communicator, count, work)) {
+      const Report report = Report::of(message);
+      if (!report.fault.empty()) report_fault(report.fault);
+      if (report.code == failure || code == done) code = report.code;
+      if (!o.json) fmt::print("{}", report.text);
+      json += (json.empty() ? "" : ",\n") + report.json;
+    }
+  }
+  if (o.json) fmt::print("[\n{}\n]\n", indented(json));
+  return code;
+}
+
+// Ranks other than the first have neither window nor standard input.
+void check_ranks(const Options& o, const kernels::Communicator& communicator) {
+  if (communicator.ranks() == 1) return;
+  if (o.show) throw UsageError("--show needs one process: several have no common window");
+  std::error_code missing;
+  for (const std::string& image : o.images)
+    if (fs::exists(image, missing) && !fs::is_regular_file(image, missing))
+      throw UsageError(image + ": several processes cannot read a pipe", "start one process");
+}
+
+int detect(int argc, char** argv, kernels::Communicator& communicator) {
   Options o;
   OptionParser parser("detect_mask_image",
                       "Finds the faces in pictures and says for each whether it wears a mask.");
   define_options(parser, o);
   parser.parse(argc, argv);
-  set_threads(o.threads);
+  set_threads(threads_of_rank(o.threads, communicator));
+  o.faces.local_rank = communicator.local_rank();
   find_pictures(o);
+  check_ranks(o, communicator);
   const std::vector<std::string> outputs = output_files(o);
   keep_inputs(o, outputs);
-  MaskDetector detector(detector_options(o.faces));
-  check_detail(o.faces, detector.heeds_detail());
-  check_class_names(class_meanings(o.faces.classes), detector.all_labels(), "the model");
-  warn_of_unknown_classes(detector.unknown_labels(),
+  Tools tools{MaskDetector(detector_options(o.faces)), nullptr, nullptr};
+  check_detail(o.faces, tools.detector.heeds_detail());
+  check_class_names(class_meanings(o.faces.classes), tools.detector.all_labels(), "the model");
+  warn_of_unknown_classes(tools.detector.unknown_labels(),
                           "faces called so are drawn grey, and what the face detector says of "
                           "masks does not count for them");
-  const auto landmarks = o.landmarks.empty() ? nullptr : landmark_finder(o.landmarks);
-  std::unique_ptr<vision::PictureWindow> window;
-  if (o.show) window = std::make_unique<vision::PictureWindow>("Maskwatch");
-
-  Json report = Json::list();
-  int code = done;
-  for (std::size_t i = 0; i < o.images.size(); ++i) {
-    Json entry = Json::object({{"image", o.images[i]}});
-    try {
-      const Result result = look_at(o.images[i], detector, landmarks.get());
-      vision::save_image(outputs[i], result.picture);
-      entry["output"] = outputs[i];
-      entry.update(to_json(result, detector.labels()));
-      if (!o.json) print_result(o.images[i], outputs[i], result);
-      if (window && !window->show(result.picture)) window.reset();
-    } catch (const std::runtime_error& fault) {
-      report_fault(fault.what());
-      entry["error"] = fault.what();
-      if (dynamic_cast<const WriteError*>(&fault) != nullptr) code = failure;
-      if (code == done) code = bad_input;
-    }
-    report.push_back(entry);
-  }
-  if (o.json) fmt::print("{}\n", report.dump(2));
-  return code;
+  if (!o.landmarks.empty()) tools.landmarks = landmark_finder(o.landmarks);
+  if (o.show) tools.window = std::make_unique<vision::PictureWindow>("Maskwatch");
+  return report_on_all(o, outputs, tools, communicator);
 }
 
 }  // namespace
 }  // namespace maskwatch::apps
 
 int main(int argc, char** argv) {
-  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::detect);
+  return maskwatch::apps::run_program_on_ranks(argc, argv, maskwatch::apps::detect);
 }

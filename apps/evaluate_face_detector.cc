@@ -9,10 +9,13 @@
 #include <memory>
 #include <set>
 
+#include "apps/common/device_option.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/ranks.h"
+#include "apps/common/share.h"
 #include "apps/training/average_precision.h"
 #include "apps/training/box_messages.h"
 #include "apps/training/boxes.h"
@@ -30,6 +33,7 @@ namespace {
 
 struct Options {
   std::vector<std::string> datasets, classes, negatives;
+  std::string device;
   std::string face = vision::kDefaultFaceDetector;
   std::string model;
   double least_score = 0.05, threshold = 0.5;
@@ -75,6 +79,7 @@ void define_options(OptionParser& parser, Options& o) {
       .excludes(least);
   parser.add("--write-found", &o.write_found, "Write what was found in the form of --found");
   parser.add("-p,--plot", &o.plot, "Picture of precision over recall to write (.png, .jpg)");
+  add_device_option(parser, o.device);
   parser.add("--json", &o.json, "Print the figures as JSON");
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }
@@ -128,10 +133,11 @@ std::size_t surest(const std::vector<float>& probabilities) {
 // detecting programs have it.
 class Finder {
  public:
-  explicit Finder(const Options& o) {
+  Finder(const Options& o, int local_rank) {
     const auto least_score = static_cast<float>(o.least_score);
+    kernels::Device& device = chosen_device(o.device, local_rank);
     if (o.model.empty()) {
-      detector_ = vision::make_face_detector(o.face, least_score);
+      detector_ = vision::make_face_detector(o.face, least_score, {}, device);
       name_ = detector_->name();
       return;
     }
@@ -139,6 +145,7 @@ class Finder {
     options.model = o.model;
     options.face_detector = o.face;
     options.confidence = least_score;
+    options.device = &device;
     with_classifier_ = std::make_unique<MaskDetector>(options);
     name_ = with_classifier_->face_detector_name() + ", classified by " + o.model;
   }
@@ -168,26 +175,46 @@ class Finder {
   std::string name_;
 };
 
-Findings detect_all(const Options& o, const BoxDataset& data) {
-  Finder finder(o);
+// Why a picture cannot be read, or nothing; then seconds and faces.
+std::string look_at(const BoxPicture& picture, Finder& finder) {
+  MessageWriter message;
+  try {
+    const vision::Image image = vision::load_image(picture.path);
+    const auto start = std::chrono::steady_clock::now();
+    const std::vector<FoundFace> found = finder.find(image);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    message.put_text("");
+    message.put(taken.count());
+    for (const FoundFace& face : found) message.put(face);
+  } catch (const std::runtime_error& fault) {
+    message.put_text(fault.what());
+  }
+  return message.bytes();
+}
+
+// The pictures are shared out among the ranks; every rank gets all findings.
+Findings detect_all(const Options& o, const BoxDataset& data, kernels::Communicator& communicator) {
+  Finder finder(o, communicator.local_rank());
   Findings findings;
   findings.by = finder.name();
   ProgressBar bar(static_cast<std::int64_t>(data.pictures.size()));
-  for (const BoxPicture& picture : data.pictures) {
-    try {
-      const vision::Image image = vision::load_image(picture.path);
-      const auto start = std::chrono::steady_clock::now();
-      std::vector<FoundFace> found = finder.find(image);
-      findings.seconds +=
-          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      findings.pictures.push_back({picture.faces, std::move(found)});
-      findings.names.push_back(picture.name);
-    } catch (const std::runtime_error& fault) {
-      findings.broken.emplace_back(fault.what());
-    }
-    bar.update(static_cast<std::int64_t>(findings.names.size() + findings.broken.size()));
-  }
+  const std::vector<std::string> looks = share_out(
+      communicator, data.pictures.size(),
+      [&](std::size_t i) { return look_at(data.pictures[i], finder); },
+      [&](std::size_t done) { bar.update(static_cast<std::int64_t>(done)); });
   bar.finish();
+  for (std::size_t i = 0; i < looks.size(); ++i) {
+    MessageReader reader(looks[i]);
+    if (std::string fault = reader.get_text(); !fault.empty()) {
+      findings.broken.push_back(std::move(fault));
+      continue;
+    }
+    findings.seconds += reader.get<double>();
+    JudgedPicture& picture = findings.pictures.emplace_back();
+    picture.truth = data.pictures[i].faces;
+    while (!reader.at_end()) picture.found.push_back(reader.get<FoundFace>());
+    findings.names.push_back(data.pictures[i].name);
+  }
   if (findings.names.empty())
     throw UsageError("no picture of the data set can be read: " + findings.broken.front());
   return findings;
@@ -275,7 +302,7 @@ void print_figures(const Options& o, const BoxDataset& data, const Findings& fin
   if (o.found.empty()) fmt::print("{:.2f} ms a picture\n", milliseconds);
 }
 
-int evaluate(int argc, char** argv) {
+int evaluate(int argc, char** argv, kernels::Communicator& communicator) {
   Options o;
   OptionParser parser(
       "evaluate_face_detector",
@@ -287,7 +314,7 @@ int evaluate(int argc, char** argv) {
     throw UsageError(
         fmt::format("--confidence {} is below --least-score {}: fainter faces are not looked at",
                     o.threshold, o.least_score));
-  set_threads(o.threads);
+  set_threads(threads_of_rank(o.threads, communicator));
   const std::vector<NamedFile> outputs{{"--write-found", o.write_found}, {"--plot", o.plot}};
   check_outputs(outputs, {{"--found", o.found},
                           {"--history", o.history},
@@ -301,7 +328,9 @@ int evaluate(int argc, char** argv) {
   if (!o.history.empty()) keep_validation(data, o.history);
   require_apart(outputs, files_of(data));
   if (!o.json) tell_of_boxes(data);
-  const Findings findings = o.found.empty() ? detect_all(o, data) : read_found(o.found, data);
+  const Findings findings =
+      o.found.empty() ? detect_all(o, data, communicator) : read_found(o.found, data);
+  if (communicator.rank() > 0) return 0;
   for (const std::string& fault : findings.broken)
     fmt::print(stderr, "skipped {}\n", one_line(fault));
   // First, so that a picture which cannot be written loses no figures.
@@ -315,5 +344,5 @@ int evaluate(int argc, char** argv) {
 }  // namespace maskwatch::apps
 
 int main(int argc, char** argv) {
-  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::evaluate);
+  return maskwatch::apps::run_program_on_ranks(argc, argv, maskwatch::apps::evaluate);
 }

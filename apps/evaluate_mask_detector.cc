@@ -15,6 +15,8 @@
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/ranks.h"
+#include "apps/common/share.h"
 #include "apps/training/light.h"
 #include "apps/training/names_in_history.h"
 #include "apps/training/report.h"
@@ -26,7 +28,7 @@
 namespace maskwatch::apps {
 namespace {
 
-constexpr int kBatch = 32;
+constexpr std::size_t kBatch = 32;
 
 struct Options {
   std::vector<std::string> datasets;
@@ -225,29 +227,62 @@ std::vector<vision::Image> load_pictures(const Dataset& dataset, std::size_t beg
   return pictures;
 }
 
-Findings evaluate(const Dataset& dataset, const std::vector<int>& label_of_class,
-                  const Light& light, MaskDetector& detector) {
-  Findings findings;
-  ProgressBar bar(static_cast<std::int64_t>(dataset.images.size()));
-  const auto start = std::chrono::steady_clock::now();
-  for (std::size_t begin = 0; begin < dataset.images.size(); begin += kBatch) {
-    const std::size_t end = std::min(begin + kBatch, dataset.images.size());
-    const auto pictures = load_pictures(dataset, begin, end, light, findings.broken);
-    std::vector<LocatedFaces> found(pictures.size());
-    for (std::size_t i = 0; i < pictures.size(); ++i)
-      if (!pictures[i].empty()) found[i] = detector.find_faces(pictures[i]);
-    auto results = detector.classify_all(pictures, found);
-    for (std::size_t i = 0; i < results.size(); ++i) {
-      Face* face = largest(results[i]);
-      if (face == nullptr) continue;
-      const DatasetImage& image = dataset.images[begin + i];
-      findings.labels.push_back(label_of_class[static_cast<std::size_t>(image.label)]);
-      findings.names.push_back(image.name);
-      findings.predictions.push_back(face->label_index);
-      findings.probabilities.push_back(std::move(face->probabilities));
-    }
-    bar.update(static_cast<std::int64_t>(end));
+// What there is to say of pictures [begin, end) of the data set, as read_batch() reads it.
+std::string look_at_batch(const Dataset& dataset, std::size_t begin, std::size_t end,
+                          const Light& light, MaskDetector& detector) {
+  std::vector<std::string> broken;
+  const auto pictures = load_pictures(dataset, begin, end, light, broken);
+  std::vector<LocatedFaces> found(pictures.size());
+  for (std::size_t i = 0; i < pictures.size(); ++i)
+    if (!pictures[i].empty()) found[i] = detector.find_faces(pictures[i]);
+  auto results = detector.classify_all(pictures, found);
+  MessageWriter message;
+  message.put(broken.size());
+  for (const std::string& fault : broken) message.put_text(fault);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const Face* face = largest(results[i]);
+    if (face == nullptr) continue;
+    message.put(begin + i);
+    message.put(face->label_index);
+    message.put(face->probabilities.size());
+    for (const float probability : face->probabilities) message.put(probability);
   }
+  return message.bytes();
+}
+
+void read_batch(const std::string& message, const Dataset& dataset,
+                const std::vector<int>& label_of_class, Findings& findings) {
+  MessageReader reader(message);
+  for (auto left = reader.get<std::size_t>(); left > 0; --left)
+    findings.broken.push_back(reader.get_text());
+  while (!reader.at_end()) {
+    const DatasetImage& image = dataset.images[reader.get<std::size_t>()];
+    findings.labels.push_back(label_of_class[static_cast<std::size_t>(image.label)]);
+    findings.names.push_back(image.name);
+    findings.predictions.push_back(reader.get<int>());
+    std::vector<float>& probabilities = findings.probabilities.emplace_back();
+    for (auto left = reader.get<std::size_t>(); left > 0; --left)
+      probabilities.push_back(reader.get<float>());
+  }
+}
+
+// Batches are shared out among the ranks; every rank gets all findings.
+Findings evaluate(const Dataset& dataset, const std::vector<int>& label_of_class,
+                  const Light& light, MaskDetector& detector, kernels::Communicator& communicator) {
+  Findings findings;
+  const std::size_t count = dataset.images.size();
+  ProgressBar bar(static_cast<std::int64_t>(count));
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<std::string> batches = share_out(
+      communicator, (count + kBatch - 1) / kBatch,
+      [&](std::size_t i) {
+        return look_at_batch(dataset, i * kBatch, std::min((i + 1) * kBatch, count), light,
+                             detector);
+      },
+      [&](std::size_t done) {
+        bar.update(static_cast<std::int64_t>(std::min(done * kBatch, count)));
+      });
+  for (const std::string& batch : batches) read_batch(batch, dataset, label_of_class, findings);
   findings.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   bar.finish();
@@ -349,7 +384,7 @@ Json to_json(const Summary& summary, const Options& o, const std::string& model)
   return all;
 }
 
-int evaluate_model(int argc, char** argv) {
+int evaluate_model(int argc, char** argv, kernels::Communicator& communicator) {
   Options o;
   OptionParser parser(
       "evaluate_mask_detector",
@@ -357,14 +392,15 @@ int evaluate_model(int argc, char** argv) {
       "balanced accuracy.");
   define_options(parser, o);
   parser.parse(argc, argv);
-  set_threads(o.threads);
+  set_threads(threads_of_rank(o.threads, communicator));
+  o.faces.local_rank = communicator.local_rank();
   const std::string model = model_file(o.faces);
   check_outputs({{"--scores", o.scores}}, {{"the model", model},
                                            {"the detector", o.faces.face},
                                            {"--history", o.history},
                                            {"--only", o.only}});
   MaskDetectorOptions options = detector_options(o.faces);
-  options.capacity = kBatch;
+  options.capacity = static_cast<int>(kBatch);
   MaskDetector detector(options);
   check_detail(o.faces, detector.heeds_detail());
   const Dataset dataset = chosen(o);
@@ -377,7 +413,9 @@ int evaluate_model(int argc, char** argv) {
   const JudgedClasses judged = judged_classes(folders, detector.labels(), detector.meanings());
   warn_of_unknown_classes(detector.unknown_labels(),
                           "no ROC curve of masks counts them as what they are");
-  Findings findings = evaluate(dataset, label_of_class, light_named(o.light), detector);
+  Findings findings =
+      evaluate(dataset, label_of_class, light_named(o.light), detector, communicator);
+  if (communicator.rank() > 0) return 0;
   judge_by(judged, findings);
   for (const std::string& fault : findings.broken)
     fmt::print(stderr, "skipped {}\n", one_line(fault));
@@ -395,5 +433,5 @@ int evaluate_model(int argc, char** argv) {
 }  // namespace maskwatch::apps
 
 int main(int argc, char** argv) {
-  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::evaluate_model);
+  return maskwatch::apps::run_program_on_ranks(argc, argv, maskwatch::apps::evaluate_model);
 }

@@ -8,10 +8,12 @@
 #include <optional>
 #include <stdexcept>
 
+#include "apps/common/device_option.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/ranks.h"
 #include "apps/training/box_messages.h"
 #include "apps/training/boxes.h"
 #include "apps/training/checkpoint.h"
@@ -21,6 +23,7 @@
 #include "apps/training/detection_report.h"
 #include "apps/training/detection_split.h"
 #include "apps/training/detection_task.h"
+#include "apps/training/shard_option.h"
 #include "apps/training/step_trainer.h"
 #include "apps/training/teacher.h"
 #include "base/file.h"
@@ -45,6 +48,7 @@ constexpr double kStatisticsMomentum = 0.99;
 
 struct Options {
   std::vector<std::string> datasets, classes, negatives, leave_out, without_boxes;
+  std::string device;
   std::string teacher;
   double teacher_score = TeacherOptions().sure;
   std::string model = "face_detector.safetensors";
@@ -64,6 +68,7 @@ struct Options {
   int threads = 0;
   bool resume = false;
   bool overwrite = false;
+  int shards = 1;
   std::string precision = "f32";
 };
 
@@ -157,6 +162,8 @@ void define_training_options(OptionParser& parser, Options& o) {
       .add("--threads", &o.threads,
            "Threads (default: all cores); the model is the same for any number")
       .range(0, 1024);
+  add_device_option(parser, o.device);
+  add_shard_option(parser, o.shards);
   add_checkpoint_options(parser, o.resume, o.overwrite);
 }
 
@@ -209,15 +216,18 @@ void check_options(const OptionParser& parser, const Options& o) {
   for (const auto& [option, path] : pictures_of(o)) require_picture(option, path);
 }
 
-DetectionPictures load(const Options& o) {
+DetectionPictures load(const Options& o, kernels::Communicator& communicator) {
   const BoxDataset data =
       read_boxes(o.datasets, {ClassMap(o.classes), o.negatives, o.without_boxes});
   require_apart(outputs_of(o), files_of(data));
   tell_of_boxes(data);
-  ProgressBar bar(static_cast<std::int64_t>(data.pictures.size()));
+  // Of several ranks this is the share of one; the others are about as far.
+  const std::int64_t ranks = communicator.ranks();
+  ProgressBar bar(std::ssize(data.pictures));
   DetectionPicturesOptions options;
+  options.communicator = &communicator;
   options.longest_side = o.longest_side;
-  options.progress = [&](std::int64_t done) { bar.update(done); };
+  options.progress = [&](std::int64_t done) { bar.update(done * ranks); };
   DetectionPictures pictures = load_detection_pictures(data, options);
   bar.finish();
   for (const SkippedFile& file : pictures.broken) fmt::print("skipped {}\n", one_line(file.reason));
@@ -329,10 +339,10 @@ std::string recipe_of(const Options& o, const DetectionPictures& pictures,
   return fmt::format(
       "data {:016x}, start {:016x}, steps {}, batch {}, size {}, mosaic {}, lr {}, warm-up {}, "
       "decay {}, clip {}, average {}, freeze {}, stretch {}, validation {}, leave out '{}', seed "
-      "{}",
+      "{}{}",
       fingerprint(pictures), weights, steps, o.batch_size, o.size, o.mosaic, schedule.rate,
       schedule.warm_up, o.weight_decay, o.clip, o.average, frozen_stages(o), o.stretch,
-      o.validation, left_out, o.seed);
+      o.validation, left_out, o.seed, recipe_of_shards(o.shards));
 }
 
 struct Run {
@@ -340,6 +350,8 @@ struct Run {
   nn::SsdNetwork& network;
   StepTrainer& trainer;
   CheckpointFile& file;
+  kernels::Communicator& communicator;
+  kernels::Device& device;
   std::int64_t steps;
   std::string recipe;
   std::vector<StretchRecord> records;
@@ -400,7 +412,9 @@ void write_results(Run& run, const DetectionPictures& pictures, const DetectionS
   const Options& o = run.options;
   run.trainer.swap_average();
   run.network.eval();
-  const auto judged = judge_pictures(run.network, pictures, split.validation);
+  const auto judged =
+      judge_pictures(run.network, pictures, split.validation, run.communicator, run.device);
+  if (run.communicator.rank() > 0) return;
   const DetectionFigures figures = detection_figures(judged, kThreshold);
   fmt::print("\n{}", detection_text(figures));
   Json history = stretches_json(run.records);
@@ -429,7 +443,7 @@ void write_results(Run& run, const DetectionPictures& pictures, const DetectionS
              nn::memory_use().peak >> 20);
 }
 
-int train(int argc, char** argv) {
+int train(int argc, char** argv, kernels::Communicator& communicator) {
   Options o;
   OptionParser parser("train_face_detector",
                       "Trains a face detector on pictures with boxes around their faces.");
@@ -439,13 +453,15 @@ int train(int argc, char** argv) {
   define_output_options(parser, o);
   parser.parse(argc, argv);
   check_options(parser, o);
-  set_threads(o.threads);
+  check_shards(o.shards, o.batch_size, communicator);
+  set_threads(threads_of_rank(o.threads, communicator));
+  kernels::Device& device = chosen_device(o.device, communicator.local_rank());
   std::optional<CheckpointFile> file;
-  if (o.preview.empty()) file.emplace(o.model, o.resume, o.overwrite);
+  if (o.preview.empty()) file.emplace(o.model, o.resume, o.overwrite, communicator);
 
   const auto network = o.preview.empty() ? make_network(o) : nullptr;
   if (!o.teacher.empty()) make_teacher(o);  // its faults are known before the pictures are read
-  DetectionPictures pictures = load(o);
+  DetectionPictures pictures = load(o, communicator);
   DetectionSplit split = split_detection(pictures, {o.validation, o.seed, o.leave_out});
   fmt::print("training on {} pictures, validating on {}; {} look like another, kept on one side",
              split.train.size(), split.validation.size(), split.look_alikes);
@@ -454,11 +470,12 @@ int train(int argc, char** argv) {
   fmt::print("\n");
   if (!o.teacher.empty()) ask_teacher(o, pictures, split.train);
   if (!network) {
-    write_preview(o, pictures, split);
+    if (communicator.rank() == 0) write_preview(o, pictures, split);
     return 0;
   }
   const std::int64_t steps = steps_of(o, split);
-  const std::string recipe = recipe_of(o, pictures, *network, steps);
+  const std::string recipe = recipe_of(o, pictures, *network, steps) + recipe_of_device(device);
+  check_same_recipe(recipe, communicator);
   // A backbone that normalised by ImageNet's statistics while its weights move at this rate would
   // drift away from them; a detector's own statistics fit a person's few pictures better than
   // theirs.
@@ -467,12 +484,16 @@ int train(int argc, char** argv) {
   DetectionTaskOptions task_options;
   task_options.batches.crops = {o.size, o.mosaic, o.seed};
   task_options.batches.batch_size = o.batch_size;
+  task_options.batches.shards = ShardRange::of(o.shards, communicator);
   task_options.batches.preprocessing = network->options().backbone.preprocessing;
   // Few faces of the third class are known, and it is the hardest.
   task_options.loss.weight_of_class = {1, 1, 1.5};
-  DetectionTask task(*network, pictures, split, task_options);
-  StepTrainer trainer(task, {schedule_of(o, steps), o.weight_decay, o.clip, o.average});
-  Run run{o, *network, trainer, *file, steps, recipe, {}};
+  task_options.device = &device;
+  DetectionTask task(*network, pictures, split, task_options, communicator);
+  StepTrainer trainer(task, {schedule_of(o, steps), o.weight_decay, o.clip, o.average, o.shards},
+                      communicator);
+  tell_of_ranks(o.shards, trainer.bytes_sent(), communicator);
+  Run run{o, *network, trainer, *file, communicator, device, steps, recipe, {}};
   restore(run);
   while (trainer.steps_taken() < steps) train_stretch(run);
   write_results(run, pictures, split);
@@ -486,5 +507,5 @@ int main(int argc, char** argv) {
   // Lines come out as they are written, even into a pipe: whoever kills a long run has seen what it
   // said.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
-  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::train);
+  return maskwatch::apps::run_program_on_ranks(argc, argv, maskwatch::apps::train);
 }

@@ -9,15 +9,18 @@
 
 #include "apps/common/class_rules.h"
 #include "apps/common/dataset.h"
+#include "apps/common/device_option.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/ranks.h"
 #include "apps/training/checkpoint.h"
 #include "apps/training/history.h"
 #include "apps/training/load_images.h"
 #include "apps/training/plot.h"
 #include "apps/training/report.h"
+#include "apps/training/shard_option.h"
 #include "apps/training/split.h"
 #include "apps/training/trainer.h"
 #include "base/data_files.h"
@@ -41,6 +44,7 @@ constexpr const char* kStartAgain = "start again with --overwrite instead of --r
 
 struct Options {
   std::vector<std::string> datasets, classes;
+  std::string device;
   std::string plot = "plot.png";
   std::string model = "mask_detector.safetensors";
   std::string weights;
@@ -64,6 +68,7 @@ struct Options {
   std::string face;
   double label_smoothing = 0;
   std::int64_t memory_budget = 0;  // MiB
+  int shards = 1;
 };
 
 void define_options(OptionParser& parser, Options& o) {
@@ -131,6 +136,8 @@ void define_options(OptionParser& parser, Options& o) {
            "MiB that a training step may hold: what does not fit is computed twice (default: "
            "everything is kept); the model is the same for any")
       .range(1, 1 << 24);
+  add_device_option(parser, o.device);
+  add_shard_option(parser, o.shards);
   add_checkpoint_options(parser, o.resume, o.overwrite);
 }
 
@@ -298,12 +305,16 @@ Split split(const Options& o, const Dataset& dataset) {
   return std::move(by_folders.split);
 }
 
-LoadedDataset load(const Options& o, const Dataset& dataset, int size) {
+LoadedDataset load(const Options& o, const Dataset& dataset, int size,
+                   kernels::Communicator& communicator) {
   for (const SkippedFile& file : dataset.skipped)
     fmt::print("skipped {}: {}\n", one_line(file.path), file.reason);
-  ProgressBar bar(static_cast<std::int64_t>(dataset.images.size()));
+  // Of several ranks this is the share of one; the others are about as far.
+  const std::int64_t ranks = communicator.ranks();
+  ProgressBar bar(std::ssize(dataset.images));
   LoadOptions options;
-  options.progress = [&](std::int64_t done, std::int64_t) { bar.update(done); };
+  options.communicator = &communicator;
+  options.progress = [&](std::int64_t done, std::int64_t) { bar.update(done * ranks); };
   LoadedDataset data = load_images(dataset, size, options);
   bar.finish();
   for (const SkippedFile& file : data.broken) fmt::print("skipped {}\n", one_line(file.reason));
@@ -336,6 +347,7 @@ struct Run {
   nn::Classifier& model;
   Trainer& trainer;
   CheckpointFile& file;
+  bool writes;  // of several ranks one does
   std::string recipe;
   History history;
 };
@@ -386,6 +398,7 @@ void train_epoch(Run& run, int epoch) {
 
 void write_results(Run& run, const LoadedDataset& data, const Split& split) {
   const Evaluation evaluation = run.trainer.evaluate();
+  if (!run.writes) return;
   const auto& classes = data.dataset.classes;
   const ConfusionMatrix confusion =
       confusion_matrix(classes, evaluation.labels, evaluation.predictions);
@@ -415,16 +428,18 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split) {
       nn::memory_use().peak >> 20);
 }
 
-int train(int argc, char** argv) {
+int train(int argc, char** argv, kernels::Communicator& communicator) {
   Options o;
   OptionParser parser("train_mask_detector",
                       "Trains a face-mask detector on a folder of labelled pictures.");
   define_options(parser, o);
   parser.parse(argc, argv);
   check_options(parser, o);
+  check_shards(o.shards, o.batch_size, communicator);
   const int first_trained = first_trained_stage(o);
-  set_threads(o.threads);
-  CheckpointFile file(o.model, o.resume, o.overwrite);
+  set_threads(threads_of_rank(o.threads, communicator));
+  kernels::Device& device = chosen_device(o.device, communicator.local_rank());
+  CheckpointFile file(o.model, o.resume, o.overwrite, communicator);
 
   const Dataset dataset = scan(parser, o);
   const std::vector<std::string> meanings = words_of_classes(o, dataset);
@@ -434,7 +449,7 @@ int train(int argc, char** argv) {
   for (const DatasetImage& image : dataset.images) pictures.push_back(image.path);
   require_apart(outputs_of(o), pictures);
   const auto model = make_model(o, parser.given("--size"), dataset.classes, meanings);
-  const LoadedDataset data = load(o, dataset, model->options().backbone.input_size);
+  const LoadedDataset data = load(o, dataset, model->options().backbone.input_size, communicator);
   const std::optional<FaceCrops> faces = find_faces(o, data);
   const Split parts = split(o, data.dataset);
   fmt::print("training on {}, validating on {}; backbone {}\n", parts.train.size(),
@@ -444,6 +459,8 @@ int train(int argc, char** argv) {
                                                      : "trained in part");
   std::string made_from = recipe(o, data, *model);
   for (const std::string& rule : o.classes) made_from += ", classes " + rule;
+  made_from += recipe_of_shards(o.shards) + recipe_of_device(device);
+  check_same_recipe(made_from, communicator);
 
   const std::int64_t steps =
       (static_cast<std::int64_t>(parts.train.size()) + o.batch_size - 1) / o.batch_size * o.epochs;
@@ -460,11 +477,14 @@ int train(int argc, char** argv) {
   training.first_trained_stage = first_trained;
   training.keep_statistics = !o.scratch;
   training.memory_budget = o.memory_budget << 20;
-  Trainer trainer(*model, data, parts, training);
+  training.shards = o.shards;
+  training.device = &device;
+  Trainer trainer(*model, data, parts, training, communicator);
   if (o.memory_budget > 0)
     fmt::print("{} of {} stages are computed twice to save memory\n",
                model->backbone().recomputed_stages(), MobileNetV2::kStages);
-  Run run{o, *model, trainer, file, made_from, {}};
+  tell_of_ranks(o.shards, trainer.bytes_sent(), communicator);
+  Run run{o, *model, trainer, file, communicator.rank() == 0, made_from, {}};
   restore(run);
   for (int epoch = static_cast<int>(run.history.size()); epoch < o.epochs; ++epoch)
     train_epoch(run, epoch);
@@ -479,5 +499,5 @@ int main(int argc, char** argv) {
   // Lines come out as they are written, even into a pipe: whoever kills a long run has seen what it
   // said.
   std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
-  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::train);
+  return maskwatch::apps::run_program_on_ranks(argc, argv, maskwatch::apps::train);
 }

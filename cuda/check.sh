@@ -1,6 +1,6 @@
 #!/bin/sh
-# cuda/check.sh [BUILD]: everything that only a GPU can show, in at most 8 minutes, tables last. Needs nvcc, meson, a C++
-# compiler and a GPU with its driver; compute-sanitizer and PyTorch are used where they are found.
+# cuda/check.sh [BUILD]: everything that only a GPU can show, in at most 8 minutes once it is built, tables last. Needs
+# nvcc, meson, a C++ compiler and a GPU with its driver; uses compute-sanitizer where it is found.
 #
 # BUILD: a build folder (default: build-gpu, which is set up for this machine's GPU). A build that was made elsewhere
 # with -Dgpu_architectures for this GPU serves too: then nothing is compiled here.
@@ -35,17 +35,18 @@ if [ ! -x "$build/tests/cuda/test_cuda" ]; then
   if [ ! -f "$build/build.ninja" ]; then
     meson setup "$build" -Dcuda=enabled -Dgpu_architectures="$capability" || exit 1
   fi
-  ninja -C "$build" tests/cuda/test_cuda bench/cuda/bench_operations || exit 1
+  ninja -C "$build" tests/cuda/test_cuda tests/cuda/test_networks bench/cuda/bench_operations || exit 1
 fi
 test=$build/tests/cuda/test_cuda
 export MASKWATCH_REQUIRE_GPU=1  # without a GPU the tests would pass on the executor alone
 
-check "Every operation's cases on the GPU, twice, same bytes" 150 "$test" --test-case-exclude='executor*,simt*'
-check "Products without tensor cores" 60 env MASKWATCH_TF32=0 "$test" --test-case='*gemm*,*conv2d*,pointwise*,inverted*'
+check "Every operation's cases on the GPU, twice, same bytes" 120 "$test" --test-case-exclude='executor*,simt*'
+check "Products without tensor cores" 50 env MASKWATCH_TF32=0 "$test" --test-case='*gemm*,*conv2d*,pointwise*,inverted*'
+check "Networks: inference and training as on the CPU" 60 "$build/tests/cuda/test_networks"
 if command -v compute-sanitizer > /dev/null; then
   # A few cases of each family: these tools are some hundred times slower.
   for tool in memcheck racecheck initcheck; do
-    check "compute-sanitizer $tool" 60 compute-sanitizer --tool $tool --error-exitcode 9 "$test" \
+    check "compute-sanitizer $tool" 40 compute-sanitizer --tool $tool --error-exitcode 9 "$test" \
       --test-case='softmax_backward*,add_bias_backward*,batch_norm_statistics*,global_average_pool:*'
   done
 else
@@ -54,7 +55,7 @@ fi
 
 say "Registers and memory of the kernels"
 ls "$build"/cuda/*.ptxas > /dev/null 2>&1 && cuda/report.py --by-source "$build"/cuda/*.ptxas
-check "Time of every operation" 120 "$build/bench/cuda/bench_operations" --seconds 0.1
+check "Time of every operation" 110 "$build/bench/cuda/bench_operations" --seconds 0.1
 
 say "Result"
 if [ -n "$failed" ]; then

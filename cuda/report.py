@@ -54,6 +54,8 @@ def table(head, rows):
 
 
 def span(numbers):
+    if not numbers:
+        return "–"
     return f"{min(numbers)}" if min(numbers) == max(numbers) else f"{min(numbers)}–{max(numbers)}"
 
 

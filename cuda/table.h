@@ -10,6 +10,7 @@ namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 
 using kernels::Activation;
 using kernels::AdamStep;
+using kernels::AdamTensor;
 using kernels::BatchNorm;
 using kernels::BatchNormGradient;
 using kernels::ConvShape;

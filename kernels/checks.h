@@ -427,6 +427,17 @@ void upsample2x_backward(T* dx, const T* dy, UpsampleShape s) {
 }
 
 template <typename T>
+void copy_rows(T* y, std::int64_t y_stride, const T* x, std::int64_t x_stride, RowShape s) {
+  shape(s);
+  assert((s.rows <= 1 || (y_stride >= s.channels && x_stride >= s.channels)) &&
+         "rows lie closer than they are long");
+  const auto reach = [&](std::int64_t stride) {
+    return s.rows > 0 ? (s.rows - 1) * stride + s.channels : 0;
+  };
+  apart({{y, reach(y_stride)}}, {{x, reach(x_stride)}});
+}
+
+template <typename T>
 void softmax(T* y, const T* x, RowShape s) {
   shape(s);
   in_place({y, count(s)}, {{x, count(s)}});
@@ -475,6 +486,27 @@ template <typename T>
 void sgd(T* parameter, T* velocity, const T* gradient, SgdStep, std::int64_t count) {
   sizes({count});
   apart({{parameter, count}, {velocity, count}}, {{gradient, count}});
+}
+
+template <typename T>
+void adam_many(const AdamTensor<T>* tensors, std::int64_t tensor_count, AdamStep step) {
+  for (std::int64_t i = 0; i < tensor_count; ++i)
+    adam(tensors[i].parameter, tensors[i].m, tensors[i].v, tensors[i].gradient, step,
+         tensors[i].count);
+}
+
+template <typename T>
+void moving_average(T* average, const T* x, [[maybe_unused]] double momentum, double,
+                    std::int64_t count) {
+  sizes({count});
+  assert(momentum >= 0 && momentum <= 1 && "a momentum outside [0, 1]");
+  apart({{average, count}}, {{x, count}});
+}
+
+template <typename T>
+void sum_of_squares(T* sum, const T* x, std::int64_t count) {
+  sizes({count});
+  apart({{sum, 1}}, {{x, count}});
 }
 
 }  // namespace checks

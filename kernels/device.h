@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "kernels/table.h"
@@ -23,7 +24,8 @@ class Recorded {
   virtual void run() = 0;
 };
 
-// Not for two threads at once, but for the CPU's. Failures of a GPU: std::runtime_error.
+// Threads that share a device other than the CPU hold its mutex while they queue what belongs
+// together. Failures of a GPU: std::runtime_error.
 class Device {
  public:
   Device() = default;
@@ -53,6 +55,11 @@ class Device {
   // What `work` queues, to be run again; it runs nothing itself. Null where the device has no such
   // thing: call `work` instead.
   virtual std::unique_ptr<Recorded> record(const std::function<void()>& work) = 0;
+
+  std::mutex& mutex() { return mutex_; }
+
+ private:
+  std::mutex mutex_;
 };
 
 // The CPU with the table cpu(); or with the reference, to compare. Never destroyed.

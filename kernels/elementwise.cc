@@ -135,6 +135,12 @@ void parallel_for_picture_rows(std::int64_t rows, std::int64_t row_values, const
 
 }  // namespace
 
+void copy_rows(float* y, std::int64_t y_stride, const float* x, std::int64_t x_stride, RowShape s) {
+  parallel_for_picture_rows(s.rows, s.channels, [=](std::int64_t row) HWY_ATTR {
+    std::copy_n(x + row * x_stride, s.channels, y + row * y_stride);
+  });
+}
+
 void upsample2x(float* y, const float* x, UpsampleShape s) {
   const std::int64_t channels = s.channels, in_row = s.in_width() * channels;
   const auto write = [=](std::int64_t row) HWY_ATTR {

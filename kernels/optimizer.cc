@@ -1,4 +1,5 @@
-// Optimiser steps over Highway vectors. The formulas are those of ref/optimizer.h.
+// Optimiser steps over Highway vectors, and the statistics that training keeps. The formulas are
+// those of ref/optimizer.h.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/optimizer.cc"
 #include <hwy/foreach_target.h>
@@ -48,6 +49,26 @@ void sgd(float* parameter, float* velocity, const float* gradient, SgdStep step,
     part.store(v, velocity + i);
     part.store(hn::NegMulAdd(hn::Set(d, rate), v, p), parameter + i);
   });
+}
+
+void adam_many(const AdamTensor<float>* tensors, std::int64_t tensor_count, AdamStep step) {
+  for (std::int64_t i = 0; i < tensor_count; ++i)
+    adam(tensors[i].parameter, tensors[i].m, tensors[i].v, tensors[i].gradient, step,
+         tensors[i].count);
+}
+
+// The reference, compiled for the baseline: what a compiler for a better target makes of it rounds
+// once where this rounds twice.
+void moving_average(float* average, const float* x, double momentum, double factor,
+                    std::int64_t count) {
+  parallel_for_range(count, 1 << 15, [=](std::int64_t begin, std::int64_t end) {
+    ref::moving_average(average + begin, x + begin, momentum, factor, end - begin);
+  });
+}
+
+// Optimisers on the CPU add up squares themselves, in double (nn/optimizer.h).
+void sum_of_squares(float* sum, const float* x, std::int64_t count) {
+  ref::sum_of_squares(sum, x, count);
 }
 
 }  // namespace maskwatch::kernels::HWY_NAMESPACE

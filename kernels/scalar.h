@@ -69,4 +69,9 @@ KERNELS_HOST_DEVICE inline bool dropout_keeps(std::uint64_t seed, std::int64_t i
   return bits >= threshold;
 }
 
+KERNELS_HOST_DEVICE inline double moving_average(double average, double x, double momentum,
+                                                 double factor) {
+  return momentum * average + (1 - momentum) * factor * x;
+}
+
 }  // namespace maskwatch::kernels::scalar

@@ -113,6 +113,14 @@ struct AdamStep {
   std::int64_t t = 1;
 };
 
+// One of the tensors that adam_many steps: `count` numbers each.
+template <typename T>
+struct AdamTensor {
+  T *parameter, *m, *v;
+  const T* gradient;
+  std::int64_t count;
+};
+
 struct SgdStep {
   double learning_rate = 1e-2, momentum = 0.9, weight_decay = 0;
 };

@@ -10,11 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "nn/fuse.h"
 #include "nn/mobilenet_v2.h"
 #include "nn/ops/check.h"
 #include "nn/ops/dropout.h"
 #include "nn/ops/elementwise.h"
 #include "nn/ops/pool.h"
+#include "nn/plan.h"
 #include "nn/safetensors.h"
 
 namespace maskwatch::nn {
@@ -26,7 +28,7 @@ enum class HeadKind {
   classifier,  // one dense layer, as ImageNet models have; classifier.*
 };
 
-class Head : public LowerableModule {
+class Head : public TraceableModule {
  public:
   static constexpr double kDropoutRate = 0.5;
 
@@ -42,8 +44,9 @@ class Head : public LowerableModule {
     return output_.forward(training() ? dropout(hidden, kDropoutRate, dropout_seed_) : hidden);
   }
 
-  Value lower(PlanBuilder& builder, Value x) const override {
-    return output_.lower(builder, hidden_.lower(builder, x, Activation::relu));
+  Value trace(Graph& graph, Value x) const override {
+    const Value hidden = graph.add(op::Activate{Activation::relu}, {hidden_.trace(graph, x)});
+    return output_.trace(graph, hidden);
   }
 
   // What the next forward in training mode drops.
@@ -64,7 +67,7 @@ struct ClassifierOptions {
   std::vector<std::string> meanings;
 };
 
-class Classifier : public LowerableModule {
+class Classifier : public TraceableModule {
  public:
   // Parameters drawn from `seed`. std::invalid_argument for a head without at least two labels and
   // for a backbone without the last stage.
@@ -95,26 +98,29 @@ class Classifier : public LowerableModule {
     return classifier_head_ ? classifier_head_->forward(pooled) : pooled;
   }
 
-  Value lower(PlanBuilder& builder, Value x) const override {
-    const Value pooled = backbone_.lower_pooled(builder, x);
-    if (mask_head_) return mask_head_->lower(builder, pooled);
-    return classifier_head_ ? classifier_head_->lower(builder, pooled) : pooled;
+  Value trace(Graph& graph, Value x) const override {
+    const Value pooled = backbone_.trace_pooled(graph, x);
+    if (mask_head_) return mask_head_->trace(graph, pooled);
+    return classifier_head_ ? classifier_head_->trace(graph, pooled) : pooled;
   }
 
-  // As a plan for up to `capacity` pictures whose output is class probabilities (features without a
-  // head).
-  Plan compile(std::int64_t capacity) const {
-    return Plan(input_shape(), capacity, [this](PlanBuilder& builder) {
-      const Value y = lower(builder, builder.input());
-      builder.output(options_.head == HeadKind::none ? y : builder.softmax(y));
-    });
+  // From a picture to class probabilities (features without a head).
+  Graph graph() const {
+    Graph graph(input_shape());
+    const Value y = trace(graph, graph.input());
+    graph.output(options_.head == HeadKind::none ? y : graph.add(op::Softmax{}, {y}));
+    return graph;
+  }
+  // The same as a plan for up to `capacity` pictures.
+  Plan compile(std::int64_t capacity, kernels::Device& device = kernels::cpu_device()) const {
+    return Plan(fuse(graph()), capacity, device);
   }
 
   const ClassifierOptions& options() const { return options_; }
   MobileNetV2& backbone() { return backbone_; }
   Head* mask_head() { return mask_head_.get(); }
 
-  PictureShape input_shape() const {
+  ActivationShape input_shape() const {
     return {options_.backbone.input_size, options_.backbone.input_size, 3};
   }
 

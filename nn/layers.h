@@ -3,13 +3,13 @@
 
 #include <cstdint>
 
+#include "nn/graph.h"
 #include "nn/init.h"
 #include "nn/module.h"
 #include "nn/ops/batch_norm.h"
 #include "nn/ops/conv.h"
 #include "nn/ops/conv_batch_norm.h"
 #include "nn/ops/linear.h"
-#include "nn/plan.h"
 
 namespace maskwatch::nn {
 
@@ -20,8 +20,7 @@ struct BatchNormOptions {
   bool unbiased = false;    // running variance: PyTorch true, Keras false
 };
 
-// No module of a plan: what is lowered is the convolution before it, with this folded in.
-class BatchNorm : public Module {
+class BatchNorm : public TraceableModule {
  public:
   BatchNorm(std::int64_t channels, const BatchNormOptions& options, Activation activation)
       : options_(options), activation_(activation) {
@@ -38,9 +37,10 @@ class BatchNorm : public Module {
                                activation_);
   }
 
-  FoldedWeights fold_into(const Tensor& weight) const {
-    return fold_batch_norm(weight, state_.gamma, state_.beta, state_.mean, state_.variance,
-                           options_.epsilon);
+  Value trace(Graph& graph, Value x) const override {
+    return graph.add(op::BatchNorm{state_.gamma, state_.beta, state_.mean, state_.variance,
+                                   options_.epsilon, activation_},
+                     {x});
   }
 
   // This layer behind a 1×1 or depthwise convolution.
@@ -56,7 +56,6 @@ class BatchNorm : public Module {
             .padding = padding};
   }
 
-  Activation activation() const { return activation_; }
   // Fine-tuning: train gamma and beta, but normalise by the running statistics and leave them be.
   void keep_statistics(bool keep) { keep_statistics_ = keep; }
 
@@ -85,7 +84,7 @@ class ConvBatchNorm {
     BatchNormOptions batch_norm;
   };
 
-  class Convolution : public Module {
+  class Convolution : public TraceableModule {
    public:
     Convolution(const Options& options, Random& random) : options_(options) {
       add_parameter("weight", weight_, initial_weight(options, random));
@@ -102,14 +101,18 @@ class ConvBatchNorm {
       }
     }
 
+    Value trace(Graph& graph, Value x) const override {
+      if (options_.kind == ConvKind::pointwise) return graph.add(op::Pointwise{{weight_, {}}}, {x});
+      const ActivationShape& in = graph.shape(x);
+      const kernels::ConvShape shape = conv_shape(1, in.height, in.width, in.channels, options_.out,
+                                                  3, options_.stride, options_.padding);
+      if (options_.kind == ConvKind::full3x3)
+        return graph.add(op::Conv2d{{weight_, {}}, shape}, {x});
+      return graph.add(op::Depthwise3x3{{weight_, {}}, shape}, {x});
+    }
+
     const Tensor& weight() const { return weight_; }
     const Options& options() const { return options_; }
-
-    // Sizes, stride and padding for one picture of shape `in`; not for a pointwise convolution.
-    kernels::ConvShape shape_for(const PictureShape& in) const {
-      return conv_shape(1, in.height, in.width, in.channels, options_.out, 3, options_.stride,
-                        options_.padding);
-    }
 
    private:
     static Tensor initial_weight(const Options& o, Random& random) {
@@ -143,23 +146,15 @@ class ConvBatchNorm {
     return batch_norm.behind(convolution.weight(), options.stride, options.padding);
   }
 
-  FoldedWeights folded() const { return batch_norm.fold_into(convolution.weight()); }
-
-  // `residual` is added to the result of a pointwise convolution.
-  Value lower(PlanBuilder& builder, Value x, Value residual = {}) const {
-    const ConvKind kind = convolution.options().kind;
-    const Activation activation = batch_norm.activation();
-    if (kind == ConvKind::pointwise) return builder.pointwise(x, folded(), activation, residual);
-    const kernels::ConvShape shape = convolution.shape_for(builder.shape(x));
-    return kind == ConvKind::full3x3 ? builder.conv2d(x, folded(), shape, activation)
-                                     : builder.depthwise3x3(x, folded(), shape, activation);
+  Value trace(Graph& graph, Value x) const {
+    return batch_norm.trace(graph, convolution.trace(graph, x));
   }
 
   Convolution convolution;
   BatchNorm batch_norm;
 };
 
-class Dense : public LowerableModule {
+class Dense : public TraceableModule {
  public:
   Dense(std::int64_t in, std::int64_t out, Random& random) {
     add_parameter("weight", weight_, glorot_uniform({in, out}, in, out, random));
@@ -168,11 +163,8 @@ class Dense : public LowerableModule {
 
   // x[rows, in]
   Tensor forward(const Tensor& x) override { return add_bias(matmul(x, weight_), bias_); }
-  Value lower(PlanBuilder& builder, Value x) const override {
-    return lower(builder, x, Activation::none);
-  }
-  Value lower(PlanBuilder& builder, Value x, Activation activation) const {
-    return builder.pointwise(x, {weight_, bias_}, activation);
+  Value trace(Graph& graph, Value x) const override {
+    return graph.add(op::Pointwise{{weight_, bias_}}, {x});
   }
 
  private:

@@ -1,50 +1,38 @@
 #include "nn/memory.h"
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
+#include <fmt/format.h>
 
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <new>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace maskwatch::nn {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
-// Blocks of this size on are aligned to it and asked of the system in pages of this size: a pass
-// over a batch's activations then finds its addresses in the TLB.
+// Large blocks are asked for in whole pages of this size, so that those of like sizes serve each
+// other.
 constexpr std::size_t kLargePage = std::size_t{2} << 20;
 
 std::size_t round_up(std::size_t bytes, std::size_t to) { return (bytes + to - 1) / to * to; }
 
-std::size_t alignment_of(std::size_t bytes) {
-  return bytes >= kLargePage ? kLargePage : kAlignment;
-}
-
-// Null where there is no memory. `bytes`: a multiple of its alignment.
-float* take_from_system(std::size_t bytes) {
-  void* block = std::aligned_alloc(alignment_of(bytes), bytes);
-#ifdef MADV_HUGEPAGE
-  if (block && bytes >= kLargePage) madvise(block, bytes, MADV_HUGEPAGE);  // a wish: may fail
-#endif
-  return static_cast<float*>(block);
-}
+using Kind = std::pair<kernels::Device*, std::size_t>;  // and bytes
 
 struct Pool {
   std::mutex mutex;
-  std::map<std::size_t, std::vector<float*>> free;  // by size in bytes
+  std::map<Kind, std::vector<void*>> free;
   MemoryUse use;
 
-  float* take(std::size_t bytes) {
+  void* take(const Kind& kind) {
     std::lock_guard lock(mutex);
-    const auto found = free.find(bytes);
+    const auto found = free.find(kind);
     if (found == free.end() || found->second.empty()) return nullptr;
-    float* block = found->second.back();
+    void* block = found->second.back();
     found->second.pop_back();
-    use.pooled -= bytes;
+    use.pooled -= kind.second;
     return block;
   }
 
@@ -54,17 +42,17 @@ struct Pool {
     if (use.live > use.peak) use.peak = use.live;
   }
 
-  void give_back(float* block, std::size_t bytes) {
+  void give_back(void* block, const Kind& kind) {
     std::lock_guard lock(mutex);
-    use.live -= bytes;
-    use.pooled += bytes;
-    free[bytes].push_back(block);
+    use.live -= kind.second;
+    use.pooled += kind.second;
+    free[kind].push_back(block);
   }
 
   void release() {
     std::lock_guard lock(mutex);
-    for (auto& [bytes, blocks] : free)
-      for (float* block : blocks) std::free(block);
+    for (auto& [kind, blocks] : free)
+      for (void* block : blocks) kind.first->release(block);
     free.clear();
     use.pooled = 0;
   }
@@ -76,22 +64,29 @@ Pool& pool() {
   return *pool;
 }
 
+[[noreturn]] void fail_for_memory(const kernels::Device& device, std::size_t bytes) {
+  if (device.on_host()) throw std::bad_alloc();
+  throw std::runtime_error(fmt::format("{} has no {} MiB more memory (a smaller batch takes less)",
+                                       device.name(), (bytes >> 20) + 1));
+}
+
 }  // namespace
 
-std::shared_ptr<float> allocate(std::int64_t count) {
+std::shared_ptr<float> allocate(std::int64_t count, kernels::Device& device) {
   const std::size_t numbers = count > 0 ? static_cast<std::size_t>(count) : 1;
   if (numbers > (SIZE_MAX / 2) / sizeof(float)) throw std::bad_alloc();
   const std::size_t wanted = round_up(numbers * sizeof(float), kAlignment);
-  const std::size_t bytes = round_up(wanted, alignment_of(wanted));
-  float* block = pool().take(bytes);
-  if (!block) block = take_from_system(bytes);
+  const std::size_t bytes = wanted >= kLargePage ? round_up(wanted, kLargePage) : wanted;
+  const Kind kind{&device, bytes};
+  void* block = pool().take(kind);
+  if (!block) block = device.allocate(bytes);
   if (!block) {
     release_pool();
-    block = take_from_system(bytes);
+    block = device.allocate(bytes);
   }
-  if (!block) throw std::bad_alloc();
+  if (!block) fail_for_memory(device, bytes);
   pool().count_live(bytes);
-  return {block, [bytes](float* p) { pool().give_back(p, bytes); }};
+  return {static_cast<float*>(block), [kind](float* p) { pool().give_back(p, kind); }};
 }
 
 MemoryUse memory_use() {

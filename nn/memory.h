@@ -1,16 +1,22 @@
-// Memory for tensors: 64-byte aligned blocks that are kept for reuse, since every training step
-// asks for the same sizes again and fresh pages from the system are slow.
+// Memory for tensors: blocks of a device that are kept for reuse, since every training step asks
+// for the same sizes again and fresh memory from the system is slow. The same requests in the same
+// order are given the same addresses, which what a device has recorded relies on.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 
+#include "kernels/device.h"
+
 namespace maskwatch::nn {
 
-// A block of at least `count` floats, not cleared; it goes back to the pool with its last owner.
-std::shared_ptr<float> allocate(std::int64_t count);
+// A block of at least `count` floats, aligned to 64 bytes, not cleared; it goes back to the pool
+// with its last owner. std::bad_alloc where the host has no more memory, std::runtime_error where
+// another device has none. The device must outlive the block.
+std::shared_ptr<float> allocate(std::int64_t count, kernels::Device& device);
 
+// Of all devices together.
 struct MemoryUse {
   std::size_t live = 0;    // bytes that tensors hold now
   std::size_t peak = 0;    // most bytes that tensors ever held
@@ -20,7 +26,7 @@ MemoryUse memory_use();
 // `peak` counts anew, from what is held now.
 void reset_memory_peak();
 
-// Gives what is kept for reuse back to the system.
+// Gives what is kept for reuse back to the devices.
 void release_pool();
 
 }  // namespace maskwatch::nn

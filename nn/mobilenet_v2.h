@@ -65,7 +65,7 @@ struct MobileNetV2Options {
 };
 
 // expand 1×1 → depthwise 3×3 → project 1×1, with the input added where shapes allow it.
-class InvertedResidual : public LowerableModule {
+class InvertedResidual : public TraceableModule {
  public:
   InvertedResidual(std::int64_t in, std::int64_t out, int stride, int expansion,
                    const MobileNetV2Options& options, Random& random)
@@ -97,52 +97,31 @@ class InvertedResidual : public LowerableModule {
     return conv_batch_norms(x, layers, has_residual_);
   }
 
-  Value lower(PlanBuilder& builder, Value x) const override {
-    return builder.inverted_residual(x, folded(builder.shape(x)));
-  }
-
-  // The first block, which does not expand, with the network's first layer in front.
-  Value lower_behind(PlanBuilder& builder, Value x, const ConvBatchNorm& stem) const {
-    const kernels::ConvShape conv = stem.convolution.shape_for(builder.shape(x));
-    PlanBuilder::Block block = folded({conv.out_height, conv.out_width, conv.out_channels});
-    block.expand = stem.folded();
-    block.expand_conv = conv;
-    return builder.inverted_residual(x, block);
+  Value trace(Graph& graph, Value x) const override {
+    const Value y = trace_behind_expansion(graph, expand_ ? expand_->trace(graph, x) : x);
+    return has_residual_ ? graph.add(op::Add{}, {x, y}) : y;
   }
 
   // The two parts of a block that expands and adds no input: detectors read what lies between.
   Tensor forward_expansion(const Tensor& x) { return expand_->forward(x); }
-  Value lower_expansion(PlanBuilder& builder, Value x) const { return expand_->lower(builder, x); }
+  Value trace_expansion(Graph& graph, Value x) const { return expand_->trace(graph, x); }
   Tensor forward_behind_expansion(const Tensor& expanded) {
     return conv_batch_norms(expanded, {depthwise_.layer(), project_.layer()});
   }
-  Value lower_behind_expansion(PlanBuilder& builder, Value expanded) const {
-    PlanBuilder::Block block = folded(builder.shape(expanded));
-    block.expand = {};
-    return builder.inverted_residual(expanded, block);
+  Value trace_behind_expansion(Graph& graph, Value expanded) const {
+    return project_.trace(graph, depthwise_.trace(graph, expanded));
   }
   std::int64_t expanded_channels() const { return depthwise_.convolution.options().in; }
 
  private:
   friend class MobileNetV2;
 
-  // `middle`: what the depthwise layer reads.
-  PlanBuilder::Block folded(const PictureShape& middle) const {
-    PlanBuilder::Block block;
-    if (expand_) block.expand = expand_->folded();
-    block.depthwise = depthwise_.folded();
-    block.project = project_.folded();
-    block.depthwise_conv = depthwise_.convolution.shape_for(middle);
-    block.residual = has_residual_;
-    return block;
-  }
-
   bool has_residual_;
   std::unique_ptr<ConvBatchNorm> expand_;  // none where expansion is 1
   ConvBatchNorm depthwise_, project_;
 };
 
-class MobileNetV2 : public LowerableModule {
+class MobileNetV2 : public TraceableModule {
  public:
   static constexpr int kStages = 19;
 
@@ -172,9 +151,7 @@ class MobileNetV2 : public LowerableModule {
   // x[n, size, size, 3], preprocessed, to features [n, size/32, size/32, feature_channels()]
   // (rounded up).
   Tensor forward(const Tensor& x) override { return forward(x, 0, stages()); }
-  Value lower(PlanBuilder& builder, Value x) const override {
-    return lower(builder, x, 0, stages());
-  }
+  Value trace(Graph& graph, Value x) const override { return trace(graph, x, 0, stages()); }
 
   // Stages begin .. end-1 alone.
   Tensor forward(const Tensor& x, int begin, int end) {
@@ -189,22 +166,14 @@ class MobileNetV2 : public LowerableModule {
     return y;
   }
 
-  Value lower(PlanBuilder& builder, Value x, int begin, int end) const {
-    if (begin == 0 && end >= 2 && !blocks_[0]->has_residual_) {
-      x = blocks_[0]->lower_behind(builder, x, stem_->layer);
-      begin = 2;
-    }
-    for (int i = begin; i < end; ++i) x = stages_[static_cast<std::size_t>(i)]->lower(builder, x);
+  Value trace(Graph& graph, Value x, int begin, int end) const {
+    for (int i = begin; i < end; ++i) x = stages_[static_cast<std::size_t>(i)]->trace(graph, x);
     return x;
   }
 
-  // The whole network and the global average pool behind it, whose input is never written to
-  // memory. std::logic_error for a network without the last stage.
-  Value lower_pooled(PlanBuilder& builder, Value x) const {
-    if (!last_) throw std::logic_error("MobileNetV2::lower_pooled: it has no last stage");
-    const ConvBatchNorm& last = last_->layer;
-    return builder.pointwise_average_pool(lower(builder, x, 0, kStages - 1), last.folded(),
-                                          last.batch_norm.activation());
+  // The whole network and the global average pool behind it.
+  Value trace_pooled(Graph& graph, Value x) const {
+    return graph.add(op::GlobalAveragePool{}, {trace(graph, x)});
   }
 
   // Freezes the stages before `first_trained`. The others are trained with their batch norms
@@ -260,17 +229,17 @@ class MobileNetV2 : public LowerableModule {
   const MobileNetV2Options& options() const { return options_; }
 
  private:
-  struct Convolution : LowerableModule {
+  struct Convolution : TraceableModule {
     Convolution(const ConvBatchNorm::Options& options, Random& random) : layer(options, random) {
       add_module("conv", layer.convolution);
       add_module("bn", layer.batch_norm);
     }
     Tensor forward(const Tensor& x) override { return layer.forward(x); }
-    Value lower(PlanBuilder& builder, Value x) const override { return layer.lower(builder, x); }
+    Value trace(Graph& graph, Value x) const override { return layer.trace(graph, x); }
     ConvBatchNorm layer;
   };
 
-  void add_stage(const std::string& name, LowerableModule& stage,
+  void add_stage(const std::string& name, TraceableModule& stage,
                  std::vector<BatchNorm*> batch_norms) {
     add_module(name, stage);
     stages_.push_back(&stage);
@@ -297,7 +266,7 @@ class MobileNetV2 : public LowerableModule {
   std::int64_t feature_channels_ = 0;
   std::unique_ptr<Convolution> stem_, last_;
   std::vector<std::unique_ptr<InvertedResidual>> blocks_;
-  std::vector<LowerableModule*> stages_;
+  std::vector<TraceableModule*> stages_;
   std::vector<std::vector<BatchNorm*>> batch_norms_;  // of each stage
   std::vector<bool> recomputed_;                      // of each stage
 };

@@ -40,6 +40,17 @@ std::int64_t Module::loads() const {
   return count;
 }
 
+void Module::to(kernels::Device& device) {
+  const auto move = [&](Tensor& tensor) {
+    const bool trained = tensor.requires_grad();
+    tensor = tensor.detach().to(device);
+    tensor.set_requires_grad(trained);
+  };
+  for (const auto& [name, tensor] : parameters_) move(*tensor);
+  for (const auto& [name, tensor] : buffers_) move(*tensor);
+  for (const auto& [name, child] : children_) child->to(device);
+}
+
 std::vector<Tensor> Module::trainable_parameters() const {
   std::vector<Tensor> trainable;
   for (const auto& [name, tensor] : parameters_)
@@ -47,6 +58,15 @@ std::vector<Tensor> Module::trainable_parameters() const {
   for (const auto& [name, child] : children_)
     for (const Tensor& tensor : child->trainable_parameters()) trainable.push_back(tensor);
   return trainable;
+}
+
+std::vector<Tensor> Module::moving_buffers() const {
+  std::vector<Tensor> moving;
+  if (!frozen_)
+    for (const auto& [name, tensor] : buffers_) moving.push_back(*tensor);
+  for (const auto& [name, child] : children_)
+    for (const Tensor& tensor : child->moving_buffers()) moving.push_back(tensor);
+  return moving;
 }
 
 std::int64_t Module::parameter_count() const {

@@ -13,7 +13,7 @@
 
 namespace maskwatch::nn {
 
-class PlanBuilder;
+class Graph;
 struct Value;
 
 using StateDict = std::map<std::string, Tensor>;
@@ -41,9 +41,15 @@ class Module {
   // for example, is stale once this has grown.
   std::int64_t loads() const;
 
+  // Moves parameters and buffers to a device, where forward() then runs. What was made of them
+  // before, an optimiser for example, holds those that were.
+  void to(kernels::Device& device);
+
   // Trained parameters that are not frozen.
   std::vector<Tensor> trainable_parameters() const;
   std::int64_t parameter_count() const;
+  // The buffers that forward() may move in training mode: running statistics that are not frozen.
+  std::vector<Tensor> moving_buffers() const;
 
   // Training mode: batch norm uses the statistics of the batch, dropout drops. Modules start in it.
   void train(bool training = true);
@@ -74,11 +80,11 @@ class Module {
   std::vector<std::pair<std::string, Module*>> children_;
 };
 
-// A module that an inference plan can run (nn/plan.h).
-class LowerableModule : public Module {
+// A module that can be written down as a graph (nn/graph.h).
+class TraceableModule : public Module {
  public:
-  // What forward() does in evaluation mode, as steps of a plan with the parameters as they are now.
-  virtual Value lower(PlanBuilder& builder, Value x) const = 0;
+  // What forward() does in evaluation mode, as nodes that hold the parameters themselves.
+  virtual Value trace(Graph& graph, Value x) const = 0;
 };
 
 }  // namespace maskwatch::nn

@@ -49,9 +49,11 @@ class Optimizer {
 
   void step(double learning_rate) {
     ++steps_;
+    std::vector<Stepped> stepped;
     for (std::size_t i = 0; i < parameters_.size(); ++i)
       if (const Tensor gradient = parameters_[i].grad(); gradient.defined())
-        update(i, gradient, learning_rate);
+        stepped.push_back({i, gradient});
+    update(stepped, learning_rate);
   }
 
   void zero_grad() const {
@@ -64,15 +66,15 @@ class Optimizer {
     double squares = 0;
     for (const Tensor& parameter : parameters_)
       if (const Tensor gradient = parameter.grad(); gradient.defined())
-        for (std::int64_t i = 0; i < gradient.count(); ++i)
-          squares += static_cast<double>(gradient.data()[i]) * gradient.data()[i];
+        add_squares(squares, gradient);
     const double norm = std::sqrt(squares);
     if (!std::isfinite(norm))
       throw std::runtime_error("the gradients are not finite: training has diverged");
     if (norm <= max_norm) return norm;
     for (const Tensor& parameter : parameters_)
       if (const Tensor gradient = parameter.grad(); gradient.defined())
-        backend().scale(gradient.data(), gradient.data(), max_norm / norm, gradient.count());
+        gradient.device().table().scale(gradient.data(), gradient.data(), max_norm / norm,
+                                        gradient.count());
     return norm;
   }
 
@@ -94,18 +96,36 @@ class Optimizer {
   }
 
  protected:
-  virtual void update(std::size_t index, const Tensor& gradient, double learning_rate) = 0;
+  // A parameter that a step changes.
+  struct Stepped {
+    std::size_t index;
+    Tensor gradient;
+  };
+  virtual void update(const std::vector<Stepped>& stepped, double learning_rate) = 0;
 
   // One tensor of zeros for each parameter.
   std::vector<Tensor> zeros_like_parameters() const {
     std::vector<Tensor> zeros;
-    for (const Tensor& parameter : parameters_) zeros.push_back(Tensor::zeros(parameter.shape()));
+    for (const Tensor& parameter : parameters_)
+      zeros.push_back(Tensor::zeros(parameter.shape(), parameter.device()));
     return zeros;
   }
 
   std::vector<Tensor> parameters_;
   std::int64_t steps_ = 0;
   std::vector<std::pair<const char*, std::vector<Tensor>>> moments_;
+
+ private:
+  static void add_squares(double& sum, const Tensor& values) {
+    if (!values.device().on_host()) {
+      const Tensor squares = Tensor::empty({1}, values.device());
+      values.device().table().sum_of_squares(squares.data(), values.data(), values.count());
+      sum += squares.item();
+      return;
+    }
+    for (std::int64_t i = 0; i < values.count(); ++i)
+      sum += static_cast<double>(values.data()[i]) * values.data()[i];
+  }
 };
 
 // Kingma & Ba 2015; with weight_decay AdamW (Loshchilov & Hutter 2019): a step first takes
@@ -123,15 +143,20 @@ class Adam : public Optimizer {
   explicit Adam(std::vector<Tensor> parameters) : Adam(std::move(parameters), Options{}) {}
 
  private:
-  void update(std::size_t index, const Tensor& gradient, double learning_rate) override {
-    const Tensor& parameter = parameters_[index];
-    if (options_.weight_decay > 0 && parameter.shape().size() > 1)
-      backend().scale(parameter.data(), parameter.data(), 1 - learning_rate * options_.weight_decay,
-                      parameter.count());
-    backend().adam(parameter.data(), moments_[0].second[index].data(),
-                   moments_[1].second[index].data(), gradient.data(),
-                   {learning_rate, options_.beta1, options_.beta2, options_.epsilon, steps_},
-                   gradient.count());
+  void update(const std::vector<Stepped>& stepped, double learning_rate) override {
+    if (stepped.empty()) return;
+    const auto& k = stepped.front().gradient.device().table();
+    std::vector<kernels::AdamTensor<float>> list;
+    for (const auto& [index, gradient] : stepped) {
+      const Tensor& parameter = parameters_[index];
+      if (options_.weight_decay > 0 && parameter.shape().size() > 1)
+        k.scale(parameter.data(), parameter.data(), 1 - learning_rate * options_.weight_decay,
+                parameter.count());
+      list.push_back({parameter.data(), moments_[0].second[index].data(),
+                      moments_[1].second[index].data(), gradient.data(), gradient.count()});
+    }
+    k.adam_many(list.data(), std::ssize(list),
+                {learning_rate, options_.beta1, options_.beta2, options_.epsilon, steps_});
   }
 
   Options options_;
@@ -149,9 +174,11 @@ class Sgd : public Optimizer {
   }
 
  private:
-  void update(std::size_t index, const Tensor& gradient, double learning_rate) override {
-    backend().sgd(parameters_[index].data(), moments_[0].second[index].data(), gradient.data(),
-                  {learning_rate, options_.momentum, options_.weight_decay}, gradient.count());
+  void update(const std::vector<Stepped>& stepped, double learning_rate) override {
+    for (const auto& [index, gradient] : stepped)
+      gradient.device().table().sgd(
+          parameters_[index].data(), moments_[0].second[index].data(), gradient.data(),
+          {learning_rate, options_.momentum, options_.weight_decay}, gradient.count());
   }
 
   Options options_;
@@ -171,17 +198,18 @@ class WeightAverage {
   void update() {
     const auto t = static_cast<double>(updates_++);
     const double decay = std::min(decay_, (1 + t) / (10 + t));
-    for (const auto& [name, tensor] : values_) {
-      float* average = average_.at(name).data();
-      for (std::int64_t i = 0; i < tensor.count(); ++i)
-        average[i] = static_cast<float>(decay * average[i] + (1 - decay) * tensor.data()[i]);
-    }
+    for (const auto& [name, tensor] : values_)
+      tensor.device().table().moving_average(average_.at(name).data(), tensor.data(), decay, 1,
+                                             tensor.count());
   }
 
   // Exchanges the average and what the module holds: to evaluate or save, and back.
   void swap() {
-    for (const auto& [name, tensor] : values_)
-      std::swap_ranges(tensor.data(), tensor.data() + tensor.count(), average_.at(name).data());
+    for (const auto& [name, tensor] : values_) {
+      const Tensor held = tensor.clone();
+      tensor.copy_from(average_.at(name));
+      average_.at(name).copy_from(held);
+    }
   }
 
   // For checkpoints; names as Module::state_dict() has them.

@@ -305,7 +305,8 @@ void save_safetensors(const std::string& path, const Safetensors& contents, Prec
   std::memcpy(bytes.data(), &length, kLengthBytes);
   bytes += text;
   bytes.reserve(bytes.size() + offset);
-  for (const auto& [name, tensor] : contents.tensors) {
+  for (const auto& [name, values] : contents.tensors) {
+    const Tensor tensor = values.cpu();
     if (precision == Precision::f32) {
       bytes.append(reinterpret_cast<const char*>(tensor.data()),
                    static_cast<std::size_t>(tensor.count()) * sizeof(float));

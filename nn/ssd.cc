@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "base/json_fields.h"
+#include "nn/fuse.h"
 #include "nn/model_metadata.h"
 #include "nn/ops/concat.h"
 #include "nn/ops/elementwise.h"
@@ -28,7 +29,7 @@ constexpr std::size_t kMaxSizes = 32;
 constexpr float kInitialFaceLogit = -4;
 constexpr double kInitialOutputDeviation = 0.01;
 
-// What the pyramid stands on, and how far the backbone has run: T is a Tensor or a plan's Value.
+// What the pyramid stands on, and how far the backbone has run: T is a Tensor or a graph's Value.
 template <typename T>
 struct Features {
   T x, c3, c4;
@@ -63,15 +64,15 @@ struct ForwardSteps {
   }
 };
 
-struct LowerSteps {
+struct TraceSteps {
   const MobileNetV2& backbone;
-  PlanBuilder& builder;
-  Value stages(Value x, int begin, int end) const { return backbone.lower(builder, x, begin, end); }
+  Graph& graph;
+  Value stages(Value x, int begin, int end) const { return backbone.trace(graph, x, begin, end); }
   Value expansion(int block, Value x) const {
-    return backbone.block(block).lower_expansion(builder, x);
+    return backbone.block(block).trace_expansion(graph, x);
   }
   Value behind_expansion(int block, Value expanded) const {
-    return backbone.block(block).lower_behind_expansion(builder, expanded);
+    return backbone.block(block).trace_behind_expansion(graph, expanded);
   }
 };
 
@@ -87,7 +88,7 @@ ConvBatchNorm::Options layer(const SsdNetworkOptions& options, ConvKind kind, st
 }
 
 // Brings a level of the backbone to the pyramid's channels.
-class Lateral : public LowerableModule {
+class Lateral : public TraceableModule {
  public:
   Lateral(std::int64_t in, const SsdNetworkOptions& options, Random& random)
       : layer_(layer(options, ConvKind::pointwise, in, 1, Activation::none), random) {
@@ -95,16 +96,17 @@ class Lateral : public LowerableModule {
     add_module("bn", layer_.batch_norm);
   }
   Tensor forward(const Tensor& x) override { return layer_.forward(x); }
-  Value lower(PlanBuilder& builder, Value x) const override { return layer_.lower(builder, x); }
+  Value trace(Graph& graph, Value x) const override { return layer_.trace(graph, x); }
 
   // With the level above it, twice as large, added.
   Tensor forward(const Tensor& x, const Tensor& above) {
     const Tensor y = layer_.forward(x);
     return add(y, upsample2x(above, y.dim(1), y.dim(2)));
   }
-  Value lower(PlanBuilder& builder, Value x, Value above) const {
-    const PictureShape shape = builder.shape(x);
-    return layer_.lower(builder, x, builder.upsample2x(above, shape.height, shape.width));
+  Value trace(Graph& graph, Value x, Value above) const {
+    const ActivationShape& shape = graph.shape(x);
+    const Value larger = graph.add(op::Upsample2x{shape.height, shape.width}, {above});
+    return graph.add(op::Add{}, {layer_.trace(graph, x), larger});
   }
 
  private:
@@ -112,7 +114,7 @@ class Lateral : public LowerableModule {
 };
 
 // Depthwise 3×3, then pointwise; batch norm and ReLU6 behind each.
-class Separable : public LowerableModule {
+class Separable : public TraceableModule {
  public:
   Separable(int stride, const SsdNetworkOptions& options, Random& random)
       : depthwise_(
@@ -128,13 +130,8 @@ class Separable : public LowerableModule {
   Tensor forward(const Tensor& x) override {
     return conv_batch_norms(x, {depthwise_.layer(), pointwise_.layer()});
   }
-  Value lower(PlanBuilder& builder, Value x) const override {
-    PlanBuilder::Block block;
-    block.depthwise = depthwise_.folded();
-    block.project = pointwise_.folded();
-    block.depthwise_conv = depthwise_.convolution.shape_for(builder.shape(x));
-    block.out_activation = Activation::relu6;
-    return builder.inverted_residual(x, block);
+  Value trace(Graph& graph, Value x) const override {
+    return pointwise_.trace(graph, depthwise_.trace(graph, x));
   }
 
  private:
@@ -143,7 +140,7 @@ class Separable : public LowerableModule {
 
 // From a level of the pyramid [n, h, w, channels] to a row for each of its anchors,
 // [n, h · w · sizes, numbers].
-class SsdHead : public LowerableModule {
+class SsdHead : public TraceableModule {
  public:
   SsdHead(std::size_t sizes, std::int64_t numbers, const SsdNetworkOptions& options, Random& random)
       : sizes_(static_cast<std::int64_t>(sizes)),
@@ -163,10 +160,10 @@ class SsdHead : public LowerableModule {
     const Tensor y = output_.forward(features_.forward(x));
     return y.reshaped({x.dim(0), x.dim(1) * x.dim(2) * sizes_, numbers_});
   }
-  Value lower(PlanBuilder& builder, Value x) const override {
-    const PictureShape in = builder.shape(x);
-    const Value y = output_.lower(builder, features_.lower(builder, x));
-    return builder.reshape(y, {in.height * in.width * sizes_, 1, numbers_});
+  Value trace(Graph& graph, Value x) const override {
+    const ActivationShape in = graph.shape(x);
+    const Value y = output_.trace(graph, features_.trace(graph, x));
+    return graph.add(op::Reshape{{in.height * in.width * sizes_, 1, numbers_}}, {y});
   }
 
  private:
@@ -245,21 +242,22 @@ void SsdNetwork::freeze_before(int first_trained, bool keep_statistics) {
   frozen_.reset();
 }
 
-void SsdNetwork::plan_frozen(const PictureShape& picture, std::int64_t capacity) {
-  frozen_.emplace(picture, capacity, [this](PlanBuilder& builder) {
-    Features<Value> features{builder.input(), {}, {}};
-    run_stages(features, 0, first_trained_, LowerSteps{parts_->backbone, builder});
-    for (const Value value : {features.x, features.c3, features.c4})
-      if (value.index >= 0) builder.output(value);
-  });
+void SsdNetwork::plan_frozen(const ActivationShape& picture, std::int64_t capacity,
+                             kernels::Device& device) {
+  Graph graph(picture);
+  Features<Value> features{graph.input(), {}, {}};
+  run_stages(features, 0, first_trained_, TraceSteps{parts_->backbone, graph});
+  for (const Value value : {features.x, features.c3, features.c4})
+    if (value.index >= 0) graph.output(value);
+  frozen_.emplace(fuse(graph), capacity, device);
   frozen_loads_ = loads();
 }
 
 std::vector<Tensor> SsdNetwork::run_frozen(const Tensor& x) {
-  const PictureShape picture{x.dim(1), x.dim(2), x.dim(3)};
+  const ActivationShape picture{x.dim(1), x.dim(2), x.dim(3)};
   if (!frozen_ || frozen_loads_ != loads() || frozen_->input_shape() != picture ||
-      frozen_->capacity() < x.dim(0))
-    plan_frozen(picture, x.dim(0));
+      frozen_->capacity() < x.dim(0) || &frozen_->device() != &x.device())
+    plan_frozen(picture, x.dim(0), x.device());
   std::vector<Tensor> results = frozen_->run_all(x);
   results.resize(3);
   return results;
@@ -285,17 +283,23 @@ Tensor SsdNetwork::forward(const Tensor& x) {
                 1);
 }
 
-Value SsdNetwork::lower(PlanBuilder& builder, Value x) const {
+Value SsdNetwork::trace(Graph& graph, Value x) const {
   const Parts& parts = *parts_;
   Features<Value> features{x, {}, {}};
-  run_stages(features, 0, kStages, LowerSteps{parts.backbone, builder});
-  const Value p5 = parts.smooth5.lower(builder, parts.lateral5.lower(builder, features.x));
-  const Value p4 = parts.smooth4.lower(builder, parts.lateral4.lower(builder, features.c4, p5));
-  const Value p3 = parts.smooth3.lower(builder, parts.lateral3.lower(builder, features.c3, p4));
-  const Value p6 = parts.down6.lower(builder, p5);
-  return builder.concat_rows(
-      {parts.heads[0]->lower(builder, p3), parts.heads[1]->lower(builder, p4),
-       parts.heads[2]->lower(builder, p5), parts.heads[3]->lower(builder, p6)});
+  run_stages(features, 0, kStages, TraceSteps{parts.backbone, graph});
+  const Value p5 = parts.smooth5.trace(graph, parts.lateral5.trace(graph, features.x));
+  const Value p4 = parts.smooth4.trace(graph, parts.lateral4.trace(graph, features.c4, p5));
+  const Value p3 = parts.smooth3.trace(graph, parts.lateral3.trace(graph, features.c3, p4));
+  const Value p6 = parts.down6.trace(graph, p5);
+  return graph.add(op::ConcatRows{},
+                   {parts.heads[0]->trace(graph, p3), parts.heads[1]->trace(graph, p4),
+                    parts.heads[2]->trace(graph, p5), parts.heads[3]->trace(graph, p6)});
+}
+
+Graph SsdNetwork::graph(std::int64_t height, std::int64_t width) const {
+  Graph graph({height, width, 3});
+  graph.output(trace(graph, graph.input()));
+  return graph;
 }
 
 namespace {

@@ -16,6 +16,7 @@
 #include "nn/anchors.h"
 #include "nn/mobilenet_v2.h"
 #include "nn/ops/detection_loss.h"
+#include "nn/plan.h"
 #include "nn/safetensors.h"
 
 namespace maskwatch::nn {
@@ -31,7 +32,7 @@ struct SsdNetworkOptions {
   std::uint64_t seed = 0;  // of the initial weights
 };
 
-class SsdNetwork : public LowerableModule {
+class SsdNetwork : public TraceableModule {
  public:
   // std::invalid_argument for options that make no such network.
   explicit SsdNetwork(const SsdNetworkOptions& options);
@@ -41,7 +42,9 @@ class SsdNetwork : public LowerableModule {
   // width) gives them.
   Tensor forward(const Tensor& x) override;
   // [anchors, 1, 5 + classes]
-  Value lower(PlanBuilder& builder, Value x) const override;
+  Value trace(Graph& graph, Value x) const override;
+  // The whole network, for pictures of that size.
+  Graph graph(std::int64_t height, std::int64_t width) const;
 
   std::vector<Anchor> anchors(std::int64_t height, std::int64_t width) const {
     return make_anchors(height, width, options_.anchors);
@@ -59,7 +62,7 @@ class SsdNetwork : public LowerableModule {
 
  private:
   struct Parts;
-  void plan_frozen(const PictureShape& picture, std::int64_t capacity);
+  void plan_frozen(const ActivationShape& picture, std::int64_t capacity, kernels::Device& device);
   // The result of the frozen stages, and C3 and C4 where those make them.
   std::vector<Tensor> run_frozen(const Tensor& x);
 

@@ -22,6 +22,7 @@ struct Tensor::Node {
 
 struct Tensor::Body {
   Shape shape;
+  kernels::Device* device;
   std::shared_ptr<float> values;
   bool requires_grad = false;
   std::shared_ptr<Body> gradient;
@@ -30,11 +31,6 @@ struct Tensor::Body {
 };
 
 namespace {
-
-const kernels::Table<float>*& backend_slot() {
-  static const kernels::Table<float>* table = &kernels::cpu();
-  return table;
-}
 
 thread_local Recording current_recording = Recording::on;
 
@@ -47,10 +43,6 @@ RecordingScope::RecordingScope(Recording recording)
 
 RecordingScope::~RecordingScope() { current_recording = before_; }
 
-const kernels::Table<float>& backend() { return *backend_slot(); }
-
-void set_backend(const kernels::Table<float>& table) { backend_slot() = &table; }
-
 std::int64_t count_of(const Shape& shape) {
   std::int64_t count = 1;
   for (const std::int64_t dim : shape) count *= dim;
@@ -59,19 +51,26 @@ std::int64_t count_of(const Shape& shape) {
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-Tensor Tensor::empty(Shape shape) {
+Tensor Tensor::empty(Shape shape, kernels::Device& device) {
   for (const std::int64_t dim : shape)
     if (dim < 0) throw std::invalid_argument("Tensor: negative dimension in " + to_string(shape));
   Tensor tensor;
   tensor.body_ = std::make_shared<Body>();
-  tensor.body_->values = allocate(count_of(shape));
+  tensor.body_->device = &device;
+  tensor.body_->values = allocate(count_of(shape), device);
   tensor.body_->shape = std::move(shape);
   return tensor;
 }
 
-Tensor Tensor::full(Shape shape, float value) {
+Tensor Tensor::full(Shape shape, float value, kernels::Device& device) {
   Tensor tensor = empty(std::move(shape));
   std::fill_n(tensor.data(), tensor.count(), value);
+  return tensor.to(device);
+}
+
+Tensor Tensor::zeros(Shape shape, kernels::Device& device) {
+  Tensor tensor = empty(std::move(shape), device);
+  device.fill_zero(tensor.data(), tensor.bytes());
   return tensor;
 }
 
@@ -98,18 +97,31 @@ std::int64_t Tensor::dim(int axis) const {
   return body_->shape[static_cast<std::size_t>(index)];
 }
 
+kernels::Device& Tensor::device() const {
+  shape();
+  return *body_->device;
+}
+
 float* Tensor::data() const {
-  if (!body_) throw std::invalid_argument("Tensor: used before it was given values");
+  shape();
   return body_->values.get();
 }
+
+std::size_t Tensor::bytes() const { return static_cast<std::size_t>(count()) * sizeof(float); }
 
 float Tensor::item() const {
   if (count() != 1)
     throw std::invalid_argument("Tensor::item: shape " + to_string(shape()) + " is not one value");
-  return *data();
+  float value = 0;
+  device().copy_out(&value, data(), sizeof(value));
+  return value;
 }
 
-std::vector<float> Tensor::values() const { return {data(), data() + count()}; }
+std::vector<float> Tensor::values() const {
+  std::vector<float> values(static_cast<std::size_t>(count()));
+  device().copy_out(values.data(), data(), bytes());
+  return values;
+}
 
 Tensor Tensor::reshaped(Shape shape) const {
   if (count_of(shape) != count())
@@ -124,13 +136,23 @@ Tensor Tensor::reshaped(Shape shape) const {
 Tensor Tensor::viewed(Shape shape) const {
   Tensor view;
   view.body_ = std::make_shared<Body>();
+  view.body_->device = body_->device;
   view.body_->values = body_->values;
   view.body_->shape = std::move(shape);
   return view;
 }
 
+Tensor Tensor::to(kernels::Device& device) const {
+  if (&device == &this->device()) return *this;
+  const Tensor copy = empty(shape(), device);
+  copy.copy_from(*this);
+  copy.record({*this},
+              [x = *this](const Tensor& gradient) { x.add_gradient(gradient.to(x.device())); });
+  return copy;
+}
+
 Tensor Tensor::clone() const {
-  Tensor copy = empty(shape());
+  Tensor copy = empty(shape(), device());
   copy.copy_from(*this);
   return copy;
 }
@@ -141,7 +163,17 @@ void Tensor::copy_from(const Tensor& other) const {
   if (shape() != other.shape())
     throw std::invalid_argument("Tensor::copy_from: " + to_string(other.shape()) + " into " +
                                 to_string(shape()));
-  std::copy_n(other.data(), count(), data());
+  kernels::Device &to = device(), &from = other.device();
+  if (&to == &from) {
+    to.copy(data(), other.data(), bytes());
+  } else if (from.on_host()) {
+    to.copy_in(data(), other.data(), bytes());
+  } else if (to.on_host()) {
+    from.copy_out(data(), other.data(), bytes());
+  } else {
+    const std::vector<float> values = other.values();
+    to.copy_in(data(), values.data(), bytes());
+  }
 }
 
 bool Tensor::requires_grad() const { return body_ && body_->requires_grad; }
@@ -185,13 +217,16 @@ void Tensor::add_gradient(const Tensor& gradient) const {
   if (gradient.shape() != shape())
     throw std::invalid_argument("Tensor::add_gradient: gradient " + to_string(gradient.shape()) +
                                 " of a tensor " + to_string(shape()));
+  if (&gradient.device() != &device())
+    throw std::invalid_argument("Tensor::add_gradient: gradient on " + gradient.device().name() +
+                                " of a tensor on " + device().name());
   if (!body_->gradient) {
     body_->gradient = gradient.body_;
     return;
   }
   // Into a fresh sum: what came first may be shared with another input of the same operation.
-  Tensor sum = empty(shape());
-  backend().add(sum.data(), body_->gradient->values.get(), gradient.data(), count());
+  Tensor sum = empty(shape(), device());
+  device().table().add(sum.data(), body_->gradient->values.get(), gradient.data(), count());
   body_->gradient = sum.body_;
 }
 
@@ -199,7 +234,7 @@ void Tensor::backward() const {
   if (count() != 1)
     throw std::invalid_argument("Tensor::backward: shape " + to_string(shape()) +
                                 " is not one value");
-  backward(full(shape(), 1));
+  backward(full(shape(), 1, device()));
 }
 
 void Tensor::backward(const Tensor& gradient) const {

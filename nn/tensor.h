@@ -3,6 +3,10 @@
 // A Tensor is a handle: copies share values, gradient and history. Activations are NHWC, row-major.
 // An operation in nn/ops/ with an input that requires a gradient hangs a Node on its result;
 // backward() walks the nodes from the newest to the oldest. Gradients accumulate until zero_grad().
+//
+// The values lie on a device (kernels/device.h), where operations on them run; the inputs of one
+// operation lie on the same. The host reads and writes data() of a tensor on the CPU alone; from
+// another device values(), item() and to() fetch, and copy_from() brings.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/table.h"
+#include "kernels/device.h"
 
 namespace maskwatch::nn {
 
@@ -20,11 +24,6 @@ using Shape = std::vector<std::int64_t>;
 std::int64_t count_of(const Shape& shape);
 // "[32, 7, 7, 1280]"
 std::string to_string(const Shape& shape);
-
-// The operations that everything in nn runs on: kernels::cpu() unless set (a reference or a GPU
-// table).
-const kernels::Table<float>& backend();
-void set_backend(const kernels::Table<float>& table);
 
 // What operations on this thread do about gradients.
 enum class Recording {
@@ -49,10 +48,10 @@ class Tensor {
  public:
   Tensor() = default;
 
-  // Uninitialised values.
-  static Tensor empty(Shape shape);
-  static Tensor full(Shape shape, float value);
-  static Tensor zeros(Shape shape) { return full(std::move(shape), 0); }
+  // Uninitialised values. The device must outlive the tensor.
+  static Tensor empty(Shape shape, kernels::Device& device = kernels::cpu_device());
+  static Tensor full(Shape shape, float value, kernels::Device& device = kernels::cpu_device());
+  static Tensor zeros(Shape shape, kernels::Device& device = kernels::cpu_device());
   // std::invalid_argument when the number of values is not that of the shape.
   static Tensor from(Shape shape, const std::vector<float>& values);
 
@@ -60,6 +59,8 @@ class Tensor {
   const Shape& shape() const;
   std::int64_t dim(int axis) const;  // negative axes count from the last
   std::int64_t count() const { return count_of(shape()); }
+  kernels::Device& device() const;
+  // In the device's memory.
   float* data() const;
   // The one value of a tensor of count 1.
   float item() const;
@@ -68,9 +69,13 @@ class Tensor {
   // The same values under another shape of the same count; differentiable.
   // std::invalid_argument for another count.
   Tensor reshaped(Shape shape) const;
+  // The same values on another device, or this very tensor where it is there; differentiable.
+  Tensor to(kernels::Device& device) const;
+  Tensor cpu() const { return to(kernels::cpu_device()); }
   Tensor clone() const;
   // The same values without history.
   Tensor detach() const;
+  // From any device. std::invalid_argument for another shape.
   void copy_from(const Tensor& other) const;
 
   bool requires_grad() const;
@@ -106,6 +111,7 @@ class Tensor {
   struct Node;
   struct Body;
 
+  std::size_t bytes() const;
   // The same values under another shape, without history.
   Tensor viewed(Shape shape) const;
 

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "apps/common/class_rules.h"
+#include "apps/common/device_option.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 
@@ -34,6 +35,7 @@ void add_face_options(OptionParser& parser, FaceOptions& options, const std::str
           "scaled for the search, in pixels; 0: not scaled, which takes long (default: ours scales "
           "the longest side to 640, haar does not scale)")
       .range(0, 65535);
+  add_device_option(parser, options.device);
 }
 
 void add_landmark_option(OptionParser& parser, std::string& landmarks, const std::string& use,
@@ -81,6 +83,7 @@ MaskDetectorOptions detector_options(const FaceOptions& options) {
   out.face_detector = options.face;
   out.confidence = options.confidence;
   out.detail = options.given_detail();
+  out.device = &chosen_device(options.device, options.local_rank);
   return out;
 }
 

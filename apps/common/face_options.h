@@ -19,13 +19,16 @@ struct FaceOptions {
   float confidence = 0.5f;
   int detail = -1;  // below 0: not given
   std::vector<std::string> classes;
+  std::string device = "cpu";  // as chosen_device() takes it
+  int local_rank = 0;          // of the programs that run on several ranks
 
   std::optional<int> given_detail() const {
     return detail < 0 ? std::nullopt : std::optional(detail);
   }
 };
 
-// Adds -m/--model, --classes, -f/--face with `default_face`, -c/--confidence and --detail.
+// Adds -m/--model, --classes, -f/--face with `default_face`, -c/--confidence, --detail and
+// --device.
 void add_face_options(OptionParser& parser, FaceOptions& options, const std::string& default_face);
 
 // Adds --landmarks: `use` says what for, in a few words; `more` names further choices.
@@ -41,9 +44,8 @@ std::unique_ptr<vision::LandmarkFinder> landmark_finder(const std::string& landm
 // The model file that was named, or the one that ships. std::runtime_error if that is missing.
 std::string model_file(const FaceOptions& options);
 
-// What MaskDetector is to be made of. std::runtime_error if there is no model, or for wrong rules
-// of
-// --classes.
+// What MaskDetector is to be made of. std::runtime_error if there is no model, and for wrong rules
+// of --classes; UsageError for a device that cannot be had.
 MaskDetectorOptions detector_options(const FaceOptions& options);
 
 // UsageError if --detail was given for a face detector that cannot heed it.

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/printable.h"
+#include "kernels/communicator.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -22,34 +23,12 @@ std::string with_hint(const std::string& message, const std::string& hint) {
   return hint.empty() ? message : message + " (" + hint + ")";
 }
 
-int report(ExitCode code, const std::string& message) {
+int report(int code, const std::string& message) {
   const std::string line = "error: " + one_line(message) + "\n";
   std::fflush(stdout);
   std::fwrite(line.data(), 1, line.size(), stderr);
   std::fflush(stderr);
   return code;
-}
-
-int run_body(int argc, char** argv, const std::function<int(int, char**)>& body) {
-  try {
-    return body(argc, argv);
-  } catch (const CommandDone&) {
-    return done;
-  } catch (const std::invalid_argument& error) {
-    return report(bad_input, error.what());
-  } catch (const WriteError& error) {
-    return report(failure, error.what());
-  } catch (const std::runtime_error& error) {
-    return report(bad_input, error.what());
-  } catch (const std::domain_error& error) {
-    return report(failure, error.what());
-  } catch (const std::bad_alloc&) {
-    return report(failure, "not enough memory");
-  } catch (const std::exception& error) {
-    return report(failure, std::string("internal: ") + error.what());
-  } catch (...) {
-    return report(failure, "internal: an exception of unknown type");
-  }
 }
 
 // Whoever starts a program with a standard stream closed lets the next file take its number, and
@@ -98,10 +77,43 @@ void warn(const std::string& warning) {
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
-int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
+void begin_program() {
   hold_standard_streams();
   std::signal(SIGPIPE, SIG_IGN);
-  return check_standard_output(run_body(argc, argv, body));
+}
+
+Outcome outcome_of(const std::function<int()>& body) {
+  try {
+    return {body(), ""};
+  } catch (const CommandDone&) {
+    return {};
+  } catch (const std::invalid_argument& error) {
+    return {bad_input, error.what()};
+  } catch (const WriteError& error) {
+    return {failure, error.what()};
+  } catch (const kernels::RankFault& error) {
+    return {error.code(), error.what()};
+  } catch (const std::runtime_error& error) {
+    return {bad_input, error.what()};
+  } catch (const std::domain_error& error) {
+    return {failure, error.what()};
+  } catch (const std::bad_alloc&) {
+    return {failure, "not enough memory"};
+  } catch (const std::exception& error) {
+    return {failure, std::string("internal: ") + error.what()};
+  } catch (...) {
+    return {failure, "internal: an exception of unknown type"};
+  }
+}
+
+int end_program(const Outcome& outcome) {
+  if (!outcome.fault.empty()) report(outcome.code, outcome.fault);
+  return check_standard_output(outcome.code);
+}
+
+int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
+  begin_program();
+  return end_program(outcome_of([&] { return body(argc, argv); }));
 }
 
 }  // namespace maskwatch::apps

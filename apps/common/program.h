@@ -27,9 +27,25 @@ struct CommandDone {};
 //   std::bad_alloc, anything else, standard output that cannot be written                  -> 1
 // CommandDone is not an error: 0. Standard streams that are closed stay so, but no file that is
 // opened takes their place.
+//   RankFault (kernels/communicator.h)                                      -> what it asks for
 // SIGPIPE is ignored, so that a reader who leaves (`| head`) does not end a training run: what is
 // written after that is lost, which is not an error.
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body);
+
+// --- Its parts, for ranks.h ---
+
+// How a program ended: the exit code, and what is wrong if anything is.
+struct Outcome {
+  int code = done;
+  std::string fault;
+};
+
+// Before anything else: standard streams and SIGPIPE.
+void begin_program();
+Outcome outcome_of(const std::function<int()>& body);
+// Prints the fault, if there is one, and looks whether standard output was written. Returns the
+// exit code.
+int end_program(const Outcome& outcome);
 
 // Prints a line `note: ...` to standard error. If that cannot be written there is nobody to tell.
 void tell(const std::string& note);

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "apps/common/class_rules.h"
+#include "apps/common/device_option.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 
@@ -199,6 +200,7 @@ PipelineOptions pipeline_options(const VideoOptions& o, const SourceOption& sour
   p.threshold = o.threshold;
   p.model = model_file(o.faces);
   p.meanings = class_meanings(o.faces.classes);
+  p.device = &chosen_device(o.faces.device);
   p.stop = &stop;
   return p;
 }

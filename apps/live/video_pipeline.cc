@@ -34,6 +34,7 @@ MaskDetectorOptions detector_options(const PipelineOptions& options) {
   out.face_detector = options.detectors.front();
   out.confidence = options.confidence;
   out.detail = options.detail.value_or(kDetail);
+  out.device = options.device;
   return out;
 }
 

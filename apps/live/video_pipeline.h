@@ -61,6 +61,7 @@ struct PipelineOptions {
   float threshold = .5f;      // how probable a mask must be to count
   std::string model;          // empty: the one that ships
   std::map<std::string, LabelMeaning> meanings;  // MaskDetectorOptions::meanings
+  kernels::Device* device = nullptr;             // MaskDetectorOptions::device
   // Set, by a signal handler too: everything ends soon. Null: only finish() ends it.
   std::atomic<bool>* stop = nullptr;
 };

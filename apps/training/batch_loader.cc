@@ -81,10 +81,12 @@ const std::uint8_t* BatchLoader::pixels_of(int index) const {
   return as_face ? faces->image(index) : data_.image(index);
 }
 
-Batch BatchLoader::make(int batch) {
-  const auto begin = order_.begin() + static_cast<std::ptrdiff_t>(batch) * options_.batch_size;
-  const auto count = std::min<std::ptrdiff_t>(options_.batch_size, order_.end() - begin);
-  const std::vector<int> indices(begin, begin + count);
+Batch BatchLoader::make(int batch, int shard) {
+  const auto first = order_.begin() + static_cast<std::ptrdiff_t>(batch) * options_.batch_size;
+  const auto whole = std::min<std::ptrdiff_t>(options_.batch_size, order_.end() - first);
+  const std::vector<int> indices(first + options_.shards.begin(whole, shard),
+                                 first + options_.shards.begin(whole, shard + 1));
+  const auto count = std::ssize(indices);
   Batch made;
   made.inputs = nn::Tensor::empty({count, data_.size, data_.size, 3});
   vision::Image image, varied;
@@ -110,8 +112,9 @@ Batch BatchLoader::make(int batch) {
 
 void BatchLoader::run() {
   try {
-    for (int batch = 0; batch < batches(); ++batch) {
-      Batch made = make(batch);
+    const ShardRange& shards = options_.shards;
+    for (int item = 0; item < batches() * shards.size(); ++item) {
+      Batch made = make(item / shards.size(), shards.first + item % shards.size());
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [this] { return stopping_ || ready_.size() < kAhead; });
       if (stopping_) return;

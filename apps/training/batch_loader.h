@@ -13,12 +13,14 @@
 #include "apps/common/dataset.h"
 #include "apps/training/face_crops.h"
 #include "apps/training/load_images.h"
+#include "apps/training/sharded_step.h"
 #include "nn/preprocessing.h"
 #include "nn/tensor.h"
 #include "vision/image/augment.h"
 
 namespace maskwatch::apps {
 
+// A batch, or one shard of it; the last one of an epoch may hold nothing.
 struct Batch {
   nn::Tensor inputs;   // [n, size, size, 3], preprocessed
   nn::Tensor targets;  // [n, classes], one-hot
@@ -29,7 +31,7 @@ struct Batch {
 std::vector<int> shuffled(std::vector<int> indices, std::uint64_t seed, std::uint64_t epoch);
 
 struct BatchLoaderOptions {
-  int batch_size = 32;
+  int batch_size = 32;  // images of all shards
   std::uint64_t seed = 42;
   nn::Preprocessing preprocessing = nn::Preprocessing::tf;
   vision::AugmentOptions augment;
@@ -38,6 +40,7 @@ struct BatchLoaderOptions {
   // Or null. An image with a crop is shown whole in one epoch and as its face in another, by
   // chance.
   const FaceCrops* faces = nullptr;
+  ShardRange shards = {};  // which shards of each batch are made here
 };
 
 // Makes the batches of one epoch. What is in them depends on the options, the epoch and the
@@ -53,14 +56,15 @@ class BatchLoader {
   int batches() const {
     return static_cast<int>((order_.size() + options_.batch_size - 1) / options_.batch_size);
   }
-  // The batches in order; call it batches() times. Rethrows what went wrong on the loader's thread.
+  // The batches in order, and of each the shards that are made here; call it once for each of them.
+  // Rethrows what went wrong on the loader's thread.
   Batch next();
 
  private:
   static constexpr std::size_t kAhead = 3;
 
   void run();
-  Batch make(int batch);
+  Batch make(int batch, int shard);
   const std::uint8_t* pixels_of(int index) const;
 
   const LoadedDataset& data_;

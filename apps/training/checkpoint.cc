@@ -12,11 +12,14 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <stdexcept>
 #include <string_view>
 #include <vector>
 
 #include "apps/common/program.h"
+#include "apps/common/share.h"
+#include "base/file.h"
 #include "nn/safetensors.h"
 
 namespace maskwatch::apps {
@@ -78,30 +81,57 @@ std::vector<std::string_view> parts_of(std::string_view recipe) {
   return parts;
 }
 
+bool holds(const std::vector<std::string_view>& parts, std::string_view part) {
+  return std::find(parts.begin(), parts.end(), part) != parts.end();
+}
+
 // "epochs 20 then, epochs 30 now; the pictures"
 std::string difference(const std::string& then, const std::string& now) {
   const auto before = parts_of(then), after = parts_of(now);
-  if (before.size() != after.size()) return then + "; now " + now;  // of another version
   std::string text;
-  for (std::size_t i = 0; i < before.size(); ++i) {
-    if (before[i] == after[i]) continue;
-    if (!text.empty()) text += "; ";
-    if (after[i].starts_with("data ")) {
+  const auto begin_part = [&] { text += text.empty() ? "" : "; "; };
+  for (std::size_t i = 0; i < std::max(before.size(), after.size()); ++i) {
+    const bool gone = i < before.size() && !holds(after, before[i]);
+    const bool come = i < after.size() && !holds(before, after[i]);
+    if (!gone && !come) continue;
+    begin_part();
+    if (come && after[i].starts_with("data ")) {
       text += "the pictures";
-    } else if (after[i].starts_with("start ")) {
+    } else if (come && after[i].starts_with("start ")) {
       text += "the weights that it starts with";
     } else {
-      text.append(before[i]).append(" then, ").append(after[i]).append(" now");
+      if (gone) text.append(before[i]).append(" then");
+      if (gone && come) text += ", ";
+      if (come) text.append(after[i]).append(" now");
     }
   }
   return text;
 }
 
 void require_finite(const nn::StateDict& state) {
-  for (const auto& [name, tensor] : state)
+  for (const auto& [name, values] : state) {
+    const nn::Tensor tensor = values.cpu();
     if (!std::all_of(tensor.data(), tensor.data() + tensor.count(),
                      [](float value) { return std::isfinite(value); }))
       throw std::domain_error(name + " is no longer finite (choose a smaller --lr)");
+  }
+}
+
+Checkpoint checkpoint_in(const nn::Safetensors& contents, const std::string& path,
+                         const std::string& recipe) {
+  const Reader reader(contents, path);
+  Checkpoint checkpoint;
+  checkpoint.recipe = reader.text("recipe");
+  if (checkpoint.recipe != recipe)
+    throw std::runtime_error(
+        path + ": made with other options or pictures: " + difference(checkpoint.recipe, recipe));
+  checkpoint.history = reader.text("history");
+  checkpoint.steps_taken = reader.count("steps_taken");
+  checkpoint.average_updates = reader.count(kAverageUpdates);
+  checkpoint.model = part_of(contents.tensors, kModelPrefix);
+  checkpoint.optimizer = part_of(contents.tensors, kOptimizerPrefix);
+  checkpoint.average = part_of(contents.tensors, kAveragePrefix);
+  return checkpoint;
 }
 
 }  // namespace
@@ -133,24 +163,16 @@ void save_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
 
 std::optional<Checkpoint> load_checkpoint(const std::string& path, const std::string& recipe) {
   if (!std::filesystem::exists(path)) return std::nullopt;
-  const nn::Safetensors contents = nn::load_safetensors(path);
-  const Reader reader(contents, path);
-  Checkpoint checkpoint;
-  checkpoint.recipe = reader.text("recipe");
-  if (checkpoint.recipe != recipe)
-    throw std::runtime_error(
-        path + ": made with other options or pictures: " + difference(checkpoint.recipe, recipe));
-  checkpoint.history = reader.text("history");
-  checkpoint.steps_taken = reader.count("steps_taken");
-  checkpoint.average_updates = reader.count(kAverageUpdates);
-  checkpoint.model = part_of(contents.tensors, kModelPrefix);
-  checkpoint.optimizer = part_of(contents.tensors, kOptimizerPrefix);
-  checkpoint.average = part_of(contents.tensors, kAveragePrefix);
-  return checkpoint;
+  return checkpoint_in(nn::load_safetensors(path), path, recipe);
 }
 
-CheckpointFile::CheckpointFile(const std::string& model, bool resume, bool overwrite)
-    : path_(checkpoint_path(model)), lock_path_(model + ".lock"), resume_(resume) {
+CheckpointFile::CheckpointFile(const std::string& model, bool resume, bool overwrite,
+                               kernels::Communicator& communicator)
+    : communicator_(communicator),
+      path_(checkpoint_path(model)),
+      lock_path_(model + ".lock"),
+      resume_(resume) {
+  if (!writes()) return;
   lock();
   if (std::filesystem::exists(path_) && !resume && !overwrite) {
     unlock();
@@ -195,12 +217,19 @@ void CheckpointFile::unlock() {
 
 std::optional<Checkpoint> CheckpointFile::load(const std::string& recipe) const {
   if (!resume_) return std::nullopt;
-  return load_checkpoint(path_, recipe);
+  if (communicator_.ranks() == 1) return load_checkpoint(path_, recipe);
+  MessageWriter message;  // nothing, or the file
+  if (writes() && std::filesystem::exists(path_)) message.put_text(read_file(path_));
+  const std::string file = broadcast_message(communicator_, message.bytes());
+  if (file.empty()) return std::nullopt;
+  const std::string bytes = MessageReader(file).get_text();
+  return checkpoint_in(nn::load_safetensors(std::as_bytes(std::span(bytes)), path_), path_, recipe);
 }
 
 void CheckpointFile::save(const Checkpoint& checkpoint) {
   for (const nn::StateDict* state : {&checkpoint.model, &checkpoint.optimizer, &checkpoint.average})
     require_finite(*state);
+  if (!writes()) return;
   try {
     save_checkpoint(path_, checkpoint);
     if (!saved_) tell("the checkpoint could be written again");
@@ -211,6 +240,8 @@ void CheckpointFile::save(const Checkpoint& checkpoint) {
   }
 }
 
-void CheckpointFile::remove() { std::filesystem::remove(path_); }
+void CheckpointFile::remove() {
+  if (writes()) std::filesystem::remove(path_);
+}
 
 }  // namespace maskwatch::apps

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "apps/common/options.h"
+#include "kernels/communicator.h"
 #include "nn/module.h"
 
 namespace maskwatch::apps {
@@ -35,18 +36,21 @@ std::optional<Checkpoint> load_checkpoint(const std::string& path, const std::st
 
 // The checkpoint of a run, from its first moment to its end, so that no work is lost: nobody else
 // writes it meanwhile (a lock on MODEL.lock, which goes with this object), and the checkpoint of a
-// run that was cut off is not written over unasked.
+// run that was cut off is not written over unasked. Of several ranks rank 0 alone touches the
+// files.
 class CheckpointFile {
  public:
   // UsageError if another training is at work on the same model, or if there is a checkpoint and
-  // neither `resume` nor `overwrite`.
-  CheckpointFile(const std::string& model, bool resume, bool overwrite);
+  // neither `resume` nor `overwrite`. Keeps a reference to the communicator.
+  CheckpointFile(const std::string& model, bool resume, bool overwrite,
+                 kernels::Communicator& communicator);
   ~CheckpointFile();
   CheckpointFile(const CheckpointFile&) = delete;
   CheckpointFile& operator=(const CheckpointFile&) = delete;
 
   const std::string& path() const { return path_; }
-  // Of a run that is to go on; otherwise, and without a file, nothing. Errors as load_checkpoint().
+  // Of a run that is to go on; otherwise, and without a file, nothing. Every rank calls this and
+  // gets the same. Errors as load_checkpoint().
   std::optional<Checkpoint> load(const std::string& recipe) const;
   // What cannot be written, as on a full disk, is a note: the training goes on, and the next call
   // tries again. Throws std::domain_error for values that are no longer finite; the checkpoint
@@ -59,6 +63,9 @@ class CheckpointFile {
   void lock();
   void unlock();
 
+  bool writes() const { return communicator_.rank() == 0; }
+
+  kernels::Communicator& communicator_;
   std::string path_, lock_path_;
   bool resume_, saved_ = true;
   int lock_ = -1;

@@ -13,9 +13,9 @@ DetectionLoader::DetectionLoader(const DetectionPictures& pictures, const std::v
     : pictures_(pictures),
       chosen_(chosen),
       options_(options),
-      claimed_(begin),
-      given_(begin),
-      end_(end),
+      claimed_(begin * options.shards.size()),
+      given_(claimed_),
+      end_(end * options.shards.size()),
       ahead_(threads() + 2) {
   try {
     for (int i = 0; i < threads(); ++i) threads_.emplace_back([this] { run(); });
@@ -36,15 +36,16 @@ void DetectionLoader::stop() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-DetectionBatch DetectionLoader::make(std::int64_t step) const {
+DetectionBatch DetectionLoader::make(std::int64_t step, int shard) const {
   const int size = options_.crops.size;
+  const std::int64_t begin = options_.shards.begin(options_.batch_size, shard);
+  const std::int64_t end = options_.shards.begin(options_.batch_size, shard + 1);
   DetectionBatch batch;
-  batch.inputs = nn::Tensor::empty({options_.batch_size, size, size, 3});
-  for (int i = 0; i < options_.batch_size; ++i) {
+  batch.inputs = nn::Tensor::empty({end - begin, size, size, 3});
+  for (std::int64_t i = begin; i < end; ++i) {
     DetectionCrop crop = make_crop(pictures_, chosen_, options_.crops,
                                    static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(i));
-    vision::to_network_input(crop.image,
-                             batch.inputs.data() + static_cast<std::int64_t>(i) * size * size * 3,
+    vision::to_network_input(crop.image, batch.inputs.data() + (i - begin) * size * size * 3,
                              options_.preprocessing);
     batch.faces.push_back(std::move(crop.faces));
   }
@@ -54,17 +55,19 @@ DetectionBatch DetectionLoader::make(std::int64_t step) const {
 void DetectionLoader::run() {
   try {
     while (true) {
-      std::int64_t step = 0;
+      std::int64_t item = 0;
       {
         std::unique_lock lock(mutex_);
         changed_.wait(
             lock, [this] { return stopping_ || claimed_ >= end_ || claimed_ < given_ + ahead_; });
         if (stopping_ || claimed_ >= end_) return;
-        step = claimed_++;
+        item = claimed_++;
       }
-      DetectionBatch batch = make(step);
+      const int here = options_.shards.size();
+      DetectionBatch batch =
+          make(item / here, options_.shards.first + static_cast<int>(item % here));
       const std::lock_guard lock(mutex_);
-      ready_.emplace(step, std::move(batch));
+      ready_.emplace(item, std::move(batch));
       changed_.notify_all();
     }
   } catch (...) {

@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "apps/training/detection_crops.h"
+#include "apps/training/sharded_step.h"
 #include "nn/preprocessing.h"
 #include "nn/tensor.h"
 
 namespace maskwatch::apps {
 
+// One shard of a batch.
 struct DetectionBatch {
   nn::Tensor inputs;                        // [n, size, size, 3], preprocessed
   std::vector<std::vector<FaceBox>> faces;  // of each crop, in its pixels
@@ -23,7 +25,8 @@ struct DetectionBatch {
 
 struct DetectionLoaderOptions {
   CropOptions crops;
-  int batch_size = 16;
+  int batch_size = 16;     // crops of all shards of a step; at least one for each
+  ShardRange shards = {};  // which of them are made here
   nn::Preprocessing preprocessing = nn::Preprocessing::tf;
 };
 
@@ -38,19 +41,21 @@ class DetectionLoader {
   DetectionLoader(const DetectionLoader&) = delete;
   DetectionLoader& operator=(const DetectionLoader&) = delete;
 
-  // In the order of steps; call it end - begin times. Rethrows what went wrong on a thread.
+  // In the order of steps, and in each of the shards that are made here; call it once for each of
+  // them. Rethrows what went wrong on a thread.
   DetectionBatch next();
 
  private:
   void run();
-  DetectionBatch make(std::int64_t step) const;
+  DetectionBatch make(std::int64_t step, int shard) const;
   void stop();
 
   const DetectionPictures& pictures_;
   const std::vector<int>& chosen_;
   DetectionLoaderOptions options_;
-  std::int64_t claimed_, given_, end_;  // next steps to make and to give
-  std::int64_t ahead_;                  // steps that may wait
+  // Shards are counted from the run's first step on.
+  std::int64_t claimed_, given_, end_;  // next shards to make and to give
+  std::int64_t ahead_;                  // shards that may wait
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::int64_t, DetectionBatch> ready_;

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "apps/common/share.h"
 #include "base/parallel.h"
 #include "base/random.h"
 #include "vision/image/resize.h"
@@ -64,6 +65,53 @@ Image load_one(BoxPicture& picture, int longest_side) {
   return image;
 }
 
+// All that decode() makes of one picture.
+std::string message_of(const DetectionPictures& loaded, const std::vector<std::string>& faults,
+                       std::size_t index) {
+  const BoxPicture& picture = loaded.data.pictures[index];
+  const Image& image = loaded.images[index];
+  MessageWriter message;
+  message.put_text(faults[index]);
+  message.put(picture.width);
+  message.put(picture.height);
+  message.put(image.channels);
+  message.put(loaded.hashes[index]);
+  message.put(loaded.mirrored[index]);
+  for (const FaceBox& face : picture.faces) message.put(face.box);
+  message.put_text({reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size()});
+  return message.bytes();
+}
+
+void read_message(const std::string& message, DetectionPictures& loaded,
+                  std::vector<std::string>& faults, std::size_t index) {
+  BoxPicture& picture = loaded.data.pictures[index];
+  Image& image = loaded.images[index];
+  MessageReader reader(message);
+  faults[index] = reader.get_text();
+  image.width = picture.width = reader.get<int>();
+  image.height = picture.height = reader.get<int>();
+  image.channels = reader.get<int>();
+  loaded.hashes[index] = reader.get<PictureHash>();
+  loaded.mirrored[index] = reader.get<PictureHash>();
+  for (FaceBox& face : picture.faces) face.box = reader.get<vision::Box>();
+  const std::string pixels = reader.get_text();
+  image.pixels.assign(pixels.begin(), pixels.end());
+}
+
+// What the ranks decoded, picture i rank i % ranks, as share_out() has it.
+void exchange(kernels::Communicator& communicator, DetectionPictures& loaded,
+              std::vector<std::string>& faults) {
+  constexpr std::size_t kPicturesARank = 64;  // at a time
+  const std::size_t round = kPicturesARank * static_cast<std::size_t>(communicator.ranks());
+  for (std::size_t begin = 0; begin < faults.size(); begin += round) {
+    const auto messages =
+        share_out(communicator, std::min(round, faults.size() - begin),
+                  [&](std::size_t i) { return message_of(loaded, faults, begin + i); });
+    for (std::size_t i = 0; i < messages.size(); ++i)
+      read_message(messages[i], loaded, faults, begin + i);
+  }
+}
+
 template <typename T>
 void keep_only(std::vector<T>& values, const std::vector<std::string>& faults) {
   std::size_t kept = 0;
@@ -109,8 +157,7 @@ DetectionPictures load_detection_pictures(BoxDataset data,
   std::vector<std::string> faults(pictures.size());
   std::mutex mutex;
   std::int64_t done = 0;
-  parallel_for(static_cast<std::int64_t>(pictures.size()), [&](std::int64_t i) {
-    const auto index = static_cast<std::size_t>(i);
+  const auto decode = [&](std::size_t index) {
     try {
       loaded.images[index] = load_one(pictures[index], options.longest_side);
       loaded.hashes[index] = picture_hash(loaded.images[index]);
@@ -121,7 +168,14 @@ DetectionPictures load_detection_pictures(BoxDataset data,
     const std::lock_guard lock(mutex);
     ++done;
     if (options.progress) options.progress(done);
-  });
+  };
+  kernels::OneProcess alone;
+  kernels::Communicator& communicator = options.communicator ? *options.communicator : alone;
+  const auto ranks = static_cast<std::size_t>(communicator.ranks());
+  const auto rank = static_cast<std::size_t>(communicator.rank());
+  parallel_for(static_cast<std::int64_t>((pictures.size() + ranks - 1 - rank) / ranks),
+               [&](std::int64_t i) { decode(static_cast<std::size_t>(i) * ranks + rank); });
+  if (ranks > 1) exchange(communicator, loaded, faults);
   for (std::size_t i = 0; i < pictures.size(); ++i)
     if (!faults[i].empty()) loaded.broken.push_back({pictures[i].path, faults[i]});
   keep_only(pictures, faults);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/training/boxes.h"
+#include "kernels/communicator.h"
 
 namespace maskwatch::apps {
 
@@ -35,10 +36,13 @@ struct DetectionPicturesOptions {
   std::size_t memory_limit = 0;  // bytes of all pixels; 0: half of the machine's memory
   // Called after each picture, from any thread but from one at a time; must not throw.
   std::function<void(std::int64_t done)> progress;
+  // Its ranks share the decoding out, and each gets all pictures. Null: this process does it all.
+  kernels::Communicator* communicator = nullptr;
 };
 
 // Decodes on all threads. Throws std::invalid_argument for a side below 32, and std::runtime_error
-// when the pixels take more than the limit or no picture can be decoded.
+// when the pixels take more than the limit or no picture can be decoded, RankFault where another
+// rank is lost.
 DetectionPictures load_detection_pictures(BoxDataset data,
                                           const DetectionPicturesOptions& options = {});
 

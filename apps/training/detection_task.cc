@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "apps/common/share.h"
 #include "apps/training/detection_report.h"
 #include "base/parallel.h"
 #include "base/per_thread.h"
@@ -35,36 +36,55 @@ FoundFace found_face(const vision::LabelledFace& face) {
 
 std::vector<JudgedPicture> judge_pictures(const nn::SsdNetwork& network,
                                           const DetectionPictures& pictures,
-                                          const std::vector<int>& chosen) {
-  PerThread<vision::TrainedSsd> detectors([&] { return vision::TrainedSsd(network); });
+                                          const std::vector<int>& chosen,
+                                          kernels::Communicator& communicator,
+                                          kernels::Device& device) {
+  PerThread<vision::TrainedSsd> detectors([&] { return vision::TrainedSsd(network, device); });
   vision::SsdOptions options;
   options.confidence = kLeastScore;
   std::vector<JudgedPicture> judged(chosen.size());
-  parallel_for(static_cast<std::int64_t>(chosen.size()), [&](std::int64_t i) {
-    JudgedPicture& picture = judged[static_cast<std::size_t>(i)];
-    const auto index = static_cast<std::size_t>(chosen[static_cast<std::size_t>(i)]);
-    picture.truth = pictures.data.pictures[index].faces;
+  const auto ranks = static_cast<std::size_t>(communicator.ranks());
+  const auto rank = static_cast<std::size_t>(communicator.rank());
+  const std::size_t mine = (chosen.size() + ranks - 1 - rank) / ranks;
+  parallel_for(static_cast<std::int64_t>(mine), [&](std::int64_t task) {
+    const std::size_t i = static_cast<std::size_t>(task) * ranks + rank;
     const auto detector = detectors.take();
-    for (const vision::LabelledFace& face : detector->detect(pictures.images[index], options))
-      picture.found.push_back(found_face(face));
+    for (const vision::LabelledFace& face :
+         detector->detect(pictures.images[static_cast<std::size_t>(chosen[i])], options))
+      judged[i].found.push_back(found_face(face));
   });
+  const std::vector<std::string> found = share_out(communicator, chosen.size(), [&](std::size_t i) {
+    MessageWriter message;
+    for (const FoundFace& face : judged[i].found) message.put(face);
+    return message.bytes();
+  });
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    judged[i].truth = pictures.data.pictures[static_cast<std::size_t>(chosen[i])].faces;
+    judged[i].found.clear();
+    for (MessageReader reader(found[i]); !reader.at_end();)
+      judged[i].found.push_back(reader.get<FoundFace>());
+  }
   return judged;
 }
 
 DetectionTask::DetectionTask(nn::SsdNetwork& network, const DetectionPictures& pictures,
-                             const DetectionSplit& split, const DetectionTaskOptions& options)
+                             const DetectionSplit& split, const DetectionTaskOptions& options,
+                             kernels::Communicator& communicator)
     : network_(network),
       pictures_(pictures),
       split_(split),
       options_(options),
-      anchors_(network.anchors(options.batches.crops.size, options.batches.crops.size)) {}
+      communicator_(communicator),
+      anchors_(network.anchors(options.batches.crops.size, options.batches.crops.size)) {
+  network.to(*options.device);
+}
 
 void DetectionTask::prepare(std::int64_t begin, std::int64_t end) {
   loader_ =
       std::make_unique<DetectionLoader>(pictures_, split_.train, options_.batches, begin, end);
 }
 
-nn::Tensor DetectionTask::loss(Figures& figures) {
+ShardLoss DetectionTask::loss(int) {
   const DetectionBatch batch = loader_->next();
   std::vector<std::vector<nn::SsdTarget>> targets;
   for (const auto& faces : batch.faces) {
@@ -72,15 +92,16 @@ nn::Tensor DetectionTask::loss(Figures& figures) {
     for (const FaceBox& face : faces) targets.back().push_back(target_of(face));
   }
   nn::SsdLossParts parts;
-  const nn::Tensor loss =
-      nn::ssd_loss(network_.forward(batch.inputs), anchors_, targets, options_.loss, &parts);
-  figures = {{"face", parts.face}, {"box", parts.box}, {"class", parts.classes}};
-  return loss;
+  const nn::Tensor outputs = network_.forward(batch.inputs.to(*options_.device));
+  const nn::Tensor loss = nn::ssd_loss(outputs, anchors_, targets, options_.loss, &parts);
+  return {
+      loss, parts.positives, {{"face", parts.face}, {"box", parts.box}, {"class", parts.classes}}};
 }
 
 Figures DetectionTask::validate() {
   loader_.reset();
-  const auto judged = judge_pictures(network_, pictures_, split_.validation);
+  const auto judged =
+      judge_pictures(network_, pictures_, split_.validation, communicator_, *options_.device);
   const DetectionFigures figures = detection_figures(judged, kThreshold);
   const FaceShare& share = figures.at[0].shares[1];
   Figures validation{{"AP50", figures.any.at_50},

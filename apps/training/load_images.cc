@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <exception>
 #include <mutex>
 #include <stdexcept>
 
+#include "apps/common/share.h"
 #include "base/parallel.h"
 #include "vision/image/image.h"
 #include "vision/image/resize.h"
@@ -79,6 +81,42 @@ std::string load_one(const std::string& path, int size, std::uint8_t* pixels) {
   }
 }
 
+// The pixels and faults of the images that other ranks decoded. Each rank has `each` of them, one
+// after the other, the last rank what is left.
+void exchange(kernels::Communicator& communicator, std::size_t each, LoadedDataset& loaded,
+              std::vector<std::string>& errors) {
+  constexpr std::size_t kBytesATime = std::size_t{64} << 20;  // of all ranks
+  const auto ranks = static_cast<std::size_t>(communicator.ranks());
+  const auto rank = static_cast<std::size_t>(communicator.rank());
+  const std::size_t bytes = loaded.image_bytes(), total = errors.size();
+  const std::size_t at_a_time = std::max<std::size_t>(kBytesATime / (ranks * bytes), 1);
+  std::vector<std::uint8_t> mine(at_a_time * bytes), all(ranks * at_a_time * bytes);
+  const auto count_of = [&](std::size_t of_rank, std::size_t from) {
+    const std::size_t begin = of_rank * each + from;
+    return begin >= total ? 0 : std::min({at_a_time, each - from, total - begin});
+  };
+  for (std::size_t from = 0; from < each; from += at_a_time) {
+    if (const std::size_t count = count_of(rank, from); count > 0)
+      std::memcpy(mine.data(), &loaded.pixels[(rank * each + from) * bytes], count * bytes);
+    communicator.all_gather(all.data(), mine.data(), mine.size());
+    for (std::size_t r = 0; r < ranks; ++r)
+      if (const std::size_t count = count_of(r, from); count > 0)
+        std::memcpy(&loaded.pixels[(r * each + from) * bytes], &all[r * mine.size()],
+                    count * bytes);
+  }
+  MessageWriter message;
+  for (std::size_t i = 0; i < total; ++i)
+    if (!errors[i].empty()) {
+      message.put(i);
+      message.put_text(errors[i]);
+    }
+  for (const std::string& of_rank : gather_messages(communicator, message.bytes()))
+    for (MessageReader reader(of_rank); !reader.at_end();) {
+      const auto i = reader.get<std::size_t>();
+      errors[i] = reader.get_text();
+    }
+}
+
 // Closes the gaps that broken images left.
 void drop_broken(LoadedDataset& loaded, const std::vector<std::string>& errors) {
   std::vector<bool> keep(errors.size());
@@ -109,17 +147,24 @@ LoadedDataset load_images(const Dataset& dataset, int size, const LoadOptions& o
   loaded.size = size;
   loaded.pixels.resize(dataset.images.size() * loaded.image_bytes());
 
-  const auto total = static_cast<std::int64_t>(dataset.images.size());
+  kernels::OneProcess alone;
+  kernels::Communicator& communicator = options.communicator ? *options.communicator : alone;
+  const auto ranks = static_cast<std::size_t>(communicator.ranks());
+  const std::size_t each = (dataset.images.size() + ranks - 1) / ranks;
+  const std::size_t begin =
+      std::min(each * static_cast<std::size_t>(communicator.rank()), dataset.images.size());
+  const auto mine = static_cast<std::int64_t>(std::min(each, dataset.images.size() - begin));
   std::vector<std::string> errors(dataset.images.size());
-  Counter counter(total, options);
-  parallel_for(total, [&](std::int64_t i) {
+  Counter counter(mine, options);
+  parallel_for(mine, [&](std::int64_t i) {
     if (counter.stopped()) return;
-    const auto index = static_cast<std::size_t>(i);
+    const std::size_t index = begin + static_cast<std::size_t>(i);
     errors[index] = load_one(dataset.images[index].path, size,
                              loaded.pixels.data() + index * loaded.image_bytes());
     counter.advance();
   });
   counter.rethrow();
+  if (ranks > 1) exchange(communicator, each, loaded, errors);
   drop_broken(loaded, errors);
   const std::vector<std::int64_t> counts = class_counts(loaded.dataset);
   for (std::size_t c = 0; c < counts.size(); ++c)

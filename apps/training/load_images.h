@@ -1,4 +1,4 @@
-// Decodes a data set into memory, on all threads.
+// Decodes a data set into memory, on all threads of all ranks.
 #pragma once
 
 #include <cstddef>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/common/dataset.h"
+#include "kernels/communicator.h"
 
 namespace maskwatch::apps {
 
@@ -16,6 +17,8 @@ struct LoadOptions {
   std::size_t memory_limit = 0;
   // Called after each image, from any thread but from one at a time.
   std::function<void(std::int64_t done, std::int64_t total)> progress;
+  // Its ranks share the decoding out, and each gets all pixels. Null: this process does it all.
+  kernels::Communicator* communicator = nullptr;
 };
 
 struct LoadedDataset {
@@ -33,7 +36,7 @@ struct LoadedDataset {
 // Decodes every image and scales it to size x size, on all threads; the aspect ratio is not kept,
 // as in the original. The pixels stay in memory as 8-bit RGB: images * size * size * 3 bytes.
 // Throws std::invalid_argument for size < 1, and std::runtime_error when that is more than the
-// limit, or when a class has no readable image.
+// limit, or when a class has no readable image; RankFault where another rank is lost.
 LoadedDataset load_images(const Dataset& dataset, int size, const LoadOptions& options = {});
 
 }  // namespace maskwatch::apps

@@ -82,11 +82,13 @@ std::vector<StretchRecord> parse_stretches(const std::string& text, const std::s
   return records;
 }
 
-StepTrainer::StepTrainer(TrainingTask& task, const StepTrainerOptions& options)
+StepTrainer::StepTrainer(TrainingTask& task, const StepTrainerOptions& options,
+                         kernels::Communicator& communicator)
     : task_(task),
       options_(options),
       optimizer_(task.model().trainable_parameters(), adam_options(options)),
-      average_(task.model(), options.average_decay) {}
+      average_(task.model(), options.average_decay),
+      step_(task.model(), options.shards, communicator) {}
 
 StretchRecord StepTrainer::run(std::int64_t steps, const Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
@@ -96,16 +98,14 @@ StretchRecord StepTrainer::run(std::int64_t steps, const Progress& progress) {
   StretchRecord record;
   for (std::int64_t done = 0; done < steps; ++done) {
     task_.model().train();
-    Figures figures;
-    const nn::Tensor loss = task_.loss(figures);
+    const ShardedStep::Result batch = step_.run([&](int shard) { return task_.loss(shard); });
     const auto fail = [&] {
       throw std::domain_error(fmt::format(
           "the loss is no longer finite at step {} (choose a smaller --lr)", first + done + 1));
     };
-    if (!std::isfinite(loss.item())) fail();
-    figures.insert(figures.begin(), {"loss", loss.item()});
-    optimizer_.zero_grad();
-    loss.backward();
+    if (!std::isfinite(batch.loss)) fail();
+    Figures figures = batch.figures;
+    figures.insert(figures.begin(), {"loss", batch.loss});
     try {
       if (options_.clip > 0) optimizer_.clip_gradients(options_.clip);
     } catch (const std::runtime_error&) {

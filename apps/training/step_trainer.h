@@ -1,5 +1,5 @@
-// The training loop over steps of any TrainingTask. It runs a stretch of steps at a time, so that a
-// checkpoint after any stretch continues to the very same bytes.
+// The training loop over steps of any TrainingTask, on one rank or several. It runs a stretch of
+// steps at a time, so that a checkpoint after any stretch continues to the very same bytes.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "apps/training/checkpoint.h"
+#include "apps/training/sharded_step.h"
 #include "apps/training/training_task.h"
 #include "base/json.h"
 #include "nn/optimizer.h"
@@ -35,6 +36,7 @@ struct StepTrainerOptions {
   double weight_decay = 0.02;
   double clip = 5;               // largest norm of all gradients together; 0: any
   double average_decay = 0.997;  // of the exponential moving average that is validated and saved
+  int shards = 1;                // pieces of a batch (ShardedStep)
 };
 
 class StepTrainer {
@@ -42,14 +44,18 @@ class StepTrainer {
   // Called after each step with the steps of the stretch done and the means so far.
   using Progress = std::function<void(std::int64_t done, const Figures& figures)>;
 
-  // Keeps a reference to the task. Only what the model trains now is trained.
-  StepTrainer(TrainingTask& task, const StepTrainerOptions& options);
+  // Keeps references to task and communicator. Only what the model trains now is trained. Every
+  // rank makes the same calls on a model of the same values, and comes to the same result.
+  StepTrainer(TrainingTask& task, const StepTrainerOptions& options,
+              kernels::Communicator& communicator);
 
   // Trains `steps` steps and validates the averaged weights. Throws std::domain_error when the loss
-  // is no longer finite.
+  // is no longer finite, RankFault where another rank is lost.
   StretchRecord run(std::int64_t steps, const Progress& progress);
 
   std::int64_t steps_taken() const { return optimizer_.steps_taken(); }
+  // Bytes that this rank sends to others in a step.
+  std::int64_t bytes_sent() const { return step_.bytes_sent(); }
   // The model holds the averaged weights until the next call.
   void swap_average() { average_.swap(); }
 
@@ -64,6 +70,7 @@ class StepTrainer {
   StepTrainerOptions options_;
   nn::Adam optimizer_;
   nn::WeightAverage average_;
+  ShardedStep step_;
 };
 
 }  // namespace maskwatch::apps

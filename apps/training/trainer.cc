@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
 
+#include "apps/common/share.h"
 #include "base/random.h"
 #include "nn/ops.h"
 
@@ -26,10 +28,12 @@ void check_head(nn::Classifier& model, const Dataset& dataset) {
 std::vector<nn::Tensor> prepare(nn::Classifier& model, const Dataset& dataset,
                                 const TrainingOptions& options) {
   check_head(model, dataset);
+  model.to(*options.device);
   nn::MobileNetV2& backbone = model.backbone();
   backbone.freeze_before(options.first_trained_stage, options.keep_statistics);
   if (options.memory_budget > 0)
-    backbone.fit_memory(options.batch_size, options.first_trained_stage, options.memory_budget);
+    backbone.fit_memory((options.batch_size + options.shards - 1) / options.shards,
+                        options.first_trained_stage, options.memory_budget);
   return model.trainable_parameters();
 }
 
@@ -37,7 +41,8 @@ int argmax(const float* row, std::int64_t classes) {
   return static_cast<int>(std::max_element(row, row + classes) - row);
 }
 
-int correct(const nn::Tensor& logits, const std::vector<int>& labels) {
+int correct(const nn::Tensor& outputs, const std::vector<int>& labels) {
+  const nn::Tensor logits = outputs.detach().cpu();
   int count = 0;
   for (std::size_t i = 0; i < labels.size(); ++i)
     count += argmax(logits.data() + static_cast<std::int64_t>(i) * logits.dim(1), logits.dim(1)) ==
@@ -69,16 +74,6 @@ std::vector<std::vector<int>> in_pieces(const std::vector<int>& indices, std::si
   return pieces;
 }
 
-// Rows of `piece` at `row` of `all`, which is made for `count` rows when the first comes.
-void store_rows(nn::Tensor& all, const nn::Tensor& piece, std::int64_t row, std::size_t count) {
-  if (!all.defined()) {
-    nn::Shape shape = piece.shape();
-    shape[0] = static_cast<std::int64_t>(count);
-    all = nn::Tensor::empty(shape);
-  }
-  std::copy_n(piece.data(), piece.count(), all.data() + row * (piece.count() / piece.dim(0)));
-}
-
 }  // namespace
 
 double Evaluation::accuracy() const {
@@ -88,22 +83,23 @@ double Evaluation::accuracy() const {
 }
 
 Trainer::Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& split,
-                 const TrainingOptions& options)
+                 const TrainingOptions& options, kernels::Communicator& communicator)
     : model_(model),
       data_(data),
       split_(split),
       options_(options),
-      optimizer_(prepare(model, data.dataset, options)) {
+      communicator_(communicator),
+      optimizer_(prepare(model, data.dataset, options)),
+      step_(model, options.shards, communicator) {
   if (options_.first_trained_stage > 0) frozen_.emplace(plan_until(options_.first_trained_stage));
 }
 
 nn::Plan Trainer::plan_until(int end) const {
-  return nn::Plan(model_.input_shape(), kEvaluationBatch, [&](nn::PlanBuilder& builder) {
-    const nn::MobileNetV2& backbone = model_.backbone();
-    builder.output(end == nn::MobileNetV2::kStages
-                       ? backbone.lower_pooled(builder, builder.input())
-                       : backbone.lower(builder, builder.input(), 0, end));
-  });
+  const nn::MobileNetV2& backbone = model_.backbone();
+  nn::Graph graph(model_.input_shape());
+  graph.output(end == nn::MobileNetV2::kStages ? backbone.trace_pooled(graph, graph.input())
+                                               : backbone.trace(graph, graph.input(), 0, end));
+  return nn::Plan(nn::fuse(graph), kEvaluationBatch, *options_.device);
 }
 
 nn::Tensor Trainer::run_frozen(const nn::Tensor& inputs) {
@@ -117,35 +113,46 @@ nn::Tensor Trainer::forward_trained(const nn::Tensor& x) {
       model_.backbone().forward(x, options_.first_trained_stage, nn::MobileNetV2::kStages));
 }
 
+ShardLoss Trainer::loss_of(const Batch& data, int shard) {
+  if (data.labels.empty()) return {};
+  const nn::Tensor x = run_frozen(data.inputs.to(*options_.device));
+  const std::uint64_t seed = random_bits(options_.seed ^ kDropoutStream,
+                                         static_cast<std::uint64_t>(optimizer_.steps_taken()));
+  // Not the same mask for every shard.
+  model_.mask_head()->set_dropout_seed(
+      options_.shards == 1 ? seed : random_bits(seed, static_cast<std::uint64_t>(shard)));
+  const nn::Tensor logits = forward_trained(x);
+  const nn::Tensor targets = smoothed(data.targets, options_.label_smoothing);
+  return {nn::softmax_cross_entropy(logits, targets.to(*options_.device)),
+          std::ssize(data.labels),
+          {{"right", correct(logits, data.labels)}}};
+}
+
 EpochResult Trainer::run_epoch(int epoch, const Progress& progress) {
   model_.train();
-  BatchLoader loader(data_, split_.train,
-                     {options_.batch_size, options_.seed, model_.options().backbone.preprocessing,
-                      options_.augment, options_.augmented, options_.light, options_.faces},
-                     static_cast<std::uint64_t>(epoch));
-  double loss_sum = 0;
-  std::int64_t seen = 0, right = 0;
+  BatchLoader loader(
+      data_, split_.train,
+      {options_.batch_size, options_.seed, model_.options().backbone.preprocessing,
+       options_.augment, options_.augmented, options_.light, options_.faces, step_.range()},
+      static_cast<std::uint64_t>(epoch));
+  double loss_sum = 0, right = 0;
+  std::int64_t seen = 0;
   for (int batch = 0; batch < loader.batches(); ++batch) {
-    const Batch data = loader.next();
-    const nn::Tensor x = run_frozen(data.inputs);
-    model_.mask_head()->set_dropout_seed(random_bits(
-        options_.seed ^ kDropoutStream, static_cast<std::uint64_t>(optimizer_.steps_taken())));
-    const nn::Tensor logits = forward_trained(x);
-    const nn::Tensor loss =
-        nn::softmax_cross_entropy(logits, smoothed(data.targets, options_.label_smoothing));
-    if (!std::isfinite(loss.item()))
+    const ShardedStep::Result result =
+        step_.run([&](int shard) { return loss_of(loader.next(), shard); });
+    if (!std::isfinite(result.loss))
       throw std::domain_error(
           fmt::format("the loss is no longer finite in epoch {}, batch {} (choose a smaller --lr)",
                       epoch + 1, batch + 1));
-    optimizer_.zero_grad();
-    loss.backward();
     optimizer_.step(learning_rate());
-    const auto count = static_cast<std::int64_t>(data.labels.size());
-    loss_sum += loss.item() * static_cast<double>(count);
-    right += correct(logits, data.labels);
-    seen += count;
+    for (const ShardedStep::Shard& shard : result.shards) {
+      if (!shard.filled) continue;
+      loss_sum += shard.loss * static_cast<double>(shard.count);
+      right += shard.figures.front().second;
+      seen += shard.count;
+    }
     progress(batch + 1, loader.batches(), loss_sum / static_cast<double>(seen),
-             static_cast<double>(right) / static_cast<double>(seen));
+             right / static_cast<double>(seen));
   }
   optimizer_.zero_grad();
   const Evaluation validation = evaluate();
@@ -153,27 +160,35 @@ EpochResult Trainer::run_epoch(int epoch, const Progress& progress) {
     throw std::domain_error(fmt::format(
         "the validation loss is no longer finite after epoch {} (choose a smaller --lr)",
         epoch + 1));
-  return {loss_sum / static_cast<double>(seen),
-          static_cast<double>(right) / static_cast<double>(seen), validation.loss,
+  return {loss_sum / static_cast<double>(seen), right / static_cast<double>(seen), validation.loss,
           validation.accuracy()};
 }
 
-Evaluation Trainer::evaluate() {
+nn::Tensor Trainer::validation_features() {
   const nn::Preprocessing preprocessing = model_.options().backbone.preprocessing;
+  nn::Plan plan = plan_until(nn::MobileNetV2::kStages);
+  const auto pieces = in_pieces(split_.validation, kEvaluationBatch);
+  const std::vector<std::string> rows = share_out(communicator_, pieces.size(), [&](std::size_t i) {
+    const nn::Tensor features = run_pooled(plan, inputs_of(data_, pieces[i], preprocessing));
+    return std::string(reinterpret_cast<const char*>(features.data()),
+                       static_cast<std::size_t>(features.count()) * sizeof(float));
+  });
+  std::string all;
+  for (const std::string& piece : rows) all += piece;
+  const auto count = static_cast<std::int64_t>(split_.validation.size());
+  const nn::Tensor features =
+      nn::Tensor::empty({count, static_cast<std::int64_t>(all.size() / sizeof(float)) / count});
+  std::memcpy(features.data(), all.data(), all.size());
+  return features;
+}
+
+Evaluation Trainer::evaluate() {
   // Behind a frozen backbone the features of an image never change.
-  nn::Tensor features = validation_features_.value_or(nn::Tensor());
-  if (!features.defined()) {
-    nn::Plan plan = plan_until(nn::MobileNetV2::kStages);
-    std::int64_t row = 0;
-    for (const auto& piece : in_pieces(split_.validation, kEvaluationBatch)) {
-      store_rows(features, run_pooled(plan, inputs_of(data_, piece, preprocessing)), row,
-                 split_.validation.size());
-      row += static_cast<std::int64_t>(piece.size());
-    }
-    if (head_only()) validation_features_ = features;
-  }
+  const nn::Tensor features =
+      validation_features_ ? *validation_features_ : validation_features().to(*options_.device);
+  if (head_only()) validation_features_ = features;
   model_.eval();
-  return evaluation_of(model_.mask_head()->forward(features));
+  return evaluation_of(model_.mask_head()->forward(features).detach().cpu());
 }
 
 Evaluation Trainer::evaluation_of(const nn::Tensor& logits) const {

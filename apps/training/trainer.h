@@ -13,6 +13,7 @@
 #include "apps/common/dataset.h"
 #include "apps/training/batch_loader.h"
 #include "apps/training/load_images.h"
+#include "apps/training/sharded_step.h"
 #include "apps/training/split.h"
 #include "nn/classifier.h"
 #include "nn/optimizer.h"
@@ -35,6 +36,9 @@ struct TrainingOptions {
   std::int64_t memory_budget = 0;
   // Whether trained batch norms keep the running statistics they came with (fine-tuning).
   bool keep_statistics = true;
+  // Where the model runs: the trainer moves it there.
+  kernels::Device* device = &kernels::cpu_device();
+  int shards = 1;  // pieces of a batch (ShardedStep)
 };
 
 struct EpochResult {
@@ -56,12 +60,13 @@ class Trainer {
   using Progress = std::function<void(int batch, int batches, double loss, double accuracy)>;
 
   // Keeps references to all but the options. Throws std::invalid_argument for a model without a
-  // mask head (nn::HeadKind::mask), or with another number of classes than the data set.
+  // mask head (nn::HeadKind::mask), or with another number of classes than the data set. Every rank
+  // makes the same calls on a model of the same values, and comes to the same result.
   Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& split,
-          const TrainingOptions& options);
+          const TrainingOptions& options, kernels::Communicator& communicator);
 
   // Trains one epoch, counted from 0, and evaluates. Throws std::domain_error when a loss is no
-  // longer finite.
+  // longer finite, RankFault where another rank is lost.
   EpochResult run_epoch(int epoch, const Progress& progress);
   // Over the validation images, without augmentation.
   Evaluation evaluate();
@@ -71,6 +76,9 @@ class Trainer {
   std::int64_t steps_taken() const { return optimizer_.steps_taken(); }
   void restore(const nn::StateDict& optimizer_state, std::int64_t steps_taken);
 
+  // Bytes that this rank sends to others in a step.
+  std::int64_t bytes_sent() const { return step_.bytes_sent(); }
+
   double learning_rate() const { return options_.schedule.at(optimizer_.steps_taken()); }
 
  private:
@@ -79,13 +87,19 @@ class Trainer {
   nn::Plan plan_until(int end) const;
   nn::Tensor run_frozen(const nn::Tensor& inputs);
   nn::Tensor forward_trained(const nn::Tensor& x);
+  // Of the next step.
+  ShardLoss loss_of(const Batch& data, int shard);
+  // What the head takes, of all validation images.
+  nn::Tensor validation_features();
   Evaluation evaluation_of(const nn::Tensor& logits) const;
 
   nn::Classifier& model_;
   const LoadedDataset& data_;
   const Split& split_;
   TrainingOptions options_;
+  kernels::Communicator& communicator_;
   nn::Adam optimizer_;
+  ShardedStep step_;
   std::optional<nn::Plan> frozen_;  // none where all is trained
   std::optional<nn::Tensor>
       validation_features_;  // of the frozen part, where nothing behind it but the head

@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "apps/common/progress.h"
+#include "apps/training/sharded_step.h"
 #include "nn/module.h"
-#include "nn/tensor.h"
 
 namespace maskwatch::apps {
 
@@ -18,10 +18,10 @@ class TrainingTask {
   virtual nn::Module& model() = 0;
   // Steps begin .. end-1 follow: batches may be made ahead.
   virtual void prepare(std::int64_t begin, std::int64_t end) = 0;
-  // The loss of the next step, a scalar with its history. `figures`: what else there is to say of
-  // the batch, the same names at every step.
-  virtual nn::Tensor loss(Figures& figures) = 0;
-  // Of the validation part, with the model's weights as they are.
+  // The loss of a shard of the next step's batch. Called for this rank's shards, in their order, in
+  // every step.
+  virtual ShardLoss loss(int shard) = 0;
+  // Of the validation part, with the model's weights as they are. The same on every rank.
   virtual Figures validate() = 0;
 };
 

@@ -46,9 +46,9 @@ struct Work {
 };
 
 Work inference(nn::Classifier& model, const nn::Tensor& input) {
-  auto plan = std::make_shared<nn::Plan>(
-      model.input_shape(), input.dim(0),
-      [&](nn::PlanBuilder& builder) { builder.output(model.lower(builder, builder.input())); });
+  nn::Graph graph(model.input_shape());
+  graph.output(model.trace(graph, graph.input()));
+  auto plan = std::make_shared<nn::Plan>(nn::fuse(graph), input.dim(0));
   const auto run = [plan, input] { plan->run(input.data(), input.dim(0)); };
   const auto logits = [plan, run, input] {
     run();

@@ -103,4 +103,10 @@ void upsample2x_backward(T* dx, const T* dy, UpsampleShape s) {
   for_each_repetition(s, [=](std::int64_t i, std::int64_t j) { dx[j] += dy[i]; });
 }
 
+template <typename T>
+void copy_rows(T* y, std::int64_t y_stride, const T* x, std::int64_t x_stride, RowShape s) {
+  for (std::int64_t row = 0; row < s.rows; ++row)
+    for (std::int64_t c = 0; c < s.channels; ++c) y[row * y_stride + c] = x[row * x_stride + c];
+}
+
 }  // namespace maskwatch::kernels::ref

@@ -23,18 +23,19 @@ inline void require_batch_norm(const Tensor& x, const BatchNormState& state,
     require_channels(x, *parameter, operation);
 }
 
+inline kernels::Device& device_of_batch_norm(const char* operation, const Tensor& x,
+                                             const BatchNormState& state) {
+  return device_of(operation, x, state.gamma, state.beta, state.mean, state.variance);
+}
+
 // running = momentum · running + (1 - momentum) · now
 inline void move_statistics(const BatchNormState& state, const Tensor& mean, const Tensor& variance,
                             double momentum, bool unbiased, std::int64_t rows) {
   const double correction =
       unbiased && rows > 1 ? static_cast<double>(rows) / static_cast<double>(rows - 1) : 1;
-  for (std::int64_t c = 0; c < mean.count(); ++c) {
-    float& running_mean = state.mean.data()[c];
-    float& running_variance = state.variance.data()[c];
-    running_mean = static_cast<float>(momentum * running_mean + (1 - momentum) * mean.data()[c]);
-    running_variance = static_cast<float>(momentum * running_variance +
-                                          (1 - momentum) * correction * variance.data()[c]);
-  }
+  const auto& k = mean.device().table();
+  k.moving_average(state.mean.data(), mean.data(), momentum, 1, mean.count());
+  k.moving_average(state.variance.data(), variance.data(), momentum, correction, mean.count());
 }
 
 using BatchNormBackward = decltype(kernels::Table<float>::batch_norm_backward);
@@ -44,8 +45,9 @@ inline void record_batch_norm(const Tensor& y, const Tensor& x, const BatchNormS
                               Activation activation, BatchNormBackward backward) {
   y.record({x, state.gamma, state.beta},
            [=, gamma = state.gamma, beta = state.beta](const Tensor& dy) {
-             Tensor dx = dy.sole_owner() ? dy : Tensor::empty(x.shape());
-             Tensor dgamma = Tensor::empty(gamma.shape()), dbeta = Tensor::empty(gamma.shape());
+             Tensor dx = dy.sole_owner() ? dy : Tensor::empty(x.shape(), x.device());
+             Tensor dgamma = Tensor::empty(gamma.shape(), x.device());
+             Tensor dbeta = Tensor::empty(gamma.shape(), x.device());
              backward(dx.data(), dgamma.data(), dbeta.data(), dy.data(), x.data(), mean.data(),
                       variance.data(), gamma.data(), beta.data(), epsilon, activation,
                       rows_of(x, "batch_norm"));
@@ -65,15 +67,18 @@ inline Tensor batch_norm_training(const Tensor& x, const BatchNormState& state, 
   detail::require_batch_norm(x, state, "batch_norm_training");
   const kernels::RowShape shape = rows_of(x, "batch_norm_training");
   if (shape.rows < 1) reject("batch_norm_training", "no rows in " + to_string(x.shape()));
-  Tensor mean = Tensor::empty(state.mean.shape()), variance = Tensor::empty(state.mean.shape());
-  backend().batch_norm_statistics(mean.data(), variance.data(), x.data(), shape);
+  kernels::Device& device = detail::device_of_batch_norm("batch_norm_training", x, state);
+  const auto& k = device.table();
+  Tensor mean = Tensor::empty(state.mean.shape(), device);
+  Tensor variance = Tensor::empty(state.mean.shape(), device);
+  k.batch_norm_statistics(mean.data(), variance.data(), x.data(), shape);
   if (recording() != Recording::again)
     detail::move_statistics(state, mean, variance, momentum, unbiased, shape.rows);
-  Tensor y = Tensor::empty(x.shape());
-  backend().batch_norm(y.data(), x.data(), mean.data(), variance.data(), state.gamma.data(),
-                       state.beta.data(), epsilon, activation, shape);
+  Tensor y = Tensor::empty(x.shape(), device);
+  k.batch_norm(y.data(), x.data(), mean.data(), variance.data(), state.gamma.data(),
+               state.beta.data(), epsilon, activation, shape);
   detail::record_batch_norm(y, x, state, mean, variance, epsilon, activation,
-                            backend().batch_norm_backward);
+                            k.batch_norm_backward);
   return y;
 }
 
@@ -81,12 +86,13 @@ inline Tensor batch_norm_training(const Tensor& x, const BatchNormState& state, 
 inline Tensor batch_norm_frozen(const Tensor& x, const BatchNormState& state, double epsilon,
                                 Activation activation) {
   detail::require_batch_norm(x, state, "batch_norm_frozen");
-  Tensor y = Tensor::empty(x.shape());
-  backend().batch_norm(y.data(), x.data(), state.mean.data(), state.variance.data(),
-                       state.gamma.data(), state.beta.data(), epsilon, activation,
-                       rows_of(x, "batch_norm_frozen"));
+  kernels::Device& device = detail::device_of_batch_norm("batch_norm_frozen", x, state);
+  const auto& k = device.table();
+  Tensor y = Tensor::empty(x.shape(), device);
+  k.batch_norm(y.data(), x.data(), state.mean.data(), state.variance.data(), state.gamma.data(),
+               state.beta.data(), epsilon, activation, rows_of(x, "batch_norm_frozen"));
   detail::record_batch_norm(y, x, state, state.mean, state.variance, epsilon, activation,
-                            backend().batch_norm_frozen_backward);
+                            k.batch_norm_frozen_backward);
   return y;
 }
 

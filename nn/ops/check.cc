@@ -14,6 +14,10 @@ void reject_shapes(const char* operation, const Shape& a, const Shape& b) {
   reject(operation, fmt::format("shapes {} and {} do not fit", to_string(a), to_string(b)));
 }
 
+void reject_devices(const char* operation, const Tensor& a, const Tensor& b) {
+  reject(operation, fmt::format("tensors on {} and {}", a.device().name(), b.device().name()));
+}
+
 void require_number(bool holds, const char* operation, const char* what, double value,
                     const char* range) {
   if (!holds) reject(operation, fmt::format("{} {} is not in {}", what, value, range));

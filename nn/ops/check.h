@@ -18,6 +18,20 @@ inline void require(bool holds, const char* operation, const Tensor& a, const Te
   if (!holds) reject_shapes(operation, a.shape(), b.shape());
 }
 
+// "OPERATION: tensors on cpu and cuda:0"
+[[noreturn]] void reject_devices(const char* operation, const Tensor& a, const Tensor& b);
+
+// The device that all of them lie on.
+template <typename... Tensors>
+kernels::Device& device_of(const char* operation, const Tensor& first, const Tensors&... others) {
+  kernels::Device& device = first.device();
+  const auto require_same = [&](const Tensor& other) {
+    if (&other.device() != &device) reject_devices(operation, first, other);
+  };
+  (require_same(others), ...);
+  return device;
+}
+
 // "OPERATION: WHAT VALUE is not in RANGE"
 void require_number(bool holds, const char* operation, const char* what, double value,
                     const char* range);

@@ -1,7 +1,6 @@
 // Joining tensors along an axis.
 #pragma once
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -31,22 +30,24 @@ inline Tensor concat(const std::vector<Tensor>& parts, int axis) {
   for (const Tensor& part : parts) joined += part.dim(at);
   shape[along] = joined;
 
-  Tensor y = Tensor::empty(shape);
+  kernels::Device& device = parts.front().device();
+  const auto& k = device.table();
+  Tensor y = Tensor::empty(shape, device);
+  const std::int64_t row = joined * inner;
   std::int64_t begin = 0;
   for (const Tensor& part : parts) {
+    device_of("concat", parts.front(), part);
     const std::int64_t length = part.dim(at) * inner;
-    for (std::int64_t i = 0; i < outer; ++i)
-      std::copy_n(part.data() + i * length, length, y.data() + i * joined * inner + begin);
+    k.copy_rows(y.data() + begin, row, part.data(), length, {outer, length});
     begin += length;
   }
-  y.record(parts, [=](const Tensor& dy) {
+  y.record(parts, [=, &device, &k](const Tensor& dy) {
     std::int64_t from = 0;
     for (const Tensor& part : parts) {
       const std::int64_t length = part.dim(at) * inner;
       if (part.requires_grad()) {
-        const Tensor dx = Tensor::empty(part.shape());
-        for (std::int64_t i = 0; i < outer; ++i)
-          std::copy_n(dy.data() + i * joined * inner + from, length, dx.data() + i * length);
+        const Tensor dx = Tensor::empty(part.shape(), device);
+        k.copy_rows(dx.data(), length, dy.data() + from, row, {outer, length});
         part.add_gradient(dx);
       }
       from += length;

@@ -50,9 +50,10 @@ struct LayerRun {
   }
 };
 
-inline LayerRun start(const ConvBatchNormLayer& layer, const Shape& in) {
+inline LayerRun start(const ConvBatchNormLayer& layer, const Tensor& x) {
   constexpr const char* operation = "conv_batch_norms";
   const Tensor& w = layer.weight;
+  const Shape& in = x.shape();
   const std::int64_t channels = in.empty() ? 0 : in.back();
   const bool pointwise = w.shape().size() == 2 && channels > 0 && w.dim(0) == channels;
   const bool depthwise = w.shape() == Shape{3, 3, channels} && in.size() == 4;
@@ -70,11 +71,13 @@ inline LayerRun start(const ConvBatchNormLayer& layer, const Shape& in) {
     out = {in[0], run.shape.out_height, run.shape.out_width, channels};
     if (count_of(out) == 0) reject_shapes(operation, in, w.shape());
   }
-  run.z = Tensor::empty(out);
+  kernels::Device& device = device_of(operation, x, w);
+  run.z = Tensor::empty(out, device);
   require_batch_norm(run.z, layer.state, operation);
+  device_of_batch_norm(operation, run.z, layer.state);
   const Shape per_channel = {out.back()};
-  run.mean = layer.fixed_statistics ? layer.state.mean : Tensor::empty(per_channel);
-  run.variance = layer.fixed_statistics ? layer.state.variance : Tensor::empty(per_channel);
+  run.mean = layer.fixed_statistics ? layer.state.mean : Tensor::empty(per_channel, device);
+  run.variance = layer.fixed_statistics ? layer.state.variance : Tensor::empty(per_channel, device);
   return run;
 }
 
@@ -85,11 +88,11 @@ inline void run_forward(const LayerRun& run, const Tensor& x,
   float* mean = layer.fixed_statistics ? nullptr : run.mean.data();
   float* variance = layer.fixed_statistics ? nullptr : run.variance.data();
   const float* w = layer.weight.data();
+  const auto& k = x.device().table();
   if (run.is_pointwise())
-    backend().pointwise_batch_norm(run.z.data(), mean, variance, x.data(), before, w,
-                                   run.product());
+    k.pointwise_batch_norm(run.z.data(), mean, variance, x.data(), before, w, run.product());
   else
-    backend().depthwise3x3_batch_norm(run.z.data(), mean, variance, x.data(), before, w, run.shape);
+    k.depthwise3x3_batch_norm(run.z.data(), mean, variance, x.data(), before, w, run.shape);
   if (mean && recording() != Recording::again)
     move_statistics(layer.state, run.mean, run.variance, layer.momentum, layer.unbiased,
                     run.rows());
@@ -97,8 +100,8 @@ inline void run_forward(const LayerRun& run, const Tensor& x,
 
 // dgamma and dbeta of one layer.
 struct StateGradient {
-  explicit StateGradient(std::int64_t channels)
-      : gamma(Tensor::empty({channels})), beta(Tensor::empty({channels})) {}
+  StateGradient(std::int64_t channels, kernels::Device& device)
+      : gamma(Tensor::empty({channels}, device)), beta(Tensor::empty({channels}, device)) {}
   Tensor gamma, beta;
 };
 
@@ -106,10 +109,11 @@ struct StateGradient {
 inline void backward_through(std::vector<LayerRun>& runs, const Tensor& x, bool residual,
                              const Tensor& dy) {
   const LayerRun& last = runs.back();
-  StateGradient state(last.shape.out_channels);
-  backend().batch_norm_parameter_gradients(state.gamma.data(), state.beta.data(), dy.data(),
-                                           last.z.data(), last.batch_norm(),
-                                           {last.rows(), last.shape.out_channels});
+  kernels::Device& device = x.device();
+  const auto& k = device.table();
+  StateGradient state(last.shape.out_channels, device);
+  k.batch_norm_parameter_gradients(state.gamma.data(), state.beta.data(), dy.data(), last.z.data(),
+                                   last.batch_norm(), {last.rows(), last.shape.out_channels});
   Tensor behind = dy;  // the gradient behind layer i's activation
   for (std::size_t i = runs.size(); i-- > 0;) {
     LayerRun& run = runs[i];
@@ -121,23 +125,22 @@ inline void backward_through(std::vector<LayerRun>& runs, const Tensor& x, bool 
     const std::optional<kernels::BatchNorm<float>> before =
         i > 0 ? std::optional(runs[i - 1].batch_norm()) : std::nullopt;
     const bool wanted = i > 0 || x.requires_grad();
-    const Tensor dx = wanted ? Tensor::empty(in.shape()) : Tensor();
-    const Tensor dw = Tensor::empty(run.layer.weight.shape());
-    StateGradient state_before(run.shape.in_channels);
+    const Tensor dx = wanted ? Tensor::empty(in.shape(), device) : Tensor();
+    const Tensor dw = Tensor::empty(run.layer.weight.shape(), device);
+    StateGradient state_before(run.shape.in_channels, device);
     float* to = wanted ? dx.data() : nullptr;
     const float* w = run.layer.weight.data();
     if (run.is_pointwise())
-      backend().pointwise_batch_norm_backward(
+      k.pointwise_batch_norm_backward(
           to, dw.data(), state_before.gamma.data(), state_before.beta.data(), gradient, in.data(),
           before ? &*before : nullptr, w, residual && i == 0 ? dy.data() : nullptr, run.product());
     else
-      backend().depthwise3x3_batch_norm_backward(to, dw.data(), state_before.gamma.data(),
-                                                 state_before.beta.data(), gradient, in.data(),
-                                                 before ? &*before : nullptr, w, run.shape);
+      k.depthwise3x3_batch_norm_backward(to, dw.data(), state_before.gamma.data(),
+                                         state_before.beta.data(), gradient, in.data(),
+                                         before ? &*before : nullptr, w, run.shape);
     run.layer.weight.add_gradient(dw);
     run.z = Tensor();
-    if (i == 0 && wanted && residual && !run.is_pointwise())
-      backend().add(to, to, dy.data(), dx.count());
+    if (i == 0 && wanted && residual && !run.is_pointwise()) k.add(to, to, dy.data(), dx.count());
     behind = dx;
     state = state_before;
   }
@@ -163,17 +166,19 @@ inline Tensor conv_batch_norms(const Tensor& x, const std::vector<ConvBatchNormL
     const Tensor in = runs.empty() ? x : runs.back().z;
     const std::optional<kernels::BatchNorm<float>> before =
         runs.empty() ? std::nullopt : std::optional(runs.back().batch_norm());
-    runs.push_back(detail::start(layer, in.shape()));
+    runs.push_back(detail::start(layer, in));
     detail::run_forward(runs.back(), in, before ? &*before : nullptr);
     if (!keep && runs.size() > 1) runs.end()[-2].z = Tensor();
   }
   const detail::LayerRun& last = runs.back();
   if (residual) require(last.z.shape() == x.shape(), "conv_batch_norms", x, last.z);
-  Tensor y = keep ? Tensor::empty(last.z.shape()) : last.z;
+  kernels::Device& device = x.device();
+  Tensor y = keep ? Tensor::empty(last.z.shape(), device) : last.z;
   const kernels::BatchNorm<float> layer = last.batch_norm();
-  backend().batch_norm(y.data(), last.z.data(), layer.mean, layer.variance, layer.gamma, layer.beta,
-                       layer.epsilon, layer.activation, {last.rows(), last.shape.out_channels});
-  if (residual) backend().add(y.data(), y.data(), x.data(), y.count());
+  const auto& k = device.table();
+  k.batch_norm(y.data(), last.z.data(), layer.mean, layer.variance, layer.gamma, layer.beta,
+               layer.epsilon, layer.activation, {last.rows(), last.shape.out_channels});
+  if (residual) k.add(y.data(), y.data(), x.data(), y.count());
   if (keep)
     y.record(inputs,
              [=](const Tensor& dy) mutable { detail::backward_through(runs, x, residual, dy); });

@@ -30,6 +30,8 @@ void check(const Tensor& outputs, const std::vector<Anchor>& anchors,
 Tensor ssd_loss(const Tensor& outputs, const std::vector<Anchor>& anchors,
                 const std::vector<std::vector<SsdTarget>>& targets, const SsdLossOptions& options,
                 SsdLossParts* parts) {
+  // Few numbers and many decisions: on the CPU, wherever the network runs.
+  if (!outputs.device().on_host()) return ssd_loss(outputs.cpu(), anchors, targets, options, parts);
   check(outputs, anchors, targets, options);
   const std::size_t batch = targets.size();
   std::vector<std::vector<int>> matches(batch);
@@ -43,7 +45,7 @@ Tensor ssd_loss(const Tensor& outputs, const std::vector<Anchor>& anchors,
         std::count_if(of_picture.begin(), of_picture.end(), [](int match) { return match >= 0; });
   const double factor = 1 / static_cast<double>(std::max<std::int64_t>(sums.positives, 1));
 
-  const Tensor gradient = Tensor::empty(outputs.shape());
+  const Tensor gradient = Tensor::empty(outputs.shape(), outputs.device());
   std::vector<SsdLossParts> of_pictures(batch);
   const std::int64_t count = outputs.dim(1) * outputs.dim(2);
   parallel_for(outputs.dim(0), [&](std::int64_t n) {
@@ -60,9 +62,10 @@ Tensor ssd_loss(const Tensor& outputs, const std::vector<Anchor>& anchors,
   if (parts) *parts = sums;
   const double sum = options.face_weight * sums.face + options.box_weight * sums.box +
                      options.class_weight * sums.classes;
-  const Tensor loss = Tensor::full({1}, static_cast<float>(sum));
+  const Tensor loss = Tensor::full({1}, static_cast<float>(sum), outputs.device());
   loss.record({outputs}, [outputs, gradient](const Tensor& dloss) {
-    backend().scale(gradient.data(), gradient.data(), dloss.item(), gradient.count());
+    gradient.device().table().scale(gradient.data(), gradient.data(), dloss.item(),
+                                    gradient.count());
     outputs.add_gradient(gradient);
   });
   return loss;

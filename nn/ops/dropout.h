@@ -12,11 +12,12 @@ namespace maskwatch::nn {
 // alone, so backward needs no saved mask. 0 <= rate < 1.
 inline Tensor dropout(const Tensor& x, double rate, std::uint64_t seed) {
   require_number(rate >= 0 && rate < 1, "dropout", "rate", rate, "[0, 1)");
-  Tensor y = Tensor::empty(x.shape());
-  backend().dropout(y.data(), x.data(), rate, seed, x.count());
-  y.record({x}, [=](const Tensor& dy) {
-    Tensor dx = Tensor::empty(x.shape());
-    backend().dropout(dx.data(), dy.data(), rate, seed, x.count());
+  const auto& k = x.device().table();
+  Tensor y = Tensor::empty(x.shape(), x.device());
+  k.dropout(y.data(), x.data(), rate, seed, x.count());
+  y.record({x}, [=, &k](const Tensor& dy) {
+    Tensor dx = Tensor::empty(x.shape(), x.device());
+    k.dropout(dx.data(), dy.data(), rate, seed, x.count());
     x.add_gradient(dx);
   });
   return y;

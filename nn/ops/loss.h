@@ -9,11 +9,12 @@ namespace maskwatch::nn {
 // Over the last axis. Saves its result.
 inline Tensor softmax(const Tensor& x) {
   const kernels::RowShape shape = rows_of(x, "softmax");
-  Tensor y = Tensor::empty(x.shape());
-  backend().softmax(y.data(), x.data(), shape);
-  y.record({x}, [=, result = y.detach()](const Tensor& dy) {
-    Tensor dx = Tensor::empty(x.shape());
-    backend().softmax_backward(dx.data(), dy.data(), result.data(), shape);
+  const auto& k = x.device().table();
+  Tensor y = Tensor::empty(x.shape(), x.device());
+  k.softmax(y.data(), x.data(), shape);
+  y.record({x}, [=, &k, result = y.detach()](const Tensor& dy) {
+    Tensor dx = Tensor::empty(x.shape(), x.device());
+    k.softmax_backward(dx.data(), dy.data(), result.data(), shape);
     x.add_gradient(dx);
   });
   return y;
@@ -30,10 +31,10 @@ inline Tensor loss_on_logits(const Tensor& logits, const Tensor& targets, const 
   require(logits.shape() == targets.shape() && logits.shape().size() == 2 && logits.count() > 0,
           operation, logits, targets);
   const kernels::RowShape shape = rows_of(logits, operation);
-  Tensor loss = Tensor::empty({1});
+  Tensor loss = Tensor::empty({1}, device_of(operation, logits, targets));
   forward(loss.data(), logits.data(), targets.data(), shape);
   loss.record({logits}, [=](const Tensor& dloss) {
-    Tensor dlogits = Tensor::empty(logits.shape());
+    Tensor dlogits = Tensor::empty(logits.shape(), logits.device());
     backward(dlogits.data(), dloss.data(), logits.data(), targets.data(), shape);
     logits.add_gradient(dlogits);
   });
@@ -43,14 +44,16 @@ inline Tensor loss_on_logits(const Tensor& logits, const Tensor& targets, const 
 // Mean over rows of -Σ targets · log softmax(logits). For two classes this is also Keras'
 // binary_crossentropy of a two-way softmax: both of its terms are -log p(true class).
 inline Tensor softmax_cross_entropy(const Tensor& logits, const Tensor& targets) {
-  return loss_on_logits(logits, targets, "softmax_cross_entropy", backend().softmax_cross_entropy,
-                        backend().softmax_cross_entropy_backward);
+  const auto& k = logits.device().table();
+  return loss_on_logits(logits, targets, "softmax_cross_entropy", k.softmax_cross_entropy,
+                        k.softmax_cross_entropy_backward);
 }
 
 // Mean over all values of the binary cross-entropy of sigmoid(logits).
 inline Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets) {
-  return loss_on_logits(logits, targets, "binary_cross_entropy", backend().binary_cross_entropy,
-                        backend().binary_cross_entropy_backward);
+  const auto& k = logits.device().table();
+  return loss_on_logits(logits, targets, "binary_cross_entropy", k.binary_cross_entropy,
+                        k.binary_cross_entropy_backward);
 }
 
 }  // namespace maskwatch::nn

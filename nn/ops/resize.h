@@ -15,12 +15,12 @@ inline Tensor upsample2x(const Tensor& x, std::int64_t height, std::int64_t widt
   if (x.shape().size() != 4 || (height + 1) / 2 != x.dim(1) || (width + 1) / 2 != x.dim(2))
     reject("upsample2x",
            to_string(x.shape()) + " to " + std::to_string(height) + "x" + std::to_string(width));
-  const auto& k = backend();
+  const auto& k = x.device().table();
   const kernels::UpsampleShape shape{x.dim(0), height, width, x.dim(3)};
-  const Tensor y = Tensor::empty({shape.batch, height, width, shape.channels});
+  const Tensor y = Tensor::empty({shape.batch, height, width, shape.channels}, x.device());
   k.upsample2x(y.data(), x.data(), shape);
   y.record({x}, [x, shape, &k](const Tensor& dy) {
-    const Tensor dx = Tensor::empty(x.shape());
+    const Tensor dx = Tensor::empty(x.shape(), x.device());
     k.upsample2x_backward(dx.data(), dy.data(), shape);
     x.add_gradient(dx);
   });

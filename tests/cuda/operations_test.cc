@@ -16,39 +16,17 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "cuda/open_device.h"
 #include "kernels/device.h"
+#include "tests/cuda/devices.h"
 #include "tests/kernels/expectation.h"
 
 #if MASKWATCH_SIMT
 #include "cuda/host/executor.h"
-#include "cuda/host/simt_device.h"
 #include "cuda/simt.h"
 #endif
 
 namespace maskwatch::kernel_cases {
 namespace {
-
-struct TestedDevice {
-  std::string name;
-  kernels::Device* device;
-};
-
-// A GPU too, if one can be opened; if MASKWATCH_REQUIRE_GPU is set, as cuda/check.sh does, it must
-// be.
-std::vector<TestedDevice> devices() {
-  std::vector<TestedDevice> all;
-  const bool must_have = std::getenv("MASKWATCH_REQUIRE_GPU") != nullptr;
-#if MASKWATCH_SIMT
-  if (!must_have) all.push_back({"simt", &simt::device()});
-#endif
-  try {
-    all.push_back({"cuda:0", &cuda::open_device("cuda:0")});
-  } catch (const std::runtime_error& error) {
-    if (must_have) FAIL(error.what());
-  }
-  return all;
-}
 
 // An operand in the device's memory, with bytes of a pattern before and behind it.
 class GuardedOnDevice {
@@ -141,35 +119,35 @@ bool in_all_orders(const std::string& name) {
 }
 
 // The same operation once more, in other circumstances that must not matter to a bit.
-void check_repeats(const std::string& name, const TestedDevice& tested, const Case& c,
+void check_repeats(const std::string& name, kernels::Device& device, const Case& c,
                    const Values<float>& initial, const Values<float>& first) {
   {
     INFO("again");
-    check_same(c, first, run_on(*tested.device, c, initial, 0, false));
+    check_same(c, first, run_on(device, c, initial, 0, false));
   }
 #if MASKWATCH_SIMT
-  if (tested.name != "simt" || !in_all_orders(name)) return;
+  if (device.name() != "simt" || !in_all_orders(name)) return;
   const simt::Order before = simt::order();
   for (const simt::Order order : {simt::Order::backward, simt::Order::shuffled}) {
     INFO("order " << static_cast<int>(order));
     simt::set_order(order);
-    check_same(c, first, run_on(*tested.device, c, initial, 0, false));
+    check_same(c, first, run_on(device, c, initial, 0, false));
   }
   simt::set_order(before);
 #endif
 }
 
-void check_case(const std::string& name, const TestedDevice& tested, const Case& c,
+void check_case(const std::string& name, kernels::Device& device, const Case& c,
                 const Expectation& e) {
-  const Values<float> first = run_on(*tested.device, c, e.initial, 0, false);
+  const Values<float> first = run_on(device, c, e.initial, 0, false);
   check_values(c, e, first, false);
-  check_repeats(name, tested, c, e.initial, first);
+  check_repeats(name, device, c, e.initial, first);
   for (const bool aliased : {false, true}) {
     if (aliased && !c.alias) continue;
     for (const std::size_t shift : {std::size_t{0}, std::size_t{1}}) {
       if (!aliased && shift == 0) continue;  // done
       INFO("aliased " << aliased << ", shifted " << shift);
-      check_values(c, e, run_on(*tested.device, c, e.initial, shift, aliased), aliased);
+      check_values(c, e, run_on(device, c, e.initial, shift, aliased), aliased);
     }
   }
 }
@@ -182,7 +160,7 @@ void set_tf32(bool allowed) {
 }
 
 void check_devices(const std::string& name, const std::vector<Case>& cases) {
-  const std::vector<TestedDevice> all = devices();
+  const std::vector<kernels::Device*> all = tested_devices();
   if (all.empty()) MESSAGE("SKIPPED: neither a GPU nor the executor");
   for (const Case& c : cases) {
     if (c.is_benchmark) continue;
@@ -190,13 +168,13 @@ void check_devices(const std::string& name, const std::vector<Case>& cases) {
     constexpr double terms_of_tf32 = 4;
     const Expectation plain = expectation(c);
     const Expectation in_parts = multiplies(name) ? expectation(c, terms_of_tf32) : plain;
-    for (const TestedDevice& tested : all) {
-      INFO("device " << tested.name);
-      check_case(name, tested, c, in_parts);
-      if (tested.name != "simt" || !multiplies(name)) continue;
+    for (kernels::Device* device : all) {
+      INFO("device " << device->name());
+      check_case(name, *device, c, in_parts);
+      if (device->name() != "simt" || !multiplies(name)) continue;
       INFO("without tensor cores");
       set_tf32(false);
-      check_case(name, tested, c, plain);
+      check_case(name, *device, c, plain);
       set_tf32(true);
     }
   }
@@ -210,11 +188,11 @@ bool is_there(const std::string& name, const void* entry) {
 
 }  // namespace
 
-#define OP(name, parameters)                                                                    \
-  TEST_CASE(#name ": every device agrees with the reference in double") {                       \
-    for (const TestedDevice& tested : devices())                                                \
-      if (!is_there(#name, reinterpret_cast<const void*>(tested.device->table().name))) return; \
-    check_devices(#name, cases_##name());                                                       \
+#define OP(name, parameters)                                                             \
+  TEST_CASE(#name ": every device agrees with the reference in double") {                \
+    for (kernels::Device * device : tested_devices())                                    \
+      if (!is_there(#name, reinterpret_cast<const void*>(device->table().name))) return; \
+    check_devices(#name, cases_##name());                                                \
   }
 #include "kernels/ops.def"
 #undef OP

@@ -213,6 +213,27 @@ std::vector<Case> cases_global_average_pool_backward() {
 // A level of the detector's pyramid in training.
 constexpr UpsampleShape level = {32, 32, 32, 64};
 
+std::vector<Case> cases_copy_rows() {
+  struct Strides {
+    std::int64_t y, x;
+  };
+  std::vector<Case> cases;
+  for (const RowShape& s : row_shapes())
+    for (const Strides more : {Strides{0, 0}, {5, 0}, {0, 3}, {2, 8}}) {
+      const std::int64_t to = s.channels + more.y, from = s.channels + more.x;
+      cases.push_back(Case(label(s) + " " + std::to_string(to) + " from " + std::to_string(from),
+                           {in_place(s.rows * to), input(s.rows * from)},
+                           [=](const auto& k, auto p) { k.copy_rows(p[0], to, p[1], from, s); }));
+    }
+  const RowShape wide{32 * 28 * 28, 96};
+  cases.push_back(Case("benchmark " + label(wide), {in_place(2 * size(wide)), input(size(wide))},
+                       [=](const auto& k, auto p) {
+                         k.copy_rows(p[0], 2 * wide.channels, p[1], wide.channels, wide);
+                       })
+                      .benchmark(0));
+  return cases;
+}
+
 std::vector<Case> cases_upsample2x() {
   std::vector<Case> cases;
   const auto make = [](UpsampleShape s) {

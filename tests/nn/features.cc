@@ -24,9 +24,9 @@ void run(const std::string& model_file, const std::string& from, const std::stri
   const auto model = nn::load_classifier(model_file);
   const nn::Tensor pictures = nn::load_safetensors(from).tensors.at("pictures");
   const std::int64_t count = pictures.dim(0);
-  nn::Plan features(model->input_shape(), count, [&](nn::PlanBuilder& builder) {
-    builder.output(model->backbone().lower_pooled(builder, builder.input()));
-  });
+  nn::Graph graph(model->input_shape());
+  graph.output(model->backbone().trace_pooled(graph, graph.input()));
+  nn::Plan features(nn::fuse(graph), count);
   features.run(pictures.data(), count);
   nn::Safetensors result;
   result.tensors["features"] = rows_of(features.output(), count, features.output_shape().channels);

@@ -75,7 +75,7 @@ TEST_CASE("plan equals eager: widths, sizes and paddings") {
     const Tensor x = pictures(2, network.size);
     const Tensor eager = model->forward(x);
     Plan plan = model->compile(2);
-    CHECK(plan.output_shape() == PictureShape{1, 1, eager.dim(1)});
+    CHECK(plan.output_shape() == ActivationShape{1, 1, eager.dim(1)});
     // Folding rounds each weight and each bias once more, in each of 53 layers: relative to the
     // largest feature a few times 53 · 2^-24 = 3e-6, of which cancellation between layers takes
     // some.
@@ -101,19 +101,18 @@ TEST_CASE("a plan's probabilities are the softmax of the eager logits, for both 
 
 TEST_CASE("run_all: any number of pictures in pieces, every output whole") {
   const auto model = trained(0.35, 64);
-  const auto build = [&](PlanBuilder& builder) {
-    const Value early = model->backbone().lower(builder, builder.input(), 0, 4);
-    builder.output(early);
-    builder.output(model->backbone().lower(builder, early, 4, 15));
-  };
+  Graph graph({64, 64, 3});
+  const Value early = model->backbone().trace(graph, graph.input(), 0, 4);
+  graph.output(early);
+  graph.output(model->backbone().trace(graph, early, 4, 15));
   const Tensor x = pictures(5, 64);
-  Plan pieces({64, 64, 3}, 2, build), whole({64, 64, 3}, 5, build);
+  Plan pieces(fuse(graph), 2), whole(fuse(graph), 5);
   whole.run(x.data(), 5);
   const std::vector<Tensor> results = pieces.run_all(x);
   REQUIRE(results.size() == 2);
   for (int i = 0; i < 2; ++i) {
     const Tensor& result = results[static_cast<std::size_t>(i)];
-    const PictureShape& shape = whole.output_shape(i);
+    const ActivationShape& shape = whole.output_shape(i);
     CHECK(result.shape() == Shape{5, shape.height, shape.width, shape.channels});
     CHECK(std::equal(result.data(), result.data() + result.count(), whole.output(i)));
   }
@@ -231,31 +230,29 @@ TEST_CASE("nothing is read from the arena before it was written") {
 TEST_CASE("values that live at once lie apart, those that do not share the arena") {
   // A chain with long residuals: a is read again at the end, so b and c must not touch it.
   constexpr std::int64_t side = 8, channels = 16, count = side * side * channels;
-  Value marked;
-  Plan plan({side, side, channels}, 1, [&](PlanBuilder& builder) {
-    const Value a = builder.activation(builder.input(), Activation::relu);
-    Value b = a;
-    for (int i = 0; i < 6; ++i) b = builder.add(b, b);
-    const Value c = builder.add(b, a);
-    builder.output(builder.add(c, a));
-    marked = c;
-  });
+  Graph graph({side, side, channels});
+  const Value a = graph.add(op::Activate{Activation::relu}, {graph.input()});
+  Value b = a;
+  for (int i = 0; i < 6; ++i) b = graph.add(op::Add{}, {b, b});
+  const Value c = graph.add(op::Add{}, {b, a});
+  graph.output(graph.add(op::Add{}, {c, a}));
+  Plan plan(graph, 1);
   const Tensor x = drawn({1, side, side, channels}, 1);
   plan.run(x.data(), 1);
   for (std::int64_t i = 0; i < count; ++i) {
-    const float a = std::max(x.data()[i], 0.0f);
-    CHECK(plan.output()[i] == 64 * a + a + a);
+    const float once = std::max(x.data()[i], 0.0f);
+    CHECK(plan.output()[i] == 64 * once + once + once);
   }
   CHECK(plan.arena_bytes() == 3 * count * 4);
 }
 
 TEST_CASE("a plan holds an arena for each picture that may run at a time, and the results") {
   const Threads scope(3);
+  Graph graph({8, 8, 4});
+  graph.output(
+      graph.add(op::Sigmoid{}, {graph.add(op::Activate{Activation::relu}, {graph.input()})}));
   for (const std::int64_t capacity : {1, 2, 3, 8}) {
-    const Plan plan({8, 8, 4}, capacity, [](PlanBuilder& builder) {
-      const Value x = builder.activation(builder.input(), kernels::Activation::relu);
-      builder.output(builder.sigmoid(x));
-    });
+    const Plan plan(graph, capacity);
     CHECK(plan.arena_bytes() == 8 * 8 * 4 * 4);
     CHECK(plan.held_bytes() ==
           std::min<std::int64_t>(capacity, 3) * plan.arena_bytes() + capacity * 8 * 8 * 4 * 4);
@@ -263,13 +260,13 @@ TEST_CASE("a plan holds an arena for each picture that may run at a time, and th
 }
 
 TEST_CASE("several outputs, one of them read again by later layers") {
-  Plan plan({1, 1, 4}, 3, [](PlanBuilder& builder) {
-    const Value a = builder.activation(builder.input(), Activation::relu);
-    const Value b = builder.add(a, a);
-    builder.output(b);
-    builder.output(a);
-    builder.output(builder.softmax(b));
-  });
+  Graph graph({1, 1, 4});
+  const Value a = graph.add(op::Activate{Activation::relu}, {graph.input()});
+  const Value b = graph.add(op::Add{}, {a, a});
+  graph.output(b);
+  graph.output(a);
+  graph.output(graph.add(op::Softmax{}, {b}));
+  Plan plan(graph, 3);
   const Tensor x = Tensor::from({2, 4}, {1, -2, 3, -4, 0, 0, -1, 0});
   plan.run(x.data(), 2);
   CHECK(std::vector<float>(plan.output(0), plan.output(0) + 8) ==
@@ -281,37 +278,15 @@ TEST_CASE("several outputs, one of them read again by later layers") {
 
 TEST_CASE("wrong plans and wrong runs are named") {
   using Fault = std::invalid_argument;
-  const auto fault = [](const std::function<void(PlanBuilder&)>& build) {
-    return message_of<Fault>([&] { Plan({8, 8, 3}, 1, build); });
+  const auto softmax_of = [](ActivationShape input) {
+    Graph graph(input);
+    graph.output(graph.add(op::Softmax{}, {graph.input()}));
+    return graph;
   };
-  const kernels::ConvShape good = conv_shape(1, 8, 8, 3, 4, 3, 1, Padding::tf);
-  kernels::ConvShape bad = good;
-  bad.stride = 0;
-  const auto conv = [&](const Tensor& weight, const kernels::ConvShape& shape) {
-    return fault([&](PlanBuilder& b) {
-      b.output(b.conv2d(b.input(), {weight, {}}, shape, Activation::none));
-    });
-  };
-  CHECK(conv(Tensor::zeros({3, 3, 3, 4}), good) == "nothing was thrown");
-  CHECK(contains(conv(Tensor::zeros({3, 3, 5, 4}), good),
-                 "conv2d: [8, 8, 3] with weights [3, 3, 5, 4]"));
-  CHECK(contains(conv(Tensor::zeros({3, 3, 3, 4}), bad), "stride 0"));
-  CHECK(contains(fault([](PlanBuilder& b) {
-                   b.output(b.pointwise(b.input(), {Tensor::zeros({4, 4}), {}}, Activation::none));
-                 }),
-                 "pointwise: [8, 8, 3] with weights [4, 4]"));
-  CHECK(contains(
-      fault([](PlanBuilder& b) {
-        b.output(b.pointwise(b.input(), {Tensor::zeros({3, 4}), {}}, Activation::none, b.input()));
-      }),
-      "residual [8, 8, 3] of a result [8, 8, 4]"));
-  CHECK(contains(fault([](PlanBuilder& b) { b.add(b.input(), b.global_average_pool(b.input())); }),
-                 "add: [8, 8, 3] and [1, 1, 3]"));
-  CHECK(contains(fault([](PlanBuilder& b) { b.softmax({7}); }), "no such value"));
-  CHECK(contains(fault([](PlanBuilder& b) { b.output(b.input()); }), "input itself"));
-  CHECK(contains(fault([](PlanBuilder&) {}), "no output"));
-  CHECK(contains(message_of<Fault>([] { Plan({0, 8, 3}, 1, [](PlanBuilder&) {}); }), "[0, 8, 3]"));
-  Plan plan({1, 1, 4}, 2, [](PlanBuilder& b) { b.output(b.softmax(b.input())); });
+  CHECK(contains(message_of<Fault>([] { Plan(Graph({8, 8, 3}), 1); }), "no output"));
+  CHECK(contains(message_of<Fault>([&] { Plan(softmax_of({0, 8, 3}), 1); }), "[0, 8, 3]"));
+  CHECK(contains(message_of<Fault>([&] { Plan(softmax_of({8, 8, 3}), 0); }), "capacity 0"));
+  Plan plan(softmax_of({1, 1, 4}), 2);
   const Tensor x = Tensor::zeros({3, 4});
   CHECK(
       contains(message_of<Fault>([&] { plan.run(x.data(), 3); }), "batch 3 of a plan for 1 to 2"));

@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "nn/fuse.h"
 #include "nn/ssd.h"
 
 using namespace maskwatch;
@@ -22,9 +23,7 @@ void run(const std::string& model_file, const std::string& from, const std::stri
   const auto network = nn::load_ssd(model_file);
   const nn::Tensor pictures = nn::load_safetensors(from).tensors.at("pictures");
   const std::int64_t count = pictures.dim(0), height = pictures.dim(1), width = pictures.dim(2);
-  nn::Plan plan({height, width, 3}, count, [&](nn::PlanBuilder& builder) {
-    builder.output(network->lower(builder, builder.input()));
-  });
+  nn::Plan plan(nn::fuse(network->graph(height, width)), count);
   plan.run(pictures.data(), count);
 
   const std::vector<nn::Anchor> anchors = network->anchors(height, width);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/fuse.h"
 #include "nn/optimizer.h"
 #include "tests/check.h"
 #include "tests/nn/temporary.h"
@@ -37,9 +38,7 @@ std::unique_ptr<SsdNetwork> warmed_up(const SsdNetworkOptions& options = small()
 }
 
 Plan plan_of(const SsdNetwork& network, std::int64_t height, std::int64_t width) {
-  return Plan({height, width, 3}, 1, [&](PlanBuilder& builder) {
-    builder.output(network.lower(builder, builder.input()));
-  });
+  return Plan(fuse(network.graph(height, width)), 1);
 }
 
 std::vector<std::vector<SsdTarget>> two_pictures() {
@@ -71,7 +70,7 @@ TEST_CASE("as a plan it computes the same, at even and odd sizes") {
     Plan plan = plan_of(*network, height, width);
     plan.run(x.data(), 1);
     const std::span<const float> found(plan.output(), static_cast<std::size_t>(expected.count()));
-    REQUIRE(plan.output_shape() == PictureShape{expected.dim(1), 1, expected.dim(2)});
+    REQUIRE(plan.output_shape() == ActivationShape{expected.dim(1), 1, expected.dim(2)});
     CHECK(check::difference(found, in_double(expected), {1e-4, 1e-4}) == "");
   }
 }

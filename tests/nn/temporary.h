@@ -86,14 +86,10 @@ inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-// Another number of threads, or another back end, until the end of the scope.
+// Another number of threads until the end of the scope.
 struct Threads {
   explicit Threads(int count) { set_threads(count); }
   ~Threads() { set_threads(0); }
-};
-struct Backend {
-  explicit Backend(const kernels::Table<float>& table) { nn::set_backend(table); }
-  ~Backend() { nn::set_backend(kernels::cpu()); }
 };
 
 }  // namespace maskwatch::nn_test

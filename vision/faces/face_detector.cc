@@ -249,16 +249,17 @@ bool is_xml(std::string_view contents) {
 }  // namespace
 
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence,
-                                                 std::optional<int> detail) {
+                                                 std::optional<int> detail,
+                                                 kernels::Device& device) {
   check(confidence, detail);
   if (face == "none") return std::make_unique<WholePicture>();
   if (face == "ours") {
     const std::string file = shipped_file("the face detector that ships", kOurs);
-    return make_ssd(SsdDetector(file), face, file, confidence, detail);
+    return make_ssd(SsdDetector(file, device), face, file, confidence, detail);
   }
   if (face == "ssd") {
     const std::string file = converted_ssd();
-    return make_ssd(SsdDetector(file), face, file, confidence, detail);
+    return make_ssd(SsdDetector(file, device), face, file, confidence, detail);
   }
   if (face == "haar")
     return retry_framed(std::make_unique<HaarFacesAndEyes>(
@@ -269,12 +270,12 @@ std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float 
     return retry_framed(
         std::make_unique<HaarFaces>(HaarCascade::load(face), face, confidence, detail.value_or(0)));
   if (extension == ".safetensors")
-    return make_ssd(SsdDetector(face), "ssd", face, confidence, detail);
+    return make_ssd(SsdDetector(face, device), "ssd", face, confidence, detail);
   if (std::filesystem::is_regular_file(face)) {
     const std::string contents = read_file(face);
     return make_face_detector(
         {reinterpret_cast<const std::uint8_t*>(contents.data()), contents.size()}, face, confidence,
-        detail);
+        detail, device);
   }
   throw std::invalid_argument(
       "\"" + face +
@@ -284,13 +285,15 @@ std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float 
 
 std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> contents,
                                                  const std::string& name, float confidence,
-                                                 std::optional<int> detail) {
+                                                 std::optional<int> detail,
+                                                 kernels::Device& device) {
   check(confidence, detail);
   const std::string_view text(reinterpret_cast<const char*>(contents.data()), contents.size());
   if (is_xml(text))
     return retry_framed(std::make_unique<HaarFaces>(HaarCascade::parse(text, name), name,
                                                     confidence, detail.value_or(0)));
-  return make_ssd(SsdDetector(std::as_bytes(contents), name), "ssd", name, confidence, detail);
+  return make_ssd(SsdDetector(std::as_bytes(contents), name, device), "ssd", name, confidence,
+                  detail);
 }
 
 Image face_crop(const Image& image, const Box& box, float margin, int size) {

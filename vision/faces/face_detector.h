@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/device.h"
 #include "vision/image/image.h"
 
 namespace maskwatch::vision {
@@ -68,16 +69,19 @@ class FaceDetector {
 // nothing is left out; none: a detector trained here finds what it can in a picture whose longest
 // side is 640 pixels, and others leave nothing out. Where a cascade or a converted detector finds
 // nothing, faces that fill the picture are looked for (vision/faces/framed_retry.h); those trained
-// here find them at the smaller of their scales. Throws std::invalid_argument for another word or
+// here find them at the smaller of their scales. Networks run on `device`, which must outlive the
+// detector; cascades always on the CPU. Throws std::invalid_argument for another word or
 // confidence, and std::runtime_error that names a file that is missing or broken.
 std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float confidence = 0.5f,
-                                                 std::optional<int> detail = {});
+                                                 std::optional<int> detail = {},
+                                                 kernels::Device& device = kernels::cpu_device());
 
 // The same from the contents of a cascade or of a detector; `name` stands for the file in
 // errors and messages.
 std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> contents,
                                                  const std::string& name, float confidence = 0.5f,
-                                                 std::optional<int> detail = {});
+                                                 std::optional<int> detail = {},
+                                                 kernels::Device& device = kernels::cpu_device());
 
 // What a classifier sees of a face in an RGB or grey image: the box grown by `margin`, scaled to
 // size x size pixels, RGB. Throws std::invalid_argument for a box that holds no pixel of the image

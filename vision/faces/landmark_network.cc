@@ -4,7 +4,7 @@
 
 #include <stdexcept>
 
-#include "nn/graph_plan.h"
+#include "nn/graph_file.h"
 #include "vision/faces/network_metadata.h"
 
 namespace maskwatch::vision {
@@ -44,7 +44,7 @@ struct LandmarkNetwork::Network {
       : form(read.input),
         plan(nn::compile_graph(contents, path, {form.height, form.width, 3}, {read.points})),
         input(form.count()) {
-    const nn::PictureShape& shape = plan.output_shape(0);
+    const nn::ActivationShape& shape = plan.output_shape(0);
     if (shape.count() != kNumbers || shape.channels != kNumbers)
       throw std::runtime_error(fmt::format("{}: the network answers with {}x{}x{} numbers, not {}",
                                            path, shape.height, shape.width, shape.channels,

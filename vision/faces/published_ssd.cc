@@ -6,7 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "nn/graph_plan.h"
+#include "nn/graph_file.h"
 #include "vision/faces/network_metadata.h"
 
 namespace maskwatch::vision {
@@ -101,14 +101,15 @@ struct PublishedSsd::Network {
   nn::Plan plan;
   std::int64_t classes = 0;
 
-  Network(const nn::Safetensors& contents, const std::string& path, Form read)
+  Network(const nn::Safetensors& contents, const std::string& path, Form read,
+          kernels::Device& device)
       : form(std::move(read)),
         plan(nn::compile_graph(contents, path, {form.input.height, form.input.width, 3},
-                               {form.scores, form.boxes})) {
+                               {form.scores, form.boxes}, 1, device)) {
     const auto count = static_cast<std::int64_t>(form.priors.size());
-    const nn::PictureShape &scores = plan.output_shape(0), &boxes = plan.output_shape(1);
+    const nn::ActivationShape &scores = plan.output_shape(0), &boxes = plan.output_shape(1);
     classes = scores.channels;
-    if (scores.height != count || scores.width != 1 || boxes != nn::PictureShape{count, 1, 4})
+    if (scores.height != count || scores.width != 1 || boxes != nn::ActivationShape{count, 1, 4})
       throw std::runtime_error(
           fmt::format("{}: {} priors, but the network scores {} boxes and places {}", path, count,
                       scores.height, boxes.height));
@@ -120,8 +121,9 @@ struct PublishedSsd::Network {
 
 PublishedSsd::PublishedSsd(const std::string& file)
     : PublishedSsd(nn::load_safetensors(file), file) {}
-PublishedSsd::PublishedSsd(const nn::Safetensors& contents, const std::string& name)
-    : network_(std::make_unique<Network>(contents, name, read_form(contents, name))) {}
+PublishedSsd::PublishedSsd(const nn::Safetensors& contents, const std::string& name,
+                           kernels::Device& device)
+    : network_(std::make_unique<Network>(contents, name, read_form(contents, name), device)) {}
 PublishedSsd::~PublishedSsd() = default;
 
 PublishedSsd::Raw PublishedSsd::run(std::span<const float> input) {

@@ -49,7 +49,8 @@ class PublishedSsd {
   // std::runtime_error names the file and its fault.
   explicit PublishedSsd(const std::string& file);
   // The same of a file's contents; `name` stands for the file in errors.
-  PublishedSsd(const nn::Safetensors& contents, const std::string& name);
+  PublishedSsd(const nn::Safetensors& contents, const std::string& name,
+               kernels::Device& device = kernels::cpu_device());
   ~PublishedSsd();
 
   // Surest first, boxes in pixels of the picture and cut off at its edges. std::invalid_argument

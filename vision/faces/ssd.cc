@@ -6,14 +6,17 @@
 
 namespace maskwatch::vision {
 
-SsdDetector::SsdDetector(const std::string& file) : SsdDetector(nn::load_safetensors(file), file) {}
-SsdDetector::SsdDetector(std::span<const std::byte> bytes, const std::string& name)
-    : SsdDetector(nn::load_safetensors(bytes, name), name) {}
-SsdDetector::SsdDetector(const nn::Safetensors& contents, const std::string& name) {
+SsdDetector::SsdDetector(const std::string& file, kernels::Device& device)
+    : SsdDetector(nn::load_safetensors(file), file, device) {}
+SsdDetector::SsdDetector(std::span<const std::byte> bytes, const std::string& name,
+                         kernels::Device& device)
+    : SsdDetector(nn::load_safetensors(bytes, name), name, device) {}
+SsdDetector::SsdDetector(const nn::Safetensors& contents, const std::string& name,
+                         kernels::Device& device) {
   if (nn::is_ssd(contents))
-    trained_ = std::make_unique<TrainedSsd>(contents, name);
+    trained_ = std::make_unique<TrainedSsd>(contents, name, device);
   else
-    published_ = std::make_unique<PublishedSsd>(contents, name);
+    published_ = std::make_unique<PublishedSsd>(contents, name, device);
 }
 SsdDetector::~SsdDetector() = default;
 SsdDetector::SsdDetector(SsdDetector&&) noexcept = default;

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/device.h"
 #include "vision/image/image.h"
 
 namespace maskwatch::nn {
@@ -49,10 +50,11 @@ class TrainedSsd;
 
 class SsdDetector {
  public:
-  // std::runtime_error names the file and its fault.
-  explicit SsdDetector(const std::string& file);
+  // Runs on `device`, which must outlive it. std::runtime_error names the file and its fault.
+  explicit SsdDetector(const std::string& file, kernels::Device& device = kernels::cpu_device());
   // The same from the bytes of a file; `name` stands for the file in errors.
-  SsdDetector(std::span<const std::byte> bytes, const std::string& name);
+  SsdDetector(std::span<const std::byte> bytes, const std::string& name,
+              kernels::Device& device = kernels::cpu_device());
   ~SsdDetector();
   SsdDetector(SsdDetector&&) noexcept;
   SsdDetector& operator=(SsdDetector&&) noexcept;
@@ -67,7 +69,7 @@ class SsdDetector {
   const std::vector<std::string>& labels() const;
 
  private:
-  SsdDetector(const nn::Safetensors& contents, const std::string& name);
+  SsdDetector(const nn::Safetensors& contents, const std::string& name, kernels::Device& device);
   // One of the two.
   std::unique_ptr<PublishedSsd> published_;
   std::unique_ptr<TrainedSsd> trained_;

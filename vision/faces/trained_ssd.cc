@@ -7,6 +7,7 @@
 #include <span>
 #include <stdexcept>
 
+#include "nn/fuse.h"
 #include "vision/image/draw.h"
 #include "vision/image/network_input.h"
 #include "vision/image/resize.h"
@@ -80,25 +81,24 @@ float size_of(const nn::CornerBox& box) { return std::sqrt(nn::area_of(box)); }
 
 }  // namespace
 
-TrainedSsd::Compiled::Compiled(const nn::SsdNetwork& network, int height, int width)
-    : plan({height, width, 3}, 1,
-           [&](nn::PlanBuilder& builder) {
-             builder.output(network.lower(builder, builder.input()));
-           }),
+TrainedSsd::Compiled::Compiled(const nn::SsdNetwork& network, int height, int width,
+                               kernels::Device& device)
+    : plan(nn::fuse(network.graph(height, width)), 1, device),
       anchors(network.anchors(height, width)) {}
 
-TrainedSsd::TrainedSsd(const nn::Safetensors& contents, const std::string& path)
-    : loaded_(nn::make_ssd(contents, path)), network_(loaded_.get()) {}
+TrainedSsd::TrainedSsd(const nn::Safetensors& contents, const std::string& path,
+                       kernels::Device& device)
+    : loaded_(nn::make_ssd(contents, path)), network_(loaded_.get()), device_(&device) {}
 
 TrainedSsd::Compiled& TrainedSsd::compiled_for(int height, int width) {
   const auto fits = [&](const Compiled& compiled) {
-    return compiled.plan.input_shape() == nn::PictureShape{height, width, 3};
+    return compiled.plan.input_shape() == nn::ActivationShape{height, width, 3};
   };
   const auto found = std::find_if(compiled_.begin(), compiled_.end(), fits);
   if (found != compiled_.end()) {
     compiled_.splice(compiled_.begin(), compiled_, found);
   } else {
-    compiled_.emplace_front(*network_, height, width);
+    compiled_.emplace_front(*network_, height, width, *device_);
     compiled_bytes_ += compiled_.front().plan.arena_bytes();
     while (compiled_.size() > kMostPlans ||
            (compiled_.size() > 1 && compiled_bytes_ > kMostPlanBytes)) {

@@ -17,10 +17,13 @@ namespace maskwatch::vision {
 class TrainedSsd {
  public:
   // std::runtime_error names the file and its fault.
-  TrainedSsd(const nn::Safetensors& contents, const std::string& path);
+  TrainedSsd(const nn::Safetensors& contents, const std::string& path,
+             kernels::Device& device = kernels::cpu_device());
   // Keeps a reference, and runs the network with the weights that it has at the first picture of
   // each size.
-  explicit TrainedSsd(const nn::SsdNetwork& network) : network_(&network) {}
+  explicit TrainedSsd(const nn::SsdNetwork& network,
+                      kernels::Device& device = kernels::cpu_device())
+      : network_(&network), device_(&device) {}
 
   // Surest first, boxes in pixels of the picture and cut off at its edges. std::invalid_argument
   // for an empty picture and for scales as said at SsdDetector::detect().
@@ -31,7 +34,7 @@ class TrainedSsd {
  private:
   // The network for inputs of one size.
   struct Compiled {
-    Compiled(const nn::SsdNetwork& network, int height, int width);
+    Compiled(const nn::SsdNetwork& network, int height, int width, kernels::Device& device);
     nn::Plan plan;
     std::vector<nn::Anchor> anchors;
   };
@@ -44,6 +47,7 @@ class TrainedSsd {
 
   std::unique_ptr<nn::SsdNetwork> loaded_;  // none: the network is the caller's
   const nn::SsdNetwork* network_;
+  kernels::Device* device_;
   std::list<Compiled> compiled_;     // the last used first
   std::int64_t compiled_bytes_ = 0;  // of their arenas
   std::vector<float> input_;

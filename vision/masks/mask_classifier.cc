@@ -22,9 +22,9 @@ std::unique_ptr<nn::Classifier> labelled(std::unique_ptr<nn::Classifier> model,
 }
 
 std::unique_ptr<nn::Plan> compiled(const nn::Classifier& model, const std::string& name,
-                                   std::int64_t capacity) {
+                                   std::int64_t capacity, kernels::Device& device) {
   try {
-    return std::make_unique<nn::Plan>(model.compile(capacity));
+    return std::make_unique<nn::Plan>(model.compile(capacity, device));
   } catch (const std::runtime_error& fault) {
     throw std::runtime_error(name + ": " + fault.what());
   }
@@ -32,20 +32,22 @@ std::unique_ptr<nn::Plan> compiled(const nn::Classifier& model, const std::strin
 
 }  // namespace
 
-MaskClassifier::MaskClassifier(const std::string& model_file, std::int64_t capacity)
-    : MaskClassifier(labelled(nn::load_classifier(model_file), model_file), model_file, capacity) {}
+MaskClassifier::MaskClassifier(const std::string& model_file, std::int64_t capacity,
+                               kernels::Device& device)
+    : MaskClassifier(labelled(nn::load_classifier(model_file), model_file), model_file, capacity,
+                     device) {}
 
 MaskClassifier::MaskClassifier(std::span<const std::uint8_t> contents, const std::string& name,
-                               std::int64_t capacity)
+                               std::int64_t capacity, kernels::Device& device)
     : MaskClassifier(labelled(nn::load_classifier(std::as_bytes(contents), name), name), name,
-                     capacity) {}
+                     capacity, device) {}
 
 MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, const std::string& name,
-                               std::int64_t capacity)
+                               std::int64_t capacity, kernels::Device& device)
     : model_(std::move(model)),
       meanings_(meanings_of(model_->options().labels)),
       stated_(meanings_.size()),
-      plan_(compiled(*model_, name, capacity)),
+      plan_(compiled(*model_, name, capacity, device)),
       inputs_(static_cast<std::size_t>(capacity * plan_->input_shape().count())) {
   const std::vector<std::string>& words = model_->options().meanings;
   for (std::size_t i = 0; i < words.size(); ++i) {

@@ -34,12 +34,13 @@ class MaskClassifier {
   // Reads a model file. std::runtime_error names it and its fault: unreadable, damaged, of another
   // architecture, without class names, with meanings of another kind. `capacity`: faces that one
   // run of the network takes; more are classified in several. std::invalid_argument if it is
-  // below 1.
-  explicit MaskClassifier(const std::string& model_file, std::int64_t capacity = 32);
+  // below 1. The network runs on `device`, which must outlive the classifier.
+  explicit MaskClassifier(const std::string& model_file, std::int64_t capacity = 32,
+                          kernels::Device& device = kernels::cpu_device());
 
   // The same from the file's contents; `name` stands for the file in errors.
   MaskClassifier(std::span<const std::uint8_t> contents, const std::string& name,
-                 std::int64_t capacity = 32);
+                 std::int64_t capacity = 32, kernels::Device& device = kernels::cpu_device());
   ~MaskClassifier();
   MaskClassifier(MaskClassifier&&) noexcept;
   MaskClassifier& operator=(MaskClassifier&&) noexcept;
@@ -69,7 +70,7 @@ class MaskClassifier {
 
  private:
   MaskClassifier(std::unique_ptr<nn::Classifier> model, const std::string& name,
-                 std::int64_t capacity);
+                 std::int64_t capacity, kernels::Device& device);
   void classify_batch(std::span<const Image> crops, std::vector<Classification>& results);
 
   std::unique_ptr<nn::Classifier> model_;

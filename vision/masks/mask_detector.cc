@@ -13,13 +13,18 @@
 namespace maskwatch {
 namespace {
 
+kernels::Device& device_of(const MaskDetectorOptions& options) {
+  return options.device ? *options.device : kernels::cpu_device();
+}
+
 constexpr const char* kShippedModel = "models/mask_detector.safetensors";
 
 std::unique_ptr<vision::FaceDetector> make_face_detector(const MaskDetectorOptions& options) {
   if (options.face_detector_bytes.empty())
-    return vision::make_face_detector(options.face_detector, options.confidence, options.detail);
+    return vision::make_face_detector(options.face_detector, options.confidence, options.detail,
+                                      device_of(options));
   return vision::make_face_detector(options.face_detector_bytes, "face detector",
-                                    options.confidence, options.detail);
+                                    options.confidence, options.detail, device_of(options));
 }
 
 std::unique_ptr<vision::MaskClassifier> make_classifier(const MaskDetectorOptions& options) {
@@ -27,9 +32,11 @@ std::unique_ptr<vision::MaskClassifier> make_classifier(const MaskDetectorOption
     throw std::invalid_argument("MaskDetector: capacity " + std::to_string(options.capacity) +
                                 " is below 1");
   if (!options.model_bytes.empty())
-    return std::make_unique<vision::MaskClassifier>(options.model_bytes, "model", options.capacity);
+    return std::make_unique<vision::MaskClassifier>(options.model_bytes, "model", options.capacity,
+                                                    device_of(options));
   return std::make_unique<vision::MaskClassifier>(
-      options.model.empty() ? shipped_model_file() : options.model, options.capacity);
+      options.model.empty() ? shipped_model_file() : options.model, options.capacity,
+      device_of(options));
 }
 
 }  // namespace
@@ -41,7 +48,7 @@ std::string face_text(const Face& face) {
 std::string shipped_model_file() { return shipped_file("the model that ships", kShippedModel); }
 
 MaskDetector::MaskDetector(const MaskDetectorOptions& options)
-    : confidence_(options.confidence), detail_(options.detail) {
+    : device_(&device_of(options)), confidence_(options.confidence), detail_(options.detail) {
   if (options.threads < 0)
     throw std::invalid_argument("MaskDetector: " + std::to_string(options.threads) + " threads");
   if (options.threads > 0) set_threads(options.threads);
@@ -128,7 +135,7 @@ std::string MaskDetector::face_detector_name() const { return faces_->name(); }
 bool MaskDetector::heeds_detail() const { return faces_->heeds_detail(); }
 
 void MaskDetector::use_face_detector(const std::string& face_detector) {
-  faces_ = vision::make_face_detector(face_detector, confidence_, detail_);
+  faces_ = vision::make_face_detector(face_detector, confidence_, detail_, *device_);
   include_candidates();
 }
 

@@ -63,6 +63,8 @@ struct MaskDetectorOptions {
   std::optional<int> detail = {};  // see vision::make_face_detector
   int capacity = 32;               // faces that one run of the network takes
   int threads = 0;                 // of the whole process; 0: as they are, at first one a core
+  // Where the networks run; null: on the CPU. It must outlive the detector.
+  kernels::Device* device = nullptr;
 };
 
 // Path of the model that ships, wherever the current folder is. std::runtime_error if it is not
@@ -127,6 +129,7 @@ class MaskDetector {
   std::unique_ptr<vision::MaskClassifier> classifier_;
   std::vector<std::string> labels_;
   std::vector<LabelMeaning> meanings_;
+  kernels::Device* device_;
   float confidence_;
   std::optional<int> detail_;
 };

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "base/file.h"
+#include "kernels/communicator.h"
 #include "tests/apps/common/captured_run.h"
 
 using namespace maskwatch;
@@ -52,6 +53,13 @@ TEST_CASE("a failure at work ends with 1") {
   CHECK(run_throwing(WriteError("m.safetensors: cannot write: No space left")).code == 1);
   CHECK(run_throwing(42).code == 1);
   CHECK(run_throwing(42).err == "error: internal: an exception of unknown type\n");
+}
+
+TEST_CASE("a fault of another process ends with what it asks for") {
+  const Outcome outcome = run_throwing(kernels::RankFault("nowhere: no such folder", 2));
+  CHECK(outcome.code == 2);
+  CHECK(outcome.err == "error: nowhere: no such folder\n");
+  CHECK(run_throwing(kernels::RankFault("lost touch with another rank")).code == 1);
 }
 
 TEST_CASE("a command that only asked for help is done") {

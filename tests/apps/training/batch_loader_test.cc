@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
 
 #include "tests/apps/training/drawn_dataset.h"
@@ -151,6 +152,37 @@ TEST_CASE("light has a stream of its own and leaves what is drawn without it as 
   lit.augmented = other_seed.augmented = false;
   CHECK(inputs_by_index(data, lit, 0) != inputs_by_index(data, lit, 1));
   CHECK(inputs_by_index(data, lit, 0) != inputs_by_index(data, other_seed, 0));
+}
+
+TEST_CASE("the shards of all ranks are the batches, some of the last one empty") {
+  const apps::LoadedDataset data = dark_and_bright(kCount, kSize);
+  constexpr int kShards = 4;
+  apps::BatchLoaderOptions options;
+  options.batch_size = 4;
+  for (const int ranks : {1, 2, 4}) {
+    CAPTURE(ranks);
+    apps::BatchLoader whole(data, all_indices(), options, 5);
+    std::vector<std::unique_ptr<apps::BatchLoader>> loaders;
+    for (int rank = 0; rank < ranks; ++rank) {
+      apps::BatchLoaderOptions of_rank = options;
+      of_rank.shards = {rank * kShards / ranks, (rank + 1) * kShards / ranks, kShards};
+      loaders.push_back(std::make_unique<apps::BatchLoader>(data, all_indices(), of_rank, 5));
+    }
+    for (int batch = 0; batch < whole.batches(); ++batch) {
+      const apps::Batch expected = whole.next();
+      std::vector<float> inputs;
+      std::vector<int> labels;
+      for (const auto& loader : loaders)
+        for (int shard = 0; shard < kShards / ranks; ++shard) {
+          const apps::Batch part = loader->next();
+          inputs.insert(inputs.end(), part.inputs.data(),
+                        part.inputs.data() + part.inputs.count());
+          labels.insert(labels.end(), part.labels.begin(), part.labels.end());
+        }
+      CHECK(inputs == expected.inputs.values());
+      CHECK(labels == expected.labels);
+    }
+  }
 }
 
 TEST_CASE("a loader may be left before its epoch ends") {

@@ -14,6 +14,8 @@ using namespace maskwatch;
 
 namespace {
 
+kernels::OneProcess alone;
+
 apps::Checkpoint example() {
   apps::Checkpoint checkpoint;
   checkpoint.recipe = "width 1, seed 42";
@@ -58,7 +60,9 @@ TEST_CASE("what is not a checkpoint, or one of another run, is named") {
   apps::Checkpoint other = example();
   other.recipe = "width 2";
   apps::save_checkpoint(path, other);
-  CHECK(fault() == path + ": made with other options or pictures: width 2; now width 1, seed 42");
+  CHECK(fault() == path +
+                       ": made with other options or pictures: width 2 then, width 1 now; "
+                       "seed 42 now");
   other.recipe = "width 2, seed 42";
   apps::save_checkpoint(path, other);
   CHECK(fault() == path + ": made with other options or pictures: width 2 then, width 1 now");
@@ -78,7 +82,7 @@ TEST_CASE("what is not a checkpoint, or one of another run, is named") {
 
 TEST_CASE("a checkpoint that cannot be written is a note, and the next call tries again") {
   const TemporaryFolder folder;
-  apps::CheckpointFile file(folder / "m.safetensors", false, false);
+  apps::CheckpointFile file(folder / "m.safetensors", false, false, alone);
   // In the place of the checkpoint stands a folder.
   std::filesystem::create_directory(file.path());
   CHECK(message_of([&] { file.save(example()); }) == "");
@@ -89,7 +93,7 @@ TEST_CASE("a checkpoint that cannot be written is a note, and the next call trie
 
 TEST_CASE("values that are not finite leave the checkpoint before them") {
   const TemporaryFolder folder;
-  apps::CheckpointFile file(folder / "m.safetensors", false, false);
+  apps::CheckpointFile file(folder / "m.safetensors", false, false, alone);
   file.save(example());
   for (nn::StateDict apps::Checkpoint::*part :
        {&apps::Checkpoint::model, &apps::Checkpoint::optimizer, &apps::Checkpoint::average}) {
@@ -105,10 +109,10 @@ TEST_CASE("the file of a checkpoint is one training's at a time, and is not writ
   const TemporaryFolder folder;
   const std::string model = folder / "m.safetensors";
   const auto fault = [&](bool resume, bool overwrite) {
-    return message_of([&] { apps::CheckpointFile(model, resume, overwrite); });
+    return message_of([&] { apps::CheckpointFile(model, resume, overwrite, alone); });
   };
   {
-    apps::CheckpointFile file(model, false, false);
+    apps::CheckpointFile file(model, false, false, alone);
     CHECK(fault(true, false).find("another training is at work") != std::string::npos);
     file.save(example());
   }
@@ -117,6 +121,6 @@ TEST_CASE("the file of a checkpoint is one training's at a time, and is not writ
   CHECK_FALSE(std::filesystem::exists(model + ".lock"));
   CHECK(fault(false, true) == "");
   CHECK(fault(true, false) == "");
-  CHECK_FALSE(apps::CheckpointFile(model, false, true).load(example().recipe).has_value());
-  CHECK(apps::CheckpointFile(model, true, false).load(example().recipe).has_value());
+  CHECK_FALSE(apps::CheckpointFile(model, false, true, alone).load(example().recipe).has_value());
+  CHECK(apps::CheckpointFile(model, true, false, alone).load(example().recipe).has_value());
 }

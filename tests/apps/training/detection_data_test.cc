@@ -15,6 +15,7 @@
 #include "apps/training/teacher.h"
 #include "base/parallel.h"
 #include "tests/apps/temporary_folder.h"
+#include "tests/kernels/thread_communicator.h"
 #include "vision/image/resize.h"
 
 using namespace maskwatch;
@@ -81,6 +82,17 @@ TEST_CASE("pictures in memory: large ones shrink with their boxes, broken ones a
   CHECK(pictures.images[1].width == 40);
   REQUIRE(pictures.broken.size() == 1);
   CHECK(pictures.broken[0].path == folder / "c.png");
+  for (const int ranks : {2, 5})
+    on_threads(ranks, [&](kernels::Communicator& communicator) {
+      apps::DetectionPicturesOptions shared = options;
+      shared.communicator = &communicator;
+      const auto same = apps::load_detection_pictures(data, shared);
+      if (apps::fingerprint(same) != apps::fingerprint(pictures) ||
+          same.images[0].pixels != pictures.images[0].pixels ||
+          same.images[1].pixels != pictures.images[1].pixels ||
+          same.broken[0].reason != pictures.broken[0].reason)
+        throw std::logic_error("ranks that share the decoding out get something else");
+    });
   options.memory_limit = 1000;
   CHECK_THROWS_WITH_AS(apps::load_detection_pictures(data, options),
                        doctest::Contains("choose a smaller side or fewer pictures"),
@@ -225,6 +237,16 @@ TEST_CASE("crops and batches depend on seed, step and index alone, on any number
   }
   set_threads(before);
   CHECK(runs[0] == runs[1]);
+  // Cut into shards, some of them made elsewhere.
+  apps::DetectionLoader front(pictures, chosen, {{64, 0.5, 5}, 4, {0, 1, 3}}, 10, 22);
+  apps::DetectionLoader back(pictures, chosen, {{64, 0.5, 5}, 4, {1, 3, 3}}, 10, 22);
+  std::vector<float> joined;
+  for (int step = 10; step < 22; ++step)
+    for (apps::DetectionLoader* loader : {&front, &back, &back}) {
+      const auto values = loader->next().inputs.values();
+      joined.insert(joined.end(), values.begin(), values.end());
+    }
+  CHECK(joined == runs[0]);
   // Left before its batches are taken, it ends.
   apps::DetectionLoader abandoned(pictures, chosen, {{64, 0.5, 5}, 4}, 0, 1000);
 }

@@ -3,10 +3,12 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <stdexcept>
 
 #include "tests/apps/temporary_folder.h"
+#include "tests/kernels/thread_communicator.h"
 #include "vision/image/image.h"
 
 using namespace maskwatch;
@@ -65,6 +67,34 @@ TEST_CASE("loading decodes, scales, and drops what is broken by name") {
 
   options.progress = [](std::int64_t, std::int64_t) { throw std::runtime_error("stop"); };
   CHECK(message_of([&] { apps::load_images(dataset, 16, options); }) == "stop");
+}
+
+TEST_CASE("ranks that share the decoding out get what one process gets") {
+  const TemporaryFolder folder;
+  for (int i = 0; i < 7; ++i)
+    write_picture(folder / ((i < 4 ? "with/" : "without/") + std::to_string(i) + ".png"), 9 + i,
+                  static_cast<std::uint8_t>(20 * i));
+  folder.write("with/2.png", "not a picture");
+  folder.write("without/6.png", "nor this");
+  const apps::Dataset dataset = apps::scan_dataset({folder.path()});
+  const apps::LoadedDataset expected = apps::load_images(dataset, 16);
+  REQUIRE(expected.broken.size() == 2);
+  for (const int ranks : {1, 2, 3, 9}) {  // some of nine have nothing to do
+    CAPTURE(ranks);
+    std::atomic<int> same{0};
+    on_threads(ranks, [&](kernels::Communicator& communicator) {
+      apps::LoadOptions options;
+      options.communicator = &communicator;
+      const apps::LoadedDataset loaded = apps::load_images(dataset, 16, options);
+      same += loaded.pixels == expected.pixels &&
+                      names_of(loaded.dataset) == names_of(expected.dataset) &&
+                      loaded.broken.size() == 2 &&
+                      loaded.broken[1].reason == expected.broken[1].reason
+                  ? 1
+                  : 0;
+    });
+    CHECK(same == ranks);
+  }
 }
 
 TEST_CASE("loading keeps to its memory and needs every class") {

@@ -27,13 +27,12 @@ class ToZero : public apps::TrainingTask {
     next_ = begin;
     end_ = end;
   }
-  nn::Tensor loss(apps::Figures& figures) override {
+  apps::ShardLoss loss(int) override {
     REQUIRE(next_ < end_);
     const auto step = static_cast<float>(next_++);
-    figures = {{"step", step}};
     const nn::Tensor y = layer_.forward(nn::Tensor::from({1, 2}, {1 + step / 10, factor}));
     const nn::Tensor zero = nn::Tensor::from({1, 1}, {0});
-    return nn::binary_cross_entropy(y, zero);
+    return {nn::binary_cross_entropy(y, zero), 1, {{"step", step}}};
   }
   apps::Figures validate() override {
     return {{"weight", layer_.state_dict().at("weight").data()[0]}};
@@ -55,13 +54,15 @@ apps::StepTrainerOptions options() {
   return o;
 }
 
+kernels::OneProcess alone;
+
 const auto silent = [](std::int64_t, const apps::Figures&) {};
 
 }  // namespace
 
 TEST_CASE("a stretch gives means of its steps and validates averaged weights") {
   ToZero task;
-  apps::StepTrainer trainer(task, options());
+  apps::StepTrainer trainer(task, options(), alone);
   std::int64_t seen = 0;
   const auto first = trainer.run(5, [&](std::int64_t done, const apps::Figures&) { seen = done; });
   CHECK(seen == 5);
@@ -81,8 +82,8 @@ TEST_CASE("a checkpoint goes on to the same bytes; one of another model is refus
   const TemporaryFolder folder;
   const std::string path = folder / "run.checkpoint";
   ToZero whole_task, first_task, second_task(5);
-  apps::StepTrainer whole(whole_task, options()), first(first_task, options()),
-      second(second_task, options());
+  apps::StepTrainer whole(whole_task, options(), alone), first(first_task, options(), alone),
+      second(second_task, options(), alone);
   whole.run(8, silent);
   const auto expected = whole.run(12, silent);
   const std::vector<apps::StretchRecord> records{first.run(8, silent)};
@@ -105,7 +106,7 @@ TEST_CASE("a checkpoint goes on to the same bytes; one of another model is refus
 TEST_CASE("a loss that is no longer finite ends the run") {
   ToZero task;
   task.factor = NAN;
-  apps::StepTrainer trainer(task, options());
+  apps::StepTrainer trainer(task, options(), alone);
   CHECK_THROWS_AS(trainer.run(1, silent), std::domain_error);
 }
 

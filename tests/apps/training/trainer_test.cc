@@ -41,6 +41,8 @@ std::vector<float> values_of(const nn::Classifier& model, bool of_head) {
   return values;
 }
 
+kernels::OneProcess alone;
+
 const apps::Split kSplit{{0, 1, 2, 3, 4, 5, 6, 7}, {8, 9, 10, 11}};
 
 }  // namespace
@@ -50,7 +52,7 @@ TEST_CASE("what is to be trained changes, what is frozen does not") {
   for (const int first_trained : {0, nn::MobileNetV2::kStages}) {
     CAPTURE(first_trained);
     nn::Classifier model(small_model(nn::HeadKind::mask, {"bright", "dark"}), 1);
-    apps::Trainer trainer(model, data, kSplit, quick(first_trained));
+    apps::Trainer trainer(model, data, kSplit, quick(first_trained), alone);
     const std::vector<float> backbone = values_of(model, false), head = values_of(model, true);
     int calls = 0;
     for (int epoch = 0; epoch < 5; ++epoch)
@@ -74,7 +76,7 @@ TEST_CASE("stages are trained whose input is a single pixel") {
   nn::ClassifierOptions options = small_model(nn::HeadKind::mask, {"bright", "dark"});
   options.backbone.input_size = kSmallest;
   nn::Classifier model(options, 1);
-  apps::Trainer trainer(model, data, kSplit, quick(kLastBlock));
+  apps::Trainer trainer(model, data, kSplit, quick(kLastBlock), alone);
   const std::vector<float> backbone = values_of(model, false);
   trainer.run_epoch(0, [](int, int, double, double) {});
   CHECK(values_of(model, false) != backbone);
@@ -84,7 +86,7 @@ TEST_CASE("a model that cannot be trained on the data is refused") {
   const apps::LoadedDataset data = dark_and_bright(12, kSize);
   const auto fault = [&](const nn::ClassifierOptions& options) {
     nn::Classifier model(options, 1);
-    return message_of([&] { apps::Trainer(model, data, kSplit, quick(0)); });
+    return message_of([&] { apps::Trainer(model, data, kSplit, quick(0), alone); });
   };
   CHECK(fault(small_model(nn::HeadKind::classifier, {"bright", "dark"})) ==
         "Trainer: the model needs a head of kind mask to be trained");
@@ -93,5 +95,5 @@ TEST_CASE("a model that cannot be trained on the data is refused") {
   CHECK(fault(small_model(nn::HeadKind::mask, {"a", "b", "c"})) ==
         "Trainer: a model of 3 classes for a data set of 2");
   nn::Classifier model(small_model(nn::HeadKind::classifier, {"bright", "dark"}), 1);
-  CHECK_THROWS_AS(apps::Trainer(model, data, kSplit, quick(0)), std::invalid_argument);
+  CHECK_THROWS_AS(apps::Trainer(model, data, kSplit, quick(0), alone), std::invalid_argument);
 }

@@ -1,0 +1,40 @@
+#include "apps/common/device_option.h"
+
+#include <stdexcept>
+
+#include "apps/common/options.h"
+#include "apps/common/program.h"
+#include "cuda/open_device.h"
+
+namespace maskwatch::apps {
+
+void add_device_option(OptionParser& parser, std::string& device) {
+  device = "cpu";
+  parser
+      .add("--device", &device,
+           "Where networks run: cpu, cuda or cuda:N (a GPU), or auto (a GPU if there is one)")
+      .show_default();
+}
+
+kernels::Device& chosen_device(const std::string& device, int local_rank) {
+  if (device == "cpu") return kernels::cpu_device();
+  const bool any = device == "cuda" || device == "auto";
+  const std::string name = any ? "cuda:" + std::to_string(local_rank) : device;
+  try {
+    return cuda::open_device(name);
+  } catch (const std::invalid_argument&) {
+    throw UsageError("--device " + one_line(device) + ": not cpu, cuda, cuda:N or auto");
+  } catch (const std::runtime_error& fault) {
+    if (device != "auto")
+      throw UsageError("--device " + device + ": " + fault.what(), "--device cpu needs no GPU");
+    tell(std::string("on the CPU: ") + fault.what());
+    return kernels::cpu_device();
+  }
+}
+
+std::string recipe_of_device(const kernels::Device& device) {
+  if (device.on_host()) return "";
+  return ", device " + device.name().substr(0, device.name().find(':'));
+}
+
+}  // namespace maskwatch::apps
