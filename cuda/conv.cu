@@ -1,3 +1,4 @@
+// Full convolutions and their gradients: products whose operands are gathered from images.
 #include "cuda/conv_operands.h"
 #include "cuda/multiply.h"
 #include "cuda/table.h"

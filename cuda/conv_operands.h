@@ -37,20 +37,10 @@ __device__ inline ImagePosition position_of(int row, int height, int width) {
   return {line / height, line % height, row % width};
 }
 
-// Four values of a patch, or as many of them as lie in it, where they may belong to several taps.
-template <typename Address>
-__device__ float4 gather4(int first, const Address& address) {
-  const auto one = [&](int i) {
-    const float* from = address(i);
-    return from ? *from : 0.0f;
-  };
-  return make_float4(one(first), one(first + 1), one(first + 2), one(first + 3));
-}
-
 // a[output position][tap, input channel] of x.
 struct Patches {
   static constexpr bool kAlongK = true, kAsync = true;
-  using Loaded = float4;
+  struct Loaded {};
   struct Place {
     int image, y, x;  // of the first tap; image < 0: none
   };
@@ -68,9 +58,6 @@ struct Patches {
     const int row = tap / window.width, column = tap - row * window.width;
     return x.at(p.image, p.y + row * window.dilation, p.x + column * window.dilation, channel);
   }
-  __device__ float4 load(const Place& p, int k) const {
-    return gather4(k, [&](int i) { return address(p, i); });
-  }
 
   Images x;
   KernelWindow window;
@@ -81,7 +68,7 @@ struct Patches {
 struct PatchColumns {
   static constexpr bool kAlongK = false, kAsync = true;
   using Place = int;
-  using Loaded = float4;
+  struct Loaded {};
 
   __device__ Place place(int line) const { return line; }
   __device__ bool whole() const { return patches.whole(); }
@@ -89,7 +76,6 @@ struct PatchColumns {
   __device__ const float* address(Place line, int k) const {
     return patches.address(patches.place(k), line);
   }
-  __device__ float4 load(Place line, int k) const { return patches.load(patches.place(k), line); }
 
   Patches patches;
 };
@@ -97,7 +83,7 @@ struct PatchColumns {
 // a[input position][tap, output channel] of dy: what each input position gave to.
 struct GradientPatches {
   static constexpr bool kAlongK = true, kAsync = true;
-  using Loaded = float4;
+  struct Loaded {};
   struct Place {
     int image, y, x;  // of the first tap's output position times the stride; image < 0: none
   };
@@ -117,9 +103,6 @@ struct GradientPatches {
     if (y < 0 || x < 0 || y % window.stride != 0 || x % window.stride != 0) return nullptr;
     return dy.at(p.image, y / window.stride, x / window.stride, channel);
   }
-  __device__ float4 load(const Place& p, int k) const {
-    return gather4(k, [&](int i) { return address(p, i); });
-  }
 
   Images dy;
   KernelWindow window;
@@ -130,7 +113,7 @@ struct GradientPatches {
 struct TurnedWeights {
   static constexpr bool kAlongK = true, kAsync = true;
   using Place = int;
-  using Loaded = float4;
+  struct Loaded {};
 
   __device__ Place place(int line) const { return line; }
   __device__ bool whole() const { return is_whole; }
@@ -139,9 +122,6 @@ struct TurnedWeights {
     const int tap = k / out_channels, channel = k - tap * out_channels;
     if (line >= in_channels || tap >= taps) return nullptr;
     return w + (std::int64_t{tap} * in_channels + line) * out_channels + channel;
-  }
-  __device__ float4 load(Place line, int k) const {
-    return gather4(k, [&](int i) { return address(line, i); });
   }
 
   const float* w;

@@ -1,3 +1,4 @@
+// Matrix products, plain and packed, and the pointwise convolution that ends in a pool.
 #include "cuda/multiply.h"
 #include "cuda/table.h"
 
@@ -33,7 +34,7 @@ struct PoolArguments {
 
 // A block has some columns of one image, whose positions it takes a tile at a time.
 template <typename Tile, bool kTensorCores>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
+__global__ void __launch_bounds__(Tile::kThreads, 2)
     average_pool_kernel(const Rows x, const Columns packed, const PoolArguments p) {
   if (kTensorCores && !kMmaCompiled) return;
   float* memory = shared_memory<float>();
@@ -43,7 +44,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   const int last = (image + 1) * p.positions;
   float4 sum = zero4();
   for (int row = image * p.positions; row < last; row += Tile::kRows) {
-    multiply_tile<Tile, kTensorCores>(memory, x, packed, row, column, 0, p.k);
+    multiply_tile<Tile, kTensorCores>(memory, x, packed, row, column, last, p.n, 0, p.k);
     for_each_vector<Tile>(memory, row, column, last, p.n, [&](int, int c, float4 v) {
       if (p.bias) v = add4(v, load_some(p.bias + c, p.n - c));
       sum = add4(sum, activate4(v, p.activation));

@@ -1,3 +1,5 @@
+// The inverted residual block: how it is cut for the kernel of cuda/fused_block.h, and the block
+// layer by layer, where there are no tensor cores or a tile does not fit in shared memory.
 #include <algorithm>
 #include <optional>
 

@@ -81,14 +81,12 @@ void multiply_on(const A& a, const B& b, Store epilogue, int k) {
 }
 
 // use(Tile()) with the tile for a result of this shape, which has many rows.
-template <typename Use>
+template <bool kWithWideTile = true, typename Use>
 void with_tall_tile(int m, int n, const Use& use) {
-  if (n <= NarrowTile::kColumns)
-    use(NarrowTile());
-  else if (tiles_of<WideTile>(m, n) >= kFewTiles)
-    use(WideTile());
-  else
-    use(SquareTile());
+  if (n <= NarrowTile::kColumns) return use(NarrowTile());
+  if constexpr (kWithWideTile)
+    if (tiles_of<WideTile>(m, n) >= kFewTiles) return use(WideTile());
+  use(SquareTile());
 }
 
 // What `epilogue` makes of a[m,k] · b[k,n]; a sum for few results is split.
@@ -96,8 +94,9 @@ template <typename A, typename B>
 void multiply(const A& a, const B& b, const Store& epilogue, int k) {
   if (epilogue.m == 0 || epilogue.n == 0) return;
   if (epilogue.m <= LowTile::kRows) return multiply_on<LowTile>(a, b, epilogue, k);
-  with_tall_tile(epilogue.m, epilogue.n,
-                 [&](auto tile) { multiply_on<decltype(tile)>(a, b, epilogue, k); });
+  // Two operands through registers are too many of them for the wide tile.
+  with_tall_tile<A::kAsync || B::kAsync>(
+      epilogue.m, epilogue.n, [&](auto tile) { multiply_on<decltype(tile)>(a, b, epilogue, k); });
 }
 
 // Products of matrices as they are, compiled once (cuda/gemm.cu).

@@ -5,13 +5,14 @@
 // `b`. What stays the same for a line while k advances is its Place. Values outside are 0.
 //
 //   Place place(int line) const;
-//   Loaded load(const Place&, int k) const;
-//   float4 value(const Place&, int k, const Loaded&) const;    what a product takes
-// or, where values are wanted as they lie in memory (kAsync), Loaded is float4, and instead of
-// value
-//   bool whole() const;                                  four are aligned, and inside or outside
-//   const float* address(const Place&, int k) const;     null outside; if whole()
-//   const float* anywhere() const;                       an address that may be named
+// and where values are wanted as they lie in memory (kAsync; across k a Place is the line's
+// number):
+//   const float* address(const Place&, int k) const;     of one; null outside
+//   bool whole() const;                                  four are aligned, and all inside or
+//   outside const float* anywhere() const;                       an address that may be named
+// or else:
+//   Loaded load(const Place&, int k) const;              what four values are made of
+//   float4 value(const Place&, int k, const Loaded&) const;
 #pragma once
 
 #include "cuda/batch_norm_layer.h"
@@ -48,7 +49,7 @@ template <bool kLinesAreRows>
 struct WholeMatrix {
   static constexpr bool kAlongK = kLinesAreRows, kAsync = true;
   using Place = int;
-  using Loaded = float4;
+  struct Loaded {};
 
   __device__ Place place(int line) const { return line; }
   __device__ bool whole() const { return matrix.whole; }
@@ -56,9 +57,6 @@ struct WholeMatrix {
   __device__ const float* address(Place line, int k) const {
     const int row = kAlongK ? line : k, column = kAlongK ? k : line;
     return matrix.inside(row, column) ? matrix.at(row, column) : nullptr;
-  }
-  __device__ float4 load(Place line, int k) const {
-    return kAlongK ? matrix.load(line, k) : matrix.load(k, line);
   }
 
   Matrix matrix;

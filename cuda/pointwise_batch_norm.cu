@@ -1,3 +1,6 @@
+// Pointwise convolutions that take in the batch norms around them: x is read through the layer
+// before as its tiles are loaded, and what comes of columns (statistics, gradients of parameters)
+// is gathered from each tile of the result.
 #include "cuda/batch_norm_layer.h"
 #include "cuda/moments.h"
 #include "cuda/multiply.h"

@@ -41,13 +41,7 @@ class Operand {
       const auto& place = places_[kAlongK ? v : 0];
       const int k = first_k + depth(v);
       if constexpr (Source::kAsync) {
-        float* to = tile + offset(v);
-        if (source_.whole()) {
-          const float* from = source_.address(place, k);
-          copy_async16(to, from ? from : source_.anywhere(), from ? 16 : 0);
-        } else {
-          store4(to, source_.load(place, k));
-        }
+        copy(tile + offset(v), place, k);
       } else {
         loaded_[v] = source_.load(place, k);
       }
@@ -75,6 +69,25 @@ class Operand {
   static constexpr int kAcross = (kAlongK ? kDepth : kLines) / 4;  // vectors in a row
   static_assert(kVectors * kThreads * 4 == kLines * kDepth && kThreads % kAcross == 0);
 
+  // to[0, 4) = four neighbours, zeros for those outside.
+  __device__ void copy(float* to, const typename Source::Place& place, int k) const {
+    const float* elsewhere = source_.anywhere();
+    if (source_.whole()) {
+      const float* from = source_.address(place, k);
+      copy_async16(to, from ? from : elsewhere, from ? 16 : 0);
+      return;
+    }
+#pragma unroll
+    for (int e = 0; e < 4; ++e) {
+      const float* from;
+      if constexpr (kAlongK)
+        from = source_.address(place, k + e);
+      else
+        from = source_.address(place + e, k);
+      copy_async4(to + e, from ? from : elsewhere, from ? 4 : 0);
+    }
+  }
+
   __device__ static int major(int v) {
     return (static_cast<int>(threadIdx.x) + v * kThreads) / kAcross;
   }
@@ -85,7 +98,7 @@ class Operand {
 
   const Source& source_;
   typename Source::Place places_[kPlaces];
-  typename Source::Loaded loaded_[Source::kAsync ? 1 : kVectors];
+  typename Source::Loaded loaded_[kVectors];  // nothing where copies are asynchronous
 };
 
 // --- The two ways to multiply tiles. Both hold 32 results a thread and say where each belongs. ---
@@ -94,7 +107,11 @@ class Operand {
 template <typename Tile, typename A, typename B>
 class TensorProduct {
  public:
+  // Of the tile, `rows` and `columns` lie in the result.
+  __device__ TensorProduct(int rows, int columns) : idle_(row(0) >= rows || column(0) >= columns) {}
+
   __device__ void add(const float* a, const float* b) {
+    if (idle_) return;
 #pragma unroll 1  // unrolled, it would take more registers than there are
     for (int first = 0; first < kDepth; first += 8) {
       SplitA left[2];
@@ -130,6 +147,7 @@ class TensorProduct {
   __device__ static int row(int i) { return warp_of_thread() / kWarpsAcross * 32 + i * 16; }
   __device__ static int column(int j) { return warp_of_thread() % kWarpsAcross * 32 + j * 8; }
 
+  bool idle_;
   float sums_[2][4][4] = {};
 };
 
@@ -138,6 +156,8 @@ class TensorProduct {
 template <typename Tile, typename A, typename B>
 class PlainProduct {
  public:
+  __device__ PlainProduct(int, int) {}
+
   __device__ void add(const float* a, const float* b) {
 #pragma unroll
     for (int k = 0; k < kDepth; k += 4) {
@@ -209,16 +229,17 @@ struct Tile {
   static constexpr int kRows = kTileRows, kColumns = kTileColumns, kStages = kTileStages;
   static constexpr int kThreads = kRows * kColumns / 32;
   static constexpr int kStride = kColumns + 8;  // of results in shared memory
-  // Blocks for which a multiprocessor must have registers: 128 a thread, or 168 where operands pass
-  // through them.
-  static constexpr int kBlocks = 512 / kThreads,
-                       kBlocksThroughRegisters = (511 - 128) / kThreads + 1;
+  // Blocks for which a multiprocessor must have registers: 128 a thread, or more where operands
+  // pass through them (but for the largest tile, so that two blocks stay).
+  static constexpr int kBlocks = 512 / kThreads;
+  static constexpr int kBlocksThroughRegisters = kThreads > 128 ? 2 : kThreads > 64 ? 3 : 4;
 };
 
-// c's tile at (row, column), left in memory[kRows][kStride]. Adds k from `first` to `last`.
+// The tile at (row, column) of c[m,n], left in memory[kRows][kStride]. Adds k from `first` to
+// `last`.
 template <typename Tile, bool kTensorCores, typename SourceA, typename SourceB>
 __device__ void multiply_tile(float* memory, const SourceA& source_a, const SourceB& source_b,
-                              int row, int column, int first, int last) {
+                              int row, int column, int m, int n, int first, int last) {
   using A = Operand<SourceA, Tile::kRows, Tile::kThreads>;
   using B = Operand<SourceB, Tile::kColumns, Tile::kThreads>;
   using Product =
@@ -226,7 +247,7 @@ __device__ void multiply_tile(float* memory, const SourceA& source_a, const Sour
   constexpr int kStage = A::kFloats + B::kFloats, kAhead = Tile::kStages - 1;
   A a(source_a, row);
   B b(source_b, column);
-  Product product;
+  Product product(m - row, n - column);
   const int steps = (last - first + kDepth - 1) / kDepth;
   const auto fetch = [&](int step) {
     float* stage = memory + step % Tile::kStages * kStage;
@@ -279,7 +300,7 @@ __global__ void __launch_bounds__(Tile::kThreads, A::kAsync&& B::kAsync
   const int row = tile / across * Tile::kRows, column = tile % across * Tile::kColumns;
   const int first = static_cast<int>(blockIdx.y) * size.part;
   const int last = first + size.part < size.k ? first + size.part : size.k;
-  multiply_tile<Tile, kTensorCores>(memory, a, b, row, column, first, last);
+  multiply_tile<Tile, kTensorCores>(memory, a, b, row, column, size.m, size.n, first, last);
   epilogue.template finish<Tile>(memory, row, column);
 }
 
