@@ -491,6 +491,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   // Few faces of the third class are known, and it is the hardest.
   task_options.loss.weight_of_class = {1, 1, 1.5};
   task_options.device = &device;
+  task_options.batches.device = &device;
   DetectionTask task(*network, pictures, split, task_options, communicator);
   StepTrainer trainer(task, {schedule_of(o, steps), o.weight_decay, o.clip, o.average, o.shards},
                       communicator);

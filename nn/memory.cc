@@ -89,6 +89,31 @@ std::shared_ptr<float> allocate(std::int64_t count, kernels::Device& device) {
   return {static_cast<float*>(block), [kind](float* p) { pool().give_back(p, kind); }};
 }
 
+std::shared_ptr<float> allocate_staging(std::int64_t count, kernels::Device& device) {
+  if (device.on_host()) return allocate(count, device);
+  struct StagingPool {
+    std::mutex mutex;
+    std::map<Kind, std::vector<std::shared_ptr<void>>> free;
+  };
+  static StagingPool* staging = new StagingPool;  // never destroyed, as the other
+  const std::size_t numbers = count > 0 ? static_cast<std::size_t>(count) : 1;
+  const Kind kind{&device, round_up(numbers * sizeof(float), kAlignment)};
+  std::shared_ptr<void> block;
+  {
+    std::lock_guard lock(staging->mutex);
+    if (auto& free = staging->free[kind]; !free.empty()) {
+      block = std::move(free.back());
+      free.pop_back();
+    }
+  }
+  if (!block) block = device.staging(kind.second);
+  const auto give_back = [kind, block](float*) {
+    std::lock_guard lock(staging->mutex);
+    staging->free[kind].push_back(block);
+  };
+  return {static_cast<float*>(block.get()), give_back};
+}
+
 MemoryUse memory_use() {
   std::lock_guard lock(pool().mutex);
   return pool().use;

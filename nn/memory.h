@@ -16,7 +16,11 @@ namespace maskwatch::nn {
 // another device has none. The device must outlive the block.
 std::shared_ptr<float> allocate(std::int64_t count, kernels::Device& device);
 
-// Of all devices together.
+// Memory of the host from which copies to `device` are fastest (kernels::Device::staging), kept for
+// reuse likewise. A copy from it must be over before the last owner lets it go.
+std::shared_ptr<float> allocate_staging(std::int64_t count, kernels::Device& device);
+
+// Of all devices together; staging memory is not counted.
 struct MemoryUse {
   std::size_t live = 0;    // bytes that tensors hold now
   std::size_t peak = 0;    // most bytes that tensors ever held

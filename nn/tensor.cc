@@ -51,15 +51,24 @@ std::int64_t count_of(const Shape& shape) {
 
 std::string to_string(const Shape& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-Tensor Tensor::empty(Shape shape, kernels::Device& device) {
+Tensor Tensor::uninitialised(Shape shape, kernels::Device& device, bool staged_for_it) {
   for (const std::int64_t dim : shape)
     if (dim < 0) throw std::invalid_argument("Tensor: negative dimension in " + to_string(shape));
   Tensor tensor;
   tensor.body_ = std::make_shared<Body>();
-  tensor.body_->device = &device;
-  tensor.body_->values = allocate(count_of(shape), device);
+  tensor.body_->device = staged_for_it ? &kernels::cpu_device() : &device;
+  tensor.body_->values =
+      staged_for_it ? allocate_staging(count_of(shape), device) : allocate(count_of(shape), device);
   tensor.body_->shape = std::move(shape);
   return tensor;
+}
+
+Tensor Tensor::empty(Shape shape, kernels::Device& device) {
+  return uninitialised(std::move(shape), device, false);
+}
+
+Tensor Tensor::staged(Shape shape, kernels::Device& device) {
+  return uninitialised(std::move(shape), device, true);
 }
 
 Tensor Tensor::full(Shape shape, float value, kernels::Device& device) {

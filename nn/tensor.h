@@ -52,6 +52,9 @@ class Tensor {
   static Tensor empty(Shape shape, kernels::Device& device = kernels::cpu_device());
   static Tensor full(Shape shape, float value, kernels::Device& device = kernels::cpu_device());
   static Tensor zeros(Shape shape, kernels::Device& device = kernels::cpu_device());
+  // Uninitialised values on the CPU, in memory from which to(device) copies fastest. The tensor
+  // must live until that copy is over: until something that was computed from it has been fetched.
+  static Tensor staged(Shape shape, kernels::Device& device);
   // std::invalid_argument when the number of values is not that of the shape.
   static Tensor from(Shape shape, const std::vector<float>& values);
 
@@ -112,6 +115,7 @@ class Tensor {
   struct Body;
 
   std::size_t bytes() const;
+  static Tensor uninitialised(Shape shape, kernels::Device& device, bool staged_for_it);
   // The same values under another shape, without history.
   Tensor viewed(Shape shape) const;
 

@@ -88,7 +88,7 @@ Batch BatchLoader::make(int batch, int shard) {
                                  first + options_.shards.begin(whole, shard + 1));
   const auto count = std::ssize(indices);
   Batch made;
-  made.inputs = nn::Tensor::empty({count, data_.size, data_.size, 3});
+  made.inputs = nn::Tensor::staged({count, data_.size, data_.size, 3}, *options_.device);
   vision::Image image, varied;
   for (std::size_t i = 0; i < indices.size(); ++i) {
     read_image(pixels_of(indices[i]), data_.size, image);

@@ -40,7 +40,8 @@ struct BatchLoaderOptions {
   // Or null. An image with a crop is shown whole in one epoch and as its face in another, by
   // chance.
   const FaceCrops* faces = nullptr;
-  ShardRange shards = {};  // which shards of each batch are made here
+  ShardRange shards = {};                            // which shards of each batch are made here
+  kernels::Device* device = &kernels::cpu_device();  // where the batches will go
 };
 
 // Makes the batches of one epoch. What is in them depends on the options, the epoch and the

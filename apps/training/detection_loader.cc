@@ -41,7 +41,7 @@ DetectionBatch DetectionLoader::make(std::int64_t step, int shard) const {
   const std::int64_t begin = options_.shards.begin(options_.batch_size, shard);
   const std::int64_t end = options_.shards.begin(options_.batch_size, shard + 1);
   DetectionBatch batch;
-  batch.inputs = nn::Tensor::empty({end - begin, size, size, 3});
+  batch.inputs = nn::Tensor::staged({end - begin, size, size, 3}, *options_.device);
   for (std::int64_t i = begin; i < end; ++i) {
     DetectionCrop crop = make_crop(pictures_, chosen_, options_.crops,
                                    static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(i));

@@ -28,6 +28,7 @@ struct DetectionLoaderOptions {
   int batch_size = 16;     // crops of all shards of a step; at least one for each
   ShardRange shards = {};  // which of them are made here
   nn::Preprocessing preprocessing = nn::Preprocessing::tf;
+  kernels::Device* device = &kernels::cpu_device();  // where the batches will go
 };
 
 // What is in a batch depends on the options, the step and the pictures alone. Keeps references to

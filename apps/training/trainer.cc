@@ -130,11 +130,11 @@ ShardLoss Trainer::loss_of(const Batch& data, int shard) {
 
 EpochResult Trainer::run_epoch(int epoch, const Progress& progress) {
   model_.train();
-  BatchLoader loader(
-      data_, split_.train,
-      {options_.batch_size, options_.seed, model_.options().backbone.preprocessing,
-       options_.augment, options_.augmented, options_.light, options_.faces, step_.range()},
-      static_cast<std::uint64_t>(epoch));
+  BatchLoader loader(data_, split_.train,
+                     {options_.batch_size, options_.seed, model_.options().backbone.preprocessing,
+                      options_.augment, options_.augmented, options_.light, options_.faces,
+                      step_.range(), options_.device},
+                     static_cast<std::uint64_t>(epoch));
   double loss_sum = 0, right = 0;
   std::int64_t seen = 0;
   for (int batch = 0; batch < loader.batches(); ++batch) {

@@ -220,7 +220,7 @@ TEST_CASE("the trainer on a device: epochs as on the CPU, with a frozen backbone
   const apps::LoadedDataset data = dark_and_bright(12, kSize);
   const apps::Split split{{0, 1, 2, 3, 4, 5, 6, 7}, {8, 9, 10, 11}};
   kernels::OneProcess alone;
-  const auto losses = [&](kernels::Device& device, int first_trained) {
+  const auto losses = [&](kernels::Device& device, int first_trained, int shards) {
     ClassifierOptions options = small_classifier(kSize);
     options.backbone.width = 0.1;
     options.labels = {"bright", "dark"};
@@ -233,18 +233,24 @@ TEST_CASE("the trainer on a device: epochs as on the CPU, with a frozen backbone
     training.label_smoothing = 0.05;
     training.first_trained_stage = first_trained;
     training.keep_statistics = false;
+    training.shards = shards;
     training.device = &device;
     apps::Trainer trainer(model, data, split, training, alone);
     const apps::EpochResult result = trainer.run_epoch(0, [](int, int, double, double) {});
     CHECK(&model.state_dict().begin()->second.device() == &device);
     return std::vector<double>{result.loss, result.validation_loss};
   };
+  struct Form {
+    int first_trained, shards;
+  };
   for (kernels::Device* device : tested_devices())
-    for (const int first_trained : {0, 14, MobileNetV2::kStages}) {
+    for (const auto& [first_trained, shards] :
+         {Form{0, 1}, Form{0, 2}, Form{14, 1}, Form{MobileNetV2::kStages, 1}}) {
       CAPTURE(device->name());
       CAPTURE(first_trained);
-      const auto expected = losses(kernels::cpu_device(), first_trained);
-      const auto found = losses(*device, first_trained);
+      CAPTURE(shards);
+      const auto expected = losses(kernels::cpu_device(), first_trained, shards);
+      const auto found = losses(*device, first_trained, shards);
       for (const std::size_t i : {0, 1})
         CHECK(found[i] == doctest::Approx(expected[i]).epsilon(1e-3));
     }
@@ -268,6 +274,21 @@ TEST_CASE("the detector that ships on a device: the CPU's faces, boxes and answe
       CHECK(found[i].probability == doctest::Approx(expected[i].probability).epsilon(1e-3));
       CHECK(std::abs(found[i].box.x - expected[i].box.x) < 0.05f);
       CHECK(std::abs(found[i].box.width - expected[i].box.width) < 0.05f);
+    }
+  }
+}
+
+TEST_CASE("what was staged for a device arrives there, and its memory is used again") {
+  for (kernels::Device* device : tested_devices()) {
+    CAPTURE(device->name());
+    const float* memory = nullptr;
+    for (const float value : {1.0f, 2.0f}) {
+      const Tensor staged = Tensor::staged({3, 5}, *device);
+      CHECK(staged.device().on_host());
+      CHECK((!memory || staged.data() == memory));
+      memory = staged.data();
+      std::fill_n(staged.data(), staged.count(), value);
+      CHECK(staged.to(*device).values() == std::vector<float>(15, value));
     }
   }
 }
