@@ -51,7 +51,7 @@ def reached(made):
     """{file: ({line: count}, {(line, branch): count})}"""
     found = collections.defaultdict(lambda: (collections.Counter(), collections.Counter()))
     for counters in made.glob("*.gcda"):
-        said = subprocess.run(["gcov", "--branch-counts", "--json-format", "--stdout", counters.name], cwd=made,
+        said = subprocess.run(["gcov", "--branch-probabilities", "--json-format", "--stdout", counters.name], cwd=made,
                               capture_output=True, text=True, check=True).stdout
         for document in said.splitlines():
             for file in json.loads(document)["files"]:
