@@ -146,6 +146,11 @@ bool& tf32() {
   return allowed;
 }
 
+std::size_t& shared_bytes() {
+  static std::size_t bytes = kMostSharedBytes;
+  return bytes;
+}
+
 }  // namespace
 
 kernels::Device& device() {
@@ -155,7 +160,8 @@ kernels::Device& device() {
 
 bool has_tf32() { return tf32(); }
 void set_tf32(bool allowed) { tf32() = allowed; }
-std::size_t most_shared_bytes() { return kMostSharedBytes; }
+std::size_t most_shared_bytes() { return shared_bytes(); }
+void set_most_shared_bytes(std::size_t bytes) { shared_bytes() = bytes; }
 int multiprocessors() { return 4; }
 
 float* workspace(Workspace area, std::int64_t floats) {
