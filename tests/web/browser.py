@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 SHARED = os.path.join(ROOT, "..", "shared")
@@ -75,10 +75,18 @@ class Page:
     def until(self, condition, seconds=120):
         """Waits for a condition in JavaScript; the page's policy forbids Playwright's own way."""
         end = time.monotonic() + seconds
-        while not self.page.evaluate(condition):
+        while not self.holds(condition):
             if time.monotonic() > end:
                 raise TimeoutError(condition)
             time.sleep(0.05)
+
+    def holds(self, condition):
+        try:
+            return self.page.evaluate(condition)
+        except Error as fault:
+            if "context was destroyed" in str(fault):  # the page is being loaded anew
+                return False
+            raise
 
     def open(self, *files):
         """Chooses pictures and waits until all are looked at."""
