@@ -8,7 +8,7 @@
 # make format  clang-format over all sources
 BUILD ?= build
 PACKAGES := $(shell sed '/^\# Tests alone/,$$d; s/[[:space:]]*\#.*//' packages.txt)
-TEST_PACKAGES := $(shell sed '1,/^\# Tests alone/d' packages.txt)
+TEST_PACKAGES := $(shell sed '1,/^\# Tests alone/d; s/[[:space:]]*\#.*//' packages.txt)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 .PHONY: all deps setup demo test bench deb web web-serve web-test fuzz format clean
