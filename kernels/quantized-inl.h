@@ -1,7 +1,8 @@
 // The operations of quantized.def for one instruction set. Included by kernels/quantized.cc alone,
 // in a namespace of its own each time.
-#include "kernels/quantized_depthwise-inl.h"
 #include "kernels/quantized_tiles-inl.h"
+// Uses what stands there.
+#include "kernels/quantized_depthwise-inl.h"
 
 // Pieces of a task's memory.
 class Carver {

@@ -35,7 +35,7 @@ struct QuantizedBlock {
 };
 
 // Products in a sum that cannot overflow 32 bits, with a bias of at most 2^30.
-constexpr std::int64_t kMostQuantizedSteps = 32768;
+constexpr std::int64_t kMostQuantizedSteps = 16384;
 
 constexpr std::int64_t packed_quantized_pointwise_size(std::int64_t in, std::int64_t out) {
   return (out + 31) / 32 * 32 * (2 * ((in + 31) / 32 * 32) + 8);

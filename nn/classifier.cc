@@ -71,6 +71,8 @@ Safetensors to_safetensors(const Classifier& model,
   contents.metadata["head"] = name_of(kHeads, options.head);
   if (options.head != HeadKind::none) contents.metadata["labels"] = text_of_labels(options.labels);
   if (!options.meanings.empty()) contents.metadata["meanings"] = text_of_labels(options.meanings);
+  if (!options.quantization.empty())
+    contents.metadata[kQuantizationKey] = text_of_quantization(options.quantization);
   return contents;
 }
 
@@ -99,6 +101,7 @@ ClassifierOptions classifier_options(const Safetensors& contents, const std::str
                              metadata);
     options.meanings = metadata.texts_of_labels("meanings", options.labels.size());
   }
+  options.quantization = quantization_in(contents.metadata, name);
   return options;
 }
 

@@ -302,6 +302,10 @@ Graph SsdNetwork::graph(std::int64_t height, std::int64_t width) const {
   return graph;
 }
 
+Plan SsdNetwork::compile(std::int64_t height, std::int64_t width, kernels::Device& device) const {
+  return Plan(fuse_quantized(graph(height, width), options_.quantization), 1, device);
+}
+
 namespace {
 
 AnchorOptions read_anchors(const Metadata& metadata, const std::string& path) {
@@ -359,6 +363,7 @@ SsdNetworkOptions ssd_options(const Safetensors& contents, const std::string& pa
   options.channels = static_cast<std::int64_t>(channels);
   options.anchors = read_anchors(metadata, path);
   options.labels = metadata.labels();
+  options.quantization = quantization_in(contents.metadata, path);
   check_shapes(contents, options, metadata);
   return options;
 }
@@ -375,6 +380,8 @@ void save_ssd(const std::string& path, const SsdNetwork& network,
   contents.metadata["channels"] = fmt::format("{}", options.channels);
   contents.metadata["anchors"] = text_of_anchors(options.anchors);
   contents.metadata["labels"] = text_of_labels(options.labels);
+  if (!options.quantization.empty())
+    contents.metadata[kQuantizationKey] = text_of_quantization(options.quantization);
   save_safetensors(path, contents, precision);
 }
 
