@@ -83,8 +83,7 @@ HWY_INLINE void filter_outputs(const std::uint8_t* const* rows, const PackedDept
     for (int r = 0; r < 3; ++r)
       for (int p = 0; p < kPairs; ++p) {
         const __m512i codes = by_channels(rows[r] + (ox + p * kTwo) * kStride * kColumns);
-        for (int i = 0; i < kTwo; ++i)
-          sums[p][i] = IntVector{_mm512_dpbusd_epi32(sums[p][i].raw, codes, weights[r][i])};
+        for (int i = 0; i < kTwo; ++i) add_products(sums[p][i].raw, codes, weights[r][i]);
       }
     for (int p = 0; p < kPairs; ++p)
       for (int i = 0; i < kTwo; ++i)

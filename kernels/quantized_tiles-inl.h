@@ -126,54 +126,112 @@ HWY_INLINE IntVector four_bytes(const Code* codes) {
 }
 
 #if KERNELS_VNNI
-HWY_INLINE void multiply_add(IntVector codes, IntVector weights, IntVector& sum, IntVector&) {
-  sum = IntVector{_mm512_dpbusd_epi32(sum.raw, codes.raw, weights.raw)};
-}
-#else
-HWY_INLINE void multiply_add(IntVector codes, IntVector weights, IntVector& sum,
-                             IntVector& second) {
-  const hn::Repartition<std::int16_t, Ints> words;
-  sum = hn::ReorderWidenMulAccumulate(ints, hn::BitCast(words, codes), hn::BitCast(words, weights),
-                                      sum, second);
+// sum += codes · weights, four products a lane. Of the intrinsic for it gcc 12 copies each sum
+// through memory.
+HWY_INLINE void add_products(__m512i& sum, __m512i codes, __m512i weights) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(weights));
 }
 #endif
 
-HWY_INLINE IntVector total(IntVector sum, [[maybe_unused]] IntVector second) {
+// The sum of a column, or where the target keeps it so, of its even and its odd steps.
+struct Sum {
+  IntVector first;
 #if KERNELS_VNNI
-  return sum;
+  HWY_INLINE void add(IntVector codes, IntVector weights) {
+    add_products(first.raw, codes.raw, weights.raw);
+  }
+  HWY_INLINE IntVector total() const { return first; }
+  HWY_INLINE void clear() { first = hn::Zero(ints); }
 #else
-  return hn::RearrangeToOddPlusEven(sum, second);
+  IntVector second;
+  HWY_INLINE void add(IntVector codes, IntVector weights) {
+    const hn::Repartition<std::int16_t, Ints> words;
+    first = hn::ReorderWidenMulAccumulate(ints, hn::BitCast(words, codes),
+                                          hn::BitCast(words, weights), first, second);
+  }
+  HWY_INLINE IntVector total() const { return hn::RearrangeToOddPlusEven(first, second); }
+  HWY_INLINE void clear() { first = second = hn::Zero(ints); }
 #endif
+};
+
+template <int kCount>
+using UpTo = std::make_integer_sequence<int, kCount>;
+
+// Vector v of a line of weights of kPanels panels.
+template <int v>
+HWY_INLINE IntVector weights_at(const Weight* b, std::int64_t panel) {
+  constexpr std::int64_t kShare = kLine / kPanelVectors;
+  const Weight* from = b + (v / kPanelVectors) * panel + v % kPanelVectors * kShare;
+  return hn::LoadU(ints, reinterpret_cast<const std::int32_t*>(from));
+}
+
+// Rows in groups of three, one pointer each: x86 addresses p, p + s and p + 2s without a register
+// for each row. Indices are template arguments, which the compiler knows before it looks for
+// registers: of loops it keeps the sums in memory.
+template <int kRows>
+struct RowPointers {
+  const Code* group[(kRows + 2) / 3];
+  std::int64_t stride;
+
+  template <int... kGroups>
+  HWY_INLINE RowPointers(const Code* a, std::int64_t a_stride,
+                         std::integer_sequence<int, kGroups...>)
+      : group{(a + 3 * kGroups * a_stride)...}, stride(a_stride) {}
+  template <int row>
+  HWY_INLINE const Code* at() const {
+    return group[row / 3] + row % 3 * stride;
+  }
+  template <int... kGroups>
+  HWY_INLINE void next(std::integer_sequence<int, kGroups...>) {
+    ((group[kGroups] += kStepCodes), ...);
+  }
+};
+
+template <int... kVectors>
+HWY_INLINE void add_row(Sum* HWY_RESTRICT sums, const Code* a, const IntVector* weights,
+                        std::integer_sequence<int, kVectors...>) {
+  const IntVector codes = four_bytes(a);
+  (sums[kVectors].add(codes, weights[kVectors]), ...);
+}
+
+// One step of all rows.
+template <int kAll, int... kVectors, int... kRows>
+HWY_INLINE void add_step(Sum* HWY_RESTRICT sums, const RowPointers<kAll>& a, const Weight* b,
+                         std::int64_t panel, std::integer_sequence<int, kVectors...> vectors,
+                         std::integer_sequence<int, kRows...>) {
+  const IntVector weights[] = {weights_at<kVectors>(b, panel)...};
+  (add_row(sums + kRows * static_cast<int>(sizeof...(kVectors)), a.template at<kRows>(), weights,
+           vectors),
+   ...);
+}
+
+template <int... kCells>
+HWY_INLINE void clear_all(Sum* sums, std::integer_sequence<int, kCells...>) {
+  (sums[kCells].clear(), ...);
+}
+
+template <int kVectors, typename Store, int... kCells>
+HWY_INLINE void store_all(const Sum* sums, const Store& store,
+                          std::integer_sequence<int, kCells...>) {
+  (store(kCells / kVectors, kCells % kVectors, sums[kCells].total()), ...);
 }
 
 // store(row, vector, sum) for kRows rows of codes times kPanels panels.
 template <int kRows, int kPanels, typename Store>
-void multiply_tile(const Code* HWY_RESTRICT a, std::int64_t a_stride, const Weight* HWY_RESTRICT b,
-                   std::int64_t steps, const Store& store) {
+void multiply_tile(const Code* HWY_RESTRICT codes, std::int64_t stride,
+                   const Weight* HWY_RESTRICT b, std::int64_t steps, const Store& store) {
   constexpr int kVectors = kPanels * kPanelVectors;
-  IntVector sums[kRows][kVectors], seconds[kRows][kVectors];
-  HWY_UNROLL(16)
-  for (int r = 0; r < kRows; ++r) HWY_UNROLL(4)
-  for (int v = 0; v < kVectors; ++v) sums[r][v] = seconds[r][v] = hn::Zero(ints);
+  constexpr UpTo<(kRows + 2) / 3> groups;
+  Sum sums[kRows * kVectors];
+  clear_all(sums, UpTo<kRows * kVectors>());
+  RowPointers<kRows> a(codes, stride, groups);
   const std::int64_t panel = steps * kLine;
-  for (std::int64_t step = 0; step < steps; ++step, a += kStepCodes, b += kLine) {
-    IntVector weights[kVectors];
-    HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) {
-      const Weight* from =
-          b + (v / kPanelVectors) * panel + v % kPanelVectors * (kLine / kPanelVectors);
-      weights[v] = hn::LoadU(ints, reinterpret_cast<const std::int32_t*>(from));
-    }
-    HWY_UNROLL(16)
-    for (int r = 0; r < kRows; ++r) {
-      const IntVector codes = four_bytes(a + r * a_stride);
-      HWY_UNROLL(4)
-      for (int v = 0; v < kVectors; ++v) multiply_add(codes, weights[v], sums[r][v], seconds[r][v]);
-    }
+  for (std::int64_t step = 0; step < steps; ++step, b += kLine) {
+    add_step(sums, a, b, panel, UpTo<kVectors>(), UpTo<kRows>());
+    a.next(groups);
   }
-  HWY_UNROLL(16)
-  for (int r = 0; r < kRows; ++r) HWY_UNROLL(4)
-  for (int v = 0; v < kVectors; ++v) store(r, v, total(sums[r][v], seconds[r][v]));
+  const Store sink = store;  // nothing that is stored can change it
+  store_all<kVectors>(sums, sink, UpTo<kRows * kVectors>());
 }
 
 template <int kPanels, typename Store, int kRows = kMostTileRows>
