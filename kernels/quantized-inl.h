@@ -227,6 +227,22 @@ struct Step {
   std::int64_t first = 0;  // middle row that the rings begin with
 };
 
+// A row of windows of the expansion's kernel, each as a row of codes. `from`: its first input row.
+void gather_windows(const Step& step, const Code* from, Code* to) {
+  const InvertedResidualShape& s = step.s;
+  // More than is wanted, of a size that the compiler knows: what is copied next lies over the rest.
+  constexpr std::size_t kCopied = 32;
+  const std::int64_t line = s.expand_kernel * s.in_channels, pitch = step.image_pitch();
+  const auto bytes = static_cast<std::size_t>(line) * sizeof(Code);
+  const std::int64_t next = s.expand_stride * s.in_channels;
+  for (std::int64_t x = 0; x < s.full_width; ++x, from += next, to += step.row_stride)
+    for (std::int64_t k = 0; k < s.expand_kernel; ++k)
+      if (bytes <= kCopied)
+        std::memcpy(to + k * line, from + k * pitch, kCopied);
+      else
+        std::memcpy(to + k * line, from + k * pitch, bytes);
+}
+
 // The codes of middle rows [rows): what the expansion multiplies.
 void read_rows(const Step& step, Range rows) {
   const InvertedResidualShape& s = step.s;
@@ -248,15 +264,9 @@ void read_rows(const Step& step, Range rows) {
     quantize_row(to + left, step.input_row(top + row), width, round);
     std::fill(to + left + width, to + pitch, static_cast<Code>(step.b.input.zero));
   }
-  const std::int64_t line = s.expand_kernel * s.in_channels;
-  Code* to = step.codes;
   for (std::int64_t row = 0; row < rows.end - rows.begin; ++row)
-    for (std::int64_t x = 0; x < s.full_width; ++x, to += step.row_stride)
-      for (std::int64_t k = 0; k < s.expand_kernel; ++k)
-        std::memcpy(
-            to + k * line,
-            step.window + (row * s.expand_stride + k) * pitch + x * s.expand_stride * s.in_channels,
-            static_cast<std::size_t>(line) * sizeof(Code));
+    gather_windows(step, step.window + row * s.expand_stride * pitch,
+                   step.codes + row * s.full_width * step.row_stride);
 }
 
 // Middle rows [rows) of a group of panels into their rings.
