@@ -27,7 +27,7 @@ namespace {
 using vision::Image;
 
 struct Options {
-  std::string model, output, ranges = "percentile";
+  std::string model, output, ranges = "error";
   std::vector<std::string> pictures;
   int most = 300, threads = 0;
 };

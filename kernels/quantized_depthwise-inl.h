@@ -87,8 +87,7 @@ HWY_INLINE void filter_outputs(const std::uint8_t* const* rows, const PackedDept
       }
     for (int p = 0; p < kPairs; ++p)
       for (int i = 0; i < kTwo; ++i)
-        store_codes(requantized(sums[p][i], hn::Zero(ints), factor),
-                    to + (ox + p * kTwo + i) * to_stride);
+        store_codes(nearest(requantized(sums[p][i], factor)), to + (ox + p * kTwo + i) * to_stride);
   }
 }
 
@@ -96,12 +95,14 @@ HWY_INLINE void filter_outputs(const std::uint8_t* const* rows, const PackedDept
 
 constexpr std::int64_t kReach = 3;
 
+// Sums begin with kRounder, so that they lie in their lower bits as integers; `bias` is less by
+// what those bits hold of it.
 template <int kStride, int kOutputs>
 HWY_INLINE void filter_vector(const float* const* rows, const float* weights, IntVector bias,
                               Vector factor, std::int64_t ox, Code* to, std::int64_t to_stride) {
   Vector sums[kOutputs];
   HWY_UNROLL(4)
-  for (int i = 0; i < kOutputs; ++i) sums[i] = hn::Zero(lanes);
+  for (int i = 0; i < kOutputs; ++i) sums[i] = hn::Set(lanes, kRounder);
   for (int r = 0; r < 3; ++r) {
     const float* from = rows[r] + ox * kStride * kColumns;
     const float* w = weights + 3 * r * kColumns;
@@ -120,7 +121,8 @@ HWY_INLINE void filter_vector(const float* const* rows, const float* weights, In
   }
   HWY_UNROLL(4)
   for (int i = 0; i < kOutputs; ++i)
-    store_codes(requantized(hn::NearestInt(sums[i]), bias, factor), to + (ox + i) * to_stride);
+    store_codes(nearest(requantized(hn::Add(hn::BitCast(ints, sums[i]), bias), factor)),
+                to + (ox + i) * to_stride);
 }
 
 template <int kStride>
@@ -130,7 +132,8 @@ HWY_INLINE void filter_outputs(const float* const* rows, const PackedDepthwise& 
   for (std::int64_t lane = 0; lane < kColumns; lane += kLanes) {
     const float* w = layer.weights + panel * PackedDepthwise::kPanelWeights + lane;
     const float* from[3] = {rows[0] + lane, rows[1] + lane, rows[2] + lane};
-    const IntVector bias = hn::LoadU(ints, layer.bias + panel * kColumns + lane);
+    const IntVector bias =
+        hn::Sub(hn::LoadU(ints, layer.bias + panel * kColumns + lane), hn::Set(ints, kRounderBits));
     const Vector factor = hn::LoadU(lanes, layer.factor + panel * kColumns + lane);
     std::int64_t ox = 0;
     for (; ox + 4 <= count; ox += 4)

@@ -35,6 +35,19 @@ HWY_INLINE std::int64_t rounded_up(std::int64_t count, std::int64_t to) {
 
 // --- Codes ---
 
+// Added to a float of less than 2^22 it leaves the nearest integer in the lower bits, ties to even.
+constexpr float kRounder = 0x1.8p23f;
+constexpr std::int32_t kRounderBits = 0x4B400000;
+
+HWY_INLINE IntVector nearest(Vector v) {
+#if KERNELS_VNNI
+  return IntVector{_mm512_cvtps_epi32(v.raw)};
+#else
+  const Vector rounded = hn::Add(v, hn::Set(lanes, kRounder));
+  return hn::Sub(hn::BitCast(ints, rounded), hn::Set(ints, kRounderBits));
+#endif
+}
+
 struct Rounding {
   explicit HWY_INLINE Rounding(Quantization q)
       : inverse_scale(hn::Set(lanes, q.inverse_scale)),
@@ -43,7 +56,7 @@ struct Rounding {
         zero(hn::Set(ints, q.zero)) {}
   HWY_INLINE IntVector operator()(Vector x) const {
     const Vector code = hn::Min(hn::Max(hn::Mul(x, inverse_scale), low), high);
-    return hn::Add(hn::NearestInt(code), zero);
+    return hn::Add(nearest(code), zero);
   }
   Vector inverse_scale, low, high;
   IntVector zero;
@@ -72,9 +85,22 @@ HWY_INLINE void quantize_row(To* to, const float* x, std::int64_t count, const R
   if (i < count) store_codes(round(load_first(x + i, count - i)), to + i);
 }
 
-HWY_INLINE IntVector requantized(IntVector sum, IntVector bias, Vector factor) {
-  const Vector code = hn::Mul(hn::ConvertTo(lanes, hn::Add(sum, bias)), factor);
-  return hn::NearestInt(hn::Min(hn::Max(code, hn::Zero(lanes)), hn::Set(lanes, 255.0f)));
+// A code of the next layer, not yet rounded. What is above 255 store_codes() cuts off for bytes.
+HWY_INLINE Vector requantized(IntVector sum, Vector factor) {
+  const Vector code = hn::Max(hn::Mul(hn::ConvertTo(lanes, sum), factor), hn::Zero(lanes));
+#if KERNELS_VNNI
+  return code;
+#else
+  return hn::Min(code, hn::Set(lanes, 255.0f));
+#endif
+}
+
+HWY_INLINE void hold(Vector code, Held* to) {
+#if KERNELS_VNNI
+  store_codes(nearest(code), to);
+#else
+  hn::StoreU(hn::Round(code), lanes, to);
+#endif
 }
 
 // --- A packed layer ---
@@ -145,11 +171,11 @@ struct Sum {
 #else
   IntVector second;
   HWY_INLINE void add(IntVector codes, IntVector weights) {
-#if HWY_TARGET == HWY_AVX2
-    __m256i products;  // of gcc's own order of these instructions registers run out
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+    decltype(first.raw) products;  // of gcc's own order of these instructions registers run out
     asm("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0"
-        : "+x"(first.raw), "=&x"(products)
-        : "x"(codes.raw), "x"(weights.raw));
+        : "+v"(first.raw), "=&v"(products)
+        : "v"(codes.raw), "v"(weights.raw));
 #else
     const hn::Repartition<std::int16_t, Ints> words;
     first = hn::ReorderWidenMulAccumulate(ints, hn::BitCast(words, codes),
@@ -337,10 +363,10 @@ struct HeldSink {
   }
   HWY_INLINE void operator()(int row, int vector, IntVector sum) const {
     const std::int64_t column = first_panel * kColumns + vector * kLanes;
-    const IntVector codes = requantized(sum, hn::LoadU(ints, layer->bias + column),
-                                        hn::LoadU(lanes, layer->factor + column));
-    store_codes(codes, ring + vector / kPanelVectors * ring_size + offsets[row] +
-                           vector % kPanelVectors * kLanes);
+    const Vector code = requantized(hn::Add(sum, hn::LoadU(ints, layer->bias + column)),
+                                    hn::LoadU(lanes, layer->factor + column));
+    hold(code, ring + vector / kPanelVectors * ring_size + offsets[row] +
+                   vector % kPanelVectors * kLanes);
   }
   const PackedLayer* layer;
   Held* ring;
