@@ -115,6 +115,7 @@ std::unique_ptr<Classifier> classifier_from(const Safetensors& contents, const s
   auto model = std::make_unique<Classifier>(options);
   try {
     model->load_state_dict(contents.tensors);
+    if (!options.quantization.empty()) quantized(fuse(model->graph()), options.quantization);
   } catch (const std::invalid_argument& fault) {
     throw std::runtime_error(name + ": " + fault.what());
   }

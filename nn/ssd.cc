@@ -22,6 +22,7 @@ constexpr int kStages = 18;
 constexpr int kC3Block = 6, kC4Block = 13;
 constexpr std::array kStrides = {8, 16, 32, 64};
 constexpr std::size_t kLevels = kStrides.size();
+constexpr int kLeastSide = kStrides.back();
 constexpr std::int64_t kMaxChannels = 1024;
 constexpr std::size_t kMaxSizes = 32;
 // Few anchors are faces: so training does not begin by unlearning all of them (Lin et al., "Focal
@@ -397,6 +398,9 @@ std::unique_ptr<SsdNetwork> make_ssd(const Safetensors& contents, const std::str
   try {
     auto network = std::make_unique<SsdNetwork>(options);
     network->load_state_dict(contents.tensors);
+    // The layers are the same for pictures of any size.
+    if (!options.quantization.empty())
+      quantized(fuse(network->graph(kLeastSide, kLeastSide)), options.quantization);
     network->eval();
     return network;
   } catch (const std::invalid_argument& fault) {
