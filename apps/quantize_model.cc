@@ -121,6 +121,18 @@ void report_sizes(const Options& o) {
 
 // --- Classifiers ---
 
+// Of two vectors, 1 where they point the same way.
+double cosine(const float* a, const float* b, std::size_t count) {
+  double ab = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
+    ab += x * y;
+    aa += x * x;
+    bb += y * y;
+  }
+  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
+}
+
 // How the answers of the written model differ from those of the one that it was made of.
 void compare_classifiers(const nn::Classifier& before, const Options& o,
                          const std::vector<std::string>& files) {
@@ -129,7 +141,7 @@ void compare_classifiers(const nn::Classifier& before, const Options& o,
   const auto outputs = static_cast<std::size_t>(in_float.output_shape().count());
   std::vector<float> pixels(static_cast<std::size_t>(in_float.input_shape().count()));
   std::size_t same = 0;
-  double difference = 0;
+  double difference = 0, likeness = 0;
   for (const std::string& file : files) {
     const Image crop = whole_face(vision::load_image(file), before.options().backbone.input_size);
     vision::to_network_input(crop, pixels.data(), before.options().backbone.preprocessing);
@@ -137,12 +149,18 @@ void compare_classifiers(const nn::Classifier& before, const Options& o,
     in_int8.run(pixels.data(), 1);
     const float *a = in_float.output(), *b = in_int8.output();
     same += std::max_element(a, a + outputs) - a == std::max_element(b, b + outputs) - b;
+    likeness += cosine(a, b, outputs);
     for (std::size_t i = 0; i < outputs; ++i)
       difference += std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
   }
-  fmt::print("the same class as before in {} of {} pictures; {} differ by {:.4f} on average\n",
-             same, files.size(), before.options().labels.empty() ? "features" : "probabilities",
-             difference / static_cast<double>(files.size() * outputs));
+  const auto count = static_cast<double>(files.size());
+  if (before.options().labels.empty())
+    fmt::print("features like before: cosine {:.4f} on average\n", likeness / count);
+  else
+    fmt::print(
+        "the same class as before in {} of {} pictures; probabilities differ by {:.4f} on "
+        "average\n",
+        same, files.size(), difference / count / static_cast<double>(outputs));
 }
 
 void quantize_classifier(const Options& o, const std::vector<std::string>& files) {

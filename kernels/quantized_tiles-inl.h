@@ -161,6 +161,7 @@ HWY_INLINE void add_products(__m512i& sum, __m512i codes, __m512i weights) {
 
 // The sum of a column, or where the target keeps it so, of its even and its odd steps.
 struct Sum {
+  HWY_INLINE Sum() {}  // the implicit one is not compiled for the target
   IntVector first;
 #if KERNELS_VNNI
   HWY_INLINE void add(IntVector codes, IntVector weights) {
