@@ -148,13 +148,20 @@ struct PackedBlock {
   PackedLayer project;
 };
 
+// Whether threads share out the panels of one picture rather than its rows.
+HWY_INLINE bool is_small(const InvertedResidualShape& s) {
+  constexpr std::int64_t kSmall = 14 * 14;
+  return s.batch == 1 && s.out_height * s.out_width <= kSmall;
+}
+
 // How a block is cut: strips of output rows for threads, and steps of rows between projections, so
 // few that what a step holds stays in the second-level cache.
 struct Cut {
   explicit Cut(const InvertedResidualShape& s)
       : pitch(std::max((s.out_width - 1) * s.stride + kReach, s.pad_left + s.middle_width() + 1)),
         panels(divide_up(s.expanded_channels, kColumns)) {
-    strips = s.batch >= threads() ? 1 : std::min<std::int64_t>(threads(), s.out_height);
+    strips =
+        s.batch >= threads() || is_small(s) ? 1 : std::min<std::int64_t>(threads(), s.out_height);
     const std::int64_t rows = divide_up(s.out_height, strips);
     const std::int64_t filtered = s.out_width * panels * kColumns * std::int64_t{sizeof(Code)};
     const std::int64_t held =
@@ -167,6 +174,11 @@ struct Cut {
   std::int64_t panels;  // of expanded channels
   std::int64_t strips, step, chunk;
 };
+
+// Of a step, with those that the last vectors of a row write past it.
+HWY_INLINE std::int64_t filtered_codes(const Cut& cut, const InvertedResidualShape& s) {
+  return (cut.step * s.out_width + 8) * cut.panels * kColumns + kSlack;
+}
 
 struct Block {
   float* y;
@@ -188,7 +200,7 @@ struct Step {
     const std::int64_t image = s.expand_kernel > 1 ? image_codes() : 0;
     const std::int64_t rows = s.expand ? positions * row_stride + kSlack : 0;
     filtered_stride = cut.panels * kColumns;
-    const std::int64_t results = (cut.step * s.out_width + 8) * filtered_stride + kSlack;
+    const std::int64_t results = filtered_codes(cut, s);
     Carver memory(Carver::bytes_of<Held>(kMostPanels * ring_size) +
                   Carver::bytes_of<Held>(cut.pitch * kColumns + kSlack) +
                   Carver::bytes_of<Code>(image) + Carver::bytes_of<Code>(rows) +
@@ -315,53 +327,81 @@ void filter_rows(const Step& step, Range panels, Range rows, std::int64_t first_
   }
 }
 
-void project_rows(const Step& step, Range rows) {
-  const InvertedResidualShape& s = step.s;
-  const std::int64_t at =
-      ((step.picture * s.out_height + rows.begin) * s.out_width) * s.out_channels;
-  const PackedLayer& layer = step.b.packed.project;
-  multiply(step.filtered, step.filtered_stride, (rows.end - rows.begin) * s.out_width, layer,
-           {0, divide_up(s.out_channels, kColumns)},
+// As many positions from `first` on, counted over all pictures, from their filtered codes.
+void project(const Block& b, const Code* filtered, std::int64_t first, std::int64_t count) {
+  const InvertedResidualShape& s = b.shape;
+  const std::int64_t stride = b.cut.panels * kColumns, at = first * s.out_channels;
+  const PackedLayer& layer = b.packed.project;
+  multiply(filtered, stride, count, layer, {0, divide_up(s.out_channels, kColumns)},
            FloatSink{.layer = &layer,
                      .bounds = clamp_of(s.out_activation),
-                     .y = step.b.y + at,
-                     .residual = s.residual ? step.b.x + at : nullptr,
+                     .y = b.y + at,
+                     .residual = s.residual ? b.x + at : nullptr,
                      .columns = s.out_channels});
 }
 
-// Output rows [rows) from beginning to end.
-void run_step(Step& step, Range rows) {
+// Panels [panels) of output rows [rows), up to the filtered codes.
+void filter_panels(Step& step, Range panels, Range rows) {
   const InvertedResidualShape& s = step.s;
   const auto needed = [&](std::int64_t oy) {
     return std::clamp<std::int64_t>(oy * s.stride - s.pad_top + 3, 0, s.middle_height());
   };
   step.first = std::max<std::int64_t>(0, rows.begin * s.stride - s.pad_top);
   if (s.expand) read_rows(step, {step.first, needed(rows.end - 1)});
-  for (std::int64_t panel = 0; panel < step.cut.panels; panel += kMostPanels) {
-    const Range panels{panel, std::min<std::int64_t>(panel + kMostPanels, step.cut.panels)};
+  for (std::int64_t panel = panels.begin; panel < panels.end; panel += kMostPanels) {
+    const Range group{panel, std::min<std::int64_t>(panel + kMostPanels, panels.end)};
     std::int64_t made = step.first;
     for (std::int64_t oy = rows.begin; oy < rows.end; oy += step.cut.chunk) {
       const Range chunk{oy, std::min(oy + step.cut.chunk, rows.end)};
       const std::int64_t last = needed(chunk.end - 1);
-      if (last > made) hold_rows(step, panels, {made, last});
+      if (last > made) hold_rows(step, group, {made, last});
       made = std::max(made, last);
-      filter_rows(step, panels, chunk, rows.begin);
+      filter_rows(step, group, chunk, rows.begin);
     }
   }
-  project_rows(step, rows);
 }
 
 void run_strip(const Block& b, std::int64_t picture, std::int64_t strip) {
+  const std::int64_t width = b.shape.out_width, first = picture * b.shape.out_height * width;
   const Range rows = part(b.shape.out_height, b.cut.strips, strip);
   Step step(b, picture);
-  for (std::int64_t oy = rows.begin; oy < rows.end; oy += b.cut.step)
-    run_step(step, {oy, std::min(oy + b.cut.step, rows.end)});
+  for (std::int64_t oy = rows.begin; oy < rows.end; oy += b.cut.step) {
+    const std::int64_t end = std::min(oy + b.cut.step, rows.end);
+    filter_panels(step, {0, b.cut.panels}, {oy, end});
+    project(b, step.filtered, first + oy * width, (end - oy) * width);
+  }
+}
+
+// A small picture: threads share out its panels, and when all are filtered its positions, so that
+// no row is made twice.
+void run_shared(const Block& b) {
+  const InvertedResidualShape& s = b.shape;
+  const std::int64_t positions = s.out_height * s.out_width;
+  const std::int64_t codes = filtered_codes(b.cut, s);
+  auto* filtered = reinterpret_cast<Code*>(
+      scratch(Scratch::partials, divide_up(codes * std::int64_t{sizeof(Code)}, 4)));
+  const std::int64_t groups = divide_up(b.cut.panels, kMostPanels);
+  const auto tasks = std::min<std::int64_t>(threads(), groups);
+  parallel_for(tasks, [&](std::int64_t task) {
+    const Range r = part(groups, tasks, task);
+    Step step(b, 0);
+    step.filtered = filtered;
+    filter_panels(
+        step, {r.begin * kMostPanels, std::min<std::int64_t>(r.end * kMostPanels, b.cut.panels)},
+        {0, s.out_height});
+  });
+  const auto parts = std::min<std::int64_t>(threads(), divide_up(positions, kMostTileRows));
+  parallel_for(parts, [&](std::int64_t task) {
+    const Range r = part(positions, parts, task);
+    project(b, filtered + r.begin * b.cut.panels * kColumns, r.begin, r.end - r.begin);
+  });
 }
 
 void quantized_inverted_residual(float* y, const float* x, const std::byte* packed,
                                  Quantization input, InvertedResidualShape s) {
   if (s.batch * s.out_height * s.out_width * s.out_channels <= 0) return;
   const Block b{y, x, PackedBlock(packed, s), input, s, Cut(s)};
+  if (is_small(s) && threads() > 1 && b.cut.step == s.out_height) return run_shared(b);
   parallel_for(s.batch * b.cut.strips,
                [&](std::int64_t task) { run_strip(b, task / b.cut.strips, task % b.cut.strips); });
 }
