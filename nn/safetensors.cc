@@ -181,8 +181,11 @@ class Reader {
     }
     check_no_holes(by_offset);
     for (const auto& [offset, entry] : by_offset) contents.tensors[entry.name] = values_of(entry);
+    std::set<std::string> integers;
     for (const auto& [offset, entry] : by_offset)
-      if (entry.type == &kI8) scale(entry.name, contents.tensors);
+      if (entry.type == &kI8) integers.insert(entry.name);
+    for (const auto& [offset, entry] : by_offset)
+      if (entry.type == &kI8) scale(entry.name, integers, contents.tensors);
     return contents;
   }
 
@@ -253,7 +256,10 @@ class Reader {
   }
 
   // Integers become the numbers that they stand for.
-  void scale(const std::string& name, std::map<std::string, Tensor>& tensors) const {
+  void scale(const std::string& name, const std::set<std::string>& all_integers,
+             std::map<std::string, Tensor>& tensors) const {
+    if (all_integers.contains(name + kScaleSuffix))
+      fail("tensor " + name + kScaleSuffix + " is I8, and no scales");
     const auto found = tensors.find(name + kScaleSuffix);
     const Tensor& integers = tensors.at(name);
     if (found == tensors.end()) fail("tensor " + name + " is I8 without its scales");
