@@ -408,7 +408,7 @@ void quantized_inverted_residual(float* y, const float* x, const std::byte* pack
 
 const QuantizedTable& table() {
   static const QuantizedTable table = {
-#define QOP(name, parameters) .name = &name,
+#define QOP(name, parameters) .name = checked<&checks::name, &name>(),
 #include "kernels/quantized.def"
 #undef QOP
   };

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/parallel.h"
+#include "kernels/quantized_checks.h"
 #include "kernels/scratch.h"
 #include "kernels/table.h"
 
@@ -44,7 +45,7 @@ HWY_POP_ATTRIBUTES
 
 HWY_BEFORE_NAMESPACE();
 namespace maskwatch::kernels::HWY_NAMESPACE {
-// With `in_bytes` the table for machines that multiply bytes; null where the target has no such.
+// `bytes`: the table for machines that multiply bytes, null where the target has none.
 const QuantizedTable* quantized_target_table(bool bytes) {
 #if KERNELS_HAS_VNNI
   if (bytes) return &in_bytes::table();

@@ -53,7 +53,8 @@ struct QuantizedTable {
 #undef QOP
 };
 
-// The back end tuned for this machine, or for the vector target that MASKWATCH_TARGET names.
+// The back end tuned for this machine, or for the vector target of kernels/table.h that
+// MASKWATCH_TARGET names ("AVX3": without the dot products of bytes).
 const QuantizedTable& quantized_cpu();
 
 // Targets that this build holds and this machine runs, best first: those of kernels/table.h, and
