@@ -276,7 +276,9 @@ std::unique_ptr<nn::SsdNetwork> make_network(const Options& o) {
   options.labels.assign(kFaceClasses.begin(), kFaceClasses.end());
   options.seed = o.seed;
   if (!o.fine_tune.empty()) {
-    auto network = nn::load_ssd(o.fine_tune);
+    const nn::Safetensors contents = nn::load_safetensors(o.fine_tune);
+    nn::require_float(contents.metadata, o.fine_tune, "training");
+    auto network = nn::make_ssd(contents, o.fine_tune);
     if (network->options().labels != options.labels)
       throw UsageError(o.fine_tune +
                        ": its classes are not with_mask, without_mask and "
@@ -295,6 +297,7 @@ std::unique_ptr<nn::SsdNetwork> make_network(const Options& o) {
     return std::make_unique<nn::SsdNetwork>(options);
   }
   const nn::Safetensors contents = nn::load_safetensors(o.weights);
+  nn::require_float(contents.metadata, o.weights, "training");
   options.backbone = nn::classifier_options(contents, o.weights).backbone;
   options.backbone.input_size = o.size;
   options.backbone.batch_norm.momentum = kStatisticsMomentum;

@@ -195,6 +195,7 @@ std::unique_ptr<nn::Classifier> make_model(const Options& o, bool size_given,
   }
   const std::string path = o.weights.empty() ? default_weights() : o.weights;
   const nn::Safetensors contents = nn::load_safetensors(path);
+  nn::require_float(contents.metadata, path, "training");
   options.backbone = nn::classifier_options(contents, path).backbone;
   if (size_given) options.backbone.input_size = o.size;
   auto model = std::make_unique<nn::Classifier>(options, o.seed);

@@ -10,6 +10,8 @@
 #include <new>
 #include <utility>
 
+#include "kernels/quantized.h"
+
 namespace maskwatch::kernels {
 namespace {
 
@@ -22,11 +24,12 @@ std::size_t round_up(std::size_t bytes, std::size_t to) { return (bytes + to - 1
 
 class HostDevice : public Device {
  public:
-  HostDevice(std::string name, const Table<float>& table)
-      : name_(std::move(name)), table_(&table) {}
+  HostDevice(std::string name, const Table<float>& table, const QuantizedTable* quantized)
+      : name_(std::move(name)), table_(&table), quantized_(quantized) {}
 
   const std::string& name() const override { return name_; }
   const Table<float>& table() const override { return *table_; }
+  const QuantizedTable* quantized_table() const override { return quantized_; }
   bool on_host() const override { return true; }
 
   void* allocate(std::size_t bytes) override {
@@ -62,17 +65,19 @@ class HostDevice : public Device {
  private:
   std::string name_;
   const Table<float>* table_;
+  const QuantizedTable* quantized_;
 };
 
 }  // namespace
 
 Device& cpu_device() {
-  static Device* device = new HostDevice("cpu", cpu());
+  static Device* device = new HostDevice("cpu", cpu(), &quantized_cpu());
   return *device;
 }
 
-std::unique_ptr<Device> host_device(std::string name, const Table<float>& table) {
-  return std::make_unique<HostDevice>(std::move(name), table);
+std::unique_ptr<Device> host_device(std::string name, const Table<float>& table,
+                                    const QuantizedTable* quantized) {
+  return std::make_unique<HostDevice>(std::move(name), table, quantized);
 }
 
 }  // namespace maskwatch::kernels

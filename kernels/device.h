@@ -16,6 +16,8 @@
 
 namespace maskwatch::kernels {
 
+struct QuantizedTable;
+
 // Calls of a device kept as one, as a CUDA graph is.
 class Recorded {
  public:
@@ -36,6 +38,8 @@ class Device {
   // "cpu", "cuda:0", "simt" (a GPU's kernels on the CPU, for tests)
   virtual const std::string& name() const = 0;
   virtual const Table<float>& table() const = 0;
+  // The operations in int8 (kernels/quantized.h); null where the device has none.
+  virtual const QuantizedTable* quantized_table() const { return nullptr; }
   // Whether the host may read and write this device's memory.
   virtual bool on_host() const = 0;
 
@@ -64,7 +68,8 @@ class Device {
 
 // The CPU with the table cpu(); or with the reference, to compare. Never destroyed.
 Device& cpu_device();
-// A device on the host's memory with another table. `table` must outlive it.
-std::unique_ptr<Device> host_device(std::string name, const Table<float>& table);
+// A device on the host's memory with another table. The tables must outlive it.
+std::unique_ptr<Device> host_device(std::string name, const Table<float>& table,
+                                    const QuantizedTable* quantized = nullptr);
 
 }  // namespace maskwatch::kernels

@@ -71,6 +71,8 @@ Safetensors to_safetensors(const Classifier& model,
   contents.metadata["head"] = name_of(kHeads, options.head);
   if (options.head != HeadKind::none) contents.metadata["labels"] = text_of_labels(options.labels);
   if (!options.meanings.empty()) contents.metadata["meanings"] = text_of_labels(options.meanings);
+  if (!options.quantization.empty())
+    contents.metadata[kQuantizationKey] = text_of_quantization(options.quantization);
   return contents;
 }
 
@@ -99,6 +101,7 @@ ClassifierOptions classifier_options(const Safetensors& contents, const std::str
                              metadata);
     options.meanings = metadata.texts_of_labels("meanings", options.labels.size());
   }
+  options.quantization = quantization_in(contents.metadata, name);
   return options;
 }
 
@@ -112,6 +115,7 @@ std::unique_ptr<Classifier> classifier_from(const Safetensors& contents, const s
   auto model = std::make_unique<Classifier>(options);
   try {
     model->load_state_dict(contents.tensors);
+    if (!options.quantization.empty()) quantized(fuse(model->graph()), options.quantization);
   } catch (const std::invalid_argument& fault) {
     throw std::runtime_error(name + ": " + fault.what());
   }

@@ -17,6 +17,7 @@
 #include "nn/ops/elementwise.h"
 #include "nn/ops/pool.h"
 #include "nn/plan.h"
+#include "nn/quantize.h"
 #include "nn/safetensors.h"
 
 namespace maskwatch::nn {
@@ -65,6 +66,7 @@ struct ClassifierOptions {
   // What each label stands for, in words that a user of the model knows (vision/masks/labels.h);
   // an empty word, or none at all: its name says it.
   std::vector<std::string> meanings;
+  Quantization quantization = {};  // not empty: it is compiled to int8 (nn/quantize.h)
 };
 
 class Classifier : public TraceableModule {
@@ -111,9 +113,10 @@ class Classifier : public TraceableModule {
     graph.output(options_.head == HeadKind::none ? y : graph.add(op::Softmax{}, {y}));
     return graph;
   }
-  // The same as a plan for up to `capacity` pictures.
+  // The same, fused, as a plan for up to `capacity` pictures. std::runtime_error if it is quantised
+  // by ranges of other layers.
   Plan compile(std::int64_t capacity, kernels::Device& device = kernels::cpu_device()) const {
-    return Plan(fuse(graph()), capacity, device);
+    return Plan(fuse_quantized(graph(), options_.quantization), capacity, device);
   }
 
   const ClassifierOptions& options() const { return options_; }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -35,6 +36,11 @@ struct LayerWeights {
   Tensor bias;
 };
 
+// The least and the most of an activation's values, by which int8 rounds them.
+struct ValueRange {
+  float least = 0, most = 0;
+};
+
 namespace op {
 
 struct Input {};
@@ -57,6 +63,7 @@ struct Depthwise3x3 {
 struct Pointwise {
   LayerWeights weights;
   kernels::Activation activation = kernels::Activation::none;
+  std::optional<ValueRange> input_range = {};  // given: in int8 (nn/quantize.h)
 };
 // By fixed statistics, [channels] each.
 struct BatchNorm {
@@ -97,11 +104,18 @@ struct InvertedResidual {
   // Behind expansion and depthwise layer, and behind the projection.
   kernels::Activation activation = kernels::Activation::relu6;
   kernels::Activation out_activation = kernels::Activation::none;
+  // Given: in int8 (nn/quantize.h). What lies behind expansion and depthwise layer begins at 0.
+  struct Ranges {
+    ValueRange input;
+    float most_expanded = 0, most_filtered = 0;
+  };
+  std::optional<Ranges> ranges = {};
 };
 // The global average pool of a Pointwise, whose result is never written to memory.
 struct PointwiseAveragePool {
   LayerWeights weights;
   kernels::Activation activation = kernels::Activation::none;
+  std::optional<ValueRange> input_range = {};  // given: in int8
 };
 
 }  // namespace op

@@ -12,6 +12,8 @@
 
 #include "base/parallel.h"
 #include "base/resource_limits.h"
+#include "kernels/quantized.h"
+#include "nn/integer_layer.h"
 
 namespace maskwatch::nn {
 namespace {
@@ -83,7 +85,10 @@ std::int64_t aligned(std::int64_t count) {
 class Plan::Builder {
  public:
   Builder(const Graph& graph, kernels::Device& device)
-      : graph_(graph), device_(device), table_(device.table()) {
+      : graph_(graph),
+        device_(device),
+        table_(device.table()),
+        quantized_(device.quantized_table()) {
     if (graph.nodes().size() > kMostSteps + 1)
       throw std::runtime_error(fmt::format("the network has more than {} steps", kMostSteps));
     values.push_back({graph.shape(graph.input())});
@@ -118,8 +123,9 @@ class Plan::Builder {
       place.in.push_back(graph_.shape(input));
       values[static_cast<std::size_t>(input.index)].last_use = index - 1;
     }
-    const std::string name = fmt::format("{} {} to {}", name_of(node.operation),
-                                         to_string(place.in.front()), to_string(node.shape));
+    const std::string name =
+        fmt::format("{}{} {} to {}", runs_in_int8(node.operation) ? "int8 " : "",
+                    name_of(node.operation), to_string(place.in.front()), to_string(node.shape));
     Run run =
         std::visit([&](const auto& operation) { return step(operation, place); }, node.operation);
     steps.push_back({std::move(run), {name, products, value_bytes(place), weight_bytes(node)}});
@@ -132,11 +138,11 @@ class Plan::Builder {
     return floats * static_cast<std::int64_t>(sizeof(float));
   }
 
-  static std::int64_t weight_bytes(const Node& node) {
-    std::int64_t floats = 0;
+  std::int64_t weight_bytes(const Node& node) const {
+    std::int64_t count = 0;
     const auto add = [&](const LayerWeights& weights) {
       for (const Tensor* tensor : {&weights.weight, &weights.bias})
-        if (tensor->defined()) floats += tensor->count();
+        if (tensor->defined()) count += tensor->count();
     };
     std::visit(
         [&](const auto& o) {
@@ -144,7 +150,8 @@ class Plan::Builder {
           if constexpr (requires { o.project; }) add(o.expand), add(o.depthwise), add(o.project);
         },
         node.operation);
-    return floats * static_cast<std::int64_t>(sizeof(float));
+    const std::size_t each = runs_in_int8(node.operation) ? sizeof(std::int8_t) : sizeof(float);
+    return count * static_cast<std::int64_t>(each);
   }
 
   Tensor placed(const Tensor& tensor) const {
@@ -173,6 +180,89 @@ class Plan::Builder {
     });
   }
 
+  // A device without such operations runs the layer in float32.
+  bool runs_in_int8(const Operation& operation) const {
+    if (!quantized_) return false;
+    if (const auto* o = std::get_if<op::Pointwise>(&operation)) return o->input_range.has_value();
+    if (const auto* o = std::get_if<op::PointwiseAveragePool>(&operation))
+      return o->input_range.has_value();
+    const auto* block = std::get_if<op::InvertedResidual>(&operation);
+    return block && block->ranges;
+  }
+
+  // Bytes that `write` fills. Layers do not share them: they depend on ranges too.
+  Tensor packed_bytes(std::int64_t bytes, const std::function<void(std::byte* packed)>& write) {
+    const std::int64_t floats = (bytes + 3) / static_cast<std::int64_t>(sizeof(float));
+    weights += floats;
+    if (weights > most_floats()) fail_for_memory(weights);
+    const Tensor memory = Tensor::empty({floats}, device_);
+    write(reinterpret_cast<std::byte*>(memory.data()));
+    return memory;
+  }
+
+  static const std::byte* bytes_in(const Tensor& tensor) {
+    return reinterpret_cast<const std::byte*>(tensor.data());
+  }
+
+  Tensor packed_integers(const LayerWeights& weights, const ActivationCodes& input) {
+    const std::int64_t out = weights.weight.dim(-1), in = weights.weight.count() / out;
+    const IntegerLayer layer = integer_layer(on_host(weights), input);
+    return packed_bytes(kernels::packed_quantized_pointwise_size(in, out), [&](std::byte* to) {
+      quantized_->pack_quantized_pointwise(to, layer.view(), in, out);
+    });
+  }
+
+  static LayerWeights on_host(const LayerWeights& weights) {
+    return {weights.weight.cpu(), weights.bias.defined() ? weights.bias.cpu() : weights.bias};
+  }
+
+  Run int8_step(const op::Pointwise& o, const Place& p) {
+    const ActivationCodes codes = codes_of(*o.input_range);
+    return [y = p.y, x = p.x[0], residual = p.x.size() > 1 ? p.x[1] : -1,
+            positions = p.out.height * p.out.width, in = p.in[0].channels, out = p.out.channels,
+            packed = packed_integers(o.weights, codes), input = codes.quantization(),
+            activation = o.activation,
+            run = quantized_->quantized_pointwise](float* const* values, std::int64_t batch) {
+      run(values[y], values[x], bytes_in(packed), input, residual >= 0 ? values[residual] : nullptr,
+          activation, {batch * positions, out, in});
+    };
+  }
+
+  Run int8_step(const op::PointwiseAveragePool& o, const Place& p) {
+    const ActivationCodes codes = codes_of(*o.input_range);
+    return [y = p.y, x = p.x[0], positions = p.in[0].height * p.in[0].width, in = p.in[0].channels,
+            out = p.out.channels, packed = packed_integers(o.weights, codes),
+            input = codes.quantization(), activation = o.activation,
+            run = quantized_->quantized_pointwise_average_pool](float* const* values,
+                                                                std::int64_t batch) {
+      run(values[y], values[x], bytes_in(packed), input, activation, positions,
+          {batch * positions, out, in});
+    };
+  }
+
+  Run int8_step(const op::InvertedResidual& o, const Place& p) {
+    const kernels::InvertedResidualShape shape = shape_of(o, p.in[0]);
+    const ActivationCodes input = codes_of(o.ranges->input);
+    const ActivationCodes filtered = codes_of({0, o.ranges->most_filtered});
+    const ActivationCodes expanded = shape.expand ? codes_of({0, o.ranges->most_expanded}) : input;
+    const IntegerLayer expand =
+        shape.expand ? integer_layer(on_host(o.expand), input, expanded.scale) : IntegerLayer();
+    const IntegerLayer depthwise = integer_layer(on_host(o.depthwise), expanded, filtered.scale);
+    const IntegerLayer project = integer_layer(on_host(o.project), filtered);
+    const Tensor packed =
+        packed_bytes(kernels::packed_quantized_inverted_residual_size(shape), [&](std::byte* to) {
+          quantized_->pack_quantized_inverted_residual(
+              to, {expand.view(), depthwise.view(), project.view()}, shape);
+        });
+    return
+        [y = p.y, x = p.x[0], shape, packed, input = input.quantization(),
+         run = quantized_->quantized_inverted_residual](float* const* values, std::int64_t batch) {
+          kernels::InvertedResidualShape s = shape;
+          s.batch = batch;
+          run(values[y], values[x], bytes_in(packed), input, s);
+        };
+  }
+
   Run step(const op::Input&, const Place&) { return {}; }
 
   Run step(const op::Conv2d& o, const Place& p) {
@@ -196,6 +286,7 @@ class Plan::Builder {
   }
 
   Run step(const op::Pointwise& o, const Place& p) {
+    if (runs_in_int8(o)) return int8_step(o, p);
     return [y = p.y, x = p.x[0], residual = p.x.size() > 1 ? p.x[1] : -1,
             positions = p.out.height * p.out.width, in = p.in[0].channels, out = p.out.channels,
             packed = packed_gemm(o.weights.weight), bias = placed(o.weights.bias),
@@ -207,6 +298,7 @@ class Plan::Builder {
   }
 
   Run step(const op::PointwiseAveragePool& o, const Place& p) {
+    if (runs_in_int8(o)) return int8_step(o, p);
     return [y = p.y, x = p.x[0], positions = p.in[0].height * p.in[0].width, in = p.in[0].channels,
             out = p.out.channels, packed = packed_gemm(o.weights.weight),
             bias = placed(o.weights.bias), activation = o.activation,
@@ -217,6 +309,7 @@ class Plan::Builder {
   }
 
   Run step(const op::InvertedResidual& o, const Place& p) {
+    if (runs_in_int8(o)) return int8_step(o, p);
     const kernels::InvertedResidualShape shape = shape_of(o, p.in[0]);
     const Tensor weights_of_block = packed(
         {o.expand.weight, o.expand.bias, o.depthwise.weight, o.depthwise.bias, o.project.weight,
@@ -311,6 +404,7 @@ class Plan::Builder {
   const Graph& graph_;  // keeps the weights: no other tensor takes their place in memory
   kernels::Device& device_;
   const kernels::Table<float>& table_;
+  const kernels::QuantizedTable* quantized_;  // or null
   std::map<std::vector<const float*>, Tensor> packed_;
   double work_ = 0;  // multiply-adds and additions for one picture
 };

@@ -81,7 +81,10 @@ constexpr ValueType kValueTypes[] = {
      [](const char* p) {
        return std::bit_cast<float>(static_cast<std::uint32_t>(bits_at<std::uint16_t>(p)) << 16);
      }},
+    {"I8", 1, [](const char* p) { return static_cast<float>(bits_at<std::int8_t>(p)); }},
 };
+constexpr const ValueType &kF32 = kValueTypes[0], &kF16 = kValueTypes[1], &kI8 = kValueTypes[3];
+constexpr const char* kScaleSuffix = "_scale";
 
 struct Entry {
   std::string name;
@@ -178,6 +181,11 @@ class Reader {
     }
     check_no_holes(by_offset);
     for (const auto& [offset, entry] : by_offset) contents.tensors[entry.name] = values_of(entry);
+    std::set<std::string> integers;
+    for (const auto& [offset, entry] : by_offset)
+      if (entry.type == &kI8) integers.insert(entry.name);
+    for (const auto& [offset, entry] : by_offset)
+      if (entry.type == &kI8) scale(entry.name, integers, contents.tensors);
     return contents;
   }
 
@@ -224,7 +232,7 @@ class Reader {
     for (const ValueType& type : kValueTypes)
       if (dtype.is_string() && dtype.get_ref<const std::string&>() == type.name) entry.type = &type;
     if (!entry.type)
-      fail("tensor " + name + " has dtype " + dtype.dump() + " (F32, F16 and BF16 are known)");
+      fail("tensor " + name + " has dtype " + dtype.dump() + " (F32, F16, BF16 and I8 are known)");
     if (!shape.is_array() || shape.size() > kMaxRank) fail("tensor " + name + " has a bad shape");
     std::size_t count = 1;
     for (const json& dim : shape) {
@@ -245,6 +253,23 @@ class Reader {
       fail(fmt::format("tensor {} takes {} bytes, its shape {}", name, entry.end - entry.begin,
                        count * entry.type->bytes));
     return entry;
+  }
+
+  // Integers become the numbers that they stand for.
+  void scale(const std::string& name, const std::set<std::string>& all_integers,
+             std::map<std::string, Tensor>& tensors) const {
+    if (all_integers.contains(name + kScaleSuffix))
+      fail("tensor " + name + kScaleSuffix + " is I8, and no scales");
+    const auto found = tensors.find(name + kScaleSuffix);
+    const Tensor& integers = tensors.at(name);
+    if (found == tensors.end()) fail("tensor " + name + " is I8 without its scales");
+    if (integers.shape().empty() || found->second.shape() != Shape{integers.dim(-1)})
+      fail("tensor " + found->first + " has shape " + to_string(found->second.shape()) +
+           " for scales of " + to_string(integers.shape()));
+    const std::int64_t channels = integers.dim(-1);
+    for (std::int64_t i = 0; i < integers.count(); ++i)
+      integers.data()[i] *= found->second.data()[i % channels];
+    tensors.erase(found);
   }
 
   void check_no_holes(const std::map<std::size_t, Entry>& by_offset) const {
@@ -286,15 +311,81 @@ Safetensors load_safetensors(std::span<const std::byte> bytes, const std::string
   return Reader({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, name).read();
 }
 
+namespace {
+
+// A tensor as it is written.
+struct Written {
+  const ValueType* type;
+  Shape shape;
+  std::string bytes;
+};
+
+template <typename Number>
+std::string bytes_of(const Number* numbers, std::int64_t count) {
+  return {reinterpret_cast<const char*>(numbers), static_cast<std::size_t>(count) * sizeof(Number)};
+}
+
+bool is_weight(const std::string& name, const Tensor& tensor) {
+  return name.ends_with("weight") && tensor.shape().size() >= 2 && tensor.count() > 0;
+}
+
+// Integers, and their scales.
+void write_integers(const std::string& name, const Tensor& tensor,
+                    std::map<std::string, Written>& written) {
+  constexpr float kMost = 127;
+  const std::int64_t channels = tensor.dim(-1);
+  std::vector<float> scales(static_cast<std::size_t>(channels));
+  const auto scale_of = [&](std::int64_t i) -> float& {
+    return scales[static_cast<std::size_t>(i % channels)];
+  };
+  for (std::int64_t i = 0; i < tensor.count(); ++i)
+    scale_of(i) = std::max(scale_of(i), std::abs(tensor.data()[i]) / kMost);
+  std::vector<std::int8_t> integers;
+  for (std::int64_t i = 0; i < tensor.count(); ++i) {
+    const float scale = scale_of(i);
+    const float integer = scale > 0 ? std::round(tensor.data()[i] / scale) : 0;
+    integers.push_back(static_cast<std::int8_t>(std::clamp(integer, -kMost, kMost)));
+  }
+  written[name] = {&kI8, tensor.shape(), bytes_of(integers.data(), std::ssize(integers))};
+  written[name + kScaleSuffix] = {&kF32, {channels}, bytes_of(scales.data(), channels)};
+}
+
+std::map<std::string, Written> written_tensors(const std::string& path,
+                                               const std::map<std::string, Tensor>& tensors,
+                                               Precision precision) {
+  std::map<std::string, Written> written;
+  for (const auto& [name, values] : tensors) {
+    const Tensor tensor = values.cpu();
+    if (precision == Precision::i8 && is_weight(name, tensor)) {
+      write_integers(name, tensor, written);
+      continue;
+    }
+    if (precision == Precision::f32) {
+      written[name] = {&kF32, tensor.shape(), bytes_of(tensor.data(), tensor.count())};
+      continue;
+    }
+    try {
+      Written& halves = written[name] = {&kF16, tensor.shape(), {}};
+      append_halves(halves.bytes, tensor);
+    } catch (const std::invalid_argument& fault) {
+      throw std::invalid_argument(
+          fmt::format("save_safetensors: {}: tensor {}: {}", path, name, fault.what()));
+    }
+  }
+  return written;
+}
+
+}  // namespace
+
 void save_safetensors(const std::string& path, const Safetensors& contents, Precision precision) {
-  const ValueType& type = kValueTypes[precision == Precision::f16 ? 1 : 0];
+  const auto tensors = written_tensors(path, contents.tensors, precision);
   json header = json::object();
   if (!contents.metadata.empty()) header[kMetadata] = contents.metadata;
   std::size_t offset = 0;
-  for (const auto& [name, tensor] : contents.tensors) {
-    const std::size_t end = offset + static_cast<std::size_t>(tensor.count()) * type.bytes;
+  for (const auto& [name, tensor] : tensors) {
+    const std::size_t end = offset + tensor.bytes.size();
     header[name] = {
-        {"dtype", type.name}, {"shape", tensor.shape()}, {"data_offsets", {offset, end}}};
+        {"dtype", tensor.type->name}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
     offset = end;
   }
   // Metadata that is not UTF-8 (labels are names of folders) must not lose a trained model.
@@ -305,20 +396,7 @@ void save_safetensors(const std::string& path, const Safetensors& contents, Prec
   std::memcpy(bytes.data(), &length, kLengthBytes);
   bytes += text;
   bytes.reserve(bytes.size() + offset);
-  for (const auto& [name, values] : contents.tensors) {
-    const Tensor tensor = values.cpu();
-    if (precision == Precision::f32) {
-      bytes.append(reinterpret_cast<const char*>(tensor.data()),
-                   static_cast<std::size_t>(tensor.count()) * sizeof(float));
-      continue;
-    }
-    try {
-      append_halves(bytes, tensor);
-    } catch (const std::invalid_argument& fault) {
-      throw std::invalid_argument(
-          fmt::format("save_safetensors: {}: tensor {}: {}", path, name, fault.what()));
-    }
-  }
+  for (const auto& [name, tensor] : tensors) bytes += tensor.bytes;
   write_file_atomically(path, bytes);
 }
 

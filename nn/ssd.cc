@@ -22,6 +22,7 @@ constexpr int kStages = 18;
 constexpr int kC3Block = 6, kC4Block = 13;
 constexpr std::array kStrides = {8, 16, 32, 64};
 constexpr std::size_t kLevels = kStrides.size();
+constexpr int kLeastSide = kStrides.back();
 constexpr std::int64_t kMaxChannels = 1024;
 constexpr std::size_t kMaxSizes = 32;
 // Few anchors are faces: so training does not begin by unlearning all of them (Lin et al., "Focal
@@ -302,6 +303,10 @@ Graph SsdNetwork::graph(std::int64_t height, std::int64_t width) const {
   return graph;
 }
 
+Plan SsdNetwork::compile(std::int64_t height, std::int64_t width, kernels::Device& device) const {
+  return Plan(fuse_quantized(graph(height, width), options_.quantization), 1, device);
+}
+
 namespace {
 
 AnchorOptions read_anchors(const Metadata& metadata, const std::string& path) {
@@ -359,6 +364,7 @@ SsdNetworkOptions ssd_options(const Safetensors& contents, const std::string& pa
   options.channels = static_cast<std::int64_t>(channels);
   options.anchors = read_anchors(metadata, path);
   options.labels = metadata.labels();
+  options.quantization = quantization_in(contents.metadata, path);
   check_shapes(contents, options, metadata);
   return options;
 }
@@ -375,6 +381,8 @@ void save_ssd(const std::string& path, const SsdNetwork& network,
   contents.metadata["channels"] = fmt::format("{}", options.channels);
   contents.metadata["anchors"] = text_of_anchors(options.anchors);
   contents.metadata["labels"] = text_of_labels(options.labels);
+  if (!options.quantization.empty())
+    contents.metadata[kQuantizationKey] = text_of_quantization(options.quantization);
   save_safetensors(path, contents, precision);
 }
 
@@ -390,6 +398,9 @@ std::unique_ptr<SsdNetwork> make_ssd(const Safetensors& contents, const std::str
   try {
     auto network = std::make_unique<SsdNetwork>(options);
     network->load_state_dict(contents.tensors);
+    // The layers are the same for pictures of any size.
+    if (!options.quantization.empty())
+      quantized(fuse(network->graph(kLeastSide, kLeastSide)), options.quantization);
     network->eval();
     return network;
   } catch (const std::invalid_argument& fault) {

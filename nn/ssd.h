@@ -17,6 +17,7 @@
 #include "nn/mobilenet_v2.h"
 #include "nn/ops/detection_loss.h"
 #include "nn/plan.h"
+#include "nn/quantize.h"
 #include "nn/safetensors.h"
 
 namespace maskwatch::nn {
@@ -29,7 +30,8 @@ struct SsdNetworkOptions {
   std::int64_t channels = 64;  // of the pyramid and the heads
   AnchorOptions anchors = {};  // four levels, strides 8, 16, 32, 64
   std::vector<std::string> labels = {"with_mask", "without_mask", "mask_worn_wrongly"};
-  std::uint64_t seed = 0;  // of the initial weights
+  std::uint64_t seed = 0;          // of the initial weights
+  Quantization quantization = {};  // not empty: it is compiled to int8 (nn/quantize.h)
 };
 
 class SsdNetwork : public TraceableModule {
@@ -45,6 +47,9 @@ class SsdNetwork : public TraceableModule {
   Value trace(Graph& graph, Value x) const override;
   // The whole network, for pictures of that size.
   Graph graph(std::int64_t height, std::int64_t width) const;
+  // The same, fused, as a plan for one picture. Errors as Classifier::compile()'s.
+  Plan compile(std::int64_t height, std::int64_t width,
+               kernels::Device& device = kernels::cpu_device()) const;
 
   std::vector<Anchor> anchors(std::int64_t height, std::int64_t width) const {
     return make_anchors(height, width, options_.anchors);

@@ -32,6 +32,7 @@ fi
 mkdir -p "$build"
 cat > "$build/aarch64.ini" <<INI
 [binaries]
+c = ['aarch64-linux-gnu-gcc', '--sysroot=$sysroot']
 cpp = ['aarch64-linux-gnu-g++', '--sysroot=$sysroot']
 ar = 'aarch64-linux-gnu-ar'
 strip = 'aarch64-linux-gnu-strip'

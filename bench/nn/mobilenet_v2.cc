@@ -1,7 +1,10 @@
 // MobileNetV2 as an inference plan: how long a run takes, and where the time goes.
 //
 //   mobilenet_v2 [--width 1.0] [--size 224] [--batch 1] [--threads 1] [--repeats 100] [--json]
+//                [--int8]
 //
+// With --int8 the network runs in int8, in turns with float32 (ranges by random pixels, unless the
+// model has its own).
 // The network has random weights (--seed) and --classes outputs behind a softmax, or comes with
 // --model FILE; pixels are random. For runs in turn with a peer there is bench/nn/serve.
 #include <fmt/format.h>
@@ -19,6 +22,7 @@
 #include "apps/common/program.h"
 #include "base/parallel.h"
 #include "kernels/machine.h"
+#include "kernels/quantized.h"
 #include "kernels/table.h"
 #include "nn/classifier.h"
 
@@ -32,7 +36,7 @@ struct Options {
   std::int64_t batch = 1;
   std::uint64_t seed = 42;
   std::string model;
-  bool json = false;
+  bool json = false, int8 = false;
 };
 
 std::unique_ptr<nn::Classifier> make_model(const Options& options) {
@@ -55,16 +59,26 @@ std::vector<float> random_pixels(std::int64_t count) {
   return pixels;
 }
 
+double time_run(nn::Plan& plan, const Options& options, const std::vector<float>& pixels) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  plan.run(pixels.data(), options.batch);
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 std::vector<double> time_runs(nn::Plan& plan, const Options& options,
                               const std::vector<float>& pixels, int repeats) {
-  using Clock = std::chrono::steady_clock;
   std::vector<double> seconds;
-  for (int i = 0; i < repeats; ++i) {
-    const auto start = Clock::now();
-    plan.run(pixels.data(), options.batch);
-    seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-  }
+  for (int i = 0; i < repeats; ++i) seconds.push_back(time_run(plan, options, pixels));
   return seconds;
+}
+
+nn::Quantization quantization_of(const nn::Classifier& model, const std::vector<float>& pixels) {
+  if (!model.options().quantization.empty()) return model.options().quantization;
+  const auto load = [&](std::int64_t, float* to) {
+    std::copy_n(pixels.begin(), model.input_shape().count(), to);
+  };
+  return nn::calibrate(nn::fuse(model.graph()), 1, load, nn::RangeMethod::extremes);
 }
 
 double median(std::vector<double> values) {
@@ -132,11 +146,30 @@ void print(const nlohmann::json& result) {
       100 * result["share_of_peak"].get<double>(), result["peak_gflops"].get<double>());
 }
 
+// Medians of runs in turn.
+void compare(nn::Plan& in_float, nn::Plan& in_int8, const Options& options,
+             const std::vector<float>& pixels) {
+  std::vector<double> of_float, of_int8;
+  for (int i = 0; i < options.repeats; ++i) {
+    of_float.push_back(time_run(in_float, options, pixels));
+    of_int8.push_back(time_run(in_int8, options, pixels));
+  }
+  const double f = median(of_float), q = median(of_int8);
+  fmt::print(stderr, "in turns: float32 ({}) {:.3f} ms, int8 ({}) {:.3f} ms, ratio {:.3f}\n",
+             kernels::target_name(), f * 1e3, kernels::quantized_target_name(), q * 1e3, q / f);
+}
+
 void run(const Options& options) {
   set_threads(options.threads);
   const auto model = make_model(options);
-  nn::Plan plan = model->compile(options.batch);
-  const auto pixels = random_pixels(options.batch * plan.input_shape().count());
+  const auto pixels = random_pixels(options.batch * model->input_shape().count());
+  nn::Plan plan(nn::fuse(model->graph()), options.batch);
+  if (options.int8) {
+    nn::Plan in_float = std::move(plan);
+    plan = nn::Plan(nn::quantized(nn::fuse(model->graph()), quantization_of(*model, pixels)),
+                    options.batch);
+    compare(in_float, plan, options, pixels);
+  }
   time_runs(plan, options, pixels, 1);
   const nlohmann::json result = measure(plan, options, pixels);
   if (options.json)
@@ -161,6 +194,7 @@ int main(int argc, char** argv) {
     parser.add("--threads", &options.threads).range(0, 1024);
     parser.add("--repeats", &options.repeats).range(1, 1 << 20);
     parser.add("--json", &options.json);
+    parser.add("--int8", &options.int8);
     parser.parse(count, words);
     run(options);
     return 0;

@@ -48,7 +48,8 @@ struct Work {
 Work inference(nn::Classifier& model, const nn::Tensor& input) {
   nn::Graph graph(model.input_shape());
   graph.output(model.trace(graph, graph.input()));
-  auto plan = std::make_shared<nn::Plan>(nn::fuse(graph), input.dim(0));
+  auto plan = std::make_shared<nn::Plan>(nn::fuse_quantized(graph, model.options().quantization),
+                                         input.dim(0));
   const auto run = [plan, input] { plan->run(input.data(), input.dim(0)); };
   const auto logits = [plan, run, input] {
     run();

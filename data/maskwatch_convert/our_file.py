@@ -89,6 +89,8 @@ def read(path):
     metadata = metadata_of(content)
     if "architecture" not in metadata:
         raise ConvertError(f"is a safetensors file of another program, not one {WHAT}: metadata architecture is missing")
+    if "quantization" in metadata:
+        raise ConvertError("is a model in int8, whose weights are rounded: give the model that quantize_model made it of")
     tensors, kinds = {}, set()
     for name, entry in entries:
         values = values_of(entry["dtype"], entry["data"], name).reshape(entry["shape"])

@@ -190,6 +190,28 @@ TEST_CASE("BF16 is the upper half of a float") {
         std::vector<float>{1, -3.140625f});
 }
 
+TEST_CASE("I8 stands for integers times the scales of the last axis") {
+  const std::string header = R"({"a":{"dtype":"I8","shape":[2,2],"data_offsets":[0,4]},)"
+                             R"("a_scale":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})";
+  const float scales[] = {0.5f, 2};
+  std::string bytes = with_length(header) + std::string("\x7f\x81\x02\x00", 4);
+  bytes.append(reinterpret_cast<const char*>(scales), sizeof scales);
+  const Safetensors contents = load_safetensors(bytes_of(bytes), "integers");
+  REQUIRE(contents.tensors.size() == 1);
+  const float* a = contents.tensors.at("a").data();
+  CHECK(std::vector<float>(a, a + 4) == std::vector<float>{63.5f, -254, 1, 0});
+}
+
+TEST_CASE("I8 without scales, or with others than one for each index of the last axis") {
+  const std::string a = R"({"a":{"dtype":"I8","shape":[1,4],"data_offsets":[0,4]})";
+  CHECK(fault_of_header(a + "}", 4) == "tensor a is I8 without its scales");
+  CHECK(fault_of_header(a + R"(,"a_scale":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+                        12) == "tensor a_scale has shape [2] for scales of [1, 4]");
+  CHECK(fault_of_header(a + R"(,"a_scale":{"dtype":"I8","shape":[4],"data_offsets":[4,8]},)"
+                            R"("a_scale_scale":{"dtype":"F32","shape":[4],"data_offsets":[8,24]}})",
+                        24) == "tensor a_scale is I8, and no scales");
+}
+
 TEST_CASE("a file written by the Python library") {
   // safetensors 0.8.0: safetensors.numpy.save({"weight": [[1.5, -2, 0.1], [3e-45, inf, -0.0]],
   // "half": float16 [1, 65504, 6e-8, -2.5], "empty": zeros((0, 3)), "scalar": 7}, metadata=
@@ -228,7 +250,7 @@ TEST_CASE("metadata that is not UTF-8 is saved with a mark in their place") {
 }
 
 TEST_CASE("truncated at every byte") {
-  for (const Precision precision : {Precision::f32, Precision::f16}) {
+  for (const Precision precision : {Precision::f32, Precision::f16, Precision::i8}) {
     const std::string bytes = saved_sample(precision);
     CHECK(fault_of(bytes) == "");
     for (std::size_t size = 0; size < bytes.size(); ++size) {

@@ -7,7 +7,6 @@
 #include <span>
 #include <stdexcept>
 
-#include "nn/fuse.h"
 #include "vision/image/draw.h"
 #include "vision/image/network_input.h"
 #include "vision/image/resize.h"
@@ -83,8 +82,7 @@ float size_of(const nn::CornerBox& box) { return std::sqrt(nn::area_of(box)); }
 
 TrainedSsd::Compiled::Compiled(const nn::SsdNetwork& network, int height, int width,
                                kernels::Device& device)
-    : plan(nn::fuse(network.graph(height, width)), 1, device),
-      anchors(network.anchors(height, width)) {}
+    : plan(network.compile(height, width, device)), anchors(network.anchors(height, width)) {}
 
 TrainedSsd::TrainedSsd(const nn::Safetensors& contents, const std::string& path,
                        kernels::Device& device)

@@ -1,0 +1,248 @@
+// quantize_model: a model in int8, a quarter of the size of one in float32 and faster, made from a
+// trained one and some pictures like those that it will see.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+
+#include "apps/common/dataset.h"
+#include "apps/common/files.h"
+#include "apps/common/options.h"
+#include "apps/common/program.h"
+#include "apps/common/progress.h"
+#include "base/parallel.h"
+#include "nn/classifier.h"
+#include "nn/ssd.h"
+#include "vision/faces/face_detector.h"
+#include "vision/faces/trained_ssd.h"
+#include "vision/image/codec.h"
+#include "vision/image/network_input.h"
+#include "vision/image/resize.h"
+
+namespace maskwatch::apps {
+namespace {
+
+using vision::Image;
+
+struct Options {
+  std::string model, output, ranges = "error";
+  std::vector<std::string> pictures;
+  int most = 300, threads = 0;
+};
+
+// Detectors are calibrated on squares of this side, out of the middle of pictures.
+constexpr int kDetectorSide = 320;
+
+void define_options(OptionParser& parser, Options& o) {
+  parser.add("model", &o.model, "A classifier or a face detector that was trained here").required();
+  parser
+      .add("-d,--dataset", &o.pictures,
+           "Pictures like those that the model will see: folders, and what lies below them. For a "
+           "classifier faces, as it is trained on; for a detector whole photographs")
+      .required();
+  parser.add("-o,--output", &o.output, "The model in int8, a .safetensors file").required();
+  parser
+      .add("--ranges", &o.ranges,
+           "How the range of a layer's values is found: extremes that occur, all but one in 10,000 "
+           "(percentile), or what makes the squared error least (error)")
+      .choices({"extremes", "percentile", "error"})
+      .show_default();
+  parser.add("--most", &o.most, "Pictures to look at, at most: spread evenly over those there are")
+      .range(1, 1 << 20)
+      .show_default();
+  parser.add("--threads", &o.threads, "Threads (default: all cores); they change no byte")
+      .range(0, 1024);
+}
+
+nn::RangeMethod method_of(const std::string& name) {
+  if (name == "extremes") return nn::RangeMethod::extremes;
+  return name == "error" ? nn::RangeMethod::error : nn::RangeMethod::percentile;
+}
+
+// Files that can be decoded; of each of the others a note.
+std::vector<std::string> chosen_pictures(const Options& o) {
+  const Dataset all = scan_images(o.pictures);
+  const auto count = std::ssize(all.images);
+  const auto wanted = std::min<std::ptrdiff_t>(count, o.most);
+  std::vector<std::string> readable;
+  for (std::ptrdiff_t i = 0; i < wanted; ++i) {
+    const std::string& path = all.images[static_cast<std::size_t>(i * count / wanted)].path;
+    try {
+      vision::load_image(path);
+      readable.push_back(path);
+    } catch (const std::runtime_error& fault) {
+      tell("skipped " + one_line(fault.what()));
+    }
+  }
+  if (readable.empty()) throw UsageError("none of the pictures can be read");
+  return readable;
+}
+
+Image whole_face(const Image& image, int size) {
+  const vision::Box all{0, 0, static_cast<float>(image.width), static_cast<float>(image.height)};
+  return vision::face_crop(image, all, 0, size);
+}
+
+// The square in the middle.
+Image middle(const Image& image, int size) {
+  const int side = std::min(image.width, image.height);
+  const vision::Box box{static_cast<float>((image.width - side) / 2),
+                        static_cast<float>((image.height - side) / 2), static_cast<float>(side),
+                        static_cast<float>(side)};
+  return vision::face_crop(image, box, 0, size);
+}
+
+nn::Quantization find_ranges(const nn::Graph& graph, const std::vector<std::string>& files,
+                             const Options& o, nn::Preprocessing preprocessing,
+                             Image (*input)(const Image&, int size)) {
+  const auto count = std::ssize(files);
+  ProgressBar bar(2 * count);
+  const int size = static_cast<int>(graph.shape(graph.input()).height);
+  const nn::Quantization ranges = nn::calibrate(
+      nn::fuse(graph), count,
+      [&](std::int64_t i, float* pixels) {
+        const Image image = vision::load_image(files[static_cast<std::size_t>(i)]);
+        vision::to_network_input(input(image, size), pixels, preprocessing);
+      },
+      method_of(o.ranges), [&](std::int64_t done) { bar.update(done); });
+  bar.finish(fmt::format("ranges of {} layers from {} pictures", ranges.size(), count));
+  return ranges;
+}
+
+void report_sizes(const Options& o) {
+  const auto kilobytes = [](const std::string& path) {
+    return static_cast<double>(std::filesystem::file_size(path)) / 1e3;
+  };
+  fmt::print("wrote {}: {:.0f} kB ({}: {:.0f} kB)\n", one_line(o.output), kilobytes(o.output),
+             one_line(o.model), kilobytes(o.model));
+}
+
+// --- Classifiers ---
+
+// Of two vectors, 1 where they point the same way.
+double cosine(const float* a, const float* b, std::size_t count) {
+  double ab = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
+    ab += x * y;
+    aa += x * x;
+    bb += y * y;
+  }
+  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
+}
+
+// How the answers of the written model differ from those of the one that it was made of.
+void compare_classifiers(const nn::Classifier& before, const Options& o,
+                         const std::vector<std::string>& files) {
+  const auto after = nn::load_classifier(o.output);
+  nn::Plan in_float = before.compile(1), in_int8 = after->compile(1);
+  const auto outputs = static_cast<std::size_t>(in_float.output_shape().count());
+  std::vector<float> pixels(static_cast<std::size_t>(in_float.input_shape().count()));
+  std::size_t same = 0;
+  double difference = 0, likeness = 0;
+  for (const std::string& file : files) {
+    const Image crop = whole_face(vision::load_image(file), before.options().backbone.input_size);
+    vision::to_network_input(crop, pixels.data(), before.options().backbone.preprocessing);
+    in_float.run(pixels.data(), 1);
+    in_int8.run(pixels.data(), 1);
+    const float *a = in_float.output(), *b = in_int8.output();
+    same += std::max_element(a, a + outputs) - a == std::max_element(b, b + outputs) - b;
+    likeness += cosine(a, b, outputs);
+    for (std::size_t i = 0; i < outputs; ++i)
+      difference += std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+  }
+  const auto count = static_cast<double>(files.size());
+  if (before.options().labels.empty())
+    fmt::print("features like before: cosine {:.4f} on average\n", likeness / count);
+  else
+    fmt::print(
+        "the same class as before in {} of {} pictures; probabilities differ by {:.4f} on "
+        "average\n",
+        same, files.size(), difference / count / static_cast<double>(outputs));
+}
+
+void quantize_classifier(const Options& o, const std::vector<std::string>& files) {
+  const auto model = nn::load_classifier(o.model);
+  nn::Safetensors contents = nn::to_safetensors(*model, nn::load_safetensors(o.model).metadata);
+  contents.metadata[nn::kQuantizationKey] = nn::text_of_quantization(
+      find_ranges(model->graph(), files, o, model->options().backbone.preprocessing, whole_face));
+  nn::save_safetensors(o.output, contents, nn::Precision::i8);
+  report_sizes(o);
+  compare_classifiers(*model, o, files);
+}
+
+// --- Face detectors ---
+
+// Faces of `found` that `others` hold too.
+std::size_t found_again(const std::vector<vision::Detection>& found,
+                        const std::vector<vision::Detection>& others) {
+  constexpr float kSameFace = 0.5f;
+  return static_cast<std::size_t>(std::count_if(found.begin(), found.end(), [&](const auto& face) {
+    return std::any_of(others.begin(), others.end(), [&](const auto& other) {
+      return vision::intersection_over_union(face.box, other.box) >= kSameFace;
+    });
+  }));
+}
+
+void compare_detectors(const Options& o, const std::vector<std::string>& files) {
+  vision::SsdDetector before(o.model), after(o.output);
+  std::size_t in_float = 0, in_int8 = 0, again = 0;
+  ProgressBar bar(std::ssize(files));
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const Image image = vision::load_image(files[i]);
+    const auto a = before.detect(image, {}), b = after.detect(image, {});
+    in_float += a.size();
+    in_int8 += b.size();
+    again += found_again(a, b);
+    bar.update(static_cast<std::int64_t>(i) + 1);
+  }
+  bar.finish();
+  fmt::print("{} faces in these pictures, {} before; {} of those are found again\n", in_int8,
+             in_float, again);
+}
+
+void quantize_detector(const Options& o, const std::vector<std::string>& files) {
+  const nn::Safetensors source = nn::load_safetensors(o.model);
+  const auto network = nn::make_ssd(source, o.model);
+  nn::Safetensors contents{source.metadata, network->state_dict()};
+  contents.metadata[nn::kQuantizationKey] =
+      nn::text_of_quantization(find_ranges(network->graph(kDetectorSide, kDetectorSide), files, o,
+                                           network->options().backbone.preprocessing, middle));
+  nn::save_safetensors(o.output, contents, nn::Precision::i8);
+  report_sizes(o);
+  compare_detectors(o, files);
+}
+
+int run(int argc, char** argv) {
+  Options o;
+  OptionParser parser("quantize_model",
+                      "Makes a model in int8 of a trained one: a quarter of the size of one in "
+                      "float32, and faster. Every program takes it as it takes the other.");
+  define_options(parser, o);
+  parser.parse(argc, argv);
+  set_threads(o.threads);
+  check_outputs({{"--output", o.output}}, {{"the model", o.model}});
+  const nn::Safetensors contents = nn::load_safetensors(o.model);
+  nn::require_float(contents.metadata, o.model, "quantize_model");
+  if (contents.metadata.contains("graph"))
+    throw UsageError(one_line(o.model) + ": a converted network, which quantize_model cannot read",
+                     "it takes classifiers and face detectors that were trained here");
+  const bool is_detector = nn::is_ssd(contents);
+  if (!is_detector) nn::classifier_options(contents, o.model);
+  const std::vector<std::string> files = chosen_pictures(o);
+  require_apart({{"--output", o.output}}, files);
+  if (is_detector)
+    quantize_detector(o, files);
+  else
+    quantize_classifier(o, files);
+  return 0;
+}
+
+}  // namespace
+}  // namespace maskwatch::apps
+
+int main(int argc, char** argv) {
+  return maskwatch::apps::run_program(argc, argv, maskwatch::apps::run);
+}

@@ -1,0 +1,73 @@
+// The operations in int8: a table of function pointers with one for each row of quantized.def, as
+// kernels/table.h has one of float.
+//
+// Weights are symmetric integers of -127 to 127 with a scale for each output channel; activations
+// are codes of 0 to 255 with one scale and one zero point; sums and biases have 32 bits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/shapes.h"
+
+namespace maskwatch::kernels {
+
+// code(x) = round(clamp(x · inverse_scale, -zero, 255 - zero)) + zero; of NaN 0.
+struct Quantization {
+  float inverse_scale = 1;
+  std::int32_t zero = 0;  // the code of 0.0, in 0..255
+};
+
+// Weights of a layer: factor · (bias + Σ code · weight) is its result before the activation. The
+// bias holds the share of the input's zero point too: -zero · Σ weight.
+struct QuantizedLayer {
+  const std::int8_t* weight = nullptr;
+  const std::int32_t* bias = nullptr;  // [out]
+  const float* factor = nullptr;       // [out]
+};
+
+// expand[k · k · in,expanded] (unused without expansion), depthwise[3,3,expanded],
+// project[expanded,out].
+struct QuantizedBlock {
+  QuantizedLayer expand, depthwise, project;
+};
+
+// Products in a sum that cannot overflow 32 bits, with a bias of at most 2^30.
+constexpr std::int64_t kMostQuantizedSteps = 16384;
+
+constexpr std::int64_t packed_quantized_pointwise_size(std::int64_t in, std::int64_t out) {
+  return (out + 31) / 32 * 32 * (2 * ((in + 31) / 32 * 32) + 8);
+}
+
+constexpr std::int64_t packed_quantized_inverted_residual_size(const InvertedResidualShape& s) {
+  const std::int64_t expanded = (s.expanded_channels + 31) / 32 * 32;
+  return (s.expand ? packed_quantized_pointwise_size(s.expand_steps(), expanded) : 0) +
+         44 * expanded + packed_quantized_pointwise_size(expanded, s.out_channels);
+}
+
+struct QuantizedTable {
+#define QOP(name, parameters) void(*name) parameters = nullptr;
+#include "kernels/quantized.def"
+#undef QOP
+};
+
+// The back end tuned for this machine, or for the vector target of kernels/table.h that
+// MASKWATCH_TARGET names ("AVX3": without the dot products of bytes).
+const QuantizedTable& quantized_cpu();
+
+// Targets that this build holds and this machine runs, best first: those of kernels/table.h, and
+// "AVX3_VNNI", AVX-512 with its dot products of bytes.
+std::vector<std::string> quantized_targets();
+// std::invalid_argument for a name not in quantized_targets().
+const QuantizedTable& quantized_cpu(const std::string& target);
+// Name of the target behind quantized_cpu().
+const std::string& quantized_target_name();
+
+namespace ref {
+// The plainest loops: the definition.
+const QuantizedTable& quantized_table();
+}  // namespace ref
+
+}  // namespace maskwatch::kernels

@@ -1,0 +1,153 @@
+"""quantize_model as a user runs it: the models that ship in int8, what other programs make of them, one clear line for bad input.
+Usage: quantize_test.py QUANTIZE DETECT_IMAGE DRAW_FACES TRAIN_MASK TRAIN_FACE MODELS"""
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+QUANTIZE, DETECT, DRAW, TRAIN_MASK, TRAIN_FACE, MODELS = map(os.path.abspath, sys.argv[1:7])
+CLASSIFIER, DETECTOR = (os.path.join(MODELS, name + ".safetensors") for name in ("mask_detector", "face_detector"))
+
+
+def header(path):
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        return json.loads(file.read(length))
+
+
+def rewrite(source, target, change):
+    """The file with its header as `change` leaves it."""
+    with open(source, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        told, values = json.loads(file.read(length)), file.read()
+    change(told)
+    text = json.dumps(told).encode()
+    with open(target, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + values)
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+class Quantizing(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.temporary.cleanup)
+        cls.folder = cls.temporary.name
+        subprocess.run([DRAW, "-o", cls.at("faces"), "--count", "8", "--size", "160"], check=True, capture_output=True)
+        cls.written = {}
+        for name, model in (("classifier", CLASSIFIER), ("detector", DETECTOR)):
+            cls.written[name] = run(QUANTIZE, model, "-d", cls.at("faces"), "-o", cls.at(name + ".safetensors"), "--threads", "2")
+
+    @classmethod
+    def at(cls, name):
+        return os.path.join(cls.folder, name)
+
+    def refused(self, done, *words):
+        self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+        self.assertRegex(done.stderr, r"\Aerror: [^\n]*\n\Z")
+        for word in words:
+            self.assertIn(word, done.stderr)
+
+    def test_both_models_that_ship(self):
+        for name, model in (("classifier", CLASSIFIER), ("detector", DETECTOR)):
+            done = self.written[name]
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("ranges of", done.stderr)
+            self.assertRegex(done.stdout, r"wrote .*: \d+ kB")
+            path = self.at(name + ".safetensors")
+            # They ship in half precision.
+            self.assertLess(os.path.getsize(path), 0.65 * os.path.getsize(model))
+            told = header(path)
+            kept = dict(header(model)["__metadata__"])
+            self.assertEqual({k: v for k, v in told["__metadata__"].items() if k != "quantization"}, kept)
+            self.assertEqual(told["__metadata__"].get("quantization", "")[:2], "[{")
+            weights = [e["dtype"] for n, e in told.items() if n.endswith("conv.weight")]
+            self.assertEqual(set(weights), {"I8"})
+
+    def test_the_same_bytes_on_any_number_of_threads(self):
+        again = self.at("again.safetensors")
+        self.assertEqual(run(QUANTIZE, CLASSIFIER, "-d", self.at("faces"), "-o", again, "--threads", "1").returncode, 0)
+        with open(again, "rb") as a, open(self.at("classifier.safetensors"), "rb") as b:
+            self.assertEqual(a.read(), b.read())
+
+    def test_other_programs_take_them(self):
+        pictures = sorted(os.path.join(root, n) for root, _, names in os.walk(self.at("faces")) for n in names)[:6]
+
+        def labels(*options):
+            done = run(DETECT, *pictures, "--json", "--face", "none", "-o", self.at("out"), *options)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            shutil.rmtree(self.at("out"), ignore_errors=True)
+            return [[face["label"] for face in picture["faces"]] for picture in json.loads(done.stdout)]
+        in_float, in_int8 = labels(), labels("-m", self.at("classifier.safetensors"))
+        self.assertEqual(len(in_float), len(pictures))
+        same = sum(a == b for a, b in zip(in_float, in_int8))
+        self.assertGreaterEqual(same, len(pictures) - 1)
+        done = run(DETECT, *pictures, "--json", "--face", self.at("detector.safetensors"), "-o", self.at("out"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn('"faces"', done.stdout)
+
+    def test_training_refuses_them(self):
+        done = run(TRAIN_MASK, "-d", self.at("faces"), "--weights", self.at("classifier.safetensors"), "-m", self.at("model.safetensors"))
+        self.refused(done, "classifier.safetensors", "int8")
+        with open(self.at("boxes.json"), "w") as file:
+            entries = [{"file": os.path.relpath(os.path.join(r, n), self.folder), "faces": [{"box": [40, 40, 80, 80], "label": "with_mask"}]} for r, _, names in os.walk(self.at("faces")) for n in names]
+            json.dump(entries, file)
+        done = run(TRAIN_FACE, "-d", self.at("boxes.json"), "--fine-tune", self.at("detector.safetensors"), "-m", self.at("model.safetensors"))
+        self.refused(done, "detector.safetensors", "int8")
+        self.refused(run(QUANTIZE, self.at("classifier.safetensors"), "-d", self.at("faces"), "-o", self.at("x")), "classifier.safetensors", "int8")
+
+    def test_bad_input(self):
+        faces, out = self.at("faces"), self.at("new.safetensors")
+        os.makedirs(self.at("empty"), exist_ok=True)
+        with open(self.at("text.safetensors"), "w") as file:
+            file.write("nothing of the kind")
+        self.refused(run(QUANTIZE, self.at("missing.safetensors"), "-d", faces, "-o", out), "missing.safetensors")
+        self.refused(run(QUANTIZE, self.at("text.safetensors"), "-d", faces, "-o", out), "text.safetensors")
+        self.refused(run(QUANTIZE, CLASSIFIER, "-d", self.at("empty"), "-o", out), "empty")
+        self.refused(run(QUANTIZE, CLASSIFIER, "-d", faces, "-o", CLASSIFIER), "--output")
+        self.refused(run(QUANTIZE, CLASSIFIER, "-d", faces, "-o", self.at("no/such/folder/x")), "no/such/folder")
+        self.refused(run(QUANTIZE, CLASSIFIER, "-d", faces, "-o", out, "--ranges", "guess"), "--ranges")
+        self.refused(run(QUANTIZE, "-d", faces, "-o", out), "model")
+        self.assertFalse(os.path.exists(out))
+
+    def test_damaged_files(self):
+        source, damaged = self.at("classifier.safetensors"), self.at("damaged.safetensors")
+        picture = os.path.join(self.at("faces"), os.listdir(self.at("faces"))[0])
+
+        def ranges(change):
+            def rewritten(told):
+                layers = json.loads(told["__metadata__"]["quantization"])
+                change(layers)
+                told["__metadata__"]["quantization"] = json.dumps(layers)
+            return rewritten
+
+        def rename_scales(told):
+            told["last.conv.weight_scales"] = told.pop("last.conv.weight_scale")
+
+        for change, word in (
+            (ranges(lambda layers: layers.pop()), "layer"),
+            (ranges(lambda layers: layers[3].update(input=[1, 0])), "input"),
+            (ranges(lambda layers: layers[3].pop("expanded")), "expanded"),
+            (rename_scales, "last.conv.weight"),
+        ):
+            rewrite(source, damaged, change)
+            done = run(DETECT, picture, "--face", "none", "-m", damaged, "-o", self.at("out"))
+            self.refused(done, "damaged.safetensors", word)
+
+    def test_help(self):
+        done = run(QUANTIZE, "--help")
+        self.assertEqual(done.returncode, 0)
+        for word in ("--ranges", "--dataset", "--output", "--most", "model"):
+            self.assertIn(word, done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
