@@ -1,14 +1,12 @@
 #include "cuda/device.h"
 
-#include <array>
 #include <cstdlib>
-#include <map>
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "cuda/table.h"
+#include "cuda/workspaces.h"
 
 namespace maskwatch::cuda {
 namespace {
@@ -91,7 +89,8 @@ class CudaDevice : public kernels::Device {
   bool on_host() const override { return false; }
 
   void* allocate(std::size_t bytes) override;
-  void release(void* memory) override;
+  // Waits for the calls that use it. Whoever takes memory again and again keeps it (nn/memory.h).
+  void release(void* memory) override { cudaFree(memory); }
 
   void copy_in(void* to, const void* host, std::size_t bytes) override {
     move(to, host, bytes, cudaMemcpyHostToDevice, ": a copy to the GPU");
@@ -141,45 +140,18 @@ class CudaDevice : public kernels::Device {
   cudaDeviceProp properties_;
   cudaStream_t stream_ = nullptr;
   bool has_tf32_ = false;
-  // Memory by its exact size: a training step finds the addresses of the step before.
-  std::multimap<std::size_t, void*> idle_;
-  std::map<void*, std::size_t> sizes_;
 };
 
 void* CudaDevice::allocate(std::size_t bytes) {
-  bytes = (bytes > 0 ? bytes + 255 : 256) / 256 * 256;
-  const auto idle = idle_.find(bytes);
-  if (idle != idle_.end()) {
-    void* const memory = idle->second;
-    idle_.erase(idle);
-    return memory;
-  }
   stream();
   void* memory = nullptr;
-  cudaError_t error = cudaMalloc(&memory, bytes);
-  if (error == cudaErrorMemoryAllocation && !idle_.empty()) {
-    cudaGetLastError();
-    synchronize();
-    for (const auto& [size, unused] : idle_) {
-      sizes_.erase(unused);
-      cudaFree(unused);
-    }
-    idle_.clear();
-    error = cudaMalloc(&memory, bytes);
-  }
+  const cudaError_t error = cudaMalloc(&memory, bytes > 0 ? bytes : 1);
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // it would be reported again by the next call
     return nullptr;
   }
   check(error, name_ + ": " + std::to_string(bytes) + " bytes of memory");
-  sizes_[memory] = bytes;
   return memory;
-}
-
-// Kept for the next of its size; calls that use it are in the stream before those of the next
-// owner.
-void CudaDevice::release(void* memory) {
-  if (memory) idle_.emplace(sizes_.at(memory), memory);
 }
 
 std::unique_ptr<kernels::Recorded> CudaDevice::record(const std::function<void()>& work) {
@@ -238,20 +210,8 @@ std::size_t most_shared_bytes() { return current().most_shared_bytes(); }
 int multiprocessors() { return current().multiprocessors(); }
 
 float* workspace(Workspace area, std::int64_t floats) {
-  struct Area {
-    float* memory = nullptr;
-    std::int64_t floats = 0;
-  };
-  static std::array<Area, static_cast<std::size_t>(Workspace::count)> areas;
-  Area& own = areas[static_cast<std::size_t>(area)];
-  if (own.floats >= floats && own.memory) return own.memory;
-  const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
-  void* const memory = current().allocate(bytes);
-  if (!memory)
-    throw std::runtime_error(current().name() + ": no " + std::to_string(bytes) +
-                             " bytes of memory left for an operation");
-  own = {static_cast<float*>(memory), floats};
-  return own.memory;
+  static Workspaces workspaces(current());
+  return workspaces.at(area, floats);
 }
 
 }  // namespace maskwatch::cuda

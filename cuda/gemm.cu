@@ -1,17 +1,10 @@
 // Matrix products, plain and packed, and the pointwise convolution that ends in a pool.
 #include "cuda/multiply.h"
+#include "cuda/pad_columns.h"
 #include "cuda/table.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
 namespace {
-
-__global__ void __launch_bounds__(256)
-    pack_kernel(float* packed, const float* b, int k, int n, int columns) {
-  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= std::int64_t{k} * columns) return;
-  const std::int64_t row = i / columns, column = i % columns;
-  packed[i] = column < n ? b[row * n + column] : 0.0f;
-}
 
 struct Size {
   explicit Size(const GemmShape& s) : m(narrow(s.m)), n(narrow(s.n)), k(narrow(s.k)) {}
@@ -97,10 +90,7 @@ void gemm_tn(float* c, const float* a, const float* b, GemmShape s) {
 
 void pack_gemm(float* packed, const float* b, GemmShape s) {
   const Size size(s);
-  const int columns = packed_columns(size.n);
-  const std::int64_t count = std::int64_t{size.k} * columns;
-  launch(pack_kernel, dim3(narrow(ceil_div(count, 256))), dim3(256), 0, packed, b, size.k, size.n,
-         columns);
+  pad_columns(packed, b, size.k, size.n, packed_columns(size.n));
 }
 
 void packed_gemm(float* c, const float* a, const float* packed, const float* bias,

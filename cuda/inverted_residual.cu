@@ -5,6 +5,7 @@
 
 #include "cuda/fused_block.h"
 #include "cuda/multiply.h"
+#include "cuda/pad_columns.h"
 #include "cuda/table.h"
 
 namespace maskwatch::MASKWATCH_GPU_NAMESPACE {
@@ -173,42 +174,12 @@ void run_layers(const float* x, const float* packed, const InvertedResidualShape
   float* expanded = workspace(Workspace::block, (in + result.m) * channels);
   float* filtered = expanded + in * channels;
   if (s.expand)
-    packed_conv2d(expanded, x, w.expand, w.expand_bias, s.activation,
-                  {.batch = s.batch,
-                   .in_height = s.in_height,
-                   .in_width = s.in_width,
-                   .in_channels = s.in_channels,
-                   .out_height = s.middle_height(),
-                   .out_width = s.middle_width(),
-                   .out_channels = channels,
-                   .kernel_height = s.expand_kernel,
-                   .kernel_width = s.expand_kernel,
-                   .stride = s.expand_stride,
-                   .pad_top = s.expand_pad_top,
-                   .pad_left = s.expand_pad_left});
+    packed_conv2d(expanded, x, w.expand, w.expand_bias, s.activation, s.expand_shape(channels));
   depthwise3x3(filtered, s.expand ? expanded : x, w.depthwise, w.depthwise_bias, s.activation,
-               {.batch = s.batch,
-                .in_height = s.middle_height(),
-                .in_width = s.middle_width(),
-                .in_channels = channels,
-                .out_height = s.out_height,
-                .out_width = s.out_width,
-                .out_channels = channels,
-                .stride = s.stride,
-                .pad_top = s.pad_top,
-                .pad_left = s.pad_left});
+               s.depthwise_shape(channels));
   const int k = narrow(s.expanded_channels);
   multiply_matrices(Rows{{filtered, result.m, narrow(channels)}},
                     Columns{{w.project, k, w.project_columns}}, result, k);
-}
-
-// to[rows][to_columns] = from[rows][columns], and zeros.
-__global__ void __launch_bounds__(256)
-    pad_columns_kernel(float* to, const float* from, int rows, int columns, int to_columns) {
-  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= std::int64_t{rows} * to_columns) return;
-  const std::int64_t row = i / to_columns, column = i % to_columns;
-  to[i] = column < columns ? from[row * columns + column] : 0.0f;
 }
 
 }  // namespace
@@ -219,19 +190,14 @@ void pack_inverted_residual(float* packed, const float* expand, const float* exp
                             InvertedResidualShape s) {
   const BlockWeights<float> w = weights_in(packed, s);
   const int expanded = narrow(s.expanded_channels), out = narrow(s.out_channels);
-  const auto pad = [](float* to, const float* from, int rows, int columns, int to_columns) {
-    const std::int64_t count = std::int64_t{rows} * to_columns;
-    launch(&pad_columns_kernel, dim3(narrow(ceil_div(count, 256))), dim3(256), 0, to, from, rows,
-           columns, to_columns);
-  };
   if (s.expand) {
-    pad(w.expand, expand, narrow(s.expand_steps()), expanded, w.expand_columns);
-    pad(w.expand_bias, expand_bias, 1, expanded, w.expand_columns);
+    pad_columns(w.expand, expand, narrow(s.expand_steps()), expanded, w.expand_columns);
+    pad_columns(w.expand_bias, expand_bias, 1, expanded, w.expand_columns);
   }
-  pad(w.depthwise, depthwise, 9, expanded, w.depthwise_columns);
-  pad(w.depthwise_bias, depthwise_bias, 1, expanded, w.depthwise_columns);
-  pad(w.project, project, expanded, out, w.project_columns);
-  pad(w.project_bias, project_bias, 1, out, w.project_columns);
+  pad_columns(w.depthwise, depthwise, 9, expanded, w.depthwise_columns);
+  pad_columns(w.depthwise_bias, depthwise_bias, 1, expanded, w.depthwise_columns);
+  pad_columns(w.project, project, expanded, out, w.project_columns);
+  pad_columns(w.project_bias, project_bias, 1, out, w.project_columns);
 }
 
 void inverted_residual(float* y, const float* x, const float* packed, InvertedResidualShape s) {

@@ -59,6 +59,33 @@ struct InvertedResidualShape {
   constexpr std::int64_t expand_steps() const {
     return expand_kernel * expand_kernel * in_channels;
   }
+  // Its first two layers, of `channels` expanded ones (or more, where a back end pads them).
+  constexpr ConvShape expand_shape(std::int64_t channels) const {
+    return {.batch = batch,
+            .in_height = in_height,
+            .in_width = in_width,
+            .in_channels = in_channels,
+            .out_height = middle_height(),
+            .out_width = middle_width(),
+            .out_channels = channels,
+            .kernel_height = expand_kernel,
+            .kernel_width = expand_kernel,
+            .stride = expand_stride,
+            .pad_top = expand_pad_top,
+            .pad_left = expand_pad_left};
+  }
+  constexpr ConvShape depthwise_shape(std::int64_t channels) const {
+    return {.batch = batch,
+            .in_height = middle_height(),
+            .in_width = middle_width(),
+            .in_channels = channels,
+            .out_height = out_height,
+            .out_width = out_width,
+            .out_channels = channels,
+            .stride = stride,
+            .pad_top = pad_top,
+            .pad_left = pad_left};
+  }
 };
 
 // Numbers that pack_inverted_residual writes.

@@ -33,7 +33,7 @@ inline std::vector<StageMemory> measure_stages(const std::vector<Module*>& stage
     const Tensor y = stage->forward(x);
     memory.kept = held() - before;
     memory.result = y.count() * static_cast<std::int64_t>(sizeof(float));
-    if (y.requires_grad()) y.backward(Tensor::zeros(y.shape()));
+    if (y.requires_grad()) y.backward(Tensor::zeros(y.shape(), y.device()));
     memory.backward = static_cast<std::int64_t>(memory_use().peak) - before;
     measured.push_back(memory);
     for (const Tensor& parameter : stage->trainable_parameters()) parameter.zero_grad();

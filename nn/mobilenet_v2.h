@@ -194,7 +194,8 @@ class MobileNetV2 : public TraceableModule {
   // them, as measure_stages() (nn/memory_budget.h) says.
   std::int64_t fit_memory(std::int64_t batch, int first_trained, std::int64_t budget) {
     recomputed_.assign(stages_.size(), false);
-    Tensor x = Tensor::zeros({batch, options_.input_size, options_.input_size, 3});
+    Tensor x = Tensor::zeros({batch, options_.input_size, options_.input_size, 3},
+                             stem_->layer.convolution.weight().device());
     constexpr std::int64_t kTrainedCopies = 3;  // gradient and two moments
     std::int64_t fixed = x.count() + parameter_count();
     for (const Tensor& parameter : trainable_parameters())

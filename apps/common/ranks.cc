@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,8 +11,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <initializer_list>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -80,37 +83,94 @@ sigset_t only_sigterm() {
 // Whether this rank ends by itself: then it has said, or will, what there is to say.
 std::atomic<bool> ending{false};
 
-// Where rank 0 is, by which a rank of the same machine can tell whether it still runs.
+// In memory that rank 0 and rank 1 of its machine share: whether one of them has taken it upon
+// itself to say why all end. Null where they share none.
+std::atomic<bool>* spoken = nullptr;
+
+// Rank 0 has said what there is to say, or will.
+void end_by_itself(bool first) {
+  ending = true;
+  if (first && spoken) *spoken = true;
+}
+
+// Where that memory is: a file of rank 0.
 struct Place {
   pid_t process = getpid();
+  int file = -1;
   std::array<char, 256> machine{};
 };
 
-Place place_of_rank_0(kernels::Communicator& ranks, const Place& mine) {
-  Place place = mine;
-  ranks.broadcast(&place, sizeof place, 0);
-  return place;
+std::atomic<bool>* map_flag(int file) {
+  constexpr std::size_t bytes = sizeof(std::atomic<bool>);
+  static_assert(std::atomic<bool>::is_always_lock_free);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<std::atomic<bool>*>(memory);
+}
+
+// Whether a process of this machine has ended, though nobody may have asked yet how.
+bool has_ended(pid_t process) {
+  if (kill(process, 0) != 0) return true;
+  std::ifstream file(fmt::format("/proc/{}/stat", process));
+  const std::string stat{std::istreambuf_iterator<char>(file), {}};
+  const std::size_t name = stat.rfind(") ");  // which may hold anything, and the state behind it
+  return name != std::string::npos && name + 2 < stat.size() && stat[name + 2] == 'Z';
+}
+
+// Gives rank 0 its turn to speak: it may be about to, or be the one that is lost, even if that is
+// not to be seen yet. Not for long, for a launcher soon ends those who are left.
+void wait_for_rank_0(pid_t rank_0) {
+  constexpr auto kLonger = std::chrono::milliseconds(5);
+  for (auto left = std::chrono::milliseconds(100); left.count() > 0; left -= kLonger) {
+    if (*spoken || has_ended(rank_0)) return;
+    std::this_thread::sleep_for(kLonger);
+  }
+}
+
+// A second one that speaks where rank 0 is the one that is lost.
+bool is_second(const Place& mine, const Place& rank_0, const kernels::Communicator& ranks) {
+  return ranks.rank() > 0 && ranks.local_rank() == 1 && mine.machine == rank_0.machine;
+}
+
+// Returns where rank 0 is.
+Place share_flag(kernels::Communicator& ranks, const Place& mine) {
+  Place rank_0 = mine;
+  if (ranks.rank() == 0) {
+    rank_0.file = memfd_create("maskwatch", MFD_CLOEXEC);
+    if (rank_0.file >= 0 && ftruncate(rank_0.file, sizeof *spoken) == 0)
+      spoken = map_flag(rank_0.file);
+  }
+  ranks.broadcast(&rank_0, sizeof rank_0, 0);
+  if (!is_second(mine, rank_0, ranks)) return rank_0;
+  const int file =
+      open(fmt::format("/proc/{}/fd/{}", rank_0.process, rank_0.file).c_str(), O_RDWR | O_CLOEXEC);
+  if (file >= 0) {
+    spoken = map_flag(file);
+    close(file);
+  }
+  return rank_0;
 }
 
 // A launcher ends ranks with SIGTERM, whatever became of one of them, and a second later with
 // SIGKILL. Files are written atomically, so nothing but one line is left to do. Rank 0 says it, or,
-// where rank 0 is the one that is lost, a rank of the same machine. A thread waits for the signal:
-// the main thread may be within a write to a slow disk, which no signal interrupts. SIGTERM must be
-// blocked in all threads.
+// where rank 0 is the one that is lost and so says nothing, rank 1 of its machine. A thread waits
+// for the signal: the main thread may be within a write to a slow disk, which no signal interrupts.
+// SIGTERM must be blocked in all threads.
 void speak_when_stopped(kernels::Communicator& ranks, int true_stderr) {
   Place mine;
   gethostname(mine.machine.data(), mine.machine.size() - 1);
-  const Place rank_0 = place_of_rank_0(ranks, mine);
+  const pid_t rank_0 = share_flag(ranks, mine).process;
   const bool first = ranks.rank() == 0;
-  const bool second = !first && ranks.local_rank() == 1 && rank_0.machine == mine.machine;
   std::thread([=] {
     const sigset_t set = only_sigterm();
     for (int signal = 0; sigwait(&set, &signal) != 0;) {
     }
     if (ending && first) return;
-    if (!ending && (first || (second && kill(rank_0.process, 0) != 0))) {
-      [[maybe_unused]] const auto written = write(true_stderr, kStopped.data(), kStopped.size());
-      std::this_thread::sleep_for(kTimeToPassOn);
+    if (!ending && (first || spoken)) {
+      if (!first) wait_for_rank_0(rank_0);
+      if (!spoken || !spoken->exchange(true)) {
+        [[maybe_unused]] const auto written = write(true_stderr, kStopped.data(), kStopped.size());
+        std::this_thread::sleep_for(kTimeToPassOn);
+      }
     }
     _exit(failure);
   }).detach();
@@ -136,11 +196,11 @@ int end_together(kernels::MpiCommunicator& ranks, Outcome outcome, int true_stde
       ranks.finish();
       return 0;
     });
-    ending = true;
+    end_by_itself(ranks.rank() == 0);
     if (end.fault.empty()) return ranks.rank() > 0 ? done : end_program(outcome);
     outcome = end;
   }
-  ending = true;
+  end_by_itself(ranks.rank() == 0);
   if (ranks.rank() > 0) {
     ranks.report_fault(outcome.fault, outcome.code, kPatience);
     dup2(true_stderr, STDERR_FILENO);  // rank 0 has not answered

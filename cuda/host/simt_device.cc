@@ -1,6 +1,5 @@
 #include "cuda/host/simt_device.h"
 
-#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -10,6 +9,7 @@
 #include "cuda/host/device_memory.h"
 #include "cuda/host/stream.h"
 #include "cuda/table.h"
+#include "cuda/workspaces.h"
 
 namespace maskwatch::simt {
 namespace {
@@ -165,19 +165,8 @@ void set_most_shared_bytes(std::size_t bytes) { shared_bytes() = bytes; }
 int multiprocessors() { return 4; }
 
 float* workspace(Workspace area, std::int64_t floats) {
-  struct Area {
-    float* memory = nullptr;
-    std::int64_t floats = 0;
-  };
-  static std::array<Area, static_cast<std::size_t>(Workspace::count)> areas;
-  Area& own = areas[static_cast<std::size_t>(area)];
-  if (own.floats < floats || !own.memory) {
-    own.floats = floats;
-    own.memory = static_cast<float*>(
-        device_memory().allocate(static_cast<std::size_t>(floats) * sizeof(float)));
-    if (!own.memory) throw std::runtime_error("simt: no more device memory");
-  }
-  return own.memory;
+  static Workspaces workspaces(device());
+  return workspaces.at(area, floats);
 }
 
 }  // namespace maskwatch::simt

@@ -34,33 +34,11 @@ void inverted_residual(T* y, const T* x, const T* packed, InvertedResidualShape 
   if (s.expand) {
     expanded.resize(in * channels);
     const T* bias = packed + s.expand_steps() * channels;
-    table<T>().conv2d(expanded.data(), x, packed, bias, s.activation,
-                      {.batch = s.batch,
-                       .in_height = s.in_height,
-                       .in_width = s.in_width,
-                       .in_channels = s.in_channels,
-                       .out_height = s.middle_height(),
-                       .out_width = s.middle_width(),
-                       .out_channels = channels,
-                       .kernel_height = s.expand_kernel,
-                       .kernel_width = s.expand_kernel,
-                       .stride = s.expand_stride,
-                       .pad_top = s.expand_pad_top,
-                       .pad_left = s.expand_pad_left});
+    table<T>().conv2d(expanded.data(), x, packed, bias, s.activation, s.expand_shape(channels));
     packed = bias + channels;
   }
   table<T>().depthwise3x3(filtered.data(), expanded.data(), packed, packed + 9 * channels,
-                          s.activation,
-                          {.batch = s.batch,
-                           .in_height = s.middle_height(),
-                           .in_width = s.middle_width(),
-                           .in_channels = channels,
-                           .out_height = s.out_height,
-                           .out_width = s.out_width,
-                           .out_channels = channels,
-                           .stride = s.stride,
-                           .pad_top = s.pad_top,
-                           .pad_left = s.pad_left});
+                          s.activation, s.depthwise_shape(channels));
   packed += 10 * channels;
   table<T>().packed_gemm(y, filtered.data(), packed, packed + channels * s.out_channels,
                          s.residual ? x : nullptr, s.out_activation,

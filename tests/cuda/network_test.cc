@@ -220,7 +220,8 @@ TEST_CASE("the trainer on a device: epochs as on the CPU, with a frozen backbone
   const apps::LoadedDataset data = dark_and_bright(12, kSize);
   const apps::Split split{{0, 1, 2, 3, 4, 5, 6, 7}, {8, 9, 10, 11}};
   kernels::OneProcess alone;
-  const auto losses = [&](kernels::Device& device, int first_trained, int shards) {
+  const auto losses = [&](kernels::Device& device, int first_trained, int shards,
+                          std::int64_t memory_budget) {
     ClassifierOptions options = small_classifier(kSize);
     options.backbone.width = 0.1;
     options.labels = {"bright", "dark"};
@@ -234,6 +235,7 @@ TEST_CASE("the trainer on a device: epochs as on the CPU, with a frozen backbone
     training.first_trained_stage = first_trained;
     training.keep_statistics = false;
     training.shards = shards;
+    training.memory_budget = memory_budget;
     training.device = &device;
     apps::Trainer trainer(model, data, split, training, alone);
     const apps::EpochResult result = trainer.run_epoch(0, [](int, int, double, double) {});
@@ -242,15 +244,17 @@ TEST_CASE("the trainer on a device: epochs as on the CPU, with a frozen backbone
   };
   struct Form {
     int first_trained, shards;
+    std::int64_t memory_budget = 0;
   };
   for (kernels::Device* device : tested_devices())
-    for (const auto& [first_trained, shards] :
-         {Form{0, 1}, Form{0, 2}, Form{14, 1}, Form{MobileNetV2::kStages, 1}}) {
+    for (const auto& [first_trained, shards, memory_budget] :
+         {Form{0, 1}, Form{0, 2}, Form{0, 1, 1}, Form{14, 1}, Form{MobileNetV2::kStages, 1}}) {
       CAPTURE(device->name());
       CAPTURE(first_trained);
       CAPTURE(shards);
-      const auto expected = losses(kernels::cpu_device(), first_trained, shards);
-      const auto found = losses(*device, first_trained, shards);
+      CAPTURE(memory_budget);
+      const auto expected = losses(kernels::cpu_device(), first_trained, shards, memory_budget);
+      const auto found = losses(*device, first_trained, shards, memory_budget);
       for (const std::size_t i : {0, 1})
         CHECK(found[i] == doctest::Approx(expected[i]).epsilon(1e-3));
     }
