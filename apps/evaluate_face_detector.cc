@@ -63,6 +63,7 @@ void define_options(OptionParser& parser, Options& o) {
   auto& least = parser.add("--least-score", &o.least_score,
                            "The detector's confidence: fainter faces are not looked at");
   least.range(0.0, 1.0).show_default();
+  const auto& device = add_device_option(parser, o.device);
   parser
       .add("-c,--confidence", &o.threshold,
            "Least score of a face in the figures that are for one threshold")
@@ -76,10 +77,10 @@ void define_options(OptionParser& parser, Options& o) {
            "[{\"file\", \"found\": [{\"box\": [x, y, width, height], \"score\", \"label\"}]}]")
       .excludes(face)
       .excludes(model)
+      .excludes(device)
       .excludes(least);
   parser.add("--write-found", &o.write_found, "Write what was found in the form of --found");
   parser.add("-p,--plot", &o.plot, "Picture of precision over recall to write (.png, .jpg)");
-  add_device_option(parser, o.device);
   parser.add("--json", &o.json, "Print the figures as JSON");
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }

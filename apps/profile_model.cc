@@ -66,11 +66,25 @@ nn::Graph converted_graph(const nn::Safetensors& contents, const std::string& pa
   return nn::read_graph(contents, path, {input.height, input.width, 3}, outputs);
 }
 
-nn::Graph graph_of(const Options& o, const std::string& path) {
+// As it runs: fused, and in int8 where the file says so.
+nn::Graph graph_of(const OptionParser& parser, const Options& o, const std::string& path) {
   const nn::Safetensors contents = nn::load_safetensors(path);
-  if (nn::is_ssd(contents)) return nn::make_ssd(contents, path)->graph(o.height, o.width);
-  if (contents.metadata.contains("graph")) return converted_graph(contents, path);
-  return nn::load_classifier(path)->graph();
+  const bool any_size = nn::is_ssd(contents);
+  for (const char* option : {"--height", "--width"})
+    if (parser.given(option) && !any_size)
+      throw UsageError(std::string(option) + " is for face detectors trained here: " +
+                       one_line(path) + " looks at pictures of one size");
+  if (o.unfused) nn::require_float(contents.metadata, path, "--unfused");
+  const auto as_it_runs = [&](const nn::Graph& graph, const nn::Quantization& ranges) {
+    return o.unfused ? graph : nn::fuse_quantized(graph, ranges);
+  };
+  if (any_size) {
+    const auto network = nn::make_ssd(contents, path);
+    return as_it_runs(network->graph(o.height, o.width), network->options().quantization);
+  }
+  if (contents.metadata.contains("graph")) return as_it_runs(converted_graph(contents, path), {});
+  const auto model = nn::load_classifier(path);
+  return as_it_runs(model->graph(), model->options().quantization);
 }
 
 struct Row {
@@ -114,7 +128,7 @@ std::vector<float> random_pixels(std::int64_t count) {
 
 Profile profile(const Options& o, const nn::Graph& graph, kernels::Device& device) {
   using Clock = std::chrono::steady_clock;
-  nn::Plan plan(o.unfused ? graph : nn::fuse(graph), o.batch, device);
+  nn::Plan plan(graph, o.batch, device);
   const std::vector<float> pixels = random_pixels(o.batch * plan.input_shape().count());
   const std::vector<nn::PlanStep> steps = plan.steps();
   std::vector<double> whole;
@@ -273,7 +287,7 @@ int run(int argc, char** argv) {
   check_outputs({{"--plot", o.plot}}, {{"the model", path}});
   set_threads(o.threads);
   kernels::Device& device = chosen_device(o.device);
-  const nn::Graph graph = graph_of(o, path);
+  const nn::Graph graph = graph_of(parser, o, path);
   const Profile found = profile(o, graph, device);
   if (o.json) {
     fmt::print("{}\n", json_of(found, path, device).dump(2));

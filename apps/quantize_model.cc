@@ -49,7 +49,10 @@ void define_options(OptionParser& parser, Options& o) {
            "(percentile), or what makes the squared error least (error)")
       .choices({"extremes", "percentile", "error"})
       .show_default();
-  parser.add("--most", &o.most, "Pictures to look at, at most: spread evenly over those there are")
+  parser
+      .add("--most", &o.most,
+           "Pictures to look at, at most: spread evenly over those there are; each takes up to 0.3 MB "
+           "of memory")
       .range(1, 1 << 20)
       .show_default();
   parser.add("--threads", &o.threads, "Threads (default: all cores); they change no byte")
@@ -59,25 +62,6 @@ void define_options(OptionParser& parser, Options& o) {
 nn::RangeMethod method_of(const std::string& name) {
   if (name == "extremes") return nn::RangeMethod::extremes;
   return name == "error" ? nn::RangeMethod::error : nn::RangeMethod::percentile;
-}
-
-// Files that can be decoded; of each of the others a note.
-std::vector<std::string> chosen_pictures(const Options& o) {
-  const Dataset all = scan_images(o.pictures);
-  const auto count = std::ssize(all.images);
-  const auto wanted = std::min<std::ptrdiff_t>(count, o.most);
-  std::vector<std::string> readable;
-  for (std::ptrdiff_t i = 0; i < wanted; ++i) {
-    const std::string& path = all.images[static_cast<std::size_t>(i * count / wanted)].path;
-    try {
-      vision::load_image(path);
-      readable.push_back(path);
-    } catch (const std::runtime_error& fault) {
-      tell("skipped " + one_line(fault.what()));
-    }
-  }
-  if (readable.empty()) throw UsageError("none of the pictures can be read");
-  return readable;
 }
 
 Image whole_face(const Image& image, int size) {
@@ -94,17 +78,36 @@ Image middle(const Image& image, int size) {
   return vision::face_crop(image, box, 0, size);
 }
 
-nn::Quantization find_ranges(const nn::Graph& graph, const std::vector<std::string>& files,
-                             const Options& o, nn::Preprocessing preprocessing,
-                             Image (*input)(const Image&, int size)) {
-  const auto count = std::ssize(files);
+// Pictures that can be read, as the network will see them; of each of the others a note.
+struct Samples {
+  std::vector<std::string> files;
+  std::vector<Image> inputs;
+};
+
+Samples read_samples(const std::vector<std::string>& files, int size,
+                     Image (*input)(const Image&, int size)) {
+  Samples samples;
+  for (const std::string& file : files) {
+    try {
+      samples.inputs.push_back(input(vision::load_image(file), size));
+      samples.files.push_back(file);
+    } catch (const std::runtime_error& fault) {
+      tell("skipped " + one_line(fault.what()));
+    }
+  }
+  if (samples.files.empty()) throw UsageError("none of the pictures can be read");
+  return samples;
+}
+
+nn::Quantization find_ranges(const nn::Graph& graph, const Samples& samples, const Options& o,
+                             nn::Preprocessing preprocessing) {
+  const auto count = std::ssize(samples.inputs);
   ProgressBar bar(2 * count);
-  const int size = static_cast<int>(graph.shape(graph.input()).height);
   const nn::Quantization ranges = nn::calibrate(
       nn::fuse(graph), count,
       [&](std::int64_t i, float* pixels) {
-        const Image image = vision::load_image(files[static_cast<std::size_t>(i)]);
-        vision::to_network_input(input(image, size), pixels, preprocessing);
+        vision::to_network_input(samples.inputs[static_cast<std::size_t>(i)], pixels,
+                                 preprocessing);
       },
       method_of(o.ranges), [&](std::int64_t done) { bar.update(done); });
   bar.finish(fmt::format("ranges of {} layers from {} pictures", ranges.size(), count));
@@ -134,17 +137,15 @@ double cosine(const float* a, const float* b, std::size_t count) {
 }
 
 // How the answers of the written model differ from those of the one that it was made of.
-void compare_classifiers(const nn::Classifier& before, const Options& o,
-                         const std::vector<std::string>& files) {
+void compare_classifiers(const nn::Classifier& before, const Options& o, const Samples& samples) {
   const auto after = nn::load_classifier(o.output);
   nn::Plan in_float = before.compile(1), in_int8 = after->compile(1);
   const auto outputs = static_cast<std::size_t>(in_float.output_shape().count());
   std::vector<float> pixels(static_cast<std::size_t>(in_float.input_shape().count()));
   std::size_t same = 0;
   double difference = 0, likeness = 0;
-  for (const std::string& file : files) {
-    const Image crop = whole_face(vision::load_image(file), before.options().backbone.input_size);
-    vision::to_network_input(crop, pixels.data(), before.options().backbone.preprocessing);
+  for (const Image& input : samples.inputs) {
+    vision::to_network_input(input, pixels.data(), before.options().backbone.preprocessing);
     in_float.run(pixels.data(), 1);
     in_int8.run(pixels.data(), 1);
     const float *a = in_float.output(), *b = in_int8.output();
@@ -153,24 +154,26 @@ void compare_classifiers(const nn::Classifier& before, const Options& o,
     for (std::size_t i = 0; i < outputs; ++i)
       difference += std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
   }
-  const auto count = static_cast<double>(files.size());
+  const auto count = static_cast<double>(samples.inputs.size());
   if (before.options().labels.empty())
     fmt::print("features like before: cosine {:.4f} on average\n", likeness / count);
   else
     fmt::print(
         "the same class as before in {} of {} pictures; probabilities differ by {:.4f} on "
         "average\n",
-        same, files.size(), difference / count / static_cast<double>(outputs));
+        same, samples.inputs.size(), difference / count / static_cast<double>(outputs));
 }
 
 void quantize_classifier(const Options& o, const std::vector<std::string>& files) {
   const auto model = nn::load_classifier(o.model);
+  const nn::MobileNetV2Options& backbone = model->options().backbone;
+  const Samples samples = read_samples(files, backbone.input_size, whole_face);
   nn::Safetensors contents = nn::to_safetensors(*model, nn::load_safetensors(o.model).metadata);
-  contents.metadata[nn::kQuantizationKey] = nn::text_of_quantization(
-      find_ranges(model->graph(), files, o, model->options().backbone.preprocessing, whole_face));
+  contents.metadata[nn::kQuantizationKey] =
+      nn::text_of_quantization(find_ranges(model->graph(), samples, o, backbone.preprocessing));
   nn::save_safetensors(o.output, contents, nn::Precision::i8);
   report_sizes(o);
-  compare_classifiers(*model, o, files);
+  compare_classifiers(*model, o, samples);
 }
 
 // --- Face detectors ---
@@ -206,13 +209,25 @@ void compare_detectors(const Options& o, const std::vector<std::string>& files) 
 void quantize_detector(const Options& o, const std::vector<std::string>& files) {
   const nn::Safetensors source = nn::load_safetensors(o.model);
   const auto network = nn::make_ssd(source, o.model);
+  const Samples samples = read_samples(files, kDetectorSide, middle);
   nn::Safetensors contents{source.metadata, network->state_dict()};
   contents.metadata[nn::kQuantizationKey] =
-      nn::text_of_quantization(find_ranges(network->graph(kDetectorSide, kDetectorSide), files, o,
-                                           network->options().backbone.preprocessing, middle));
+      nn::text_of_quantization(find_ranges(network->graph(kDetectorSide, kDetectorSide), samples, o,
+                                           network->options().backbone.preprocessing));
   nn::save_safetensors(o.output, contents, nn::Precision::i8);
   report_sizes(o);
-  compare_detectors(o, files);
+  compare_detectors(o, samples.files);
+}
+
+// At most as many as are to be looked at, spread evenly.
+std::vector<std::string> chosen_files(const Options& o) {
+  const Dataset all = scan_images(o.pictures);
+  const auto count = std::ssize(all.images);
+  const auto wanted = std::min<std::ptrdiff_t>(count, o.most);
+  std::vector<std::string> files;
+  for (std::ptrdiff_t i = 0; i < wanted; ++i)
+    files.push_back(all.images[static_cast<std::size_t>(i * count / wanted)].path);
+  return files;
 }
 
 int run(int argc, char** argv) {
@@ -231,7 +246,7 @@ int run(int argc, char** argv) {
                      "it takes classifiers and face detectors that were trained here");
   const bool is_detector = nn::is_ssd(contents);
   if (!is_detector) nn::classifier_options(contents, o.model);
-  const std::vector<std::string> files = chosen_pictures(o);
+  const std::vector<std::string> files = chosen_files(o);
   require_apart({{"--output", o.output}}, files);
   if (is_detector)
     quantize_detector(o, files);

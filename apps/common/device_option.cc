@@ -2,15 +2,14 @@
 
 #include <stdexcept>
 
-#include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "cuda/open_device.h"
 
 namespace maskwatch::apps {
 
-void add_device_option(OptionParser& parser, std::string& device) {
+OptionParser::Option& add_device_option(OptionParser& parser, std::string& device) {
   device = "cpu";
-  parser
+  return parser
       .add("--device", &device,
            "Where networks run: cpu, cuda or cuda:N (a GPU), or auto (a GPU if there is one)")
       .show_default();

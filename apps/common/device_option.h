@@ -3,14 +3,13 @@
 
 #include <string>
 
+#include "apps/common/options.h"
 #include "kernels/device.h"
 
 namespace maskwatch::apps {
 
-class OptionParser;
-
 // Adds --device, "cpu" unless given.
-void add_device_option(OptionParser& parser, std::string& device);
+OptionParser::Option& add_device_option(OptionParser& parser, std::string& device);
 
 // The device of that name: cpu; cuda:N, a GPU; cuda, the GPU of this process among those on this
 // machine (`local_rank`; kernels/communicator.h), which is 0 where it works alone; auto, that GPU,

@@ -1,5 +1,5 @@
 """profile_model as a user runs it: figures that add up, of every kind of network, and one clear line for bad input.
-Usage: profile_test.py PROFILE_MODEL"""
+Usage: profile_test.py PROFILE_MODEL QUANTIZE_MODEL DRAW_FACES"""
 
 import json
 import os
@@ -8,9 +8,9 @@ import sys
 import tempfile
 import unittest
 
-PROFILE = os.path.abspath(sys.argv[1])
+PROFILE, QUANTIZE, DRAW = (os.path.abspath(path) for path in sys.argv[1:4])
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DETECTOR = os.path.join(ROOT, "data", "models", "face_detector.safetensors")
+CLASSIFIER, DETECTOR = (os.path.join(ROOT, "data", "models", name + ".safetensors") for name in ("mask_detector", "face_detector"))
 PUBLISHED = os.path.join(ROOT, "data", "weights", "rfb_320.safetensors")
 QUICK = ["--repeats", "2", "--threads", "1"]
 
@@ -39,7 +39,7 @@ class Profiling(unittest.TestCase):
         self.assertAlmostEqual(found["products"] / 1e6, 59 / 3.06, delta=1)
         # The file holds halves, and batch norms that are folded into the weights here.
         weights = sum(layer["weight_bytes"] for layer in found["layers"])
-        file = os.path.getsize(os.path.join(ROOT, "data", "models", "mask_detector.safetensors"))
+        file = os.path.getsize(CLASSIFIER)
         self.assertTrue(1.8 * file < weights < 2 * file)
         self.assertTrue(all(layer["us"] > 0 for layer in found["layers"]))
         self.assertGreater(found["ms"], 0)
@@ -54,6 +54,19 @@ class Profiling(unittest.TestCase):
         large = self.profile(DETECTOR, "--height", "192", "--width", "256", "--batch", "2")
         self.assertEqual(large["batch"], 2)
         self.assertAlmostEqual(large["products"] / small["products"], 4, delta=0.1)
+
+    def test_a_model_in_int8_as_it_runs(self):
+        faces, model = os.path.join(self.folder, "faces"), os.path.join(self.folder, "int8.safetensors")
+        subprocess.run([DRAW, "-o", faces, "-n", "8", "--size", "64"], check=True, capture_output=True)
+        subprocess.run([QUANTIZE, CLASSIFIER, "-d", faces, "-o", model], check=True, capture_output=True)
+        found, before = self.profile(model), self.profile()
+        self.assertEqual(sum(layer["name"].startswith("int8 ") for layer in found["layers"]), 20)
+        self.assertEqual(found["products"], before["products"])
+        weights = [sum(layer["weight_bytes"] for layer in each["layers"]) for each in (found, before)]
+        self.assertEqual(4 * weights[0], weights[1])
+        refused = self.run_program(model, "--unfused")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("int8", refused.stderr)
 
     def test_a_converted_network(self):
         if not os.path.exists(PUBLISHED):
@@ -80,6 +93,7 @@ class Profiling(unittest.TestCase):
             (["--batch", "0"], "--batch"),
             (["-p", "profile.txt"], "profile.txt"),
             (["--device", "gpu"], "--device gpu"),
+            (["--height", "64"], "--height is for face detectors"),
         ):
             ran = self.run_program(*arguments)
             self.assertEqual(ran.returncode, 2, arguments)
