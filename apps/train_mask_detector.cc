@@ -67,6 +67,8 @@ struct Options {
   std::string precision = "f32";
   std::string face;
   double label_smoothing = 0;
+  std::string teacher;
+  double teacher_share = 0.7;
   std::int64_t memory_budget = 0;  // MiB
   int shards = 1;
 };
@@ -115,6 +117,16 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--label-smoothing", &o.label_smoothing, "Share of the target spread over all classes")
       .range(0.0, 0.9)
       .show_default();
+  auto& teacher = parser.add(
+      "--teacher", &o.teacher,
+      "A model of the same classes, better and mostly larger, whose answers are learned too");
+  parser
+      .add("--teacher-share", &o.teacher_share,
+           "Share of its answer in what is learned of each picture; the rest is the picture's "
+           "class")
+      .range(0.01, 1.0)
+      .show_default()
+      .needs(teacher);
   parser.add("--validation", &o.validation, "Share of the pictures kept for validation")
       .range(0.01, 0.9)
       .show_default();
@@ -155,7 +167,8 @@ void check_options(const OptionParser& parser, const Options& o) {
     throw UsageError("--scratch trains everything; --fine-tune is for pretrained weights");
   if (!o.scratch && parser.given("--width"))
     throw UsageError("--width needs --scratch", "pretrained weights have their own width");
-  check_outputs(outputs_of(o), {{"--weights", o.weights}, {"the detector", o.face}});
+  check_outputs(outputs_of(o),
+                {{"--weights", o.weights}, {"the detector", o.face}, {"--teacher", o.teacher}});
   require_picture("--plot", o.plot);
 }
 
@@ -207,6 +220,18 @@ std::unique_ptr<nn::Classifier> make_model(const Options& o, bool size_given,
   return model;
 }
 
+// Null without one. Its classes are those of the data set.
+std::unique_ptr<nn::Classifier> make_teacher(const Options& o, const nn::Classifier& model) {
+  if (o.teacher.empty()) return nullptr;
+  auto teacher = nn::load_classifier(o.teacher);
+  try {
+    teacher_columns(model.options(), teacher->options());
+  } catch (const std::invalid_argument& fault) {
+    throw UsageError("--teacher " + o.teacher + ": " + fault.what());
+  }
+  return teacher;
+}
+
 vision::AugmentOptions augmentation(const std::string& name) {
   vision::AugmentOptions options;
   if (name != "strong" && name != "light") return options;
@@ -239,19 +264,23 @@ nn::Schedule schedule(const Options& o, std::int64_t steps) {
   return schedule;
 }
 
+std::uint64_t fingerprint(const nn::Classifier& model) {
+  std::uint64_t hash = 0;
+  for (const auto& [name, tensor] : model.state_dict())
+    for (std::int64_t i = 0; i < tensor.count(); ++i)
+      hash = hash * 0x100000001b3u + std::bit_cast<std::uint32_t>(tensor.data()[i]);
+  return hash;
+}
+
 // Everything that the bytes of the model depend on.
 std::string recipe(const Options& o, const LoadedDataset& data, const nn::Classifier& model) {
   const auto& backbone = model.options().backbone;
-  std::uint64_t weights = 0;
-  for (const auto& [name, tensor] : model.state_dict())
-    for (std::int64_t i = 0; i < tensor.count(); ++i)
-      weights = weights * 0x100000001b3u + std::bit_cast<std::uint32_t>(tensor.data()[i]);
   return fmt::format(
       "data {:016x}, start {:016x}, width {}, size {}, epochs {}, lr {}, batch {}, fine-tune {}, "
       "schedule {}, augment {}, "
       "smoothing {}, validation {}, leakage {}, scratch {}, face {}, seed {}",
-      fingerprint(data.dataset), weights, backbone.width, backbone.input_size, o.epochs, o.rate,
-      o.batch_size, o.fine_tune, o.schedule, o.augment, o.label_smoothing, o.validation,
+      fingerprint(data.dataset), fingerprint(model), backbone.width, backbone.input_size, o.epochs,
+      o.rate, o.batch_size, o.fine_tune, o.schedule, o.augment, o.label_smoothing, o.validation,
       o.allow_leakage, o.scratch, std::filesystem::path(o.face).filename().string(), o.seed);
 }
 
@@ -471,6 +500,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   for (const DatasetImage& image : dataset.images) pictures.push_back(image.path);
   require_apart(outputs_of(o), pictures);
   const auto model = make_model(o, parser.given("--size"), dataset.classes, meanings);
+  const auto teacher = make_teacher(o, *model);
   const LoadedDataset data = load(o, dataset, model->options().backbone.input_size, communicator);
   const std::optional<FaceCrops> faces = find_faces(o, data, communicator);
   const Split parts = split(o, data.dataset);
@@ -481,11 +511,15 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
                                                      : "trained in part");
   std::string made_from = recipe(o, data, *model);
   for (const std::string& rule : o.classes) made_from += ", classes " + rule;
+  if (teacher)
+    made_from += fmt::format(", teacher {:016x} {}", fingerprint(*teacher), o.teacher_share);
   made_from += recipe_of_shards(o.shards) + recipe_of_device(device);
   check_same_recipe(made_from, communicator);
 
   TrainingOptions training = training_options(o, parts, faces ? &*faces : nullptr);
   training.device = &device;
+  training.teacher = teacher.get();
+  training.teacher_share = o.teacher_share;
   Trainer trainer(*model, data, parts, training, communicator);
   if (o.memory_budget > 0)
     fmt::print("{} of {} stages are computed twice to save memory\n",

@@ -82,6 +82,27 @@ double Evaluation::accuracy() const {
   return labels.empty() ? 0 : static_cast<double>(right) / static_cast<double>(labels.size());
 }
 
+std::vector<int> teacher_columns(const nn::ClassifierOptions& model,
+                                 const nn::ClassifierOptions& teacher) {
+  if (teacher.backbone.input_size != model.backbone.input_size)
+    throw std::invalid_argument(fmt::format("the teacher looks at pictures of {} pixels, not {}",
+                                            teacher.backbone.input_size,
+                                            model.backbone.input_size));
+  if (teacher.backbone.preprocessing != model.backbone.preprocessing)
+    throw std::invalid_argument("the teacher prepares pixels in another way");
+  std::vector<int> columns;
+  for (const std::string& label : model.labels) {
+    const auto found = std::ranges::find(teacher.labels, label);
+    if (found == teacher.labels.end())
+      throw std::invalid_argument("the teacher has no class " + label);
+    columns.push_back(static_cast<int>(found - teacher.labels.begin()));
+  }
+  if (teacher.labels.size() != model.labels.size())
+    throw std::invalid_argument(fmt::format("the teacher has {} classes, not {}",
+                                            teacher.labels.size(), model.labels.size()));
+  return columns;
+}
+
 Trainer::Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& split,
                  const TrainingOptions& options, kernels::Communicator& communicator)
     : model_(model),
@@ -92,6 +113,9 @@ Trainer::Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& 
       optimizer_(prepare(model, data.dataset, options)),
       step_(model, options.shards, communicator) {
   if (options_.first_trained_stage > 0) frozen_.emplace(plan_until(options_.first_trained_stage));
+  if (options_.teacher == nullptr) return;
+  teacher_columns_ = teacher_columns(model.options(), options_.teacher->options());
+  teacher_.emplace(options_.teacher->compile(kEvaluationBatch, *options_.device));
 }
 
 nn::Plan Trainer::plan_until(int end) const {
@@ -113,6 +137,22 @@ nn::Tensor Trainer::forward_trained(const nn::Tensor& x) {
       model_.backbone().forward(x, options_.first_trained_stage, nn::MobileNetV2::kStages));
 }
 
+nn::Tensor Trainer::learned_targets(const Batch& data) {
+  nn::Tensor targets = smoothed(data.targets, options_.label_smoothing);
+  if (!teacher_) return targets;
+  const nn::Tensor answers = teacher_->run_all(data.inputs.to(*options_.device)).front().cpu();
+  const std::int64_t classes = targets.dim(1);
+  nn::Tensor mixed = nn::Tensor::empty(targets.shape());
+  for (std::int64_t row = 0; row < targets.dim(0); ++row)
+    for (std::int64_t i = 0; i < classes; ++i) {
+      const auto column = teacher_columns_[static_cast<std::size_t>(i)];
+      mixed.data()[row * classes + i] =
+          static_cast<float>((1 - options_.teacher_share) * targets.data()[row * classes + i] +
+                             options_.teacher_share * answers.data()[row * classes + column]);
+    }
+  return mixed;
+}
+
 ShardLoss Trainer::loss_of(const Batch& data, int shard) {
   if (data.labels.empty()) return {};
   const nn::Tensor x = run_frozen(data.inputs.to(*options_.device));
@@ -122,8 +162,7 @@ ShardLoss Trainer::loss_of(const Batch& data, int shard) {
   model_.mask_head()->set_dropout_seed(
       options_.shards == 1 ? seed : random_bits(seed, static_cast<std::uint64_t>(shard)));
   const nn::Tensor logits = forward_trained(x);
-  const nn::Tensor targets = smoothed(data.targets, options_.label_smoothing);
-  return {nn::softmax_cross_entropy(logits, targets.to(*options_.device)),
+  return {nn::softmax_cross_entropy(logits, learned_targets(data).to(*options_.device)),
           std::ssize(data.labels),
           {{"right", correct(logits, data.labels)}}};
 }

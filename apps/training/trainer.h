@@ -30,6 +30,11 @@ struct TrainingOptions {
   bool light = false;                // see BatchLoaderOptions
   const FaceCrops* faces = nullptr;  // or null: train on images as they are
   double label_smoothing = 0;
+  // A model whose answers are learned too, or null: distillation (Hinton, Vinyals, Dean,
+  // "Distilling the Knowledge in a Neural Network", 2015) at a temperature of 1. It sees the very
+  // crops that the trained one sees; its classes are matched by name.
+  const nn::Classifier* teacher = nullptr;
+  double teacher_share = 0;  // of the target, in [0, 1]; the rest is the label, smoothed
   // Stages of the backbone from this one on are trained (nn::MobileNetV2); kStages: the head alone.
   int first_trained_stage = nn::MobileNetV2::kStages;
   // Bytes that tensors may take in a step, or 0: no limit. See nn::MobileNetV2::fit_memory.
@@ -54,13 +59,19 @@ struct Evaluation {
   double accuracy() const;
 };
 
+// Of each class of the model, the column in the teacher's answers. std::invalid_argument for a
+// teacher with other classes, another input size or another preprocessing.
+std::vector<int> teacher_columns(const nn::ClassifierOptions& model,
+                                 const nn::ClassifierOptions& teacher);
+
 class Trainer {
  public:
   // Called after each batch with the means so far.
   using Progress = std::function<void(int batch, int batches, double loss, double accuracy)>;
 
   // Keeps references to all but the options. Throws std::invalid_argument for a model without a
-  // mask head (nn::HeadKind::mask), or with another number of classes than the data set. Every rank
+  // mask head (nn::HeadKind::mask), or with another number of classes than the data set, and what
+  // teacher_columns throws. Every rank
   // makes the same calls on a model of the same values, and comes to the same result.
   Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& split,
           const TrainingOptions& options, kernels::Communicator& communicator);
@@ -87,6 +98,8 @@ class Trainer {
   nn::Plan plan_until(int end) const;
   nn::Tensor run_frozen(const nn::Tensor& inputs);
   nn::Tensor forward_trained(const nn::Tensor& x);
+  // Probabilities [n, classes] that the loss compares with.
+  nn::Tensor learned_targets(const Batch& data);
   // Of the next step.
   ShardLoss loss_of(const Batch& data, int shard);
   // What the head takes, of all validation images.
@@ -100,7 +113,9 @@ class Trainer {
   kernels::Communicator& communicator_;
   nn::Adam optimizer_;
   ShardedStep step_;
-  std::optional<nn::Plan> frozen_;  // none where all is trained
+  std::optional<nn::Plan> frozen_;   // none where all is trained
+  std::optional<nn::Plan> teacher_;  // none without one
+  std::vector<int> teacher_columns_;
   std::optional<nn::Tensor>
       validation_features_;  // of the frozen part, where nothing behind it but the head
 };

@@ -15,6 +15,7 @@ import time
 import unittest
 
 TRAIN, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
+SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", "models", "mask_detector.safetensors")
 RECIPE = ["--scratch", "--width", "0.35", "--size", "48", "--batch-size", "8"]
 
 
@@ -64,6 +65,18 @@ class Training(unittest.TestCase):
         self.assertRegex(said, r"[1-9][0-9]* of 19 stages are computed twice")
         self.assertLess(peak(said), kept)
         self.assertEqual(self.model("kept"), self.model("tight"))
+
+    def test_a_teacher_is_learned_from(self):
+        self.train("alone")
+        self.train("teacher", "--seed", "5")
+        teacher = ("--teacher", os.path.join(self.folder, "teacher.safetensors"))
+        for threads in (1, 2):
+            self.train(f"taught{threads}", *teacher, "--threads", str(threads))
+        self.assertEqual(self.model("taught1"), self.model("taught2"))
+        self.assertNotEqual(self.model("taught1"), self.model("alone"))
+        self.assertRegex(self.metadata("taught1")["recipe"], "teacher [0-9a-f]{16} 0.7")
+        self.cut_off("untaught")
+        self.assertIn("teacher", self.refuse("untaught", "--epochs", "1000", "--resume", *teacher))
 
     def test_same_bytes_after_kill_and_resume(self):
         self.train("whole")
@@ -191,6 +204,10 @@ class Training(unittest.TestCase):
             "unknown option": ([*good, "--sratch"], "--help"),
             "number out of range": ([*good, "--scratch", "--epochs", "0"], "epochs"),
             "fine-tune": ([*good, "--fine-tune", "most"], "--fine-tune most"),
+            "teacher of other classes": ([*good, "--scratch", "--teacher", SHIPPED], "--teacher " + SHIPPED + ": the teacher "),
+            "missing teacher": ([*good, "--scratch", "--teacher", at("no.safetensors")], "no.safetensors"),
+            "share of no teacher": ([*good, "--scratch", "--teacher-share", "0.5"], "--teacher"),
+            "teacher that would be written over": (["-d", self.faces, "--scratch", "--teacher", at("other.safetensors"), "-m", at("other.safetensors")], "the same file as --teacher"),
             "contradiction": ([*good, "--scratch", "--weights", at("other.safetensors")], "--scratch"),
         }
         for name, (arguments, expected) in cases.items():

@@ -97,3 +97,58 @@ TEST_CASE("a model that cannot be trained on the data is refused") {
   nn::Classifier model(small_model(nn::HeadKind::classifier, {"bright", "dark"}), 1);
   CHECK_THROWS_AS(apps::Trainer(model, data, kSplit, quick(0), alone), std::invalid_argument);
 }
+
+namespace {
+
+// How many pictures of the validation part the model calls what its label says.
+double accuracy_after(nn::Classifier& model, const apps::LoadedDataset& data,
+                      const apps::TrainingOptions& options) {
+  apps::Trainer trainer(model, data, kSplit, options, alone);
+  for (int epoch = 0; epoch < 30; ++epoch)
+    trainer.run_epoch(epoch, [](int, int, double, double) {});
+  return trainer.evaluate().accuracy();
+}
+
+}  // namespace
+
+TEST_CASE("a teacher's answers are learned, of each class by its name") {
+  const apps::LoadedDataset data = dark_and_bright(12, kSize);
+  const auto made = [](std::vector<std::string> labels, int seed) {
+    nn::ClassifierOptions model = small_model(nn::HeadKind::mask, std::move(labels));
+    model.backbone.batch_norm.momentum = 0.8;
+    return nn::Classifier(model, static_cast<std::uint64_t>(seed));
+  };
+  nn::Classifier teacher = made({"bright", "dark"}, 1);
+  REQUIRE(accuracy_after(teacher, data, quick(0)) == 1);
+  // The labels say the opposite, and the classes stand in another order.
+  apps::LoadedDataset wrong = data;
+  wrong.dataset.classes = {"dark", "bright"};
+  apps::TrainingOptions options = quick(0);
+  options.teacher = &teacher;
+  for (const double share : {1.0, 0.1}) {
+    CAPTURE(share);
+    options.teacher_share = share;
+    nn::Classifier student = made({"dark", "bright"}, 2);
+    CHECK(accuracy_after(student, wrong, options) == (share == 1 ? 0 : 1));
+  }
+}
+
+TEST_CASE("a teacher that answers something else is refused") {
+  const auto model = small_model(nn::HeadKind::mask, {"bright", "dark"});
+  const auto fault = [&](const nn::ClassifierOptions& teacher) {
+    return message_of([&] { apps::teacher_columns(model, teacher); });
+  };
+  CHECK(apps::teacher_columns(model, small_model(nn::HeadKind::classifier, {"dark", "bright"})) ==
+        std::vector<int>{1, 0});
+  CHECK(fault(small_model(nn::HeadKind::mask, {"bright", "grey"})) ==
+        "the teacher has no class dark");
+  CHECK(fault(small_model(nn::HeadKind::mask, {"bright", "dark", "grey"})) ==
+        "the teacher has 3 classes, not 2");
+  CHECK(fault(small_model(nn::HeadKind::none, {})) == "the teacher has no class bright");
+  nn::ClassifierOptions other = model;
+  other.backbone.input_size = 40;
+  CHECK(fault(other) == "the teacher looks at pictures of 40 pixels, not 33");
+  other = model;
+  other.backbone.preprocessing = nn::Preprocessing::unit;
+  CHECK(fault(other) == "the teacher prepares pixels in another way");
+}
