@@ -13,12 +13,14 @@
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
 #include "base/random.h"
 #include "kernels/machine.h"
 #include "kernels/scratch.h"
 #include "nn/classifier.h"
+#include "nn/graph_dot.h"
 #include "nn/graph_file.h"
 #include "nn/ssd.h"
 #include "vision/faces/network_metadata.h"
@@ -32,7 +34,7 @@ using vision::Color;
 using vision::Image;
 
 struct Options {
-  std::string model, device, plot;
+  std::string model, device, plot, dot;
   std::int64_t batch = 1;
   int threads = 0, repeats = 50, height = 480, width = 640;
   bool unfused = false, json = false;
@@ -54,6 +56,7 @@ void define_options(OptionParser& parser, Options& o) {
   add_device_option(parser, o.device);
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
   parser.add("-p,--plot", &o.plot, "Picture of the table to write (.png, .jpg)");
+  parser.add("--dot", &o.dot, "The layers as a graph to write, for Graphviz: dot -Tsvg draws it");
   parser.add("--json", &o.json, "Print the figures as JSON");
 }
 
@@ -284,10 +287,11 @@ int run(int argc, char** argv) {
   parser.parse(argc, argv);
   require_picture("--plot", o.plot);
   const std::string path = o.model.empty() ? shipped_model_file() : o.model;
-  check_outputs({{"--plot", o.plot}}, {{"the model", path}});
+  check_outputs({{"--plot", o.plot}, {"--dot", o.dot}}, {{"the model", path}});
   set_threads(o.threads);
   kernels::Device& device = chosen_device(o.device);
   const nn::Graph graph = graph_of(parser, o, path);
+  if (!o.dot.empty()) write_file_atomically(o.dot, nn::to_dot(graph, one_line(path)));
   const Profile found = profile(o, graph, device);
   if (o.json) {
     fmt::print("{}\n", json_of(found, path, device).dump(2));

@@ -213,6 +213,14 @@ std::string to_string(const ActivationShape& s) {
 
 const char* name_of(const Operation& operation) { return kNames[operation.index()]; }
 
+bool has_int8_ranges(const Operation& operation) {
+  if (const auto* o = std::get_if<op::Pointwise>(&operation)) return o->input_range.has_value();
+  if (const auto* o = std::get_if<op::PointwiseAveragePool>(&operation))
+    return o->input_range.has_value();
+  const auto* block = std::get_if<op::InvertedResidual>(&operation);
+  return block != nullptr && block->ranges.has_value();
+}
+
 Graph::Graph(ActivationShape input) { nodes_.push_back({op::Input{}, {}, input}); }
 
 const ActivationShape& Graph::shape(Value value) const {

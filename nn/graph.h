@@ -129,6 +129,9 @@ using Operation =
 // "conv2d", "depthwise3x3", ...
 const char* name_of(const Operation& operation);
 
+// Whether it has the ranges by which it runs in int8, where the device can (nn/quantize.h).
+bool has_int8_ranges(const Operation& operation);
+
 struct Node {
   Operation operation;
   std::vector<Value> inputs;

@@ -181,12 +181,7 @@ class Plan::Builder {
 
   // A device without such operations runs the layer in float32.
   bool runs_in_int8(const Operation& operation) const {
-    if (!quantized_) return false;
-    if (const auto* o = std::get_if<op::Pointwise>(&operation)) return o->input_range.has_value();
-    if (const auto* o = std::get_if<op::PointwiseAveragePool>(&operation))
-      return o->input_range.has_value();
-    const auto* block = std::get_if<op::InvertedResidual>(&operation);
-    return block && block->ranges;
+    return quantized_ && has_int8_ranges(operation);
   }
 
   // Bytes that `write` fills. Layers do not share them: they depend on ranges too.

@@ -3,6 +3,7 @@ Usage: profile_test.py PROFILE_MODEL QUANTIZE_MODEL DRAW_FACES"""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,21 @@ class Profiling(unittest.TestCase):
         refused = self.run_program(model, "--unfused")
         self.assertEqual(refused.returncode, 2)
         self.assertIn("int8", refused.stderr)
+
+    def test_the_graph_as_a_drawing(self):
+        drawing = os.path.join(self.folder, "graph.dot")
+        fused = self.profile("--dot", drawing)
+        with open(drawing) as file:
+            text = file.read()
+        # Each step is a box, and the input is another.
+        self.assertEqual(text.count("[label="), len(fused["layers"]) + 1)
+        self.assertIn("inverted residual", text)
+        self.profile("--unfused", "--dot", drawing)
+        with open(drawing) as file:
+            self.assertIn("batch norm", file.read())
+        if shutil.which("dot"):
+            drawn = subprocess.run(["dot", "-Tsvg", drawing], capture_output=True, text=True)
+            self.assertEqual((drawn.returncode, drawn.stderr), (0, ""))
 
     def test_a_converted_network(self):
         if not os.path.exists(PUBLISHED):
