@@ -6,14 +6,15 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-usage: data/train_models.sh [--build DIR] [--out DIR] BOXES KERAS_FILE PHOTOGRAPHS...
+usage: data/train_models.sh [--build DIR] [--out DIR] BOXES KERAS_FILE LARGE_FILE PHOTOGRAPHS...
 
-Converts the backbone and trains the face detector and the classifier on it, as those in data/models
-were trained.
+Converts the backbones and trains the face detector, a large classifier, and with this one as its
+teacher the small one, as those in data/models were trained.
 
   BOXES        boxes.json of the pictures (docs/model_card.md says what they are), or a folder or file
                in another form that train_face_detector reads
   KERAS_FILE   Keras MobileNetV2 0.35/224 of ImageNet (.h5), such as data/fetch.sh keras-0.35-224 fetches
+  LARGE_FILE   MobileNetV2 1.0/224 of ImageNet, such as data/fetch.sh tflite-float fetches
   PHOTOGRAPHS  folders with with_mask/ and without_mask/ and no boxes
   --build DIR  where the programs were built (default: build)
   --out DIR    where to write (default: trained): face_detector.safetensors, mask_detector.safetensors,
@@ -44,10 +45,12 @@ while (($#)); do
   esac
   shift
 done
-((${#inputs[@]} >= 3)) || fail "BOXES, KERAS_FILE and PHOTOGRAPHS are needed; see --help"
-boxes=${inputs[0]} keras=${inputs[1]} photographs=("${inputs[@]:2}")
+((${#inputs[@]} >= 4)) ||
+  fail "BOXES, KERAS_FILE, LARGE_FILE and PHOTOGRAPHS are needed; see --help"
+boxes=${inputs[0]} keras=${inputs[1]} large=${inputs[2]} photographs=("${inputs[@]:3}")
 [[ -e $boxes ]] || fail "$boxes: is not there"
 [[ -f $keras ]] || fail "$keras: is not there (data/fetch.sh keras-0.35-224 fetches it)"
+[[ -e $large ]] || fail "$large: is not there (data/fetch.sh tflite-float fetches it)"
 for folder in "${photographs[@]}"; do
   [[ -d $folder ]] || fail "$folder: no such folder"
 done
@@ -62,9 +65,15 @@ unless_there() {
   [[ -e $1 ]] || "${@:2}"
 }
 
-unless_there "$out/backbone.safetensors" \
-  "${PYTHON:-python3}" "$(dirname "$0")/convert_weights.py" "$keras" "$out/backbone.safetensors" \
-  --no-classifier
+# convert SOURCE NAME
+convert() {
+  unless_there "$out/$2.safetensors" \
+    "${PYTHON:-python3}" "$(dirname "$0")/convert_weights.py" "$1" "$out/$2.safetensors" \
+    --no-classifier
+}
+
+convert "$keras" backbone
+convert "$large" large_backbone
 
 unless_there "$out/face_detector.safetensors" \
   "$build/apps/train_face_detector" -d "$boxes" --weights "$out/backbone.safetensors" --resume \
@@ -85,10 +94,16 @@ fill() {
 detector=$out/face_detector.safetensors
 fill faces crop_faces -d "$boxes" --without "$out/face_detector.json" --background "$detector"
 fill drawn draw_faces -n 400 --seed 1
-unless_there "$out/mask_detector.safetensors" \
-  "$build/apps/train_mask_detector" -d "$out/faces" "$out/drawn" "${photographs[@]}" \
-  --face "$detector" --weights "$out/backbone.safetensors" --resume \
-  --size 128 --fine-tune all --lr 1e-3 --schedule cosine --epochs 20 --augment light \
-  --label-smoothing 0.05 --validation 0.05 --seed 1 --precision f16 \
-  -m "$out/mask_detector.safetensors" --history "$out/mask_detector.json" \
-  --plot "$out/classifier_curves.png"
+
+# train_classifier NAME BACKBONE OPTION...
+train_classifier() {
+  unless_there "$out/$1.safetensors" \
+    "$build/apps/train_mask_detector" -d "$out/faces" "$out/drawn" "${photographs[@]}" \
+    --face "$detector" --weights "$out/$2.safetensors" --resume \
+    --size 128 --fine-tune all --schedule cosine --augment light \
+    --label-smoothing 0.05 --validation 0.05 --seed 1 --precision f16 \
+    -m "$out/$1.safetensors" --history "$out/$1.json" --plot "$out/$1_curves.png" "${@:3}"
+}
+train_classifier teacher large_backbone --lr 5e-4 --epochs 8
+train_classifier mask_detector backbone --lr 1e-3 --epochs 30 \
+  --teacher "$out/teacher.safetensors" --teacher-share 0.7

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Other people's face detectors on the validation pictures of ours, judged by evaluate_face_detector, as a table.
 
-    boxes.py BUILD BOXES --history RUN.json [--yunet FILE.onnx] [--aizoo FOLDER] [--face NAME=FILE]... [--json OUT]
+    boxes.py BUILD BOXES [--history RUN.json] [--classes MEANING=NAMES...] [--yunet FILE.onnx] [--aizoo FOLDER]
+             [--face NAME=FILE]... [--json OUT]
 
-BUILD is the build folder, BOXES what train_face_detector was trained on, and RUN.json its --history, which names the
-pictures. --yunet runs libfacedetection's YuNet through OpenCV at the size of the picture; --aizoo the published
+BUILD is the build folder. BOXES is what train_face_detector was trained on, and RUN.json its --history, which names the
+pictures; or, without --history, a folder of pictures and their boxes, all of which count. --classes is that of
+evaluate_face_detector. --yunet runs libfacedetection's YuNet through OpenCV at the size of the picture; --aizoo the published
 detector of masked faces of AIZOOTech/FaceMaskDetection (face_mask_detection.caffemodel and .prototxt in FOLDER) through
 OpenCV, at the 260 x 260 pixels that it was made for; --face a file that evaluate_face_detector takes itself. The
 default detector is always measured. Labels are the detector's own, where it has any, or those of the classifier that
@@ -74,14 +76,21 @@ class Aizoo:
 
 
 def pictures_of(boxes, history):
-    names = json.loads(history.read_text())["validation_files"]
     folder = boxes if boxes.is_dir() else boxes.parent
+    if history:
+        names = json.loads(history.read_text())["validation_files"]
+    else:
+        names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     return [(name, folder / name) for name in names]
 
 
 def evaluate(args, *options):
     program = args.build / "apps/evaluate_face_detector"
-    command = [program, "-d", args.boxes, "--history", args.history, "--json", *options]
+    command = [program, "-d", args.boxes, "--json", *options]
+    if args.history:
+        command += ["--history", args.history]
+    if args.classes:
+        command += ["--classes", *args.classes]
     environment = {**os.environ, "MASKWATCH_DATA": str(ROOT / "data")}
     result = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, text=True, env=environment)
     if result.returncode != 0:  # it has said why
@@ -109,7 +118,7 @@ def row_of(name, figures, labels):
     shares = {share["least_side"]: share for share in at["at_threshold"]}
     right = {f"right_{side}": shares[side]["found_and_right"] if labels else None for side in (12, 32)}
     # Detectors' scores differ in what they mean, so recall is also given at a rate of false faces.
-    rate = next(r for r in at["backgrounds"] if r["false_faces_per_picture"] == 0.1)
+    rate = next((r for r in at["backgrounds"] if r["false_faces_per_picture"] == 0.1), {"recall": None})
     return {"detector": name, "ap50": figures["faces"]["AP50"], "ap40": at["AP"], "found_12": shares[12]["found"],
             "found_32": shares[32]["found"], **right, "recall": rate["recall"],
             "false": figures["false_faces_per_background"]}  # fmt: skip
@@ -141,7 +150,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("boxes", type=pathlib.Path)
-    parser.add_argument("--history", type=pathlib.Path, required=True)
+    parser.add_argument("--history", type=pathlib.Path)
+    parser.add_argument("--classes", nargs="+")
     parser.add_argument("--yunet", type=pathlib.Path)
     parser.add_argument("--aizoo", type=pathlib.Path)
     parser.add_argument("--face", action="append", default=[], metavar="NAME=FILE")
