@@ -164,15 +164,19 @@ struct Cut {
         s.batch >= threads() || is_small(s) ? 1 : std::min<std::int64_t>(threads(), s.out_height);
     const std::int64_t rows = divide_up(s.out_height, strips);
     const std::int64_t filtered = s.out_width * panels * kColumns * std::int64_t{sizeof(Code)};
-    const std::int64_t held =
-        s.stride * pitch * kMostPanels * kColumns * std::int64_t{sizeof(Held)};
-    step = std::clamp<std::int64_t>(cache_sizes().level2 / 2 / (filtered + held), 1, rows);
+    const std::int64_t read =
+        s.stride * s.middle_width() * s.expand_steps() * std::int64_t{sizeof(Code)};
+    step = std::clamp<std::int64_t>(cache_sizes().level2 / 2 / (filtered + read), 1, rows);
     // Tiles want some positions at once, the first-level cache few.
     chunk = std::clamp<std::int64_t>(divide_up(4 * kMostTileRows, s.out_width), 1, step);
+    ring_rows = (chunk - 1) * s.stride + 3;
+    reads_at_once = panels > kMostPanels;
   }
   std::int64_t pitch;   // positions of a held row
   std::int64_t panels;  // of expanded channels
   std::int64_t strips, step, chunk;
+  std::int64_t ring_rows;  // middle rows that a chunk reads
+  bool reads_at_once;      // what the expansion reads: for a step, else for each chunk
 };
 
 // Of a step, with those that the last vectors of a row write past it.
@@ -189,41 +193,47 @@ struct Block {
   Cut cut;
 };
 
-// What a task works in. Held rows are middle rows [first, ...) of one group of panels.
+// What a task works in. A ring holds the middle rows of a panel that a chunk reads, row i of them
+// at (i - first) % cut.ring_rows, so few that they stay in the first-level cache.
 struct Step {
   Step(const Block& block, std::int64_t of_picture)
       : b(block), s(block.shape), cut(block.cut), picture(of_picture) {
-    held_rows = (cut.step - 1) * s.stride + 3;
-    ring_size = held_rows * cut.pitch * kColumns + kSlack;
+    ring_size = cut.ring_rows * cut.pitch * kColumns + kSlack;
     row_stride = row_codes(s.expand_steps());
-    const std::int64_t positions = held_rows * s.middle_width();
+    const std::int64_t positions = 2 * cut.ring_rows * s.middle_width();
     const std::int64_t image = s.expand_kernel > 1 ? image_codes() : 0;
-    const std::int64_t rows = s.expand ? positions * row_stride + kSlack : 0;
+    const std::int64_t rows =
+        s.expand ? (cut.reads_at_once ? step_rows() : cut.ring_rows) * s.middle_width() : 0;
     filtered_stride = cut.panels * kColumns;
     const std::int64_t results = filtered_codes(cut, s);
     Carver memory(Carver::bytes_of<Held>(kMostPanels * ring_size) +
                   Carver::bytes_of<Held>(cut.pitch * kColumns + kSlack) +
-                  Carver::bytes_of<Code>(image) + Carver::bytes_of<Code>(rows) +
+                  Carver::bytes_of<Code>(image) +
+                  Carver::bytes_of<Code>(rows * row_stride + kSlack) +
                   Carver::bytes_of<Code>(results) + Carver::bytes_of<std::int32_t>(positions));
     rings = memory.take<Held>(kMostPanels * ring_size);
     padding = memory.take<Held>(cut.pitch * kColumns + kSlack);
     window = memory.take<Code>(image);
-    codes = memory.take<Code>(rows);
+    codes = memory.take<Code>(rows * row_stride + kSlack);
     filtered = memory.take<Code>(results);
     offsets = memory.take<std::int32_t>(positions);
     const auto zero = static_cast<Held>(s.expand ? 0 : b.input.zero);
     std::fill(rings, rings + kMostPanels * ring_size, zero);
     std::fill(padding, padding + cut.pitch * kColumns + kSlack, zero);
-    for (std::int64_t row = 0, i = 0; row < held_rows; ++row)
+    for (std::int64_t row = 0, i = 0; row < 2 * cut.ring_rows; ++row)
       for (std::int64_t column = 0; column < s.middle_width(); ++column, ++i)
-        offsets[i] = static_cast<std::int32_t>((row * cut.pitch + s.pad_left + column) * kColumns);
+        offsets[i] = static_cast<std::int32_t>(
+            (row % cut.ring_rows * cut.pitch + s.pad_left + column) * kColumns);
   }
+  // Middle rows that a step reads.
+  std::int64_t step_rows() const { return (cut.step - 1) * s.stride + 3; }
+  std::int64_t ring_row(std::int64_t row) const { return (row - first) % cut.ring_rows; }
   // Of the input rows that a step's expansion by a full convolution reads, with padding.
   std::int64_t image_pitch() const {
     return ((s.full_width - 1) * s.expand_stride + s.expand_kernel) * s.in_channels + kSlack;
   }
   std::int64_t image_codes() const {
-    return ((held_rows - 1) * s.expand_stride + s.expand_kernel) * image_pitch() + kSlack;
+    return ((step_rows() - 1) * s.expand_stride + s.expand_kernel) * image_pitch() + kSlack;
   }
   const float* input_row(std::int64_t row) const {
     return b.x + (picture * s.in_height + row) * s.in_width * s.in_channels;
@@ -232,16 +242,45 @@ struct Step {
   const Block& b;
   const InvertedResidualShape& s;
   const Cut& cut;
-  std::int64_t picture, held_rows, ring_size, row_stride, filtered_stride;
+  std::int64_t picture, ring_size, row_stride, filtered_stride;
   Held *rings, *padding;
   Code *window, *codes, *filtered;
-  std::int32_t* offsets;
-  std::int64_t first = 0;  // middle row that the rings begin with
+  std::int32_t* offsets;   // of positions of twice a ring's rows, the second time the same ones
+  std::int64_t first = 0;  // middle row that the step begins with
 };
+
+#if KERNELS_VNNI
+// The usual first layer: windows of 3×3 positions of 3 codes, 2 apart. Two of them have 15 codes of
+// each row; a window becomes 27 codes and a 0. Writes up to 36 codes past the last, and where the
+// count is odd another window.
+void gather_stem(const Step& step, const Code* from, Code* to) {
+  alignas(64) static constexpr std::uint8_t kOrder[64] = {
+      0,  1,  2,  3,  4,  5,  6,  7,  8,  16, 17, 18, 19, 20, 21, 22, 23, 24, 32, 33, 34, 35,
+      36, 37, 38, 39, 40, 63, 6,  7,  8,  9,  10, 11, 12, 13, 14, 22, 23, 24, 25, 26, 27, 28,
+      29, 30, 38, 39, 40, 41, 42, 43, 44, 45, 46, 63, 63, 63, 63, 63, 63, 63, 63, 63};
+  const __m512i order = _mm512_load_si512(kOrder);
+  const std::int64_t pitch = step.image_pitch();
+  const auto line = [&](int row) HWY_ATTR {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + row * pitch));
+  };
+  for (std::int64_t x = 0; x < step.s.full_width; x += 2, from += 12, to += 2 * step.row_stride) {
+    const __m512i first = _mm512_zextsi128_si512(line(0));
+    const __m512i lines = _mm512_inserti32x4(_mm512_inserti32x4(first, line(1), 1), line(2), 2);
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi8(order, lines));
+  }
+}
+
+bool is_usual_stem(const InvertedResidualShape& s) {
+  return s.expand_kernel == 3 && s.expand_stride == 2 && s.in_channels == 3;
+}
+#endif
 
 // A row of windows of the expansion's kernel, each as a row of codes. `from`: its first input row.
 void gather_windows(const Step& step, const Code* from, Code* to) {
   const InvertedResidualShape& s = step.s;
+#if KERNELS_VNNI
+  if (is_usual_stem(s)) return gather_stem(step, from, to);
+#endif
   // More than is wanted, of a size that the compiler knows: what is copied next lies over the rest.
   constexpr std::size_t kCopied = 32;
   const std::int64_t line = s.expand_kernel * s.in_channels, pitch = step.image_pitch();
@@ -255,45 +294,53 @@ void gather_windows(const Step& step, const Code* from, Code* to) {
         std::memcpy(to + k * line, from + k * pitch, bytes);
 }
 
-// The codes of middle rows [rows): what the expansion multiplies.
-void read_rows(const Step& step, Range rows) {
+// Codes of the input rows that the expansion's kernel reads for middle rows [rows), `zero` around
+// them.
+void read_image(const Step& step, Range rows) {
   const InvertedResidualShape& s = step.s;
-  if (s.expand_kernel == 1) {
-    quantize_rows(step.codes, step.input_row(rows.begin), (rows.end - rows.begin) * s.in_width,
-                  s.in_channels, step.b.input);
-    return;
-  }
   const std::int64_t pitch = step.image_pitch(),
                      top = rows.begin * s.expand_stride - s.expand_pad_top;
   const std::int64_t count = (rows.end - rows.begin - 1) * s.expand_stride + s.expand_kernel;
   const Rounding round(step.b.input);
+  const auto zero = static_cast<Code>(step.b.input.zero);
   const std::int64_t left = s.expand_pad_left * s.in_channels;
   const std::int64_t width = std::min(s.in_width * s.in_channels, pitch - kSlack - left);
   for (std::int64_t row = 0; row < count; ++row) {
     Code* to = step.window + row * pitch;
-    std::fill(to, to + pitch, static_cast<Code>(step.b.input.zero));
-    if (top + row < 0 || top + row >= s.in_height) continue;
-    quantize_row(to + left, step.input_row(top + row), width, round);
-    std::fill(to + left + width, to + pitch, static_cast<Code>(step.b.input.zero));
+    const bool inside = top + row >= 0 && top + row < s.in_height;
+    if (inside) quantize_row(to + left, step.input_row(top + row), width, round);
+    std::fill(to, to + (inside ? left : pitch), zero);
+    if (inside) std::fill(to + left + width, to + pitch, zero);
   }
-  for (std::int64_t row = 0; row < rows.end - rows.begin; ++row)
-    gather_windows(step, step.window + row * s.expand_stride * pitch,
-                   step.codes + row * s.full_width * step.row_stride);
+}
+
+// The codes of middle rows [rows) that the expansion multiplies.
+void read_rows(const Step& step, Range rows) {
+  const InvertedResidualShape& s = step.s;
+  if (s.expand_kernel == 1)
+    return quantize_rows(step.codes, step.input_row(rows.begin),
+                         (rows.end - rows.begin) * s.in_width, s.in_channels, step.b.input);
+  const std::int64_t pitch = step.image_pitch();
+  for (std::int64_t row = rows.begin; row < rows.end; ++row)
+    gather_windows(step, step.window + (row - step.first) * s.expand_stride * pitch,
+                   step.codes + (row - rows.begin) * s.full_width * step.row_stride);
 }
 
 // Middle rows [rows) of a group of panels into their rings.
 void hold_rows(const Step& step, Range panels, Range rows) {
   const InvertedResidualShape& s = step.s;
-  const std::int64_t width = s.middle_width(), at = (rows.begin - step.first) * width;
-  const std::int64_t count = (rows.end - rows.begin) * width;
+  const std::int64_t width = s.middle_width(), count = (rows.end - rows.begin) * width;
+  const std::int32_t* offsets = step.offsets + step.ring_row(rows.begin) * width;
   if (s.expand) {
+    if (!step.cut.reads_at_once) read_rows(step, rows);
+    const std::int64_t at = step.cut.reads_at_once ? (rows.begin - step.first) * width : 0;
     multiply(step.codes + at * step.row_stride, step.row_stride, count, step.b.packed.expand,
              panels,
              HeldSink{.layer = &step.b.packed.expand,
                       .ring = step.rings,
                       .ring_size = step.ring_size,
                       .first_panel = panels.begin,
-                      .offsets = step.offsets + at});
+                      .offsets = offsets});
     return;
   }
   const Rounding round(step.b.input);
@@ -302,8 +349,8 @@ void hold_rows(const Step& step, Range panels, Range rows) {
                        channels = std::min(kColumns, s.in_channels - channel);
     Held* ring = step.rings + (panel - panels.begin) * step.ring_size;
     for (std::int64_t i = 0; i < count; ++i)
-      quantize_row(ring + step.offsets[at + i],
-                   step.input_row(rows.begin) + i * s.in_channels + channel, channels, round);
+      quantize_row(ring + offsets[i], step.input_row(rows.begin) + i * s.in_channels + channel,
+                   channels, round);
   }
 }
 
@@ -317,7 +364,7 @@ void filter_rows(const Step& step, Range panels, Range rows, std::int64_t first_
       for (int i = 0; i < 3; ++i) {
         const std::int64_t row = oy * s.stride - s.pad_top + i;
         const bool inside = row >= 0 && row < s.middle_height();
-        inputs[i] = inside ? ring + (row - step.first) * step.cut.pitch * kColumns : step.padding;
+        inputs[i] = inside ? ring + step.ring_row(row) * step.cut.pitch * kColumns : step.padding;
       }
       Code* to =
           step.filtered + (oy - first_row) * s.out_width * step.filtered_stride + panel * kColumns;
@@ -347,7 +394,9 @@ void filter_panels(Step& step, Range panels, Range rows) {
     return std::clamp<std::int64_t>(oy * s.stride - s.pad_top + 3, 0, s.middle_height());
   };
   step.first = std::max<std::int64_t>(0, rows.begin * s.stride - s.pad_top);
-  if (s.expand) read_rows(step, {step.first, needed(rows.end - 1)});
+  const Range read{step.first, needed(rows.end - 1)};
+  if (s.expand_kernel > 1) read_image(step, read);
+  if (s.expand && step.cut.reads_at_once) read_rows(step, read);
   for (std::int64_t panel = panels.begin; panel < panels.end; panel += kMostPanels) {
     const Range group{panel, std::min<std::int64_t>(panel + kMostPanels, panels.end)};
     std::int64_t made = step.first;

@@ -77,31 +77,61 @@ HWY_INLINE void store_codes(IntVector codes, float* to) {
 }
 #endif
 
+#if KERNELS_VNNI
+// The words of four vectors of integers, cut off at 0 and 255: one row of 16 bytes after another.
+HWY_INLINE __m512i rows_of_bytes(__m512i first_words, __m512i last_words) {
+  alignas(64) static constexpr std::int32_t kOrder[16] = {0, 4, 8,  12, 1, 5, 9,  13,
+                                                          2, 6, 10, 14, 3, 7, 11, 15};
+  const __m512i bytes = _mm512_packus_epi16(first_words, last_words);
+  return _mm512_permutexvar_epi32(_mm512_load_si512(kOrder), bytes);
+}
+
+// Codes of the next layer, rows of 16. No sum times its factor is too large for an integer.
+HWY_INLINE __m512i requantized_rows(IntVector a, IntVector b, IntVector c, IntVector d,
+                                    Vector factor) {
+  const auto code = [&](IntVector sum) HWY_ATTR {
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sum.raw), factor.raw));
+  };
+  return rows_of_bytes(_mm512_packs_epi32(code(a), code(b)), _mm512_packs_epi32(code(c), code(d)));
+}
+
+template <int kRow>
+HWY_INLINE void store_row(__m512i rows, std::uint8_t* to) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_extracti32x4_epi32(rows, kRow));
+}
+
+// 64 codes of x.
+HWY_INLINE void quantize_four(std::uint8_t* to, const float* x, const Rounding& round) {
+  const auto code = [&](int vector) HWY_ATTR {
+    const __m512 v = _mm512_mul_ps(_mm512_loadu_ps(x + vector * kLanes), round.inverse_scale.raw);
+    return _mm512_cvtps_epi32(_mm512_min_ps(round.high.raw, v));
+  };
+  const __m512i zero = _mm512_packs_epi32(round.zero.raw, round.zero.raw);
+  const __m512i first = _mm512_packs_epi32(code(0), code(1));
+  const __m512i last = _mm512_packs_epi32(code(2), code(3));
+  _mm512_storeu_si512(to,
+                      rows_of_bytes(_mm512_adds_epi16(first, zero), _mm512_adds_epi16(last, zero)));
+}
+#endif
+
 // count codes of x; up to kLanes - 1 more are overwritten.
 template <typename To>
 HWY_INLINE void quantize_row(To* to, const float* x, std::int64_t count, const Rounding& round) {
   std::int64_t i = 0;
+#if KERNELS_VNNI
+  for (; i + 4 * kLanes <= count; i += 4 * kLanes) quantize_four(to + i, x + i, round);
+#endif
   for (; i + kLanes <= count; i += kLanes) store_codes(round(hn::LoadU(lanes, x + i)), to + i);
   if (i < count) store_codes(round(load_first(x + i, count - i)), to + i);
 }
 
-// A code of the next layer, not yet rounded. What is above 255 store_codes() cuts off for bytes.
+#if !KERNELS_VNNI
+// A code of the next layer, not yet rounded.
 HWY_INLINE Vector requantized(IntVector sum, Vector factor) {
   const Vector code = hn::Max(hn::Mul(hn::ConvertTo(lanes, sum), factor), hn::Zero(lanes));
-#if KERNELS_VNNI
-  return code;
-#else
   return hn::Min(code, hn::Set(lanes, 255.0f));
-#endif
 }
-
-HWY_INLINE void hold(Vector code, Held* to) {
-#if KERNELS_VNNI
-  store_codes(nearest(code), to);
-#else
-  hn::StoreU(hn::Round(code), lanes, to);
 #endif
-}
 
 // --- A packed layer ---
 
@@ -167,8 +197,8 @@ struct Sum {
   HWY_INLINE void add(IntVector codes, IntVector weights) {
     add_products(first.raw, codes.raw, weights.raw);
   }
-  HWY_INLINE IntVector total() const { return first; }
-  HWY_INLINE void clear() { first = hn::Zero(ints); }
+  HWY_INLINE void begin(IntVector bias) { first = bias; }
+  HWY_INLINE IntVector total(const std::int32_t*) const { return first; }
 #else
   IntVector second;
   HWY_INLINE void add(IntVector codes, IntVector weights) {
@@ -183,8 +213,10 @@ struct Sum {
                                           hn::BitCast(words, weights), first, second);
 #endif
   }
-  HWY_INLINE IntVector total() const { return hn::RearrangeToOddPlusEven(first, second); }
-  HWY_INLINE void clear() { first = second = hn::Zero(ints); }
+  HWY_INLINE void begin(IntVector) { first = second = hn::Zero(ints); }
+  HWY_INLINE IntVector total(const std::int32_t* bias) const {
+    return hn::Add(hn::RearrangeToOddPlusEven(first, second), hn::LoadU(ints, bias));
+  }
 #endif
 };
 
@@ -239,25 +271,48 @@ HWY_INLINE void add_step(Sum* HWY_RESTRICT sums, const RowPointers<kAll>& a, con
    ...);
 }
 
-template <int... kCells>
-HWY_INLINE void clear_all(Sum* sums, std::integer_sequence<int, kCells...>) {
-  (sums[kCells].clear(), ...);
+template <int kVectors, int... kCells>
+HWY_INLINE void begin_all(Sum* sums, const std::int32_t* bias,
+                          std::integer_sequence<int, kCells...>) {
+  (sums[kCells].begin(hn::LoadU(ints, bias + kCells % kVectors * kLanes)), ...);
 }
 
 template <int kVectors, typename Store, int... kCells>
-HWY_INLINE void store_all(const Sum* sums, const Store& store,
+HWY_INLINE void store_all(const Sum* sums, const std::int32_t* bias, const Store& store,
                           std::integer_sequence<int, kCells...>) {
-  (store(kCells / kVectors, kCells % kVectors, sums[kCells].total()), ...);
+  (store(kCells / kVectors, kCells % kVectors,
+         sums[kCells].total(bias + kCells % kVectors * kLanes)),
+   ...);
 }
 
-// store(row, vector, sum) for kRows rows of codes times kPanels panels.
+#if KERNELS_VNNI
+// store.rows<kCount>(row, vector, sums of four rows, of which kCount count)
+template <int kVectors, int kRows, int kCell, typename Store>
+HWY_INLINE void store_four(const Sum* sums, const Store& store) {
+  constexpr int kRow = kCell / kVectors * 4, kVector = kCell % kVectors;
+  constexpr int kCount = kRows - kRow < 4 ? kRows - kRow : 4;
+  const auto sum = [&](int row) HWY_ATTR {
+    return sums[(kRow + (row < kCount ? row : 0)) * kVectors + kVector].first;
+  };
+  store.template rows<kCount>(kRow, kVector, sum(0), sum(1), sum(2), sum(3));
+}
+
+template <int kVectors, int kRows, typename Store, int... kCells>
+HWY_INLINE void store_fours(const Sum* sums, const Store& store,
+                            std::integer_sequence<int, kCells...>) {
+  (store_four<kVectors, kRows, kCells>(sums, store), ...);
+}
+#endif
+
+// store(row, vector, sum) for kRows rows of codes times kPanels panels, whose biases `bias` holds.
 template <int kRows, int kPanels, typename Store>
 void multiply_tile(const Code* HWY_RESTRICT codes, std::int64_t stride,
-                   const Weight* HWY_RESTRICT b, std::int64_t steps, const Store& store) {
+                   const Weight* HWY_RESTRICT b, std::int64_t steps, const std::int32_t* bias,
+                   const Store& store) {
   constexpr int kVectors = kPanels * kPanelVectors;
   constexpr UpTo<(kRows + 2) / 3> groups;
   Sum sums[kRows * kVectors];
-  clear_all(sums, UpTo<kRows * kVectors>());
+  begin_all<kVectors>(sums, bias, UpTo<kRows * kVectors>());
   RowPointers<kRows> a(codes, stride, groups);
   const std::int64_t panel = steps * kLine;
   for (std::int64_t step = 0; step < steps; ++step, b += kLine) {
@@ -265,15 +320,21 @@ void multiply_tile(const Code* HWY_RESTRICT codes, std::int64_t stride,
     a.next(groups);
   }
   const Store sink = store;  // nothing that is stored can change it
-  store_all<kVectors>(sums, sink, UpTo<kRows * kVectors>());
+#if KERNELS_VNNI
+  if constexpr (requires { Store::kTakesRows; })
+    store_fours<kVectors, kRows>(sums, sink, UpTo<(kRows + 3) / 4 * kVectors>());
+  else
+#endif
+    store_all<kVectors>(sums, bias, sink, UpTo<kRows * kVectors>());
 }
 
 template <int kPanels, typename Store, int kRows = kMostTileRows>
 HWY_INLINE void multiply_rows(std::int64_t rows, const Code* a, std::int64_t a_stride,
-                              const Weight* b, std::int64_t steps, const Store& store) {
-  if (rows == kRows) return multiply_tile<kRows, kPanels>(a, a_stride, b, steps, store);
+                              const Weight* b, std::int64_t steps, const std::int32_t* bias,
+                              const Store& store) {
+  if (rows == kRows) return multiply_tile<kRows, kPanels>(a, a_stride, b, steps, bias, store);
   if constexpr (kRows > 1)
-    multiply_rows<kPanels, Store, kRows - 1>(rows, a, a_stride, b, steps, store);
+    multiply_rows<kPanels, Store, kRows - 1>(rows, a, a_stride, b, steps, bias, store);
 }
 
 // All rows of a times panels [panels) of a layer, in tiles of about the same height;
@@ -286,22 +347,23 @@ HWY_INLINE void multiply(const Code* a, std::int64_t a_stride, std::int64_t rows
     for (std::int64_t tile = 0; tile < tiles; ++tile) {
       const Range r = part(rows, tiles, tile);
       const Weight* b = layer.weights + panel * layer.steps * kLine;
+      const std::int32_t* bias = layer.bias + panel * kColumns;
       const auto store = sink.at(r.begin, panel);
       if (panels.end - panel >= kMostPanels)
         multiply_rows<kMostPanels>(r.end - r.begin, a + r.begin * a_stride, a_stride, b,
-                                   layer.steps, store);
+                                   layer.steps, bias, store);
       else if constexpr (kMostPanels > 1)
-        multiply_rows<1>(r.end - r.begin, a + r.begin * a_stride, a_stride, b, layer.steps, store);
+        multiply_rows<1>(r.end - r.begin, a + r.begin * a_stride, a_stride, b, layer.steps, bias,
+                         store);
     }
 }
 
-// --- What becomes of sums ---
+// --- What becomes of sums, biases in them ---
 
 HWY_INLINE Vector dequantized(IntVector sum, const PackedLayer& layer, std::int64_t column,
                               const Clamp& bounds) {
-  const IntVector bias = hn::LoadU(ints, layer.bias + column);
   const Vector factor = hn::LoadU(lanes, layer.factor + column);
-  const Vector y = hn::Mul(hn::ConvertTo(lanes, hn::Add(sum, bias)), factor);
+  const Vector y = hn::Mul(hn::ConvertTo(lanes, sum), factor);
   return hn::Min(hn::Max(y, bounds.low), bounds.high);
 }
 
@@ -362,13 +424,30 @@ struct HeldSink {
     tile.first_panel = panel;
     return tile;
   }
+#if KERNELS_VNNI
+  static constexpr bool kTakesRows = true;
+  template <int kCount>
+  HWY_INLINE void rows(int row, int vector, IntVector a, IntVector b, IntVector c,
+                       IntVector d) const {
+    const Vector factor = hn::LoadU(lanes, layer->factor + (first_panel + vector) * kColumns);
+    const __m512i codes = requantized_rows(a, b, c, d, factor);
+    Held* to = ring + vector * ring_size;
+    const std::int32_t* at = offsets + row;
+    if (kCount == 4 && at[3] - at[0] == 3 * kColumns) return _mm512_storeu_si512(to + at[0], codes);
+    store_row<0>(codes, to + at[0]);
+    if constexpr (kCount > 1) store_row<1>(codes, to + at[1]);
+    if constexpr (kCount > 2) store_row<2>(codes, to + at[2]);
+    if constexpr (kCount > 3) store_row<3>(codes, to + at[3]);
+  }
+#else
   HWY_INLINE void operator()(int row, int vector, IntVector sum) const {
     const std::int64_t column = first_panel * kColumns + vector * kLanes;
-    const Vector code = requantized(hn::Add(sum, hn::LoadU(ints, layer->bias + column)),
-                                    hn::LoadU(lanes, layer->factor + column));
-    hold(code, ring + vector / kPanelVectors * ring_size + offsets[row] +
-                   vector % kPanelVectors * kLanes);
+    const Vector code = requantized(sum, hn::LoadU(lanes, layer->factor + column));
+    hn::StoreU(
+        hn::Round(code), lanes,
+        ring + vector / kPanelVectors * ring_size + offsets[row] + vector % kPanelVectors * kLanes);
   }
+#endif
   const PackedLayer* layer;
   Held* ring;
   std::int64_t ring_size, first_panel;

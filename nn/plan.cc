@@ -245,8 +245,8 @@ class Plan::Builder {
     const ActivationCodes filtered = codes_of({0, o.ranges->most_filtered});
     const ActivationCodes expanded = shape.expand ? codes_of({0, o.ranges->most_expanded}) : input;
     const IntegerLayer expand =
-        shape.expand ? integer_layer(on_host(o.expand), input, expanded.scale) : IntegerLayer();
-    const IntegerLayer depthwise = integer_layer(on_host(o.depthwise), expanded, filtered.scale);
+        shape.expand ? integer_layer(on_host(o.expand), input, &expanded) : IntegerLayer();
+    const IntegerLayer depthwise = integer_layer(on_host(o.depthwise), expanded, &filtered);
     const IntegerLayer project = integer_layer(on_host(o.project), filtered);
     const Tensor packed =
         packed_bytes(kernels::packed_quantized_inverted_residual_size(shape), [&](std::byte* to) {
