@@ -35,13 +35,29 @@ HWY_INLINE std::int64_t row_codes(std::int64_t channels) {
   return rounded_up(channels, kStepCodes);
 }
 
+// `count` codes of x from the value at `begin` on. Of floats up to kLanes - 1 more are written.
+template <typename To>
+HWY_INLINE void read_codes(To* to, const QuantizedInput& x, std::int64_t begin, std::int64_t count,
+                           const Rounding& round) {
+  if (x.codes)
+    std::copy_n(x.codes + begin, count, to);
+  else
+    quantize_row(to, x.values + begin, count, round);
+}
+
+// As rows of row_codes(channels).
+void read_positions(Code* to, const QuantizedInput& x, std::int64_t begin, std::int64_t positions,
+                    std::int64_t channels) {
+  const Rounding round(x.quantization);
+  const std::int64_t stride = row_codes(channels);
+  if (stride == channels) return read_codes(to, x, begin, positions * channels, round);
+  for (std::int64_t i = 0; i < positions; ++i)
+    read_codes(to + i * stride, x, begin + i * channels, channels, round);
+}
+
 void quantize_rows(Code* to, const float* x, std::int64_t rows, std::int64_t channels,
                    Quantization q) {
-  const Rounding round(q);
-  const std::int64_t stride = row_codes(channels);
-  if (stride == channels) return quantize_row(to, x, rows * channels, round);
-  for (std::int64_t r = 0; r < rows; ++r)
-    quantize_row(to + r * stride, x + r * channels, channels, round);
+  read_positions(to, {x, nullptr, q}, 0, rows, channels);
 }
 
 // Panels of a task where there are more weights than values: whole pairs.
@@ -73,7 +89,7 @@ void run_product(const Product& p, Range rows, Range panels) {
   Code* a = Carver(Carver::bytes_of<Code>(codes)).take<Code>(codes);
   quantize_rows(a, p.x + rows.begin * s.k, count, s.k, p.input);
   const FloatSink sink{.layer = &layer,
-                       .bounds = clamp_of(p.activation),
+                       .activation = p.activation,
                        .y = p.y + rows.begin * s.n,
                        .residual = p.residual ? p.residual + rows.begin * s.n : nullptr,
                        .columns = s.n};
@@ -109,7 +125,7 @@ void run_pool(const Product& p, std::int64_t picture, std::int64_t positions, Ra
   quantize_rows(a, p.x + picture * positions * s.k, positions, s.k, p.input);
   std::fill(sums, sums + layer.out_padded, 0.0f);
   multiply(a, stride, positions, layer, panels,
-           PoolSink{.layer = &layer, .bounds = clamp_of(p.activation), .sums = sums});
+           PoolSink{.layer = &layer, .activation = p.activation, .sums = sums});
   const std::int64_t last = std::min(panels.end * kColumns, s.n);
   for (std::int64_t c = panels.begin * kColumns; c < last; ++c)
     p.y[picture * s.n + c] = sums[c] / static_cast<float>(positions);
@@ -185,10 +201,9 @@ HWY_INLINE std::int64_t filtered_codes(const Cut& cut, const InvertedResidualSha
 }
 
 struct Block {
-  float* y;
-  const float* x;
+  QuantizedOutput y;
+  QuantizedInput x;
   PackedBlock packed;
-  Quantization input;
   InvertedResidualShape shape;
   Cut cut;
 };
@@ -217,7 +232,7 @@ struct Step {
     codes = memory.take<Code>(rows * row_stride + kSlack);
     filtered = memory.take<Code>(results);
     offsets = memory.take<std::int32_t>(positions);
-    const auto zero = static_cast<Held>(s.expand ? 0 : b.input.zero);
+    const auto zero = static_cast<Held>(s.expand ? 0 : b.x.quantization.zero);
     std::fill(rings, rings + kMostPanels * ring_size, zero);
     std::fill(padding, padding + cut.pitch * kColumns + kSlack, zero);
     for (std::int64_t row = 0, i = 0; row < 2 * cut.ring_rows; ++row)
@@ -235,8 +250,19 @@ struct Step {
   std::int64_t image_codes() const {
     return ((step_rows() - 1) * s.expand_stride + s.expand_kernel) * image_pitch() + kSlack;
   }
-  const float* input_row(std::int64_t row) const {
-    return b.x + (picture * s.in_height + row) * s.in_width * s.in_channels;
+  // Whether the expansion multiplies the input's codes where they lie.
+  bool reads_in_place() const {
+    return sizeof(Code) == sizeof(*b.x.codes) && b.x.codes && s.expand_kernel == 1 &&
+           row_stride == s.in_channels;
+  }
+  // Those of a middle row.
+  const Code* codes_of(std::int64_t row) const {
+    if (reads_in_place()) return reinterpret_cast<const Code*>(b.x.codes + input_row(row));
+    return codes + (cut.reads_at_once ? (row - first) * s.middle_width() * row_stride : 0);
+  }
+  // Where a row of the input begins.
+  std::int64_t input_row(std::int64_t row) const {
+    return (picture * s.in_height + row) * s.in_width * s.in_channels;
   }
 
   const Block& b;
@@ -301,14 +327,14 @@ void read_image(const Step& step, Range rows) {
   const std::int64_t pitch = step.image_pitch(),
                      top = rows.begin * s.expand_stride - s.expand_pad_top;
   const std::int64_t count = (rows.end - rows.begin - 1) * s.expand_stride + s.expand_kernel;
-  const Rounding round(step.b.input);
-  const auto zero = static_cast<Code>(step.b.input.zero);
+  const Rounding round(step.b.x.quantization);
+  const auto zero = static_cast<Code>(step.b.x.quantization.zero);
   const std::int64_t left = s.expand_pad_left * s.in_channels;
   const std::int64_t width = std::min(s.in_width * s.in_channels, pitch - kSlack - left);
   for (std::int64_t row = 0; row < count; ++row) {
     Code* to = step.window + row * pitch;
     const bool inside = top + row >= 0 && top + row < s.in_height;
-    if (inside) quantize_row(to + left, step.input_row(top + row), width, round);
+    if (inside) read_codes(to + left, step.b.x, step.input_row(top + row), width, round);
     std::fill(to, to + (inside ? left : pitch), zero);
     if (inside) std::fill(to + left + width, to + pitch, zero);
   }
@@ -318,8 +344,8 @@ void read_image(const Step& step, Range rows) {
 void read_rows(const Step& step, Range rows) {
   const InvertedResidualShape& s = step.s;
   if (s.expand_kernel == 1)
-    return quantize_rows(step.codes, step.input_row(rows.begin),
-                         (rows.end - rows.begin) * s.in_width, s.in_channels, step.b.input);
+    return read_positions(step.codes, step.b.x, step.input_row(rows.begin),
+                          (rows.end - rows.begin) * s.in_width, s.in_channels);
   const std::int64_t pitch = step.image_pitch();
   for (std::int64_t row = rows.begin; row < rows.end; ++row)
     gather_windows(step, step.window + (row - step.first) * s.expand_stride * pitch,
@@ -332,10 +358,8 @@ void hold_rows(const Step& step, Range panels, Range rows) {
   const std::int64_t width = s.middle_width(), count = (rows.end - rows.begin) * width;
   const std::int32_t* offsets = step.offsets + step.ring_row(rows.begin) * width;
   if (s.expand) {
-    if (!step.cut.reads_at_once) read_rows(step, rows);
-    const std::int64_t at = step.cut.reads_at_once ? (rows.begin - step.first) * width : 0;
-    multiply(step.codes + at * step.row_stride, step.row_stride, count, step.b.packed.expand,
-             panels,
+    if (!step.reads_in_place() && !step.cut.reads_at_once) read_rows(step, rows);
+    multiply(step.codes_of(rows.begin), step.row_stride, count, step.b.packed.expand, panels,
              HeldSink{.layer = &step.b.packed.expand,
                       .ring = step.rings,
                       .ring_size = step.ring_size,
@@ -343,14 +367,14 @@ void hold_rows(const Step& step, Range panels, Range rows) {
                       .offsets = offsets});
     return;
   }
-  const Rounding round(step.b.input);
+  const Rounding round(step.b.x.quantization);
   for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) {
     const std::int64_t channel = panel * kColumns,
                        channels = std::min(kColumns, s.in_channels - channel);
     Held* ring = step.rings + (panel - panels.begin) * step.ring_size;
     for (std::int64_t i = 0; i < count; ++i)
-      quantize_row(ring + offsets[i], step.input_row(rows.begin) + i * s.in_channels + channel,
-                   channels, round);
+      read_codes(ring + offsets[i], step.b.x,
+                 step.input_row(rows.begin) + i * s.in_channels + channel, channels, round);
   }
 }
 
@@ -379,12 +403,23 @@ void project(const Block& b, const Code* filtered, std::int64_t first, std::int6
   const InvertedResidualShape& s = b.shape;
   const std::int64_t stride = b.cut.panels * kColumns, at = first * s.out_channels;
   const PackedLayer& layer = b.packed.project;
-  multiply(filtered, stride, count, layer, {0, divide_up(s.out_channels, kColumns)},
-           FloatSink{.layer = &layer,
-                     .bounds = clamp_of(s.out_activation),
-                     .y = b.y + at,
-                     .residual = s.residual ? b.x + at : nullptr,
-                     .columns = s.out_channels});
+  const Range panels{0, divide_up(s.out_channels, kColumns)};
+  const float* residual = s.residual ? b.x.values + at : nullptr;
+  if (b.y.codes)
+    multiply(filtered, stride, count, layer, panels,
+             CodeSink{.layer = &layer,
+                      .activation = s.out_activation,
+                      .round = Rounding(b.y.quantization),
+                      .y = b.y.codes + at,
+                      .residual = residual,
+                      .columns = s.out_channels});
+  else
+    multiply(filtered, stride, count, layer, panels,
+             FloatSink{.layer = &layer,
+                       .activation = s.out_activation,
+                       .y = b.y.values + at,
+                       .residual = residual,
+                       .columns = s.out_channels});
 }
 
 // Panels [panels) of output rows [rows), up to the filtered codes.
@@ -396,7 +431,7 @@ void filter_panels(Step& step, Range panels, Range rows) {
   step.first = std::max<std::int64_t>(0, rows.begin * s.stride - s.pad_top);
   const Range read{step.first, needed(rows.end - 1)};
   if (s.expand_kernel > 1) read_image(step, read);
-  if (s.expand && step.cut.reads_at_once) read_rows(step, read);
+  if (s.expand && step.cut.reads_at_once && !step.reads_in_place()) read_rows(step, read);
   for (std::int64_t panel = panels.begin; panel < panels.end; panel += kMostPanels) {
     const Range group{panel, std::min<std::int64_t>(panel + kMostPanels, panels.end)};
     std::int64_t made = step.first;
@@ -446,10 +481,10 @@ void run_shared(const Block& b) {
   });
 }
 
-void quantized_inverted_residual(float* y, const float* x, const std::byte* packed,
-                                 Quantization input, InvertedResidualShape s) {
+void quantized_inverted_residual(QuantizedOutput y, QuantizedInput x, const std::byte* packed,
+                                 InvertedResidualShape s) {
   if (s.batch * s.out_height * s.out_width * s.out_channels <= 0) return;
-  const Block b{y, x, PackedBlock(packed, s), input, s, Cut(s)};
+  const Block b{y, x, PackedBlock(packed, s), s, Cut(s)};
   if (is_small(s) && threads() > 1 && b.cut.step == s.out_height) return run_shared(b);
   parallel_for(s.batch * b.cut.strips,
                [&](std::int64_t task) { run_strip(b, task / b.cut.strips, task % b.cut.strips); });

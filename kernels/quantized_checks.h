@@ -77,13 +77,17 @@ inline void pack_quantized_inverted_residual(std::byte* packed, QuantizedBlock b
   makes_codes(block.depthwise, 9, expanded);
 }
 
-inline void quantized_inverted_residual(float* y, const float* x, const std::byte* packed,
-                                        Quantization input, InvertedResidualShape s) {
+inline void quantized_inverted_residual(QuantizedOutput y, QuantizedInput x,
+                                        const std::byte* packed, InvertedResidualShape s) {
   shape(s);
-  codes(input);
-  apart({{y, s.batch * s.out_height * s.out_width * s.out_channels}},
-        {{x, s.batch * s.in_height * s.in_width * s.in_channels},
-         {packed, s.expanded_channels * s.out_channels}});
+  codes(x.quantization);
+  codes(y.quantization);
+  assert(!(s.residual && x.codes) && "a residual of codes");
+  const std::int64_t out = s.batch * s.out_height * s.out_width * s.out_channels;
+  const std::int64_t in = s.batch * s.in_height * s.in_width * s.in_channels;
+  const Operand result = y.codes ? Operand(y.codes, out) : Operand(y.values, out);
+  const Operand source = x.codes ? Operand(x.codes, in) : Operand(x.values, in);
+  apart({result}, {source, {packed, s.expanded_channels * s.out_channels}});
 }
 
 }  // namespace maskwatch::kernels::checks

@@ -100,17 +100,29 @@ HWY_INLINE void store_row(__m512i rows, std::uint8_t* to) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_extracti32x4_epi32(rows, kRow));
 }
 
-// 64 codes of x.
-HWY_INLINE void quantize_four(std::uint8_t* to, const float* x, const Rounding& round) {
-  const auto code = [&](int vector) HWY_ATTR {
-    const __m512 v = _mm512_mul_ps(_mm512_loadu_ps(x + vector * kLanes), round.inverse_scale.raw);
-    return _mm512_cvtps_epi32(_mm512_min_ps(round.high.raw, v));
+template <int kRow>
+HWY_INLINE void store_first_of_row(__m512i rows, __mmask16 which, std::uint8_t* to) {
+  if (which == 0xffff) return store_row<kRow>(rows, to);
+  _mm_mask_storeu_epi8(to, which, _mm512_extracti32x4_epi32(rows, kRow));
+}
+
+// Codes of values, rows of 16. NaN becomes 0, as packing has it.
+HWY_INLINE __m512i rounded_rows(__m512 a, __m512 b, __m512 c, __m512 d, const Rounding& round) {
+  const auto code = [&](__m512 v) HWY_ATTR {
+    // In this order NaN stays NaN, and then becomes the least integer, as what is too small does.
+    return _mm512_cvtps_epi32(
+        _mm512_min_ps(round.high.raw, _mm512_mul_ps(v, round.inverse_scale.raw)));
   };
   const __m512i zero = _mm512_packs_epi32(round.zero.raw, round.zero.raw);
-  const __m512i first = _mm512_packs_epi32(code(0), code(1));
-  const __m512i last = _mm512_packs_epi32(code(2), code(3));
-  _mm512_storeu_si512(to,
-                      rows_of_bytes(_mm512_adds_epi16(first, zero), _mm512_adds_epi16(last, zero)));
+  const __m512i first = _mm512_packs_epi32(code(a), code(b));
+  const __m512i last = _mm512_packs_epi32(code(c), code(d));
+  return rows_of_bytes(_mm512_adds_epi16(first, zero), _mm512_adds_epi16(last, zero));
+}
+
+// 64 codes of x.
+HWY_INLINE void quantize_four(std::uint8_t* to, const float* x, const Rounding& round) {
+  const auto part = [&](int i) HWY_ATTR { return _mm512_loadu_ps(x + i * kLanes); };
+  _mm512_storeu_si512(to, rounded_rows(part(0), part(1), part(2), part(3), round));
 }
 #endif
 
@@ -286,15 +298,17 @@ HWY_INLINE void store_all(const Sum* sums, const std::int32_t* bias, const Store
 }
 
 #if KERNELS_VNNI
-// store.rows<kCount>(row, vector, sums of four rows, of which kCount count)
+// store.rows<kCount>(row, vector, sums of four rows, of which kCount count). No function of its own
+// picks the sums: one that is not inlined would want them in memory.
 template <int kVectors, int kRows, int kCell, typename Store>
 HWY_INLINE void store_four(const Sum* sums, const Store& store) {
   constexpr int kRow = kCell / kVectors * 4, kVector = kCell % kVectors;
   constexpr int kCount = kRows - kRow < 4 ? kRows - kRow : 4;
-  const auto sum = [&](int row) HWY_ATTR {
-    return sums[(kRow + (row < kCount ? row : 0)) * kVectors + kVector].first;
-  };
-  store.template rows<kCount>(kRow, kVector, sum(0), sum(1), sum(2), sum(3));
+  constexpr int kFirst = kRow * kVectors + kVector;
+  store.template rows<kCount>(kRow, kVector, sums[kFirst].first,
+                              sums[kFirst + (kCount > 1 ? kVectors : 0)].first,
+                              sums[kFirst + (kCount > 2 ? 2 * kVectors : 0)].first,
+                              sums[kFirst + (kCount > 3 ? 3 * kVectors : 0)].first);
 }
 
 template <int kVectors, int kRows, typename Store, int... kCells>
@@ -361,10 +375,12 @@ HWY_INLINE void multiply(const Code* a, std::int64_t a_stride, std::int64_t rows
 // --- What becomes of sums, biases in them ---
 
 HWY_INLINE Vector dequantized(IntVector sum, const PackedLayer& layer, std::int64_t column,
-                              const Clamp& bounds) {
+                              Activation activation) {
   const Vector factor = hn::LoadU(lanes, layer.factor + column);
-  const Vector y = hn::Mul(hn::ConvertTo(lanes, sum), factor);
-  return hn::Min(hn::Max(y, bounds.low), bounds.high);
+  Vector y = hn::Mul(hn::ConvertTo(lanes, sum), factor);
+  if (activation != Activation::none) y = hn::Max(y, hn::Zero(lanes));
+  if (activation == Activation::relu6) y = hn::Min(y, hn::Set(lanes, 6.0f));
+  return y;
 }
 
 // Floats y[row, column], with a residual.
@@ -379,7 +395,7 @@ struct FloatSink {
   HWY_INLINE void operator()(int row, int vector, IntVector sum) const {
     const std::int64_t column = first_column + vector * kLanes, rest = columns - column;
     if (rest <= 0) return;
-    Vector v = dequantized(sum, *layer, column, bounds);
+    Vector v = dequantized(sum, *layer, column, activation);
     const std::int64_t at = row * columns + column;
     if (rest >= kLanes) {
       if (residual) v = hn::Add(v, hn::LoadU(lanes, residual + at));
@@ -390,8 +406,60 @@ struct FloatSink {
     }
   }
   const PackedLayer* layer;
-  Clamp bounds;
+  Activation activation;
   float* y;
+  const float* residual;  // or null
+  std::int64_t columns, first_column = 0;
+};
+
+// Codes y[row, column] of what FloatSink makes.
+struct CodeSink {
+  HWY_INLINE CodeSink at(std::int64_t row, std::int64_t panel) const {
+    CodeSink tile = *this;
+    tile.y += row * columns;
+    if (residual) tile.residual += row * columns;
+    tile.first_column = panel * kColumns;
+    return tile;
+  }
+  HWY_INLINE Vector value(int row, std::int64_t column, std::int64_t rest, IntVector sum) const {
+    const Vector v = dequantized(sum, *layer, column, activation);
+    if (!residual) return v;
+    const float* from = residual + row * columns + column;
+    return hn::Add(v, rest >= kLanes ? hn::LoadU(lanes, from) : load_first(from, rest));
+  }
+#if KERNELS_VNNI
+  static constexpr bool kTakesRows = true;
+  template <int kCount>
+  HWY_INLINE void rows(int row, int vector, IntVector a, IntVector b, IntVector c,
+                       IntVector d) const {
+    const std::int64_t column = first_column + vector * kLanes, rest = columns - column;
+    if (rest <= 0) return;
+    const __m512i codes = rounded_rows(
+        value(row, column, rest, a).raw, value(row + (kCount > 1 ? 1 : 0), column, rest, b).raw,
+        value(row + (kCount > 2 ? 2 : 0), column, rest, c).raw,
+        value(row + (kCount > 3 ? 3 : 0), column, rest, d).raw, round);
+    std::uint8_t* to = y + row * columns + column;
+    if (kCount == 4 && columns == kColumns) return _mm512_storeu_si512(to, codes);
+    const auto mask = static_cast<__mmask16>(rest >= kColumns ? 0xffff : (1 << rest) - 1);
+    store_first_of_row<0>(codes, mask, to);
+    if constexpr (kCount > 1) store_first_of_row<1>(codes, mask, to + columns);
+    if constexpr (kCount > 2) store_first_of_row<2>(codes, mask, to + 2 * columns);
+    if constexpr (kCount > 3) store_first_of_row<3>(codes, mask, to + 3 * columns);
+  }
+#else
+  HWY_INLINE void operator()(int row, int vector, IntVector sum) const {
+    const std::int64_t column = first_column + vector * kLanes, rest = columns - column;
+    if (rest <= 0) return;
+    const hn::Rebind<std::uint8_t, Ints> bytes;
+    std::uint8_t codes[kLanes];
+    hn::StoreU(hn::DemoteTo(bytes, round(value(row, column, rest, sum))), bytes, codes);
+    std::copy_n(codes, std::min(rest, kLanes), y + row * columns + column);
+  }
+#endif
+  const PackedLayer* layer;
+  Activation activation;
+  Rounding round;
+  std::uint8_t* y;
   const float* residual;  // or null
   std::int64_t columns, first_column = 0;
 };
@@ -406,11 +474,11 @@ struct PoolSink {
   HWY_INLINE void operator()(int, int vector, IntVector sum) const {
     const std::int64_t column = first_column + vector * kLanes;
     float* to = sums + column;
-    const Vector y = dequantized(sum, *layer, column, bounds);
+    const Vector y = dequantized(sum, *layer, column, activation);
     hn::StoreU(hn::Add(hn::LoadU(lanes, to), y), lanes, to);
   }
   const PackedLayer* layer;
-  Clamp bounds;
+  Activation activation;
   float* sums;
   std::int64_t first_column = 0;
 };
