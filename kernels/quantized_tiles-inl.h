@@ -150,7 +150,8 @@ HWY_INLINE Vector requantized(IntVector sum, Vector factor) {
 // Biases and factors of whole panels, then lines of weights: [panel][step][line].
 struct PackedLayer {
   PackedLayer(const std::byte* packed, std::int64_t in, std::int64_t out)
-      : out_padded(rounded_up(out, kColumns)),
+      : columns(out),
+        out_padded(rounded_up(out, kColumns)),
         steps(divide_up(in, kStepCodes)),
         bias(reinterpret_cast<const std::int32_t*>(packed)),
         factor(reinterpret_cast<const float*>(packed + 4 * out_padded)),
@@ -158,7 +159,7 @@ struct PackedLayer {
   const std::byte* end() const {
     return reinterpret_cast<const std::byte*>(weights + out_padded / kColumns * steps * kLine);
   }
-  std::int64_t out_padded, steps;
+  std::int64_t columns, out_padded, steps;
   const std::int32_t* bias;
   const float* factor;
   const Weight* weights;
@@ -199,6 +200,11 @@ HWY_INLINE IntVector four_bytes(const Code* codes) {
 HWY_INLINE void add_products(__m512i& sum, __m512i codes, __m512i weights) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(weights));
 }
+// In the lower half of the lanes; the others become 0. Half the work where a machine makes one
+// instruction of 64 bytes of two of 32.
+HWY_INLINE void add_half_products(__m512i& sum, __m512i codes, __m512i weights) {
+  asm("vpdpbusd %t2, %t1, %t0" : "+v"(sum) : "v"(codes), "v"(weights));
+}
 #endif
 
 // The sum of a column, or where the target keeps it so, of its even and its odd steps.
@@ -208,6 +214,9 @@ struct Sum {
 #if KERNELS_VNNI
   HWY_INLINE void add(IntVector codes, IntVector weights) {
     add_products(first.raw, codes.raw, weights.raw);
+  }
+  HWY_INLINE void add_half(IntVector codes, IntVector weights) {
+    add_half_products(first.raw, codes.raw, weights.raw);
   }
   HWY_INLINE void begin(IntVector bias) { first = bias; }
   HWY_INLINE IntVector total(const std::int32_t*) const { return first; }
@@ -265,21 +274,31 @@ struct RowPointers {
   }
 };
 
-template <int... kVectors>
+template <bool kHalf>
+HWY_INLINE void add_cell(Sum& sum, IntVector codes, IntVector weights) {
+#if KERNELS_VNNI
+  if constexpr (kHalf) return sum.add_half(codes, weights);
+#endif
+  sum.add(codes, weights);
+}
+
+// kHalf: of the last vector only the lower half is wanted.
+template <bool kHalf, int... kVectors>
 HWY_INLINE void add_row(Sum* HWY_RESTRICT sums, const Code* a, const IntVector* weights,
                         std::integer_sequence<int, kVectors...>) {
+  constexpr int kLast = static_cast<int>(sizeof...(kVectors)) - 1;
   const IntVector codes = four_bytes(a);
-  (sums[kVectors].add(codes, weights[kVectors]), ...);
+  (add_cell < kHalf && kVectors == kLast > (sums[kVectors], codes, weights[kVectors]), ...);
 }
 
 // One step of all rows.
-template <int kAll, int... kVectors, int... kRows>
+template <bool kHalf, int kAll, int... kVectors, int... kRows>
 HWY_INLINE void add_step(Sum* HWY_RESTRICT sums, const RowPointers<kAll>& a, const Weight* b,
                          std::int64_t panel, std::integer_sequence<int, kVectors...> vectors,
                          std::integer_sequence<int, kRows...>) {
   const IntVector weights[] = {weights_at<kVectors>(b, panel)...};
-  (add_row(sums + kRows * static_cast<int>(sizeof...(kVectors)), a.template at<kRows>(), weights,
-           vectors),
+  (add_row<kHalf>(sums + kRows * static_cast<int>(sizeof...(kVectors)), a.template at<kRows>(),
+                  weights, vectors),
    ...);
 }
 
@@ -319,7 +338,7 @@ HWY_INLINE void store_fours(const Sum* sums, const Store& store,
 #endif
 
 // store(row, vector, sum) for kRows rows of codes times kPanels panels, whose biases `bias` holds.
-template <int kRows, int kPanels, typename Store>
+template <int kRows, int kPanels, bool kHalf, typename Store>
 void multiply_tile(const Code* HWY_RESTRICT codes, std::int64_t stride,
                    const Weight* HWY_RESTRICT b, std::int64_t steps, const std::int32_t* bias,
                    const Store& store) {
@@ -330,7 +349,7 @@ void multiply_tile(const Code* HWY_RESTRICT codes, std::int64_t stride,
   RowPointers<kRows> a(codes, stride, groups);
   const std::int64_t panel = steps * kLine;
   for (std::int64_t step = 0; step < steps; ++step, b += kLine) {
-    add_step(sums, a, b, panel, UpTo<kVectors>(), UpTo<kRows>());
+    add_step<kHalf>(sums, a, b, panel, UpTo<kVectors>(), UpTo<kRows>());
     a.next(groups);
   }
   const Store sink = store;  // nothing that is stored can change it
@@ -342,14 +361,22 @@ void multiply_tile(const Code* HWY_RESTRICT codes, std::int64_t stride,
     store_all<kVectors>(sums, bias, sink, UpTo<kRows * kVectors>());
 }
 
-template <int kPanels, typename Store, int kRows = kMostTileRows>
+template <int kPanels, bool kHalf, typename Store, int kRows = kMostTileRows>
 HWY_INLINE void multiply_rows(std::int64_t rows, const Code* a, std::int64_t a_stride,
                               const Weight* b, std::int64_t steps, const std::int32_t* bias,
                               const Store& store) {
-  if (rows == kRows) return multiply_tile<kRows, kPanels>(a, a_stride, b, steps, bias, store);
+  if (rows == kRows)
+    return multiply_tile<kRows, kPanels, kHalf>(a, a_stride, b, steps, bias, store);
   if constexpr (kRows > 1)
-    multiply_rows<kPanels, Store, kRows - 1>(rows, a, a_stride, b, steps, bias, store);
+    multiply_rows<kPanels, kHalf, Store, kRows - 1>(rows, a, a_stride, b, steps, bias, store);
 }
+
+// Whether a kernel of its own is worth it where the last panel is at most half full: there are
+// networks with 24 channels between blocks.
+template <typename Sink>
+constexpr bool kHalves = KERNELS_VNNI == 1 && requires {
+  Sink::kMayEndEarly;
+};
 
 // All rows of a times panels [panels) of a layer, in tiles of about the same height;
 // sink.at(row, panel) takes the sums of the tile that begins there.
@@ -363,12 +390,17 @@ HWY_INLINE void multiply(const Code* a, std::int64_t a_stride, std::int64_t rows
       const Weight* b = layer.weights + panel * layer.steps * kLine;
       const std::int32_t* bias = layer.bias + panel * kColumns;
       const auto store = sink.at(r.begin, panel);
-      if (panels.end - panel >= kMostPanels)
-        multiply_rows<kMostPanels>(r.end - r.begin, a + r.begin * a_stride, a_stride, b,
-                                   layer.steps, bias, store);
-      else if constexpr (kMostPanels > 1)
-        multiply_rows<1>(r.end - r.begin, a + r.begin * a_stride, a_stride, b, layer.steps, bias,
-                         store);
+      const auto run = [&](auto count, auto half) HWY_ATTR {
+        multiply_rows<count(), half()>(r.end - r.begin, a + r.begin * a_stride, a_stride, b,
+                                       layer.steps, bias, store);
+      };
+      constexpr std::integral_constant<int, kMostPanels> most;
+      if (panels.end - panel < kMostPanels)
+        run(std::integral_constant<int, 1>(), std::false_type());
+      else if (kHalves<Sink> && layer.columns - panel * kColumns <= kMostPanels * kColumns - 8)
+        run(most, std::bool_constant<kHalves<Sink>>());
+      else
+        run(most, std::false_type());
     }
 }
 
@@ -385,6 +417,7 @@ HWY_INLINE Vector dequantized(IntVector sum, const PackedLayer& layer, std::int6
 
 // Floats y[row, column], with a residual.
 struct FloatSink {
+  static constexpr bool kMayEndEarly = true;
   HWY_INLINE FloatSink at(std::int64_t row, std::int64_t panel) const {
     FloatSink tile = *this;
     tile.y += row * columns;
@@ -414,6 +447,7 @@ struct FloatSink {
 
 // Codes y[row, column] of what FloatSink makes.
 struct CodeSink {
+  static constexpr bool kMayEndEarly = true;
   HWY_INLINE CodeSink at(std::int64_t row, std::int64_t panel) const {
     CodeSink tile = *this;
     tile.y += row * columns;
