@@ -1,8 +1,10 @@
 // The operations of quantized.def for one instruction set. Included by kernels/quantized.cc alone,
 // in a namespace of its own each time.
+#include "kernels/quantized_codes-inl.h"
 #include "kernels/quantized_tiles-inl.h"
-// Uses what stands there.
+// These use what stands in those.
 #include "kernels/quantized_depthwise-inl.h"
+#include "kernels/quantized_sinks-inl.h"
 
 // Pieces of a task's memory.
 class Carver {
@@ -24,8 +26,6 @@ class Carver {
   std::byte* at_;
 };
 
-// --- Pointwise layers ---
-
 void pack_quantized_pointwise(std::byte* packed, QuantizedLayer layer, std::int64_t in,
                               std::int64_t out) {
   pack_layer(packed, layer, in, in, out);
@@ -35,13 +35,29 @@ HWY_INLINE std::int64_t row_codes(std::int64_t channels) {
   return rounded_up(channels, kStepCodes);
 }
 
+// `count` codes of x from the value at `begin` on. Of floats up to kLanes - 1 more are written.
+template <typename To>
+HWY_INLINE void read_codes(To* to, const QuantizedInput& x, std::int64_t begin, std::int64_t count,
+                           const Rounding& round) {
+  if (x.codes)
+    std::copy_n(x.codes + begin, count, to);
+  else
+    quantize_row(to, x.values + begin, count, round);
+}
+
+// As rows of row_codes(channels).
+void read_positions(Code* to, const QuantizedInput& x, std::int64_t begin, std::int64_t positions,
+                    std::int64_t channels) {
+  const Rounding round(x.quantization);
+  const std::int64_t stride = row_codes(channels);
+  if (stride == channels) return read_codes(to, x, begin, positions * channels, round);
+  for (std::int64_t i = 0; i < positions; ++i)
+    read_codes(to + i * stride, x, begin + i * channels, channels, round);
+}
+
 void quantize_rows(Code* to, const float* x, std::int64_t rows, std::int64_t channels,
                    Quantization q) {
-  const Rounding round(q);
-  const std::int64_t stride = row_codes(channels);
-  if (stride == channels) return quantize_row(to, x, rows * channels, round);
-  for (std::int64_t r = 0; r < rows; ++r)
-    quantize_row(to + r * stride, x + r * channels, channels, round);
+  read_positions(to, {x, nullptr, q}, 0, rows, channels);
 }
 
 // Panels of a task where there are more weights than values: whole pairs.
@@ -73,7 +89,7 @@ void run_product(const Product& p, Range rows, Range panels) {
   Code* a = Carver(Carver::bytes_of<Code>(codes)).take<Code>(codes);
   quantize_rows(a, p.x + rows.begin * s.k, count, s.k, p.input);
   const FloatSink sink{.layer = &layer,
-                       .bounds = clamp_of(p.activation),
+                       .activation = p.activation,
                        .y = p.y + rows.begin * s.n,
                        .residual = p.residual ? p.residual + rows.begin * s.n : nullptr,
                        .columns = s.n};
@@ -109,7 +125,7 @@ void run_pool(const Product& p, std::int64_t picture, std::int64_t positions, Ra
   quantize_rows(a, p.x + picture * positions * s.k, positions, s.k, p.input);
   std::fill(sums, sums + layer.out_padded, 0.0f);
   multiply(a, stride, positions, layer, panels,
-           PoolSink{.layer = &layer, .bounds = clamp_of(p.activation), .sums = sums});
+           PoolSink{.layer = &layer, .activation = p.activation, .sums = sums});
   const std::int64_t last = std::min(panels.end * kColumns, s.n);
   for (std::int64_t c = panels.begin * kColumns; c < last; ++c)
     p.y[picture * s.n + c] = sums[c] / static_cast<float>(positions);
@@ -127,284 +143,7 @@ void quantized_pointwise_average_pool(float* y, const float* x, const std::byte*
   });
 }
 
-// --- The inverted residual block ---
-
-void pack_quantized_inverted_residual(std::byte* packed, QuantizedBlock block,
-                                      InvertedResidualShape s) {
-  const std::int64_t steps = s.expand_steps(), expanded = s.expanded_channels;
-  if (s.expand) packed = pack_layer(packed, block.expand, steps, steps, expanded);
-  packed = pack_depthwise(packed, block.depthwise, expanded);
-  pack_layer(packed, block.project, expanded, rounded_up(expanded, kColumns), s.out_channels);
-}
-
-// A pack of a block.
-struct PackedBlock {
-  PackedBlock(const std::byte* packed, const InvertedResidualShape& s)
-      : expand(packed, s.expand ? s.expand_steps() : 0, s.expand ? s.expanded_channels : 0),
-        depthwise(expand.end(), s.expanded_channels),
-        project(depthwise.end(), rounded_up(s.expanded_channels, kColumns), s.out_channels) {}
-  PackedLayer expand;
-  PackedDepthwise depthwise;
-  PackedLayer project;
-};
-
-// Whether threads share out the panels of one picture rather than its rows.
-HWY_INLINE bool is_small(const InvertedResidualShape& s) {
-  constexpr std::int64_t kSmall = 14 * 14;
-  return s.batch == 1 && s.out_height * s.out_width <= kSmall;
-}
-
-// How a block is cut: strips of output rows for threads, and steps of rows between projections, so
-// few that what a step holds stays in the second-level cache.
-struct Cut {
-  explicit Cut(const InvertedResidualShape& s)
-      : pitch(std::max((s.out_width - 1) * s.stride + kReach, s.pad_left + s.middle_width() + 1)),
-        panels(divide_up(s.expanded_channels, kColumns)) {
-    strips =
-        s.batch >= threads() || is_small(s) ? 1 : std::min<std::int64_t>(threads(), s.out_height);
-    const std::int64_t rows = divide_up(s.out_height, strips);
-    const std::int64_t filtered = s.out_width * panels * kColumns * std::int64_t{sizeof(Code)};
-    const std::int64_t held =
-        s.stride * pitch * kMostPanels * kColumns * std::int64_t{sizeof(Held)};
-    step = std::clamp<std::int64_t>(cache_sizes().level2 / 2 / (filtered + held), 1, rows);
-    // Tiles want some positions at once, the first-level cache few.
-    chunk = std::clamp<std::int64_t>(divide_up(4 * kMostTileRows, s.out_width), 1, step);
-  }
-  std::int64_t pitch;   // positions of a held row
-  std::int64_t panels;  // of expanded channels
-  std::int64_t strips, step, chunk;
-};
-
-// Of a step, with those that the last vectors of a row write past it.
-HWY_INLINE std::int64_t filtered_codes(const Cut& cut, const InvertedResidualShape& s) {
-  return (cut.step * s.out_width + 8) * cut.panels * kColumns + kSlack;
-}
-
-struct Block {
-  float* y;
-  const float* x;
-  PackedBlock packed;
-  Quantization input;
-  InvertedResidualShape shape;
-  Cut cut;
-};
-
-// What a task works in. Held rows are middle rows [first, ...) of one group of panels.
-struct Step {
-  Step(const Block& block, std::int64_t of_picture)
-      : b(block), s(block.shape), cut(block.cut), picture(of_picture) {
-    held_rows = (cut.step - 1) * s.stride + 3;
-    ring_size = held_rows * cut.pitch * kColumns + kSlack;
-    row_stride = row_codes(s.expand_steps());
-    const std::int64_t positions = held_rows * s.middle_width();
-    const std::int64_t image = s.expand_kernel > 1 ? image_codes() : 0;
-    const std::int64_t rows = s.expand ? positions * row_stride + kSlack : 0;
-    filtered_stride = cut.panels * kColumns;
-    const std::int64_t results = filtered_codes(cut, s);
-    Carver memory(Carver::bytes_of<Held>(kMostPanels * ring_size) +
-                  Carver::bytes_of<Held>(cut.pitch * kColumns + kSlack) +
-                  Carver::bytes_of<Code>(image) + Carver::bytes_of<Code>(rows) +
-                  Carver::bytes_of<Code>(results) + Carver::bytes_of<std::int32_t>(positions));
-    rings = memory.take<Held>(kMostPanels * ring_size);
-    padding = memory.take<Held>(cut.pitch * kColumns + kSlack);
-    window = memory.take<Code>(image);
-    codes = memory.take<Code>(rows);
-    filtered = memory.take<Code>(results);
-    offsets = memory.take<std::int32_t>(positions);
-    const auto zero = static_cast<Held>(s.expand ? 0 : b.input.zero);
-    std::fill(rings, rings + kMostPanels * ring_size, zero);
-    std::fill(padding, padding + cut.pitch * kColumns + kSlack, zero);
-    for (std::int64_t row = 0, i = 0; row < held_rows; ++row)
-      for (std::int64_t column = 0; column < s.middle_width(); ++column, ++i)
-        offsets[i] = static_cast<std::int32_t>((row * cut.pitch + s.pad_left + column) * kColumns);
-  }
-  // Of the input rows that a step's expansion by a full convolution reads, with padding.
-  std::int64_t image_pitch() const {
-    return ((s.full_width - 1) * s.expand_stride + s.expand_kernel) * s.in_channels + kSlack;
-  }
-  std::int64_t image_codes() const {
-    return ((held_rows - 1) * s.expand_stride + s.expand_kernel) * image_pitch() + kSlack;
-  }
-  const float* input_row(std::int64_t row) const {
-    return b.x + (picture * s.in_height + row) * s.in_width * s.in_channels;
-  }
-
-  const Block& b;
-  const InvertedResidualShape& s;
-  const Cut& cut;
-  std::int64_t picture, held_rows, ring_size, row_stride, filtered_stride;
-  Held *rings, *padding;
-  Code *window, *codes, *filtered;
-  std::int32_t* offsets;
-  std::int64_t first = 0;  // middle row that the rings begin with
-};
-
-// A row of windows of the expansion's kernel, each as a row of codes. `from`: its first input row.
-void gather_windows(const Step& step, const Code* from, Code* to) {
-  const InvertedResidualShape& s = step.s;
-  // More than is wanted, of a size that the compiler knows: what is copied next lies over the rest.
-  constexpr std::size_t kCopied = 32;
-  const std::int64_t line = s.expand_kernel * s.in_channels, pitch = step.image_pitch();
-  const auto bytes = static_cast<std::size_t>(line) * sizeof(Code);
-  const std::int64_t next = s.expand_stride * s.in_channels;
-  for (std::int64_t x = 0; x < s.full_width; ++x, from += next, to += step.row_stride)
-    for (std::int64_t k = 0; k < s.expand_kernel; ++k)
-      if (bytes <= kCopied)
-        std::memcpy(to + k * line, from + k * pitch, kCopied);
-      else
-        std::memcpy(to + k * line, from + k * pitch, bytes);
-}
-
-// The codes of middle rows [rows): what the expansion multiplies.
-void read_rows(const Step& step, Range rows) {
-  const InvertedResidualShape& s = step.s;
-  if (s.expand_kernel == 1) {
-    quantize_rows(step.codes, step.input_row(rows.begin), (rows.end - rows.begin) * s.in_width,
-                  s.in_channels, step.b.input);
-    return;
-  }
-  const std::int64_t pitch = step.image_pitch(),
-                     top = rows.begin * s.expand_stride - s.expand_pad_top;
-  const std::int64_t count = (rows.end - rows.begin - 1) * s.expand_stride + s.expand_kernel;
-  const Rounding round(step.b.input);
-  const std::int64_t left = s.expand_pad_left * s.in_channels;
-  const std::int64_t width = std::min(s.in_width * s.in_channels, pitch - kSlack - left);
-  for (std::int64_t row = 0; row < count; ++row) {
-    Code* to = step.window + row * pitch;
-    std::fill(to, to + pitch, static_cast<Code>(step.b.input.zero));
-    if (top + row < 0 || top + row >= s.in_height) continue;
-    quantize_row(to + left, step.input_row(top + row), width, round);
-    std::fill(to + left + width, to + pitch, static_cast<Code>(step.b.input.zero));
-  }
-  for (std::int64_t row = 0; row < rows.end - rows.begin; ++row)
-    gather_windows(step, step.window + row * s.expand_stride * pitch,
-                   step.codes + row * s.full_width * step.row_stride);
-}
-
-// Middle rows [rows) of a group of panels into their rings.
-void hold_rows(const Step& step, Range panels, Range rows) {
-  const InvertedResidualShape& s = step.s;
-  const std::int64_t width = s.middle_width(), at = (rows.begin - step.first) * width;
-  const std::int64_t count = (rows.end - rows.begin) * width;
-  if (s.expand) {
-    multiply(step.codes + at * step.row_stride, step.row_stride, count, step.b.packed.expand,
-             panels,
-             HeldSink{.layer = &step.b.packed.expand,
-                      .ring = step.rings,
-                      .ring_size = step.ring_size,
-                      .first_panel = panels.begin,
-                      .offsets = step.offsets + at});
-    return;
-  }
-  const Rounding round(step.b.input);
-  for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) {
-    const std::int64_t channel = panel * kColumns,
-                       channels = std::min(kColumns, s.in_channels - channel);
-    Held* ring = step.rings + (panel - panels.begin) * step.ring_size;
-    for (std::int64_t i = 0; i < count; ++i)
-      quantize_row(ring + step.offsets[at + i],
-                   step.input_row(rows.begin) + i * s.in_channels + channel, channels, round);
-  }
-}
-
-// Output rows [rows) of a group of panels, into the step's filtered codes.
-void filter_rows(const Step& step, Range panels, Range rows, std::int64_t first_row) {
-  const InvertedResidualShape& s = step.s;
-  for (std::int64_t panel = panels.begin; panel < panels.end; ++panel) {
-    const Held* ring = step.rings + (panel - panels.begin) * step.ring_size;
-    for (std::int64_t oy = rows.begin; oy < rows.end; ++oy) {
-      const Held* inputs[3];
-      for (int i = 0; i < 3; ++i) {
-        const std::int64_t row = oy * s.stride - s.pad_top + i;
-        const bool inside = row >= 0 && row < s.middle_height();
-        inputs[i] = inside ? ring + (row - step.first) * step.cut.pitch * kColumns : step.padding;
-      }
-      Code* to =
-          step.filtered + (oy - first_row) * s.out_width * step.filtered_stride + panel * kColumns;
-      filter_row(inputs, s.stride, step.b.packed.depthwise, panel, to, step.filtered_stride,
-                 s.out_width);
-    }
-  }
-}
-
-// As many positions from `first` on, counted over all pictures, from their filtered codes.
-void project(const Block& b, const Code* filtered, std::int64_t first, std::int64_t count) {
-  const InvertedResidualShape& s = b.shape;
-  const std::int64_t stride = b.cut.panels * kColumns, at = first * s.out_channels;
-  const PackedLayer& layer = b.packed.project;
-  multiply(filtered, stride, count, layer, {0, divide_up(s.out_channels, kColumns)},
-           FloatSink{.layer = &layer,
-                     .bounds = clamp_of(s.out_activation),
-                     .y = b.y + at,
-                     .residual = s.residual ? b.x + at : nullptr,
-                     .columns = s.out_channels});
-}
-
-// Panels [panels) of output rows [rows), up to the filtered codes.
-void filter_panels(Step& step, Range panels, Range rows) {
-  const InvertedResidualShape& s = step.s;
-  const auto needed = [&](std::int64_t oy) {
-    return std::clamp<std::int64_t>(oy * s.stride - s.pad_top + 3, 0, s.middle_height());
-  };
-  step.first = std::max<std::int64_t>(0, rows.begin * s.stride - s.pad_top);
-  if (s.expand) read_rows(step, {step.first, needed(rows.end - 1)});
-  for (std::int64_t panel = panels.begin; panel < panels.end; panel += kMostPanels) {
-    const Range group{panel, std::min<std::int64_t>(panel + kMostPanels, panels.end)};
-    std::int64_t made = step.first;
-    for (std::int64_t oy = rows.begin; oy < rows.end; oy += step.cut.chunk) {
-      const Range chunk{oy, std::min(oy + step.cut.chunk, rows.end)};
-      const std::int64_t last = needed(chunk.end - 1);
-      if (last > made) hold_rows(step, group, {made, last});
-      made = std::max(made, last);
-      filter_rows(step, group, chunk, rows.begin);
-    }
-  }
-}
-
-void run_strip(const Block& b, std::int64_t picture, std::int64_t strip) {
-  const std::int64_t width = b.shape.out_width, first = picture * b.shape.out_height * width;
-  const Range rows = part(b.shape.out_height, b.cut.strips, strip);
-  Step step(b, picture);
-  for (std::int64_t oy = rows.begin; oy < rows.end; oy += b.cut.step) {
-    const std::int64_t end = std::min(oy + b.cut.step, rows.end);
-    filter_panels(step, {0, b.cut.panels}, {oy, end});
-    project(b, step.filtered, first + oy * width, (end - oy) * width);
-  }
-}
-
-// A small picture: threads share out its panels, and when all are filtered its positions, so that
-// no row is made twice.
-void run_shared(const Block& b) {
-  const InvertedResidualShape& s = b.shape;
-  const std::int64_t positions = s.out_height * s.out_width;
-  const std::int64_t codes = filtered_codes(b.cut, s);
-  auto* filtered = reinterpret_cast<Code*>(
-      scratch(Scratch::partials, divide_up(codes * std::int64_t{sizeof(Code)}, 4)));
-  const std::int64_t groups = divide_up(b.cut.panels, kMostPanels);
-  const auto tasks = std::min<std::int64_t>(threads(), groups);
-  parallel_for(tasks, [&](std::int64_t task) {
-    const Range r = part(groups, tasks, task);
-    Step step(b, 0);
-    step.filtered = filtered;
-    filter_panels(
-        step, {r.begin * kMostPanels, std::min<std::int64_t>(r.end * kMostPanels, b.cut.panels)},
-        {0, s.out_height});
-  });
-  const auto parts = std::min<std::int64_t>(threads(), divide_up(positions, kMostTileRows));
-  parallel_for(parts, [&](std::int64_t task) {
-    const Range r = part(positions, parts, task);
-    project(b, filtered + r.begin * b.cut.panels * kColumns, r.begin, r.end - r.begin);
-  });
-}
-
-void quantized_inverted_residual(float* y, const float* x, const std::byte* packed,
-                                 Quantization input, InvertedResidualShape s) {
-  if (s.batch * s.out_height * s.out_width * s.out_channels <= 0) return;
-  const Block b{y, x, PackedBlock(packed, s), input, s, Cut(s)};
-  if (is_small(s) && threads() > 1 && b.cut.step == s.out_height) return run_shared(b);
-  parallel_for(s.batch * b.cut.strips,
-               [&](std::int64_t task) { run_strip(b, task / b.cut.strips, task % b.cut.strips); });
-}
+#include "kernels/quantized_block-inl.h"
 
 const QuantizedTable& table() {
   static const QuantizedTable table = {

@@ -20,8 +20,23 @@ struct Quantization {
   std::int32_t zero = 0;  // the code of 0.0, in 0..255
 };
 
+// Values that an operation reads or writes: codes with `quantization`, or where `codes` is null
+// floats. Of floats that are read the quantization says how they are rounded.
+struct QuantizedInput {
+  const float* values = nullptr;
+  const std::uint8_t* codes = nullptr;
+  Quantization quantization;
+};
+struct QuantizedOutput {
+  float* values = nullptr;
+  std::uint8_t* codes = nullptr;
+  Quantization quantization;
+};
+
 // Weights of a layer: factor · (bias + Σ code · weight) is its result before the activation. The
-// bias holds the share of the input's zero point too: -zero · Σ weight.
+// bias holds the share of the input's zero point too: -zero · Σ weight. Of a layer that makes codes
+// factor · (|bias| + 255 · Σ |weight|) is at most kMostUnrounded: no sum becomes more than an
+// integer holds.
 struct QuantizedLayer {
   const std::int8_t* weight = nullptr;
   const std::int32_t* bias = nullptr;  // [out]
@@ -33,6 +48,9 @@ struct QuantizedLayer {
 struct QuantizedBlock {
   QuantizedLayer expand, depthwise, project;
 };
+
+// Far from what an integer of 32 bits holds.
+constexpr double kMostUnrounded = 1 << 30;
 
 // Products in a sum that cannot overflow 32 bits, with a bias of at most 2^30.
 constexpr std::int64_t kMostQuantizedSteps = 16384;

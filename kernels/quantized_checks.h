@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cassert>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -17,6 +18,18 @@ inline void codes([[maybe_unused]] const Quantization& q) {
 
 inline void steps([[maybe_unused]] std::int64_t count) {
   assert(count <= kMostQuantizedSteps && "a sum that may overflow");
+}
+
+// layer.weight[steps,out] of a layer that makes codes.
+inline void makes_codes([[maybe_unused]] const QuantizedLayer& layer,
+                        [[maybe_unused]] std::int64_t count, [[maybe_unused]] std::int64_t out) {
+#ifndef NDEBUG
+  for (std::int64_t c = 0; c < out; ++c) {
+    double most = std::abs(static_cast<double>(layer.bias[c]));
+    for (std::int64_t i = 0; i < count; ++i) most += 255 * std::abs(layer.weight[i * out + c]);
+    assert(layer.factor[c] * most <= kMostUnrounded && "a code that may not be an integer");
+  }
+#endif
 }
 
 inline void pack_quantized_pointwise(std::byte* packed, QuantizedLayer layer, std::int64_t in,
@@ -60,15 +73,21 @@ inline void pack_quantized_inverted_residual(std::byte* packed, QuantizedBlock b
          {block.project.weight, expanded * s.out_channels},
          {block.project.bias, s.out_channels},
          {block.project.factor, s.out_channels}});
+  if (s.expand) makes_codes(block.expand, s.expand_steps(), expanded);
+  makes_codes(block.depthwise, 9, expanded);
 }
 
-inline void quantized_inverted_residual(float* y, const float* x, const std::byte* packed,
-                                        Quantization input, InvertedResidualShape s) {
+inline void quantized_inverted_residual(QuantizedOutput y, QuantizedInput x,
+                                        const std::byte* packed, InvertedResidualShape s) {
   shape(s);
-  codes(input);
-  apart({{y, s.batch * s.out_height * s.out_width * s.out_channels}},
-        {{x, s.batch * s.in_height * s.in_width * s.in_channels},
-         {packed, s.expanded_channels * s.out_channels}});
+  codes(x.quantization);
+  codes(y.quantization);
+  assert(!(s.residual && x.codes) && "a residual of codes");
+  const std::int64_t out = s.batch * s.out_height * s.out_width * s.out_channels;
+  const std::int64_t in = s.batch * s.in_height * s.in_width * s.in_channels;
+  const Operand result = y.codes ? Operand(y.codes, out) : Operand(y.values, out);
+  const Operand source = x.codes ? Operand(x.codes, in) : Operand(x.values, in);
+  apart({result}, {source, {packed, s.expanded_channels * s.out_channels}});
 }
 
 }  // namespace maskwatch::kernels::checks

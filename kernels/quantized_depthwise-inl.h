@@ -53,7 +53,7 @@ inline std::byte* pack_depthwise(std::byte* packed, const QuantizedLayer& layer,
 #if KERNELS_VNNI
 
 // Positions past the first that a vector of codes reads, from the one where the last output begins.
-constexpr std::int64_t kReach = 6;
+constexpr std::int64_t kReach = 10;
 
 // Four positions of 16 channels as 16 channels of four positions.
 HWY_INLINE __m512i by_channels(const std::uint8_t* codes) {
@@ -64,30 +64,31 @@ HWY_INLINE __m512i by_channels(const std::uint8_t* codes) {
   return _mm512_permutexvar_epi8(_mm512_load_si512(kOrder), _mm512_loadu_si512(codes));
 }
 
-// With stride 1 a vector of codes serves two outputs; where the width is odd, one more is written.
+// Four outputs at a time, of which the last ones may lie past `count`. With stride 1 a vector of
+// codes serves two of them.
 template <int kStride>
 HWY_INLINE void filter_outputs(const std::uint8_t* const* rows, const PackedDepthwise& layer,
                                std::int64_t panel, std::uint8_t* to, std::int64_t to_stride,
                                std::int64_t count) {
-  constexpr int kTwo = kStride == 1 ? 2 : 1, kPairs = 2;
+  constexpr int kServed = kStride == 1 ? 2 : 1;
   const std::int8_t* w = layer.weights + panel * PackedDepthwise::kPanelWeights;
-  __m512i weights[3][kTwo];
+  __m512i weights[3][kServed];
   for (int r = 0; r < 3; ++r)
-    for (int i = 0; i < kTwo; ++i) weights[r][i] = _mm512_loadu_si512(w + (2 * r + i) * 64);
+    for (int i = 0; i < kServed; ++i) weights[r][i] = _mm512_loadu_si512(w + (2 * r + i) * 64);
   const IntVector bias = hn::LoadU(ints, layer.bias + panel * kColumns);
   const Vector factor = hn::LoadU(lanes, layer.factor + panel * kColumns);
-  for (std::int64_t ox = 0; ox < count; ox += kTwo * kPairs) {
-    IntVector sums[kPairs][kTwo];
-    for (int p = 0; p < kPairs; ++p)
-      for (int i = 0; i < kTwo; ++i) sums[p][i] = bias;
+  for (std::int64_t ox = 0; ox < count; ox += 4, to += 4 * to_stride) {
+    IntVector sums[4] = {bias, bias, bias, bias};
     for (int r = 0; r < 3; ++r)
-      for (int p = 0; p < kPairs; ++p) {
-        const __m512i codes = by_channels(rows[r] + (ox + p * kTwo) * kStride * kColumns);
-        for (int i = 0; i < kTwo; ++i) add_products(sums[p][i].raw, codes, weights[r][i]);
+      for (int p = 0; p < 4; p += kServed) {
+        const __m512i codes = by_channels(rows[r] + (ox + p) * kStride * kColumns);
+        for (int i = 0; i < kServed; ++i) add_products(sums[p + i].raw, codes, weights[r][i]);
       }
-    for (int p = 0; p < kPairs; ++p)
-      for (int i = 0; i < kTwo; ++i)
-        store_codes(nearest(requantized(sums[p][i], factor)), to + (ox + p * kTwo + i) * to_stride);
+    const __m512i codes = requantized_rows(sums[0], sums[1], sums[2], sums[3], factor);
+    store_row<0>(codes, to);
+    store_row<1>(codes, to + to_stride);
+    store_row<2>(codes, to + 2 * to_stride);
+    store_row<3>(codes, to + 3 * to_stride);
   }
 }
 

@@ -1,114 +1,11 @@
-// Int8: codes, the micro-kernel of products, and what becomes of its sums. Included by
-// kernels/quantized-inl.h alone, once for each instruction set: where KERNELS_VNNI is 1, for the
-// dot products of bytes of AVX-512; else for products of 16-bit integers, summed in pairs.
-//
-// A step of the micro-kernel takes 32 bits of codes from each row, four codes or two, and a line of
-// 64 bytes of weights: as many numbers for each of a panel's 16 columns.
-
-#if KERNELS_VNNI
-using Code = std::uint8_t;   // of a row that products read
-using Weight = std::int8_t;  // packed
-using Held = std::uint8_t;   // a code that the depthwise layer reads
-#else
-using Code = std::int16_t;
-using Weight = std::int16_t;
-using Held = float;  // sums of 9 products of codes and weights are exact in float
-#endif
-
-using Ints = hn::RebindToSigned<Lanes>;
-using IntVector = hn::Vec<Ints>;
-constexpr Ints ints;
-
-constexpr std::int64_t kStepCodes = 4 / std::int64_t{sizeof(Code)};
-constexpr std::int64_t kColumns = 16;  // of a panel
-constexpr std::int64_t kLine = 64 / std::int64_t{sizeof(Weight)};
-constexpr int kPanelVectors = static_cast<int>(kColumns / kLanes);
-// As many sums as registers hold beside a line of weights.
-constexpr int kMostPanels = kLanes == 16 ? 2 : 1;
-constexpr int kMostTileRows = kLanes == 16 ? 14 : kLanes == 8 ? 6 : 3;
-// Codes are stored a vector at a time, up to so many past the last.
-constexpr std::int64_t kSlack = 64;
-
-HWY_INLINE std::int64_t rounded_up(std::int64_t count, std::int64_t to) {
-  return divide_up(count, to) * to;
-}
-
-// --- Codes ---
-
-// Added to a float of less than 2^22 it leaves the nearest integer in the lower bits, ties to even.
-constexpr float kRounder = 0x1.8p23f;
-constexpr std::int32_t kRounderBits = 0x4B400000;
-
-HWY_INLINE IntVector nearest(Vector v) {
-#if KERNELS_VNNI
-  return IntVector{_mm512_cvtps_epi32(v.raw)};
-#else
-  const Vector rounded = hn::Add(v, hn::Set(lanes, kRounder));
-  return hn::Sub(hn::BitCast(ints, rounded), hn::Set(ints, kRounderBits));
-#endif
-}
-
-struct Rounding {
-  explicit HWY_INLINE Rounding(Quantization q)
-      : inverse_scale(hn::Set(lanes, q.inverse_scale)),
-        low(hn::Set(lanes, -static_cast<float>(q.zero))),
-        high(hn::Set(lanes, 255.0f - static_cast<float>(q.zero))),
-        zero(hn::Set(ints, q.zero)) {}
-  HWY_INLINE IntVector operator()(Vector x) const {
-    const Vector code = hn::Min(hn::Max(hn::Mul(x, inverse_scale), low), high);
-    return hn::Add(nearest(code), zero);
-  }
-  Vector inverse_scale, low, high;
-  IntVector zero;
-};
-
-// Of integers in 0..255.
-#if KERNELS_VNNI
-HWY_INLINE void store_codes(IntVector codes, std::uint8_t* to) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtusepi32_epi8(codes.raw));
-}
-#else
-HWY_INLINE void store_codes(IntVector codes, std::int16_t* to) {
-  const hn::Rebind<std::int16_t, Ints> words;
-  hn::StoreU(hn::DemoteTo(words, codes), words, to);
-}
-HWY_INLINE void store_codes(IntVector codes, float* to) {
-  hn::StoreU(hn::ConvertTo(lanes, codes), lanes, to);
-}
-#endif
-
-// count codes of x; up to kLanes - 1 more are overwritten.
-template <typename To>
-HWY_INLINE void quantize_row(To* to, const float* x, std::int64_t count, const Rounding& round) {
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store_codes(round(hn::LoadU(lanes, x + i)), to + i);
-  if (i < count) store_codes(round(load_first(x + i, count - i)), to + i);
-}
-
-// A code of the next layer, not yet rounded. What is above 255 store_codes() cuts off for bytes.
-HWY_INLINE Vector requantized(IntVector sum, Vector factor) {
-  const Vector code = hn::Max(hn::Mul(hn::ConvertTo(lanes, sum), factor), hn::Zero(lanes));
-#if KERNELS_VNNI
-  return code;
-#else
-  return hn::Min(code, hn::Set(lanes, 255.0f));
-#endif
-}
-
-HWY_INLINE void hold(Vector code, Held* to) {
-#if KERNELS_VNNI
-  store_codes(nearest(code), to);
-#else
-  hn::StoreU(hn::Round(code), lanes, to);
-#endif
-}
-
+// Int8: packed layers and the micro-kernel of products. Included by kernels/quantized-inl.h alone.
 // --- A packed layer ---
 
 // Biases and factors of whole panels, then lines of weights: [panel][step][line].
 struct PackedLayer {
   PackedLayer(const std::byte* packed, std::int64_t in, std::int64_t out)
-      : out_padded(rounded_up(out, kColumns)),
+      : columns(out),
+        out_padded(rounded_up(out, kColumns)),
         steps(divide_up(in, kStepCodes)),
         bias(reinterpret_cast<const std::int32_t*>(packed)),
         factor(reinterpret_cast<const float*>(packed + 4 * out_padded)),
@@ -116,7 +13,7 @@ struct PackedLayer {
   const std::byte* end() const {
     return reinterpret_cast<const std::byte*>(weights + out_padded / kColumns * steps * kLine);
   }
-  std::int64_t out_padded, steps;
+  std::int64_t columns, out_padded, steps;
   const std::int32_t* bias;
   const float* factor;
   const Weight* weights;
@@ -157,6 +54,11 @@ HWY_INLINE IntVector four_bytes(const Code* codes) {
 HWY_INLINE void add_products(__m512i& sum, __m512i codes, __m512i weights) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(weights));
 }
+// In the lower half of the lanes; the others become 0. Half the work where a machine makes one
+// instruction of 64 bytes of two of 32.
+HWY_INLINE void add_half_products(__m512i& sum, __m512i codes, __m512i weights) {
+  asm("vpdpbusd %t2, %t1, %t0" : "+v"(sum) : "v"(codes), "v"(weights));
+}
 #endif
 
 // The sum of a column, or where the target keeps it so, of its even and its odd steps.
@@ -167,8 +69,11 @@ struct Sum {
   HWY_INLINE void add(IntVector codes, IntVector weights) {
     add_products(first.raw, codes.raw, weights.raw);
   }
-  HWY_INLINE IntVector total() const { return first; }
-  HWY_INLINE void clear() { first = hn::Zero(ints); }
+  HWY_INLINE void add_half(IntVector codes, IntVector weights) {
+    add_half_products(first.raw, codes.raw, weights.raw);
+  }
+  HWY_INLINE void begin(IntVector bias) { first = bias; }
+  HWY_INLINE IntVector total(const std::int32_t*) const { return first; }
 #else
   IntVector second;
   HWY_INLINE void add(IntVector codes, IntVector weights) {
@@ -183,8 +88,10 @@ struct Sum {
                                           hn::BitCast(words, weights), first, second);
 #endif
   }
-  HWY_INLINE IntVector total() const { return hn::RearrangeToOddPlusEven(first, second); }
-  HWY_INLINE void clear() { first = second = hn::Zero(ints); }
+  HWY_INLINE void begin(IntVector) { first = second = hn::Zero(ints); }
+  HWY_INLINE IntVector total(const std::int32_t* bias) const {
+    return hn::Add(hn::RearrangeToOddPlusEven(first, second), hn::LoadU(ints, bias));
+  }
 #endif
 };
 
@@ -221,60 +128,109 @@ struct RowPointers {
   }
 };
 
-template <int... kVectors>
+template <bool kHalf>
+HWY_INLINE void add_cell(Sum& sum, IntVector codes, IntVector weights) {
+#if KERNELS_VNNI
+  if constexpr (kHalf) return sum.add_half(codes, weights);
+#endif
+  sum.add(codes, weights);
+}
+
+// kHalf: of the last vector only the lower half is wanted.
+template <bool kHalf, int... kVectors>
 HWY_INLINE void add_row(Sum* HWY_RESTRICT sums, const Code* a, const IntVector* weights,
                         std::integer_sequence<int, kVectors...>) {
+  constexpr int kLast = static_cast<int>(sizeof...(kVectors)) - 1;
   const IntVector codes = four_bytes(a);
-  (sums[kVectors].add(codes, weights[kVectors]), ...);
+  (add_cell < kHalf && kVectors == kLast > (sums[kVectors], codes, weights[kVectors]), ...);
 }
 
 // One step of all rows.
-template <int kAll, int... kVectors, int... kRows>
+template <bool kHalf, int kAll, int... kVectors, int... kRows>
 HWY_INLINE void add_step(Sum* HWY_RESTRICT sums, const RowPointers<kAll>& a, const Weight* b,
                          std::int64_t panel, std::integer_sequence<int, kVectors...> vectors,
                          std::integer_sequence<int, kRows...>) {
   const IntVector weights[] = {weights_at<kVectors>(b, panel)...};
-  (add_row(sums + kRows * static_cast<int>(sizeof...(kVectors)), a.template at<kRows>(), weights,
-           vectors),
+  (add_row<kHalf>(sums + kRows * static_cast<int>(sizeof...(kVectors)), a.template at<kRows>(),
+                  weights, vectors),
    ...);
 }
 
-template <int... kCells>
-HWY_INLINE void clear_all(Sum* sums, std::integer_sequence<int, kCells...>) {
-  (sums[kCells].clear(), ...);
+template <int kVectors, int... kCells>
+HWY_INLINE void begin_all(Sum* sums, const std::int32_t* bias,
+                          std::integer_sequence<int, kCells...>) {
+  (sums[kCells].begin(hn::LoadU(ints, bias + kCells % kVectors * kLanes)), ...);
 }
 
 template <int kVectors, typename Store, int... kCells>
-HWY_INLINE void store_all(const Sum* sums, const Store& store,
+HWY_INLINE void store_all(const Sum* sums, const std::int32_t* bias, const Store& store,
                           std::integer_sequence<int, kCells...>) {
-  (store(kCells / kVectors, kCells % kVectors, sums[kCells].total()), ...);
+  (store(kCells / kVectors, kCells % kVectors,
+         sums[kCells].total(bias + kCells % kVectors * kLanes)),
+   ...);
 }
 
-// store(row, vector, sum) for kRows rows of codes times kPanels panels.
-template <int kRows, int kPanels, typename Store>
+#if KERNELS_VNNI
+// store.rows<kCount>(row, vector, sums of four rows, of which kCount count). No function of its own
+// picks the sums: one that is not inlined would want them in memory.
+template <int kVectors, int kRows, int kCell, typename Store>
+HWY_INLINE void store_four(const Sum* sums, const Store& store) {
+  constexpr int kRow = kCell / kVectors * 4, kVector = kCell % kVectors;
+  constexpr int kCount = kRows - kRow < 4 ? kRows - kRow : 4;
+  constexpr int kFirst = kRow * kVectors + kVector;
+  store.template rows<kCount>(kRow, kVector, sums[kFirst].first,
+                              sums[kFirst + (kCount > 1 ? kVectors : 0)].first,
+                              sums[kFirst + (kCount > 2 ? 2 * kVectors : 0)].first,
+                              sums[kFirst + (kCount > 3 ? 3 * kVectors : 0)].first);
+}
+
+template <int kVectors, int kRows, typename Store, int... kCells>
+HWY_INLINE void store_fours(const Sum* sums, const Store& store,
+                            std::integer_sequence<int, kCells...>) {
+  (store_four<kVectors, kRows, kCells>(sums, store), ...);
+}
+#endif
+
+// store(row, vector, sum) for kRows rows of codes times kPanels panels, whose biases `bias` holds.
+template <int kRows, int kPanels, bool kHalf, typename Store>
 void multiply_tile(const Code* HWY_RESTRICT codes, std::int64_t stride,
-                   const Weight* HWY_RESTRICT b, std::int64_t steps, const Store& store) {
+                   const Weight* HWY_RESTRICT b, std::int64_t steps, const std::int32_t* bias,
+                   const Store& store) {
   constexpr int kVectors = kPanels * kPanelVectors;
   constexpr UpTo<(kRows + 2) / 3> groups;
   Sum sums[kRows * kVectors];
-  clear_all(sums, UpTo<kRows * kVectors>());
+  begin_all<kVectors>(sums, bias, UpTo<kRows * kVectors>());
   RowPointers<kRows> a(codes, stride, groups);
   const std::int64_t panel = steps * kLine;
   for (std::int64_t step = 0; step < steps; ++step, b += kLine) {
-    add_step(sums, a, b, panel, UpTo<kVectors>(), UpTo<kRows>());
+    add_step<kHalf>(sums, a, b, panel, UpTo<kVectors>(), UpTo<kRows>());
     a.next(groups);
   }
   const Store sink = store;  // nothing that is stored can change it
-  store_all<kVectors>(sums, sink, UpTo<kRows * kVectors>());
+#if KERNELS_VNNI
+  if constexpr (requires { Store::kTakesRows; })
+    store_fours<kVectors, kRows>(sums, sink, UpTo<(kRows + 3) / 4 * kVectors>());
+  else
+#endif
+    store_all<kVectors>(sums, bias, sink, UpTo<kRows * kVectors>());
 }
 
-template <int kPanels, typename Store, int kRows = kMostTileRows>
+template <int kPanels, bool kHalf, typename Store, int kRows = kMostTileRows>
 HWY_INLINE void multiply_rows(std::int64_t rows, const Code* a, std::int64_t a_stride,
-                              const Weight* b, std::int64_t steps, const Store& store) {
-  if (rows == kRows) return multiply_tile<kRows, kPanels>(a, a_stride, b, steps, store);
+                              const Weight* b, std::int64_t steps, const std::int32_t* bias,
+                              const Store& store) {
+  if (rows == kRows)
+    return multiply_tile<kRows, kPanels, kHalf>(a, a_stride, b, steps, bias, store);
   if constexpr (kRows > 1)
-    multiply_rows<kPanels, Store, kRows - 1>(rows, a, a_stride, b, steps, store);
+    multiply_rows<kPanels, kHalf, Store, kRows - 1>(rows, a, a_stride, b, steps, bias, store);
 }
+
+// Whether a kernel of its own is worth it where the last panel is at most half full: there are
+// networks with 24 channels between blocks.
+template <typename Sink>
+constexpr bool kHalves = KERNELS_VNNI == 1 && requires {
+  Sink::kMayEndEarly;
+};
 
 // All rows of a times panels [panels) of a layer, in tiles of about the same height;
 // sink.at(row, panel) takes the sums of the tile that begins there.
@@ -286,91 +242,18 @@ HWY_INLINE void multiply(const Code* a, std::int64_t a_stride, std::int64_t rows
     for (std::int64_t tile = 0; tile < tiles; ++tile) {
       const Range r = part(rows, tiles, tile);
       const Weight* b = layer.weights + panel * layer.steps * kLine;
+      const std::int32_t* bias = layer.bias + panel * kColumns;
       const auto store = sink.at(r.begin, panel);
-      if (panels.end - panel >= kMostPanels)
-        multiply_rows<kMostPanels>(r.end - r.begin, a + r.begin * a_stride, a_stride, b,
-                                   layer.steps, store);
-      else if constexpr (kMostPanels > 1)
-        multiply_rows<1>(r.end - r.begin, a + r.begin * a_stride, a_stride, b, layer.steps, store);
+      const auto run = [&](auto count, auto half) HWY_ATTR {
+        multiply_rows<count(), half()>(r.end - r.begin, a + r.begin * a_stride, a_stride, b,
+                                       layer.steps, bias, store);
+      };
+      constexpr std::integral_constant<int, kMostPanels> most;
+      if (panels.end - panel < kMostPanels)
+        run(std::integral_constant<int, 1>(), std::false_type());
+      else if (kHalves<Sink> && layer.columns - panel * kColumns <= kMostPanels * kColumns - 8)
+        run(most, std::bool_constant<kHalves<Sink>>());
+      else
+        run(most, std::false_type());
     }
 }
-
-// --- What becomes of sums ---
-
-HWY_INLINE Vector dequantized(IntVector sum, const PackedLayer& layer, std::int64_t column,
-                              const Clamp& bounds) {
-  const IntVector bias = hn::LoadU(ints, layer.bias + column);
-  const Vector factor = hn::LoadU(lanes, layer.factor + column);
-  const Vector y = hn::Mul(hn::ConvertTo(lanes, hn::Add(sum, bias)), factor);
-  return hn::Min(hn::Max(y, bounds.low), bounds.high);
-}
-
-// Floats y[row, column], with a residual.
-struct FloatSink {
-  HWY_INLINE FloatSink at(std::int64_t row, std::int64_t panel) const {
-    FloatSink tile = *this;
-    tile.y += row * columns;
-    if (residual) tile.residual += row * columns;
-    tile.first_column = panel * kColumns;
-    return tile;
-  }
-  HWY_INLINE void operator()(int row, int vector, IntVector sum) const {
-    const std::int64_t column = first_column + vector * kLanes, rest = columns - column;
-    if (rest <= 0) return;
-    Vector v = dequantized(sum, *layer, column, bounds);
-    const std::int64_t at = row * columns + column;
-    if (rest >= kLanes) {
-      if (residual) v = hn::Add(v, hn::LoadU(lanes, residual + at));
-      hn::StoreU(v, lanes, y + at);
-    } else {
-      if (residual) v = hn::Add(v, load_first(residual + at, rest));
-      store_first(v, y + at, rest);
-    }
-  }
-  const PackedLayer* layer;
-  Clamp bounds;
-  float* y;
-  const float* residual;  // or null
-  std::int64_t columns, first_column = 0;
-};
-
-// Adds rows up, one after another, in sums[column].
-struct PoolSink {
-  HWY_INLINE PoolSink at(std::int64_t, std::int64_t panel) const {
-    PoolSink tile = *this;
-    tile.first_column = panel * kColumns;
-    return tile;
-  }
-  HWY_INLINE void operator()(int, int vector, IntVector sum) const {
-    const std::int64_t column = first_column + vector * kLanes;
-    float* to = sums + column;
-    const Vector y = dequantized(sum, *layer, column, bounds);
-    hn::StoreU(hn::Add(hn::LoadU(lanes, to), y), lanes, to);
-  }
-  const PackedLayer* layer;
-  Clamp bounds;
-  float* sums;
-  std::int64_t first_column = 0;
-};
-
-// Codes that the depthwise layer reads: ring[panel - first][offsets[row] + column].
-struct HeldSink {
-  HWY_INLINE HeldSink at(std::int64_t row, std::int64_t panel) const {
-    HeldSink tile = *this;
-    tile.offsets += row;
-    tile.ring += (panel - first_panel) * ring_size;
-    tile.first_panel = panel;
-    return tile;
-  }
-  HWY_INLINE void operator()(int row, int vector, IntVector sum) const {
-    const std::int64_t column = first_panel * kColumns + vector * kLanes;
-    const Vector code = requantized(hn::Add(sum, hn::LoadU(ints, layer->bias + column)),
-                                    hn::LoadU(lanes, layer->factor + column));
-    hold(code, ring + vector / kPanelVectors * ring_size + offsets[row] +
-                   vector % kPanelVectors * kLanes);
-  }
-  const PackedLayer* layer;
-  Held* ring;
-  std::int64_t ring_size, first_panel;
-  const std::int32_t* offsets;  // of positions
-};

@@ -32,9 +32,9 @@ struct IntegerLayer {
   kernels::QuantizedLayer view() const { return {weight.data(), bias.data(), factor.data()}; }
 };
 
-// `result_scale`: of the codes that it makes, or 1 where it makes floats. Weights and bias on the
-// CPU; no bias: 0.
+// `result`: the codes that it makes (zero 0), or null where it makes floats. Weights and bias on
+// the CPU; no bias: 0.
 IntegerLayer integer_layer(const LayerWeights& layer, const ActivationCodes& input,
-                           double result_scale = 1);
+                           const ActivationCodes* result = nullptr);
 
 }  // namespace maskwatch::nn

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <mutex>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
 
 #include "base/parallel.h"
@@ -90,6 +91,7 @@ class Plan::Builder {
         quantized_(device.quantized_table()) {
     if (graph.nodes().size() > kMostSteps + 1)
       throw std::runtime_error(fmt::format("the network has more than {} steps", kMostSteps));
+    codes_ = values_of_codes();
     values.push_back({graph.shape(graph.input())});
     for (int i = 1; i < std::ssize(graph.nodes()); ++i) add(i);
     for (int i = 0; i < std::ssize(graph.outputs()); ++i)
@@ -131,10 +133,14 @@ class Plan::Builder {
     values.push_back({node.shape, index - 1, index - 1});
   }
 
-  static std::int64_t value_bytes(const Place& place) {
-    std::int64_t floats = place.out.count();
-    for (const ActivationShape& in : place.in) floats += in.count();
-    return floats * static_cast<std::int64_t>(sizeof(float));
+  std::int64_t value_bytes(const Place& place) const {
+    const auto bytes = [&](int value, const ActivationShape& shape) {
+      const std::size_t each = codes_in(value) ? sizeof(std::uint8_t) : sizeof(float);
+      return shape.count() * static_cast<std::int64_t>(each);
+    };
+    std::int64_t sum = bytes(place.y, place.out);
+    for (std::size_t i = 0; i < place.in.size(); ++i) sum += bytes(place.x[i], place.in[i]);
+    return sum;
   }
 
   std::int64_t weight_bytes(const Node& node) const {
@@ -182,6 +188,35 @@ class Plan::Builder {
   // A device without such operations runs the layer in float32.
   bool runs_in_int8(const Operation& operation) const {
     return quantized_ && has_int8_ranges(operation);
+  }
+
+  const op::InvertedResidual* int8_block(const Node& node) const {
+    return runs_in_int8(node.operation) ? std::get_if<op::InvertedResidual>(&node.operation)
+                                        : nullptr;
+  }
+
+  // Finds the values that are codes in memory: those which one block in int8 makes and another one
+  // alone reads, but not to add them to its result. They are rounded there as they would be here,
+  // and take a quarter of the memory's bandwidth.
+  std::map<int, kernels::Quantization> values_of_codes() const {
+    std::map<int, int> uses;
+    for (const Node& node : graph_.nodes())
+      for (const Value input : node.inputs) ++uses[input.index];
+    for (const Value output : graph_.outputs()) ++uses[output.index];
+    std::map<int, kernels::Quantization> found;
+    for (const Node& node : graph_.nodes()) {
+      const op::InvertedResidual* reader = int8_block(node);
+      if (!reader || reader->residual || node.inputs.front().index == 0) continue;
+      const int x = node.inputs.front().index;
+      if (uses[x] == 1 && int8_block(graph_.nodes()[static_cast<std::size_t>(x)]))
+        found[x] = codes_of(reader->ranges->input).quantization();
+    }
+    return found;
+  }
+
+  std::optional<kernels::Quantization> codes_in(int value) const {
+    const auto found = codes_.find(value);
+    return found == codes_.end() ? std::nullopt : std::optional(found->second);
   }
 
   // Bytes that `write` fills. Layers do not share them: they depend on ranges too.
@@ -240,8 +275,8 @@ class Plan::Builder {
     const ActivationCodes filtered = codes_of({0, o.ranges->most_filtered});
     const ActivationCodes expanded = shape.expand ? codes_of({0, o.ranges->most_expanded}) : input;
     const IntegerLayer expand =
-        shape.expand ? integer_layer(on_host(o.expand), input, expanded.scale) : IntegerLayer();
-    const IntegerLayer depthwise = integer_layer(on_host(o.depthwise), expanded, filtered.scale);
+        shape.expand ? integer_layer(on_host(o.expand), input, &expanded) : IntegerLayer();
+    const IntegerLayer depthwise = integer_layer(on_host(o.depthwise), expanded, &filtered);
     const IntegerLayer project = integer_layer(on_host(o.project), filtered);
     const Tensor packed =
         packed_bytes(kernels::packed_quantized_inverted_residual_size(shape), [&](std::byte* to) {
@@ -249,11 +284,19 @@ class Plan::Builder {
               to, {expand.view(), depthwise.view(), project.view()}, shape);
         });
     return
-        [y = p.y, x = p.x[0], shape, packed, input = input.quantization(),
+        [y = p.y, x = p.x[0], shape, packed, input = input.quantization(), output = codes_in(p.y),
+         reads_codes = codes_in(p.x[0]).has_value(),
          run = quantized_->quantized_inverted_residual](float* const* values, std::int64_t batch) {
           kernels::InvertedResidualShape s = shape;
           s.batch = batch;
-          run(values[y], values[x], bytes_in(packed), input, s);
+          kernels::QuantizedInput from{values[x], nullptr, input};
+          kernels::QuantizedOutput to{values[y], nullptr, {}};
+          if (reads_codes) from.codes = reinterpret_cast<const std::uint8_t*>(values[x]);
+          if (output) {
+            to.codes = reinterpret_cast<std::uint8_t*>(values[y]);
+            to.quantization = *output;
+          }
+          run(to, from, bytes_in(packed), s);
         };
   }
 
@@ -400,7 +443,8 @@ class Plan::Builder {
   const kernels::Table<float>& table_;
   const kernels::QuantizedTable* quantized_;  // or null
   std::map<std::vector<const float*>, Tensor> packed_;
-  double work_ = 0;  // multiply-adds and additions for one picture
+  std::map<int, kernels::Quantization> codes_;  // of values that are codes in memory
+  double work_ = 0;                             // multiply-adds and additions for one picture
 };
 
 Plan::Plan(const Graph& graph, std::int64_t capacity, kernels::Device& device)

@@ -1,33 +1,32 @@
 #!/usr/bin/env python3
-"""One classifier in float32 and in int8, here and in ONNX Runtime: same weights, same pictures to find ranges by, runs in turn.
+"""One classifier in float32 and in int8, here and in the engines that people use: same weights and pictures, runs in turn.
 
-    bench/peers/setup.sh bench/peers/int8.py BUILD MODEL PICTURES [--batch 1,32] [--threads 1] [--rounds 12] [--json OUT]
+    bench/peers/setup.sh bench/peers/int8.py BUILD MODEL PICTURES [--batch 1,32] [--threads 1,2] [--rounds 12]
+                         [--only NAME,...] [--keep FOLDER] [--json OUT]
 
-BUILD is the build folder; MODEL a .safetensors file of a classifier; PICTURES a folder. ONNX Runtime gets the model from
-data/export_onnx.py and quantises it itself, as it does best on processors with VNNI: QDQ, weights int8 for each channel, activations
-uint8, minima and maxima of the pictures. Prints medians of a picture's time and, of each int8 model, the cosine between its answers
-and those of its float32 one on pictures that no range comes from. Needs onnxruntime, onnx, numpy and Pillow.
+BUILD is the build folder; MODEL a .safetensors file of a classifier; PICTURES a folder of at least 200. Every engine gets the
+network quantised by its own tool (int8_models.py): ONNX Runtime's, NNCF for OpenVINO, which also runs ONNX Runtime's file, and
+TensorFlow's converter for LiteRT. Prints medians of a picture's time, their ratio to the fastest peer in int8, and, of each model
+in int8, the cosine between its answers and those of Maskwatch in float32 on pictures that no range comes from. --keep FOLDER
+keeps the models, and takes those that a run with the same arguments left there; --only compares the models whose names hold one
+of these words, and Maskwatch's.
 """
 import argparse
 import json
 import pathlib
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
 import numpy
-import onnxruntime
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from PIL import Image
 
-from engines import Engine
+from engines import Engine, Failure
+import int8_models
 from pictures import list_pictures
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+HERE = pathlib.Path(__file__).resolve().parent
 MOST = 100  # pictures for ranges, and as many to compare by
 
 
@@ -41,144 +40,126 @@ def prepared(path, size, way):
     return (pixels / 255 - numpy.array([0.485, 0.456, 0.406], numpy.float32)) / numpy.array([0.229, 0.224, 0.225], numpy.float32)
 
 
-class Reader(CalibrationDataReader):
-    def __init__(self, inputs):
-        self.left = iter([{"input": x.transpose(2, 0, 1)[None]} for x in inputs])
+class Compared(Engine):
+    """A model's process, with its answers."""
 
-    def get_next(self):
-        return next(self.left, None)
+    def __init__(self, model, args, size, batch, threads, folder):
+        self.model, self.batch, self.file, self.answers = model, batch, str(folder / "values"), []
+        shape = ["--batch", str(batch), "--threads", str(threads)]
+        command = [args.build / "bench/nn/serve", model.file, *shape]
+        if model.engine != "ours":
+            command = [sys.executable, HERE / "int8_worker.py", model.engine, model.file, "--size", str(size), *shape]
+        super().__init__(model.name, command, threads, sys.stderr)
 
-
-class Runtime:
-    """ONNX Runtime, with the interface of Engine."""
-
-    def __init__(self, name, path, threads, batch):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1")
-        self.name, self.samples = name, []
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.batch = batch
-
-    def set_input(self, x):
-        self.x = numpy.ascontiguousarray(x.transpose(0, 3, 1, 2))
-
-    def run(self):
-        start = time.perf_counter()
-        self.answer = self.session.run(None, {"input": self.x})[0]
-        return (time.perf_counter() - start) * 1e3
-
-    def answers(self):
-        self.run()
-        return self.answer.reshape(self.batch, -1)
-
-    def pause(self):
-        pass
-
-    resume = end = pause
-
-
-class Ours(Runtime):
-    def __init__(self, name, build, model, threads, batch, folder):
-        self.name, self.samples, self.batch, self.file = name, [], batch, folder / "values"
-        self.engine = Engine(name, [build / "bench/nn/serve", model, "--batch", str(batch), "--threads", str(threads)], threads, sys.stderr)
-        self.engine.wait_until_ready()
-
-    def set_input(self, x):
-        numpy.ascontiguousarray(x).tofile(self.file)
-        self.engine.ask(f"input {self.file}")
-
-    def run(self):
-        return self.engine.ask("run 1")[0]
-
-    def answers(self):
-        self.engine.ask(f"output {self.file}")
-        return numpy.fromfile(self.file, numpy.float32).reshape(self.batch, -1)
-
-    def pause(self):
-        self.engine.pause()
-
-    def resume(self):
-        self.engine.resume()
-
-    def end(self):
-        self.engine.end()
-
-
-def quantise(args, metadata, paths, folder):
-    """The four models: ours and ONNX Runtime's, in float32 and in int8."""
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    for path in paths[:MOST]:
-        (pictures / path.name).symlink_to(path.resolve())
-    ours, exported, ready, theirs = (folder / name for name in ("int8.safetensors", "float.onnx", "ready.onnx", "int8.onnx"))
-    subprocess.run([args.build / "apps/quantize_model", args.model, "-d", pictures, "-o", ours], check=True)
-    subprocess.run([sys.executable, ROOT / "data/export_onnx.py", args.model, exported], check=True)
-    quant_pre_process(str(exported), str(ready), skip_symbolic_shape=True)
-    size, way = int(metadata["input_size"]), metadata["preprocessing"]
-    quantize_static(str(ready), str(theirs), Reader([prepared(p, size, way) for p in paths[:MOST]]), quant_format=QuantFormat.QDQ,
-                    per_channel=True, weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8)  # fmt: skip
-    return args.model, ours, exported, theirs
+    def answer(self, pictures):
+        numpy.ascontiguousarray(pictures).tofile(self.file)
+        self.ask(f"input {self.file}")
+        self.answers.append(self.logits(self.file).reshape(self.batch, -1))
 
 
 def cosines(a, b):
     return (a * b).sum(1) / numpy.linalg.norm(a, axis=1) / numpy.linalg.norm(b, axis=1)
 
 
-def compare(args, models, inputs, batch, folder):
-    names = ("Maskwatch float32", "Maskwatch int8", "ONNX Runtime float32", "ONNX Runtime int8")
-    engines = [Ours(n, args.build, m, args.threads, batch, folder) for n, m in zip(names[:2], models[:2])]
-    engines += [Runtime(n, m, args.threads, batch) for n, m in zip(names[2:], models[2:])]
-    answers = [[] for _ in engines]
-    for begin in range(0, len(inputs) - batch + 1, batch):
-        for engine, answer in zip(engines, answers):
-            engine.set_input(inputs[begin : begin + batch])
-            answer.append(engine.answers())
+def started(args, models, size, batch, threads, folder):
+    """Engines that answer; the others are named and left out."""
+    engines = []
+    for model in models:
+        engine = Compared(model, args, size, batch, threads, folder)
+        try:
+            engine.wait_until_ready()
+            engine.pause()
+            engines.append(engine)
+        except Failure as failure:
+            print(f"{model.name} is left out: {failure}", file=sys.stderr)
+            engine.end()
+    return engines
+
+
+def compare(args, models, inputs, batch, threads, folder):
+    engines = started(args, models, inputs.shape[1], batch, threads, folder)
+    for engine in engines:
+        engine.resume()
+        for begin in range(0, len(inputs) - batch + 1, batch):
+            engine.answer(inputs[begin : begin + batch])
+        engine.pause()
     for turn in range(args.rounds):
         shift = turn % len(engines)
         for engine in engines[shift:] + engines[:shift]:
             engine.resume()
-            # The first run of a turn finds cold caches.
-            engine.samples += [engine.run() for _ in range(2 + 12 // batch)][1:]
+            # The first runs of a turn find cold caches.
+            engine.ask("run 2")
+            engine.samples += engine.ask(f"run {2 + 12 // batch}")
             engine.pause()
     for engine in engines:
         engine.end()
-    answers = [numpy.concatenate(answer) for answer in answers]
-    rows = []
-    for i, engine in enumerate(engines):
-        like = float(cosines(answers[i - i % 2], answers[i]).mean())
-        rows.append({"engine": engine.name, "batch": batch, "threads": args.threads, "ms_a_picture": statistics.median(engine.samples) / batch,
-                     "cosine": like, "bytes": pathlib.Path(models[i]).stat().st_size})  # fmt: skip
-    return rows
+    truth = numpy.concatenate(engines[0].answers)
+    return [{"engine": e.name, "batch": batch, "threads": threads, "ms_a_picture": statistics.median(e.samples) / batch,
+             "cosine": float(cosines(truth, numpy.concatenate(e.answers)).mean()), "bytes": e.model.bytes}
+            for e in engines]  # fmt: skip
 
 
-def main():
+def print_table(rows):
+    print(f"{'':26}{'batch':>6}{'threads':>8}{'ms a picture':>14}{'ours / it':>11}{'cosine':>9}{'kB':>8}")
+    for row in rows:
+        ours = next(r for r in rows if (r["engine"], r["batch"], r["threads"]) == ("Maskwatch int8", row["batch"], row["threads"]))
+        print(f"{row['engine']:26}{row['batch']:6}{row['threads']:8}{row['ms_a_picture']:14.3f}"
+              f"{ours['ms_a_picture'] / row['ms_a_picture']:11.2f}{row['cosine']:9.4f}{row['bytes'] / 1e3:8.0f}")  # fmt: skip
+    for batch, threads in dict.fromkeys((r["batch"], r["threads"]) for r in rows):
+        case = {r["engine"]: r["ms_a_picture"] for r in rows if (r["batch"], r["threads"]) == (batch, threads)}
+        peers = {name: ms for name, ms in case.items() if "int8" in name and not name.startswith("Maskwatch")}
+        if peers:
+            fastest = min(peers, key=peers.get)
+            print(f"batch {batch}, threads {threads}: {case['Maskwatch int8'] / peers[fastest]:.2f} of the time of {fastest}, "
+                  f"{case['Maskwatch int8'] / case['Maskwatch float32']:.2f} of our float32's")  # fmt: skip
+
+
+def whole_numbers(text):
+    return [int(n) for n in text.split(",")]
+
+
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("pictures", type=pathlib.Path)
-    parser.add_argument("--batch", default="1,32", type=lambda text: [int(n) for n in text.split(",")])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", default="1,32", type=whole_numbers)
+    parser.add_argument("--threads", default="1", type=whole_numbers)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--only", default="", help="words in names of models, with commas between them")
+    parser.add_argument("--keep", type=pathlib.Path, help="a folder that keeps the models for the next run")
     parser.add_argument("--json", type=pathlib.Path)
-    args = parser.parse_args()
-    with open(args.model, "rb") as file:
-        metadata = json.loads(file.read(int.from_bytes(file.read(8), "little")))["__metadata__"]
+    return parser.parse_args()
+
+
+def models_in(args, folder, paths, inputs):
+    index = folder / "models.json"
+    if not index.exists():
+        models = int8_models.make(folder, args.build, args.model, paths, inputs)
+        index.write_text(json.dumps([vars(m) for m in models], default=str, indent=1))
+    models = [int8_models.Model(**entry) for entry in json.loads(index.read_text())]
+    words = [word.lower() for word in args.only.split(",") if word]
+    return [m for m in models if m.engine == "ours" or not words or any(w in m.name.lower() for w in words)]
+
+
+def main():
+    args = arguments()
+    metadata = int8_models.metadata_of(args.model)
     paths = list(list_pictures([args.pictures]))
     random.Random(1).shuffle(paths)
     if len(paths) < 2 * MOST:
         sys.exit(f"error: {args.pictures}: {len(paths)} pictures, {2 * MOST} are needed")
     size, way = int(metadata["input_size"]), metadata["preprocessing"]
-    inputs = numpy.stack([prepared(p, size, way) for p in paths[MOST : 2 * MOST]])
+    inputs = numpy.stack([prepared(p, size, way) for p in paths[: 2 * MOST]])
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        models = quantise(args, metadata, paths, pathlib.Path(folder))
-        for batch in args.batch:
-            rows += compare(args, models, inputs, batch, pathlib.Path(folder))
-    print(f"{'':24}{'batch':>6}{'ms a picture':>14}{'cosine':>9}{'kB':>8}")
-    for row in rows:
-        print(f"{row['engine']:24}{row['batch']:6}{row['ms_a_picture']:14.3f}{row['cosine']:9.4f}{row['bytes'] / 1e3:8.0f}")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.keep or pathlib.Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        models = models_in(args, folder.resolve(), paths[:MOST], inputs[:MOST])
+        for threads in args.threads:
+            for batch in args.batch:
+                rows += compare(args, models, inputs[MOST:], batch, threads, pathlib.Path(temporary))
+    print_table(rows)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
 

@@ -38,7 +38,7 @@ class OnnxRuntime:
     def give(self, pictures):
         self.binding = self.session.io_binding()
         self.binding.bind_ortvalue_input("input", self.numpy_to_value(pictures.transpose(0, 3, 1, 2).copy()))
-        self.binding.bind_output("logits", "cpu")
+        self.binding.bind_output(self.session.get_outputs()[0].name, "cpu")
 
     def run(self):
         self.session.run_with_iobinding(self.binding)
@@ -262,6 +262,24 @@ def answer(engine, line, shape):
     return True
 
 
+def serve(make_engine, shape):
+    """Answers what standard input asks of make_engine(), whose pictures have this shape."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    try:
+        engine = make_engine()
+    except Exception as failure:  # any engine may fail in its own way: its row says how
+        print(json.dumps({"failed": f"{type(failure).__name__}: {failure}"}), file=answers)
+        return
+    print(json.dumps("ready"), file=answers)
+    for line in sys.stdin:
+        try:
+            result = answer(engine, line.strip(), shape)
+        except Exception as failure:
+            result = {"failed": f"{type(failure).__name__}: {failure}"}
+        print(json.dumps(result), file=answers)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("engine")
@@ -273,20 +291,8 @@ def main():
     parser.add_argument("--train", action="store_true")
     args = parser.parse_args()
     args.onnx = str(args.folder / f"model_b{args.batch}.onnx")
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    try:
-        engine = (TRAINERS if args.train else ENGINES)[args.engine](args)
-    except Exception as failure:  # any engine may fail in its own way: its row says how
-        print(json.dumps({"failed": f"{type(failure).__name__}: {failure}"}), file=answers)
-        return
-    print(json.dumps("ready"), file=answers)
-    for line in sys.stdin:
-        try:
-            result = answer(engine, line.strip(), (args.batch, args.size, args.size, 3))
-        except Exception as failure:
-            result = {"failed": f"{type(failure).__name__}: {failure}"}
-        print(json.dumps(result), file=answers)
+    engines = TRAINERS if args.train else ENGINES
+    serve(lambda: engines[args.engine](args), (args.batch, args.size, args.size, 3))
 
 
 if __name__ == "__main__":

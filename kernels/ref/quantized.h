@@ -186,23 +186,34 @@ inline Codes filter(const Codes& in, const std::byte*& packed, std::int32_t zero
   return requantize_all(sums, layer, channels);
 }
 
-inline void quantized_inverted_residual(float* y, const float* x, const std::byte* packed,
-                                        Quantization input, InvertedResidualShape s) {
+// `count` values from the one at `begin` on.
+inline Codes codes_of(const QuantizedInput& x, std::int64_t begin, std::int64_t count) {
+  if (!x.codes) return quantize_all(x.values + begin, count, x.quantization);
+  return Codes(x.codes + begin, x.codes + begin + count);
+}
+
+inline void quantized_inverted_residual(QuantizedOutput y, QuantizedInput x,
+                                        const std::byte* packed, InvertedResidualShape s) {
   const std::int64_t inputs = s.in_height * s.in_width * s.in_channels;
   const std::int64_t positions = s.out_height * s.out_width;
   for (std::int64_t picture = 0; picture < s.batch; ++picture) {
     const std::byte* at = packed;
-    const float* from = x + picture * inputs;
-    const Codes expanded = expand(quantize_all(from, inputs, input), at, input.zero, s);
-    const Codes filtered = filter(expanded, at, s.expand ? 0 : input.zero, s);
+    const std::int64_t from = picture * inputs;
+    const std::int32_t zero = x.quantization.zero;
+    const Codes expanded = expand(codes_of(x, from, inputs), at, zero, s);
+    const Codes filtered = filter(expanded, at, s.expand ? 0 : zero, s);
     const QuantizedLayer layer =
         unpack_layer(at, s.expanded_channels * s.out_channels, s.out_channels);
     const Codes sums = multiply(filtered, layer, positions, s.out_channels, s.expanded_channels);
-    float* to = y + picture * positions * s.out_channels;
+    const std::int64_t to = picture * positions * s.out_channels;
     for (std::int64_t i = 0; i < positions * s.out_channels; ++i) {
-      to[i] = dequantize(sums[static_cast<std::size_t>(i)], layer.factor[i % s.out_channels],
-                         s.out_activation);
-      if (s.residual) to[i] = to[i] + from[i];
+      float value = dequantize(sums[static_cast<std::size_t>(i)], layer.factor[i % s.out_channels],
+                               s.out_activation);
+      if (s.residual) value = value + x.values[from + i];
+      if (y.codes)
+        y.codes[to + i] = static_cast<std::uint8_t>(quantize(value, y.quantization));
+      else
+        y.values[to + i] = value;
     }
   }
 }

@@ -164,8 +164,24 @@ Call block(const InvertedResidualShape& s, const std::string& label) {
                 packed, {expand.view(), depthwise.view(), project.view()}, s);
           },
           [=](const QuantizedTable& t, float* y, const float* x, const std::byte* packed) {
-            t.quantized_inverted_residual(y, x, packed, kInput, s);
+            t.quantized_inverted_residual({y, nullptr, {}}, {x, nullptr, kInput}, packed, s);
           }};
+}
+
+// The same from codes to codes, four of which lie in each float of the operands; with a residual
+// from floats.
+Call block_of_codes(const InvertedResidualShape& s, const std::string& label) {
+  Call call = block(s, label + ", codes");
+  REQUIRE(call.outputs % 4 == 0);
+  call.outputs /= 4;
+  if (!s.residual) call.x.resize((call.x.size() + 3) / 4);
+  call.run = [=](const QuantizedTable& t, float* y, const float* x, const std::byte* packed) {
+    const auto* codes = reinterpret_cast<const std::uint8_t*>(x);
+    const QuantizedInput from{x, s.residual ? nullptr : codes, kInput};
+    const QuantizedOutput to{nullptr, reinterpret_cast<std::uint8_t*>(y), {21.7f, 90}};
+    t.quantized_inverted_residual(to, from, packed, s);
+  };
+  return call;
 }
 
 // Keras' padding: of an even size with stride 2 all of it lies behind.
@@ -223,6 +239,23 @@ TEST_CASE("quantized_inverted_residual: every target gives the reference's bytes
   check(block(s, "of three pictures"));
 }
 
+TEST_CASE("quantized_inverted_residual: codes between blocks") {
+  for (const int stride : {1, 2})
+    for (const std::int64_t size : {4, 6, 12})
+      for (const std::int64_t channels : {7, 8, 16, 24, 40})
+        for (const bool expand : {false, true}) {
+          InvertedResidualShape s =
+              shape_of(size, size, channels, expand ? 3 * channels : channels, channels, stride);
+          s.expand = expand;
+          s.residual = stride == 1 && channels % 16 == 8;
+          s.out_activation = size == 6 ? Activation::relu6 : Activation::none;
+          if (s.out_height * s.out_width * channels % 4 != 0) continue;
+          check(block_of_codes(s, "size " + std::to_string(size) + ", channels " +
+                                      std::to_string(channels) + ", stride " +
+                                      std::to_string(stride)));
+        }
+}
+
 TEST_CASE("quantized_inverted_residual: an expansion by a full convolution") {
   for (const std::int64_t size : {5, 8, 16, 33}) {
     InvertedResidualShape s = shape_of((size + 1) / 2, (size + 1) / 2, 3, 24, 16, 1);
@@ -233,6 +266,7 @@ TEST_CASE("quantized_inverted_residual: an expansion by a full convolution") {
     s.expand_stride = 2;
     s.expand_pad_top = s.expand_pad_left = static_cast<int>(size % 2);
     check(block(s, "stem of size " + std::to_string(size)));
+    check(block_of_codes(s, "stem of size " + std::to_string(size)));
   }
 }
 

@@ -119,6 +119,19 @@ TEST_CASE("integer_layer: integers times factors are the layer") {
   }
 }
 
+TEST_CASE("integer_layer: factors to codes stay where no sum becomes too large") {
+  const LayerWeights layer{Tensor::from({2, 1}, {3e6f, -1e6f}), Tensor::from({1}, {7e8f})};
+  const ActivationCodes input = codes_of({0, 6}), result = codes_of({0, 1e-6f});
+  const IntegerLayer made = integer_layer(layer, input, &result);
+  double most = std::abs(static_cast<double>(made.bias[0]));
+  for (const std::int8_t weight : made.weight) most += 255 * std::abs(weight);
+  CHECK(static_cast<double>(made.factor[0]) * most <= kernels::kMostUnrounded * 1.000001);
+  CHECK(static_cast<double>(made.factor[0]) * made.bias[0] > 255);  // what is large stays so
+  // Of usual layers it is what the scales say.
+  const IntegerLayer usual = integer_layer({Tensor::from({1, 1}, {0.5f}), {}}, input, &input);
+  CHECK(static_cast<double>(usual.factor[0]) == doctest::Approx(0.5 / 127));
+}
+
 TEST_CASE("ValueHistogram: ranges by each method") {
   std::vector<float> values;
   for (int i = 0; i < 100000; ++i) values.push_back(static_cast<float>(i % 1000) / 1000);
@@ -181,6 +194,27 @@ TEST_CASE("quantized: the reference's operations in int8 give a plan's very byte
   tuned.run(pixels.data(), 2);
   reference.run(pixels.data(), 2);
   CHECK(std::equal(tuned.output(), tuned.output() + 4, reference.output()));
+}
+
+TEST_CASE("quantized: codes between blocks change no answer") {
+  const auto model = small_classifier();
+  Graph between = quantized(fuse(model->graph()), ranges_of(model->graph()));
+  Graph outside = between;
+  // Every value is an output here, so floats.
+  const int last = between.outputs().front().index;
+  for (int i = 1; i < last; ++i) outside.output({i});
+  Plan with_codes(between, 1), with_floats(outside, 1);
+  const auto pixels = drawn(with_codes.input_shape().count(), 17);
+  with_codes.run(pixels.data(), 1);
+  with_floats.run(pixels.data(), 1);
+  const std::int64_t count = with_codes.output_shape().count();
+  CHECK(std::equal(with_codes.output(), with_codes.output() + count, with_floats.output()));
+  const auto bytes = [](const Plan& plan) {
+    std::int64_t sum = 0;
+    for (const PlanStep& step : plan.steps()) sum += step.value_bytes;
+    return sum;
+  };
+  CHECK(bytes(with_codes) < bytes(with_floats));
 }
 
 TEST_CASE("quantized: ranges of other layers are refused") {
