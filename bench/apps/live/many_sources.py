@@ -2,7 +2,7 @@
 """Several sources in one process: frames a second of each, and processor time a frame.
 
     many_sources.py DRAW_VIDEO DETECT_MASK_VIDEO ... [--sources 8] [--size 1280x720] [--runs 3]
-                    [--films FOLDER] [--options "MORE OF DETECT_MASK_VIDEO'S"]
+                    [--seconds 10] [--films FOLDER] [--options "MORE OF DETECT_MASK_VIDEO'S"]
 
 Each source is a drawn film of its own (scenes in turn), read as fast as the program can, every frame looked at. Several
 programs, such as one of another commit, are run in turn. Films stay in FOLDER, and are not drawn again. Prints the medians of the runs. Frames a second: of the first source
@@ -44,6 +44,7 @@ def main():
     parser.add_argument("--sources", type=int, default=8)
     parser.add_argument("--size", default="1280x720")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10, help="of each film")
     parser.add_argument("--films", help="folder")
     parser.add_argument("--options", default="", help="more of detect_mask_video's, in one word")
     arguments = parser.parse_args()
@@ -53,10 +54,13 @@ def main():
         folder.mkdir(exist_ok=True)
         films = []
         for scene in SCENES[: arguments.sources]:
-            films.append(str(folder / f"{scene}_{arguments.size}.mp4"))
-            if not pathlib.Path(films[-1]).exists():
-                draw = [arguments.draw_video, "-o", films[-1], "--scene", scene, "--width", width, "--height", height]
+            whole = folder / f"{scene}_{arguments.size}.mp4"
+            films.append(str(folder / f"{scene}_{arguments.size}_{arguments.seconds:g}.mp4"))
+            if not whole.exists():
+                draw = [arguments.draw_video, "-o", str(whole), "--scene", scene, "--width", width, "--height", height]
                 subprocess.run(draw, check=True, stdout=subprocess.DEVNULL)
+            cut = ["ffmpeg", "-loglevel", "error", "-y", "-i", str(whole), "-t", f"{arguments.seconds:g}", "-c", "copy", films[-1]]
+            subprocess.run(cut, check=True)
         films = [films[i % len(films)] for i in range(arguments.sources)]
         runs = {program: [] for program in arguments.programs}
         for _ in range(arguments.runs):
