@@ -58,7 +58,7 @@ web-serve: web
 	@web/serve.py $(if $(PORT),--port $(PORT))
 
 web-test: web setup
-	@$(MAKE) --no-print-directory deps PACKAGES=chromium
+	@$(MAKE) --no-print-directory deps PACKAGES="chromium firefox-esr"
 	@meson test -C $(BUILD) --suite web --print-errorlogs
 
 fuzz: deps
