@@ -46,7 +46,8 @@ bench: setup
 deb: deps
 	@packaging/deb.sh
 
-wheel: deps
+wheel:
+	@$(MAKE) --no-print-directory deps PACKAGES="$(PACKAGES) python3-venv"
 	@PYTHON=$(PYTHON) packaging/wheel.sh
 
 # Emscripten is large, and nothing else needs it.
