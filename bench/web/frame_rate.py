@@ -33,7 +33,7 @@ def draw(build, folder, scene, size):
     width, height = size.split("x")
     drawn, film = (os.path.join(folder, name) for name in ("drawn.mp4", "camera.y4m"))
     command = [os.path.join(build, "apps", "draw_video"), "-o", drawn, "--scene", scene, "--width", width, "--height", height]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, capture_output=True)
     subprocess.run(["ffmpeg", "-loglevel", "error", "-i", drawn, "-pix_fmt", "yuv420p", film], check=True)
     return film
 

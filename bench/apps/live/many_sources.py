@@ -58,7 +58,7 @@ def main():
             films.append(str(folder / f"{scene}_{arguments.size}_{arguments.seconds:g}.mp4"))
             if not whole.exists():
                 draw = [arguments.draw_video, "-o", str(whole), "--scene", scene, "--width", width, "--height", height]
-                subprocess.run(draw, check=True, stdout=subprocess.DEVNULL)
+                subprocess.run(draw, check=True, capture_output=True)
             cut = ["ffmpeg", "-loglevel", "error", "-y", "-i", str(whole), "-t", f"{arguments.seconds:g}", "-c", "copy", films[-1]]
             subprocess.run(cut, check=True)
         films = [films[i % len(films)] for i in range(arguments.sources)]
