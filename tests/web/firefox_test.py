@@ -37,7 +37,7 @@ class Firefox(unittest.TestCase):
             "browser.download.dir": self.folder,
             "browser.helperApps.neverAsk.saveToDisk": "application/json",
         }
-        self.firefox = Marionette(bin="/usr/bin/firefox-esr", headless=True, prefs=saved)
+        self.firefox = Marionette(bin="/usr/bin/firefox-esr", headless=True, prefs=saved, gecko_log=os.path.join(self.folder, "gecko.log"))
         self.addCleanup(self.firefox.cleanup)
         self.firefox.start_session()
         self.firefox.navigate(self.server.url)
