@@ -3,6 +3,7 @@
 # make test    install, build what the tests need, run them all
 # make bench   measure every operation and the engines people use instead (QUICK=1: in two minutes)
 # make deb     build Debian packages (build-deb/)
+# make wheel   a Python wheel with all libraries that it needs (build-wheel/dist; PYTHON=python3.11 for that one)
 # make web     the page for browsers, with Emscripten (build-web/site); make web-serve shows it, make web-test tests it
 # make fuzz    every parser for SECONDS=60 each, with sanitizers (clang; TARGETS="picture model" for some)
 # make format  clang-format over all sources
@@ -11,7 +12,7 @@ PACKAGES := $(shell sed '/^\# Tests alone/,$$d; s/[[:space:]]*\#.*//' packages.t
 TEST_PACKAGES := $(shell sed '1,/^\# Tests alone/d; s/[[:space:]]*\#.*//' packages.txt)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: all deps setup demo test bench deb web web-serve web-test fuzz format clean
+.PHONY: all deps setup demo test bench deb wheel web web-serve web-test fuzz format clean
 
 all: setup
 	@ninja -C $(BUILD) programs
@@ -45,6 +46,10 @@ bench: setup
 deb: deps
 	@packaging/deb.sh
 
+wheel:
+	@$(MAKE) --no-print-directory deps PACKAGES="$(PACKAGES) python3-venv"
+	@PYTHON=$(PYTHON) packaging/wheel.sh
+
 # Emscripten is large, and nothing else needs it.
 web:
 	@$(MAKE) --no-print-directory deps PACKAGES="$(PACKAGES) emscripten"
@@ -54,7 +59,7 @@ web-serve: web
 	@web/serve.py $(if $(PORT),--port $(PORT))
 
 web-test: web setup
-	@$(MAKE) --no-print-directory deps PACKAGES=chromium
+	@$(MAKE) --no-print-directory deps PACKAGES="chromium firefox-esr"
 	@meson test -C $(BUILD) --suite web --print-errorlogs
 
 fuzz: deps
@@ -64,4 +69,4 @@ format:
 	@git ls-files '*.h' '*.cc' '*.cu' | xargs clang-format -i
 
 clean:
-	@rm -rf $(BUILD) build-deb build-web build-web-threads
+	@rm -rf $(BUILD) build-deb build-web build-web-threads build-wheel

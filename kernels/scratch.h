@@ -15,7 +15,7 @@ float* scratch(Scratch slot, std::int64_t count);
 
 struct CacheSizes {
   std::int64_t level1 = 32 << 10, level2 = 512 << 10;  // bytes, of data, for one core
-  std::int64_t level3 = 0;  // bytes that cores share; 0: not known
+  std::int64_t level3 = 0;                             // bytes that cores share; 0: not known
 };
 
 // This machine's, as the operating system tells; the values above where it does not.

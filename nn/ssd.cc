@@ -303,8 +303,9 @@ Graph SsdNetwork::graph(std::int64_t height, std::int64_t width) const {
   return graph;
 }
 
-Plan SsdNetwork::compile(std::int64_t height, std::int64_t width, kernels::Device& device) const {
-  return Plan(fuse_quantized(graph(height, width), options_.quantization), 1, device);
+Plan SsdNetwork::compile(std::int64_t height, std::int64_t width, kernels::Device& device,
+                         std::int64_t capacity) const {
+  return Plan(fuse_quantized(graph(height, width), options_.quantization), capacity, device);
 }
 
 namespace {

@@ -47,9 +47,10 @@ class SsdNetwork : public TraceableModule {
   Value trace(Graph& graph, Value x) const override;
   // The whole network, for pictures of that size.
   Graph graph(std::int64_t height, std::int64_t width) const;
-  // The same, fused, as a plan for one picture. Errors as Classifier::compile()'s.
+  // The same, fused, as a plan for up to `capacity` pictures at a time. Errors as
+  // Classifier::compile()'s.
   Plan compile(std::int64_t height, std::int64_t width,
-               kernels::Device& device = kernels::cpu_device()) const;
+               kernels::Device& device = kernels::cpu_device(), std::int64_t capacity = 1) const;
 
   std::vector<Anchor> anchors(std::int64_t height, std::int64_t width) const {
     return make_anchors(height, width, options_.anchors);

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -42,13 +41,20 @@ using Pixels = py::array_t<std::uint8_t, py::array::c_style>;
 
 // Rows of height x width x 3 or height x width, checked by maskwatch/__init__.py too, which says
 // more of what is wrong.
-Image image_of(const Pixels& pixels) {
+void copy_to(Image& image, const Pixels& pixels) {
   const bool color = pixels.ndim() == 3 && pixels.shape(2) == 3;
   if (!color && pixels.ndim() != 2)
     throw std::invalid_argument("an image is height x width x 3 or height x width");
   if (pixels.size() == 0) throw std::invalid_argument("the image is empty");
-  Image image(static_cast<int>(pixels.shape(1)), static_cast<int>(pixels.shape(0)), color ? 3 : 1);
-  std::memcpy(image.pixels.data(), pixels.data(), image.pixels.size());
+  image.width = static_cast<int>(pixels.shape(1));
+  image.height = static_cast<int>(pixels.shape(0));
+  image.channels = color ? 3 : 1;
+  image.pixels.assign(pixels.data(), pixels.data() + pixels.size());
+}
+
+Image image_of(const Pixels& pixels) {
+  Image image;
+  copy_to(image, pixels);
   return image;
 }
 
@@ -130,8 +136,12 @@ class Detector {
   }
 
   py::list detect_array(const Pixels& pixels) {
-    const Image image = image_of(pixels);
-    return list_of(run([&] { return detector_->detect(image); }));
+    return list_of(run([&] {
+      copy_to(image_, pixels);
+      const std::vector<Face> faces = detector_->detect(image_);
+      if (image_.pixels.size() > kMostKept) image_ = {};
+      return faces;
+    }));
   }
   py::list detect_path(const std::string& path) {
     return list_of(run([&] { return detector_->detect_file(path); }));
@@ -163,7 +173,11 @@ class Detector {
   float confidence() const { return confidence_; }
 
  private:
+  // Bytes of an image whose memory is used again for the next one, which is faster.
+  static constexpr std::size_t kMostKept = std::size_t{64} << 20;
+
   std::unique_ptr<MaskDetector> detector_;
+  Image image_;  // of the last array
   float confidence_ = 0;
   std::mutex mutex_;
 };

@@ -1,41 +1,39 @@
-// One MaskDetector for all sources: while faces are found in a frame of one, those of another are
-// classified. Each of the two steps is taken by one source at a time, in the order in which they
-// ask, so that none starves beside one with many frames.
+// One MaskDetector for all sources. Frames of several of them that are ready at the same time go
+// through the networks as one batch, and while faces are found in some frames, those of others are
+// classified. What comes of a frame does not depend on the others in its batch.
 #pragma once
 
-#include <condition_variable>
-#include <cstdint>
-#include <mutex>
+#include <string>
+#include <vector>
 
+#include "apps/live/batcher.h"
+#include "vision/masks/mask_classifier.h"
 #include "vision/masks/mask_detector.h"
 
 namespace maskwatch::apps {
 
-// Lets in who came first.
-class FairMutex {
+class SharedDetector {
  public:
-  void lock() {
-    std::unique_lock lock(mutex_);
-    const std::uint64_t mine = last_++;
-    changed_.wait(lock, [&] { return mine == served_; });
+  explicit SharedDetector(const MaskDetectorOptions& options);
+  SharedDetector(const SharedDetector&) = delete;
+
+  // As MaskDetector's, from any number of threads at once.
+  LocatedFaces find_faces(const Image& image);
+  std::vector<Face> classify(const Image& image, const LocatedFaces& found, vision::View view);
+
+  // Calls body(detector) while no faces are found, so that it may take another face detector.
+  template <typename Body>
+  void between_batches(const Body& body) {
+    finding_.alone([&] { body(detector_); });
   }
-  void unlock() {
-    const std::lock_guard lock(mutex_);
-    ++served_;
-    changed_.notify_all();
-  }
+
+  // For what does not change, and before the first frame.
+  const MaskDetector& detector() const { return detector_; }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::uint64_t last_ = 0, served_ = 0;
-};
-
-struct SharedDetector {
-  explicit SharedDetector(const MaskDetectorOptions& options) : detector(options) {}
-
-  MaskDetector detector;
-  FairMutex finding, classifying;  // held by who does that; another face detector: the first
+  MaskDetector detector_;
+  Batcher<const Image*, LocatedFaces> finding_;
+  Batcher<vision::FacesInView, std::vector<Face>> classifying_;
 };
 
 }  // namespace maskwatch::apps

@@ -78,8 +78,8 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options,
     : options_(options),
       stop_(options.stop != nullptr ? *options.stop : own_stop_),
       shared_(std::move(detector)),
-      labels_(shared_->detector.labels()),
-      meanings_(shared_->detector.meanings()),
+      labels_(shared_->detector().labels()),
+      meanings_(shared_->detector().meanings()),
       source_(open_source(options, stop_)),
       description_(source_->description()),
       note_(source_->note()),
@@ -97,7 +97,7 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options,
       threshold_(options.threshold),
       play_clock_(live_, fps_),
       tracker_(vision::tracker_options(options.confidence)) {
-  figures_.detector = shared_->detector.face_detector_name();
+  figures_.detector = shared_->detector().face_detector_name();
 }
 
 void VideoPipeline::start() {
@@ -255,10 +255,7 @@ void VideoPipeline::detect() {
     for (int changes = detector_changes_.exchange(0); changes > 0; --changes) change_detector();
     if (frame->due) {
       const Clock::time_point start = Clock::now();
-      {
-        const std::lock_guard turn(shared_->finding);
-        frame->found = shared_->detector.find_faces(frame->video.image);
-      }
+      frame->found = shared_->find_faces(frame->video.image);
       const double took = seconds_between(start, Clock::now());
       const std::lock_guard lock(mutex_);
       ++figures_.detected;
@@ -279,12 +276,14 @@ std::string VideoPipeline::take_detector_fault() {
   return std::exchange(figures_.detector_fault, {});
 }
 
-// The next of the list that can be made; those that cannot are named.
 void VideoPipeline::change_detector() {
+  shared_->between_batches([this](MaskDetector& detector) { change(detector); });
+}
+
+// The next of the list that can be made; those that cannot are named.
+void VideoPipeline::change(MaskDetector& detector) {
   std::string fault;
   bool made = false;
-  const std::lock_guard turn(shared_->finding);
-  MaskDetector& detector = shared_->detector;
   for (std::size_t tried = 1; !made && tried < options_.detectors.size(); ++tried) {
     const std::size_t index = (detector_index_ + tried) % options_.detectors.size();
     try {
@@ -337,11 +336,9 @@ std::vector<vision::Observation> VideoPipeline::look_at(const PipelineFrame& fra
   const Clock::time_point start = Clock::now();
   const vision::Image& image = frame.video.image;
   std::vector<Face> faces;
-  if (!frame.found.faces.empty()) {
-    const std::lock_guard turn(shared_->classifying);
-    faces = looks_ % 2 == 1 ? shared_->detector.classify_mirrored(image, frame.found)
-                            : shared_->detector.classify(image, frame.found);
-  }
+  if (!frame.found.faces.empty())
+    faces = shared_->classify(image, frame.found,
+                              looks_ % 2 == 1 ? vision::View::mirrored : vision::View::as_it_is);
   ++looks_;
   std::vector<vision::Observation> seen;
   for (Face& face : faces) {

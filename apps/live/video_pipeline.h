@@ -130,11 +130,11 @@ class VideoPipeline {
 
   const std::vector<std::string>& labels() const { return labels_; }
   // Of the first of the detectors; before start().
-  bool heeds_detail() const { return shared_->detector.heeds_detail(); }
+  bool heeds_detail() const { return shared_->detector().heeds_detail(); }
   const std::vector<LabelMeaning>& meanings() const { return meanings_; }
   // MaskDetector's.
-  const std::vector<std::string>& all_labels() const { return shared_->detector.all_labels(); }
-  std::vector<std::string> unknown_labels() const { return shared_->detector.unknown_labels(); }
+  const std::vector<std::string>& all_labels() const { return shared_->detector().all_labels(); }
+  std::vector<std::string> unknown_labels() const { return shared_->detector().unknown_labels(); }
   std::string source_description() const { return description_; }
   // Of the source: what is not as it was asked for.
   std::string source_note() const { return note_; }
@@ -161,6 +161,7 @@ class VideoPipeline {
   void send(const FramePtr& frame);
   void send_or_drop(const FramePtr& frame);
   void change_detector();
+  void change(MaskDetector& detector);
   std::vector<vision::Observation> look_at(const PipelineFrame& frame);
   void hand_over(const FramePtr& frame, std::unique_lock<std::mutex>& lock);
   void take(Shown& shown);

@@ -142,7 +142,7 @@ class MaskDetector:
         return faces_of(found, self.labels)
 
     def detect_all(self, images: Iterable[ImageLike], *, bgr: bool = False) -> list[list[Face]]:
-        """The faces of many pictures: the classifier sees all their faces at once, which is faster.
+        """The faces of many pictures: the networks see several of them at once, which is faster.
 
         All of them are held in memory; pass a large collection in parts.
         """

@@ -34,10 +34,11 @@ def words(path):
 
 class Sources(ClipFolder):
     DRAW, SCENES = DRAW, SCENES
+    looks = ("--face", "haar", "--detect-every", "3")
     named = [word for scene in SCENES for word in ("-s", f"{scene}_1={scene}.mp4")]
 
     def command(self, *arguments):
-        return [DETECT, "--face", "haar", "--detect-every", "3", "--stats", "stats.json", *arguments]
+        return [DETECT, *self.looks, "--stats", "stats.json", *arguments]
 
     def run_program(self, *arguments, code=0):
         done = subprocess.run(self.command("--headless", *arguments), capture_output=True, text=True, timeout=120, cwd=self.folder, env=WITHOUT_DISPLAY)
@@ -56,7 +57,7 @@ class Sources(ClipFolder):
         with open(self.at("stats.json")) as file:
             return json.load(file)
 
-    def test_each_sees_what_it_would_see_alone(self):
+    def check_each_sees_what_it_would_see_alone(self):
         done = self.run_program(*self.named, "--events", "all.jsonl")
         self.assertEqual([line.split(": ")[0] for line in done.stdout.splitlines()], [scene + "_1" for scene in SCENES])
         together, stats = lines(self.at("all.jsonl")), self.stats()
@@ -67,9 +68,17 @@ class Sources(ClipFolder):
                 event.pop("clock")
                 event.pop("source", None)
             self.assertEqual(mine, alone)
+            self.assertTrue(alone)
             own, single = stats["sources"][scene + "_1"], self.stats()
             for name in ("frames", "captured", "dropped", "detections", "people", "people_by_label"):
                 self.assertEqual(own[name], single[name], name)
+
+    def test_each_sees_what_it_would_see_alone(self):
+        self.check_each_sees_what_it_would_see_alone()
+
+    def test_and_where_the_detector_takes_their_frames_as_one_batch(self):
+        self.looks = ("--face", "ours", "--detect-every", "5")
+        self.check_each_sees_what_it_would_see_alone()
 
     def test_alerts_name_the_source(self):
         self.run_program(*self.named, "--alert", "sh -c 'echo $MASKWATCH_SOURCE >> alerts'", "--alert-after", "1")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a test of the page in Debian's Chromium, with what drives it (requirements.txt) in a virtual environment (see
+# Runs a test of the page in Debian's Chromium or Firefox, with what drives it (requirements.txt) in a virtual environment (see
 # ../peers.sh). `make web-test` builds the page first.
 #   tests/web/run.sh TEST.py BUILD_FOLDER
 # Exit code 77 (meson: skipped) where the page, Chromium or the environment is missing, which it says loudly.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <stdexcept>
 #include <string_view>
@@ -167,13 +168,24 @@ class SsdFaces : public FaceDetector {
     return detector_.detect(image, options_for(image));
   }
   LocatedFaces locate(const Image& image) override {
-    LocatedFaces found{{}, margin(), detector_.labels()};
-    for (LabelledFace& labelled : detector_.detect_labelled(image, options_for(image))) {
-      found.faces.push_back(labelled.face);
-      if (knows_classes()) found.probabilities.push_back(std::move(labelled.probabilities));
+    return located(detector_.detect_labelled(image, options_for(image)));
+  }
+  // Pictures of one size go through the network together.
+  std::vector<LocatedFaces> locate_all(std::span<const Image* const> images) override {
+    std::map<std::pair<int, int>, std::vector<std::size_t>> by_size;
+    for (std::size_t i = 0; i < images.size(); ++i)
+      by_size[{images[i]->width, images[i]->height}].push_back(i);
+    std::vector<LocatedFaces> found(images.size());
+    for (const auto& [size, places] : by_size) {
+      std::vector<const Image*> alike;
+      for (const std::size_t i : places) alike.push_back(images[i]);
+      auto faces = detector_.detect_all(alike, options_for(*alike[0]));
+      for (std::size_t i = 0; i < places.size(); ++i)
+        found[places[i]] = located(std::move(faces[i]));
     }
     return found;
   }
+  bool batches() const override { return knows_classes(); }
   void include_candidates(float least_score) override {
     if (knows_classes()) options_.confidence = std::min(options_.confidence, least_score);
   }
@@ -182,6 +194,14 @@ class SsdFaces : public FaceDetector {
   float margin() const override { return kHeadMargin; }
 
  private:
+  LocatedFaces located(std::vector<LabelledFace> faces) const {
+    LocatedFaces found{{}, margin(), detector_.labels()};
+    for (LabelledFace& labelled : faces) {
+      found.faces.push_back(labelled.face);
+      if (knows_classes()) found.probabilities.push_back(std::move(labelled.probabilities));
+    }
+    return found;
+  }
   // With the scales at which `detail` is to be seen.
   SsdOptions options_for(const Image& image) const {
     SsdOptions options = options_;

@@ -42,4 +42,12 @@ std::vector<LabelledFace> SsdDetector::detect_labelled(const Image& image,
   return faces;
 }
 
+std::vector<std::vector<LabelledFace>> SsdDetector::detect_all(std::span<const Image* const> images,
+                                                               const SsdOptions& options) {
+  if (trained_) return trained_->detect_all(images, options);
+  std::vector<std::vector<LabelledFace>> faces;
+  for (const Image* image : images) faces.push_back(detect_labelled(*image, options));
+  return faces;
+}
+
 }  // namespace maskwatch::vision

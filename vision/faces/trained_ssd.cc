@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <span>
 #include <stdexcept>
 
+#include "base/parallel_try.h"
 #include "vision/image/draw.h"
 #include "vision/image/network_input.h"
 #include "vision/image/resize.h"
@@ -81,79 +81,123 @@ float size_of(const nn::CornerBox& box) { return std::sqrt(nn::area_of(box)); }
 }  // namespace
 
 TrainedSsd::Compiled::Compiled(const nn::SsdNetwork& network, int height, int width,
-                               kernels::Device& device)
-    : plan(network.compile(height, width, device)), anchors(network.anchors(height, width)) {}
+                               kernels::Device& device, std::int64_t capacity)
+    : plan(network.compile(height, width, device, capacity)),
+      anchors(network.anchors(height, width)) {}
 
 TrainedSsd::TrainedSsd(const nn::Safetensors& contents, const std::string& path,
                        kernels::Device& device)
     : loaded_(nn::make_ssd(contents, path)), network_(loaded_.get()), device_(&device) {}
 
-TrainedSsd::Compiled& TrainedSsd::compiled_for(int height, int width) {
+// A plan for many pictures takes one as well; the plan for one takes less memory.
+TrainedSsd::Compiled& TrainedSsd::compiled_for(int height, int width, std::size_t pictures) {
   const auto fits = [&](const Compiled& compiled) {
-    return compiled.plan.input_shape() == nn::ActivationShape{height, width, 3};
+    return compiled.plan.input_shape() == nn::ActivationShape{height, width, 3} &&
+           compiled.plan.capacity() >= static_cast<std::int64_t>(pictures);
   };
   const auto found = std::find_if(compiled_.begin(), compiled_.end(), fits);
   if (found != compiled_.end()) {
     compiled_.splice(compiled_.begin(), compiled_, found);
   } else {
-    compiled_.emplace_front(*network_, height, width, *device_);
-    compiled_bytes_ += compiled_.front().plan.arena_bytes();
+    compiled_.emplace_front(*network_, height, width, *device_,
+                            pictures > 1 ? static_cast<std::int64_t>(kMostTogether) : 1);
+    compiled_bytes_ += compiled_.front().plan.held_bytes();
     while (compiled_.size() > kMostPlans ||
            (compiled_.size() > 1 && compiled_bytes_ > kMostPlanBytes)) {
-      compiled_bytes_ -= compiled_.back().plan.arena_bytes();
+      compiled_bytes_ -= compiled_.back().plan.held_bytes();
       compiled_.pop_back();
     }
   }
   return compiled_.front();
 }
 
-std::vector<nn::SsdBox> TrainedSsd::look_at(const Image& input, float min_score) {
-  const Image whole = padded(input);
-  input_.resize(whole.pixels.size());
-  to_network_input(whole, input_.data(), network_->options().backbone.preprocessing);
-  Compiled& compiled = compiled_for(whole.height, whole.width);
-  compiled.plan.run(input_.data(), 1);
-  const std::span<const float> outputs(
-      compiled.plan.output(), static_cast<std::size_t>(compiled.plan.output_shape().count()));
-  return nn::decode(outputs, compiled.anchors, min_score);
+TrainedSsd::BoxesOfImages TrainedSsd::look_at(std::span<const Image> images, const Box& part,
+                                              float min_score) {
+  const int width = static_cast<int>(part.width), height = static_cast<int>(part.height);
+  const bool all = width == images[0].width && height == images[0].height;
+  Compiled& compiled = compiled_for(padded(height), padded(width), images.size());
+  const auto values = static_cast<std::size_t>(compiled.plan.input_shape().count());
+  input_.resize(std::max(input_.size(), images.size() * values));
+  parallel_try(images.size(), [&](std::size_t i) {
+    to_network_input(padded(all ? images[i] : crop(images[i], part)), input_.data() + i * values,
+                     network_->options().backbone.preprocessing);
+  });
+  compiled.plan.run(input_.data(), static_cast<std::int64_t>(images.size()));
+  const auto results = static_cast<std::size_t>(compiled.plan.output_shape().count());
+  BoxesOfImages boxes(images.size());
+  parallel_try(images.size(), [&](std::size_t i) {
+    boxes[i] =
+        nn::decode({compiled.plan.output() + i * results, results}, compiled.anchors, min_score);
+  });
+  return boxes;
 }
 
-void TrainedSsd::find(const Image& image, const SsdScale& scale, float min_score,
-                      std::vector<nn::SsdBox>& found) {
+void TrainedSsd::find(std::span<const Image* const> images, const SsdScale& scale, float min_score,
+                      BoxesOfImages& found) {
   check(scale);
-  const Image small = scaled(image, scale.longest_side);
-  const int tile = scale.tile > 0 ? scale.tile : std::max(small.width, small.height);
+  std::vector<Image> small(images.size());
+  parallel_try(images.size(),
+               [&](std::size_t i) { small[i] = scaled(*images[i], scale.longest_side); });
+  const int whole_width = small[0].width, whole_height = small[0].height;
+  const int tile = scale.tile > 0 ? scale.tile : std::max(whole_width, whole_height);
   const int overlap = scale.tile > 0 ? static_cast<int>(kOverlap * scale.most) : 0;
-  const float x = static_cast<float>(image.width) / static_cast<float>(small.width);
-  const float y = static_cast<float>(image.height) / static_cast<float>(small.height);
-  for (const int top : tile_starts(small.height, tile, overlap))
-    for (const int left : tile_starts(small.width, tile, overlap)) {
-      const int width = std::min(tile, small.width), height = std::min(tile, small.height);
-      const bool all = width == small.width && height == small.height;
+  const int width = std::min(tile, whole_width), height = std::min(tile, whole_height);
+  const float x = static_cast<float>(images[0]->width) / static_cast<float>(whole_width);
+  const float y = static_cast<float>(images[0]->height) / static_cast<float>(whole_height);
+  for (const int top : tile_starts(whole_height, tile, overlap))
+    for (const int left : tile_starts(whole_width, tile, overlap)) {
       const Box part{static_cast<float>(left), static_cast<float>(top), static_cast<float>(width),
                      static_cast<float>(height)};
-      for (nn::SsdBox& face : look_at(all ? small : crop(small, part), min_score)) {
-        const auto& [x0, y0, x1, y1] = face.box;
-        if (const float size = size_of(face.box); size < scale.least || size > scale.most) continue;
-        if (is_cut(x0, x1, left, width, small.width) || is_cut(y0, y1, top, height, small.height))
-          continue;
-        face.box = {(x0 + part.x) * x, (y0 + part.y) * y, (x1 + part.x) * x, (y1 + part.y) * y};
-        found.push_back(std::move(face));
-      }
+      BoxesOfImages boxes = look_at(small, part, min_score);
+      for (std::size_t i = 0; i < images.size(); ++i)
+        for (nn::SsdBox& face : boxes[i]) {
+          const auto& [x0, y0, x1, y1] = face.box;
+          const float size = size_of(face.box);
+          if (size < scale.least || size > scale.most || is_cut(x0, x1, left, width, whole_width) ||
+              is_cut(y0, y1, top, height, whole_height))
+            continue;
+          face.box = {(x0 + part.x) * x, (y0 + part.y) * y, (x1 + part.x) * x, (y1 + part.y) * y};
+          found[i].push_back(std::move(face));
+        }
     }
 }
 
+std::vector<std::vector<LabelledFace>> TrainedSsd::detect_together(
+    std::span<const Image* const> images, const SsdOptions& options) {
+  BoxesOfImages found(images.size());
+  for (const SsdScale& scale : options.scales) find(images, scale, options.confidence, found);
+  const nn::SuppressionOptions suppression{.max_overlap =
+                                               options.max_overlap.value_or(kMaxOverlap)};
+  std::vector<std::vector<LabelledFace>> faces(images.size());
+  parallel_try(images.size(), [&](std::size_t i) {
+    for (nn::SsdBox& face : nn::suppress(std::move(found[i]), suppression)) {
+      const auto& [x0, y0, x1, y1] = face.box;
+      const Box box = cut_off({x0, y0, x1 - x0, y1 - y0}, images[i]->width, images[i]->height);
+      if (box.width >= 1 && box.height >= 1)
+        faces[i].push_back({{box, face.score}, std::move(face.probabilities)});
+    }
+  });
+  return faces;
+}
+
 std::vector<LabelledFace> TrainedSsd::detect(const Image& image, const SsdOptions& options) {
-  if (image.empty()) throw std::invalid_argument("SsdDetector: an empty picture");
-  std::vector<nn::SsdBox> found;
-  for (const SsdScale& scale : options.scales) find(image, scale, options.confidence, found);
-  std::vector<LabelledFace> faces;
-  for (nn::SsdBox& face :
-       nn::suppress(std::move(found), {.max_overlap = options.max_overlap.value_or(kMaxOverlap)})) {
-    const auto& [x0, y0, x1, y1] = face.box;
-    const Box box = cut_off({x0, y0, x1 - x0, y1 - y0}, image.width, image.height);
-    if (box.width >= 1 && box.height >= 1)
-      faces.push_back({{box, face.score}, std::move(face.probabilities)});
+  const Image* const images[] = {&image};
+  return std::move(detect_all(images, options)[0]);
+}
+
+std::vector<std::vector<LabelledFace>> TrainedSsd::detect_all(std::span<const Image* const> images,
+                                                              const SsdOptions& options) {
+  std::vector<std::vector<LabelledFace>> faces;
+  for (const Image* image : images) {
+    if (image->empty()) throw std::invalid_argument("SsdDetector: an empty picture");
+    if (image->width != images[0]->width || image->height != images[0]->height)
+      throw std::invalid_argument(fmt::format("SsdDetector: pictures of {}x{} and {}x{} together",
+                                              images[0]->width, images[0]->height, image->width,
+                                              image->height));
+  }
+  for (std::size_t done = 0; done < images.size(); done += kMostTogether) {
+    const auto batch = images.subspan(done, std::min(kMostTogether, images.size() - done));
+    for (auto& one : detect_together(batch, options)) faces.push_back(std::move(one));
   }
   return faces;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,28 +29,38 @@ class TrainedSsd {
   // Surest first, boxes in pixels of the picture and cut off at its edges. std::invalid_argument
   // for an empty picture and for scales as said at SsdDetector::detect().
   std::vector<LabelledFace> detect(const Image& image, const SsdOptions& options);
+  // Of images that all have the same size, each as detect() would; the network sees up to
+  // kMostTogether of them at a time. std::invalid_argument for images of different sizes too.
+  std::vector<std::vector<LabelledFace>> detect_all(std::span<const Image* const> images,
+                                                    const SsdOptions& options);
+  static constexpr std::size_t kMostTogether = 8;
 
   const std::vector<std::string>& labels() const { return network_->options().labels; }
 
  private:
   // The network for inputs of one size.
   struct Compiled {
-    Compiled(const nn::SsdNetwork& network, int height, int width, kernels::Device& device);
+    Compiled(const nn::SsdNetwork& network, int height, int width, kernels::Device& device,
+             std::int64_t capacity);
     nn::Plan plan;
     std::vector<nn::Anchor> anchors;
   };
-  Compiled& compiled_for(int height, int width);
-  // Boxes of one scale in pixels of the picture.
-  void find(const Image& image, const SsdScale& scale, float min_score,
-            std::vector<nn::SsdBox>& found);
-  // All boxes in an input of the network, in its pixels.
-  std::vector<nn::SsdBox> look_at(const Image& input, float min_score);
+  using BoxesOfImages = std::vector<std::vector<nn::SsdBox>>;
+
+  Compiled& compiled_for(int height, int width, std::size_t pictures);
+  std::vector<std::vector<LabelledFace>> detect_together(std::span<const Image* const> images,
+                                                         const SsdOptions& options);
+  // Adds the boxes of one scale, in pixels of the images, to found[i] of image i.
+  void find(std::span<const Image* const> images, const SsdScale& scale, float min_score,
+            BoxesOfImages& found);
+  // All boxes in that part of each of the images, in its pixels.
+  BoxesOfImages look_at(std::span<const Image> images, const Box& part, float min_score);
 
   std::unique_ptr<nn::SsdNetwork> loaded_;  // none: the network is the caller's
   const nn::SsdNetwork* network_;
   kernels::Device* device_;
   std::list<Compiled> compiled_;     // the last used first
-  std::int64_t compiled_bytes_ = 0;  // of their arenas
+  std::int64_t compiled_bytes_ = 0;  // that they hold beside their weights
   std::vector<float> input_;
 };
 

@@ -117,12 +117,8 @@ std::vector<Classification> MaskClassifier::classify(std::span<const Image> crop
 
 std::vector<Classification> MaskClassifier::classify(const Image& image, const LocatedFaces& found,
                                                      View view) {
-  std::vector<Image> crops;
-  for (const Detection& face : found.faces) {
-    Image crop = face_crop(image, face.box, found.margin, input_size());
-    crops.push_back(view == View::mirrored ? flip_horizontally(crop) : std::move(crop));
-  }
-  return classify(crops);
+  const FacesInView look{&image, &found, view};
+  return std::move(classify(std::span(&look, 1))[0]);
 }
 
 std::vector<std::vector<Classification>> MaskClassifier::classify(
@@ -130,22 +126,30 @@ std::vector<std::vector<Classification>> MaskClassifier::classify(
   if (images.size() != found.size())
     throw std::invalid_argument(fmt::format("MaskClassifier::classify: {} images, faces of {}",
                                             images.size(), found.size()));
+  std::vector<FacesInView> looks;
+  for (std::size_t i = 0; i < images.size(); ++i) looks.push_back({&images[i], &found[i]});
+  return classify(looks);
+}
+
+std::vector<std::vector<Classification>> MaskClassifier::classify(
+    std::span<const FacesInView> looks) {
   struct Task {
-    std::size_t image;
+    std::size_t look;
     Box box;
   };
   std::vector<Task> tasks;
-  for (std::size_t i = 0; i < images.size(); ++i)
-    for (const Detection& face : found[i].faces) tasks.push_back({i, face.box});
+  for (std::size_t i = 0; i < looks.size(); ++i)
+    for (const Detection& face : looks[i].found->faces) tasks.push_back({i, face.box});
   std::vector<Image> crops(tasks.size());
   parallel_try(tasks.size(), [&](std::size_t task) {
-    const auto& [i, box] = tasks[task];
-    crops[task] = face_crop(images[i], box, found[i].margin, input_size());
+    const auto& [image, found, view] = looks[tasks[task].look];
+    Image crop = face_crop(*image, tasks[task].box, found->margin, input_size());
+    crops[task] = view == View::mirrored ? flip_horizontally(crop) : std::move(crop);
   });
   std::vector<Classification> classes = classify(crops);
-  std::vector<std::vector<Classification>> results(images.size());
+  std::vector<std::vector<Classification>> results(looks.size());
   for (std::size_t task = 0; task < tasks.size(); ++task)
-    results[tasks[task].image].push_back(std::move(classes[task]));
+    results[tasks[task].look].push_back(std::move(classes[task]));
   return results;
 }
 

@@ -29,6 +29,13 @@ struct Classification {
 // Whether faces are shown to the network as they are or as in a mirror.
 enum class View { as_it_is, mirrored };
 
+// The faces of one image, as a classifier is to see them.
+struct FacesInView {
+  const Image* image = nullptr;
+  const LocatedFaces* found = nullptr;
+  View view = View::as_it_is;
+};
+
 class MaskClassifier {
  public:
   // Reads a model file. std::runtime_error names it and its fault: unreadable, damaged, of another
@@ -67,6 +74,7 @@ class MaskClassifier {
                                        View view = View::as_it_is);
   std::vector<std::vector<Classification>> classify(std::span<const Image> images,
                                                     std::span<const LocatedFaces> found);
+  std::vector<std::vector<Classification>> classify(std::span<const FacesInView> looks);
 
  private:
   MaskClassifier(std::unique_ptr<nn::Classifier> model, const std::string& name,

@@ -82,12 +82,18 @@ std::vector<Face> MaskDetector::detect_encoded(std::span<const std::uint8_t> byt
 }
 
 std::vector<std::vector<Face>> MaskDetector::detect_all(std::span<const Image> images) {
-  std::vector<LocatedFaces> found;
-  for (const Image& image : images) found.push_back(find_faces(image));
-  return classify_all(images, found);
+  std::vector<const Image*> pointers;
+  for (const Image& image : images) pointers.push_back(&image);
+  return classify_all(images, find_all_faces(pointers));
 }
 
 LocatedFaces MaskDetector::find_faces(const Image& image) { return faces_->locate(image); }
+
+std::vector<LocatedFaces> MaskDetector::find_all_faces(std::span<const Image* const> images) {
+  return faces_->locate_all(images);
+}
+
+bool MaskDetector::batches_faces() const { return faces_->batches(); }
 
 std::vector<Face> MaskDetector::classify(const Image& image, const LocatedFaces& found) {
   return named(found, classifier_->classify(image, found));
@@ -103,6 +109,15 @@ std::vector<std::vector<Face>> MaskDetector::classify_all(std::span<const Image>
   std::vector<std::vector<Face>> faces;
   for (std::size_t i = 0; i < found.size(); ++i)
     faces.push_back(named(found[i], std::move(classes[i])));
+  return faces;
+}
+
+std::vector<std::vector<Face>> MaskDetector::classify_all(
+    std::span<const vision::FacesInView> looks) {
+  auto classes = classifier_->classify(looks);
+  std::vector<std::vector<Face>> faces;
+  for (std::size_t i = 0; i < looks.size(); ++i)
+    faces.push_back(named(*looks[i].found, std::move(classes[i])));
   return faces;
 }
 

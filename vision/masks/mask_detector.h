@@ -25,6 +25,7 @@ namespace maskwatch {
 namespace vision {
 class MaskClassifier;
 struct Classification;
+struct FacesInView;
 }  // namespace vision
 
 using vision::Box;
@@ -85,7 +86,7 @@ class MaskDetector {
   // Of a file that load_image reads, and of the contents of one.
   std::vector<Face> detect_file(const std::string& path);
   std::vector<Face> detect_encoded(std::span<const std::uint8_t> bytes);
-  // Of many images; the network sees the faces of all of them together, which is faster.
+  // Of many images; the networks see several of them together, which is faster.
   std::vector<std::vector<Face>> detect_all(std::span<const Image> images);
 
   // The two steps of detect(). `found` is what find_faces() gives, or a part of it;
@@ -98,9 +99,15 @@ class MaskDetector {
   std::vector<Face> classify(const Image& image, const LocatedFaces& found);
   // The faces as in a mirror; what a network makes of both views errs in different ways.
   std::vector<Face> classify_mirrored(const Image& image, const LocatedFaces& found);
+  // find_faces() of many images. Where batches_faces(), those of one size go through the network
+  // together, which is faster than one by one.
+  std::vector<LocatedFaces> find_all_faces(std::span<const Image* const> images);
+  bool batches_faces() const;
   // Of many images at once, and as many `found`. An image without faces may be empty.
   std::vector<std::vector<Face>> classify_all(std::span<const Image> images,
                                               std::span<const LocatedFaces> found);
+  // The same where each is to be seen as it is or mirrored (vision/masks/mask_classifier.h).
+  std::vector<std::vector<Face>> classify_all(std::span<const vision::FacesInView> looks);
 
   // The classes of the model, without background: that is never the answer.
   const std::vector<std::string>& labels() const;

@@ -175,8 +175,7 @@ TEST_CASE("the shards of all ranks are the batches, some of the last one empty")
       for (const auto& loader : loaders)
         for (int shard = 0; shard < kShards / ranks; ++shard) {
           const apps::Batch part = loader->next();
-          inputs.insert(inputs.end(), part.inputs.data(),
-                        part.inputs.data() + part.inputs.count());
+          inputs.insert(inputs.end(), part.inputs.data(), part.inputs.data() + part.inputs.count());
           labels.insert(labels.end(), part.labels.begin(), part.labels.end());
         }
       CHECK(inputs == expected.inputs.values());

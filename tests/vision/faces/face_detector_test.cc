@@ -11,6 +11,7 @@
 #include "base/data_files.h"
 #include "tests/shared_data.h"
 #include "tests/vision/support.h"
+#include "vision/drawn/drawn_video.h"
 #include "vision/drawn/face_generator.h"
 #include "vision/haar/haar_model.h"
 #include "vision/image/draw.h"
@@ -179,6 +180,50 @@ TEST_CASE("ours finds the face of a photograph, says what it wears, and finds no
   CHECK(std::accumulate(probabilities.begin(), probabilities.end(), 0.f) == doctest::Approx(1));
   CHECK(probabilities[1] > .5f);
   CHECK(faces_of(*ours, pictures + "left14.jpg").faces.empty());
+}
+
+TEST_CASE("pictures that ours looks at together have the faces that each has alone") {
+  if (!ours_is_there()) return;
+  // Two sizes, and more of one than a batch holds.
+  std::vector<vision::Image> pictures;
+  for (const auto& [width, height] : {std::pair(640, 360), {320, 240}}) {
+    const vision::DrawnVideo video(width, height, 30, vision::drawn_scene("crowd"));
+    for (int i = 0; i < 9; ++i) pictures.push_back(video.frame(30 * i));
+  }
+  std::swap(pictures[2], pictures[12]);
+  pictures.push_back(vision::to_grey(pictures[0]));
+  std::vector<const vision::Image*> pointers;
+  for (const vision::Image& picture : pictures) pointers.push_back(&picture);
+  // With tiles that look closer, too.
+  for (const std::optional<int> detail : {std::optional<int>(), std::optional<int>(0)}) {
+    const auto ours = vision::make_face_detector("ours", .5f, detail);
+    CHECK(ours->batches());
+    const auto together = ours->locate_all(pointers);
+    REQUIRE(together.size() == pictures.size());
+    std::size_t faces = 0;
+    for (std::size_t i = 0; i < pictures.size(); ++i) {
+      CAPTURE(i);
+      const vision::LocatedFaces alone = ours->locate(pictures[i]);
+      CHECK(together[i].labels == alone.labels);
+      CHECK(together[i].margin == alone.margin);
+      CHECK(together[i].probabilities == alone.probabilities);
+      REQUIRE(together[i].faces.size() == alone.faces.size());
+      for (std::size_t face = 0; face < alone.faces.size(); ++face, ++faces) {
+        const Detection &one = alone.faces[face], &other = together[i].faces[face];
+        CHECK(one.score == other.score);
+        CHECK(one.box.x == other.box.x);
+        CHECK(one.box.y == other.box.y);
+        CHECK(one.box.width == other.box.width);
+        CHECK(one.box.height == other.box.height);
+      }
+    }
+    CHECK(faces > 20);
+    const vision::Image nothing;
+    pointers.push_back(&nothing);
+    CHECK_THROWS_AS(ours->locate_all(pointers), std::invalid_argument);
+    pointers.pop_back();
+    CHECK(ours->locate_all({}).empty());
+  }
 }
 
 TEST_CASE("ours finds masked faces") {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <numeric>
 #include <span>
 #include <stdexcept>
@@ -76,6 +77,27 @@ TEST_CASE("faces of several images are classified as those of each") {
   }
   CHECK_THROWS_AS(classifier.classify(images, std::vector<vision::LocatedFaces>(2)),
                   std::invalid_argument);
+}
+
+TEST_CASE("of several images each is seen in its own view") {
+  const SavedModel saved;
+  vision::MaskClassifier classifier(saved.path());
+  const vision::Image image = gradient(200, 150);
+  const vision::LocatedFaces found = eleven_faces(), none;
+  const std::vector<vision::FacesInView> looks{
+      {&image, &found, vision::View::mirrored}, {&image, &none}, {&image, &found}};
+  const auto together = classifier.classify(looks);
+  REQUIRE(together.size() == 3);
+  CHECK(together[1].empty());
+  for (const std::size_t i : {0, 2}) {
+    const auto alone = classifier.classify(image, found, looks[i].view);
+    REQUIRE(together[i].size() == alone.size());
+    for (std::size_t face = 0; face < alone.size(); ++face)
+      for (std::size_t c = 0; c < 3; ++c)
+        CHECK(together[i][face].probabilities[c] ==
+              doctest::Approx(alone[face].probabilities[c]).epsilon(1e-5));
+  }
+  CHECK(std::abs(together[0][0].probabilities[0] - together[2][0].probabilities[0]) > 1e-4f);
 }
 
 TEST_CASE("a face outside its image, or in an empty one, is refused") {
