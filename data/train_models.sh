@@ -21,8 +21,8 @@ teacher the small one, as those in data/models were trained.
                what led to them, figures, and pictures of curves and mistakes. A run that was cut off
                there goes on.
 
-The converter needs Python with numpy, h5py and safetensors; PYTHON names another interpreter than
-python3.
+The converter needs Python with numpy, h5py, tflite and safetensors; PYTHON names another interpreter
+than python3.
 EOF
 }
 
