@@ -13,6 +13,8 @@ template <class... Functions>
 struct Overloaded : Functions... {
   using Functions::operator()...;
 };
+template <class... Functions>
+Overloaded(Functions...) -> Overloaded<Functions...>;
 
 std::string escaped(const std::string& text) {
   std::string result;
@@ -71,7 +73,7 @@ std::string words_of(const Node& node) {
           },
           [](const auto& o) {
             std::string name = name_of(Operation(o));
-            std::ranges::replace(name, '_', ' ');
+            std::replace(name.begin(), name.end(), '_', ' ');
             return name;
           }},
       node.operation);
@@ -97,8 +99,9 @@ std::string to_dot(const Graph& graph, const std::string& title) {
       escaped(title));
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     const double products = products_of(graph, nodes[i]);
-    const bool is_output = std::ranges::any_of(
-        graph.outputs(), [&](Value output) { return static_cast<std::size_t>(output.index) == i; });
+    const bool is_output =
+        std::any_of(graph.outputs().begin(), graph.outputs().end(),
+                    [&](Value output) { return static_cast<std::size_t>(output.index) == i; });
     text += fmt::format("  n{} [label=\"{}{}\\n{}{}\", fillcolor=\"{}\"{}];\n", i,
                         has_int8_ranges(nodes[i].operation) ? "int8 " : "", words_of(nodes[i]),
                         to_string(nodes[i].shape),

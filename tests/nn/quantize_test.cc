@@ -246,7 +246,8 @@ TEST_CASE("A file in int8: a quarter of the size, the same integers again") {
   CHECK(loaded->options().quantization.size() == 20);
   for (const auto& [name, tensor] : model->state_dict()) {
     if (!name.ends_with("weight")) continue;
-    INFO(name);
+    const std::string& layer = name;  // clang lets no lambda, and so no INFO, take `name` itself
+    INFO(layer);
     const IntegerLayer before = integer_layer({tensor, {}}, {});
     const IntegerLayer after = integer_layer({loaded->state_dict().at(name), {}}, {});
     // What lies in the middle of two integers may go to either.
