@@ -10,28 +10,40 @@ HWY_INLINE Vector dequantized(IntVector sum, const PackedLayer& layer, std::int6
   return y;
 }
 
+// A sink of rows y[row, column] that begins at a row and a panel.
+template <typename Sink>
+HWY_INLINE Sink moved(Sink sink, std::int64_t row, std::int64_t panel) {
+  sink.y += row * sink.columns;
+  if (sink.residual) sink.residual += row * sink.columns;
+  sink.first_column = panel * kColumns;
+  return sink;
+}
+
+// What such a sink stores at y[row, column], of which `rest` columns are left: with the residual.
+template <typename Sink>
+HWY_INLINE Vector value_of(const Sink& sink, int row, std::int64_t column, std::int64_t rest,
+                           IntVector sum) {
+  const Vector v = dequantized(sum, *sink.layer, column, sink.activation);
+  if (!sink.residual) return v;
+  const float* from = sink.residual + row * sink.columns + column;
+  return hn::Add(v, rest >= kLanes ? hn::LoadU(lanes, from) : load_first(from, rest));
+}
+
 // Floats y[row, column], with a residual.
 struct FloatSink {
   static constexpr bool kMayEndEarly = true;
   HWY_INLINE FloatSink at(std::int64_t row, std::int64_t panel) const {
-    FloatSink tile = *this;
-    tile.y += row * columns;
-    if (residual) tile.residual += row * columns;
-    tile.first_column = panel * kColumns;
-    return tile;
+    return moved(*this, row, panel);
   }
   HWY_INLINE void operator()(int row, int vector, IntVector sum) const {
     const std::int64_t column = first_column + vector * kLanes, rest = columns - column;
     if (rest <= 0) return;
-    Vector v = dequantized(sum, *layer, column, activation);
-    const std::int64_t at = row * columns + column;
-    if (rest >= kLanes) {
-      if (residual) v = hn::Add(v, hn::LoadU(lanes, residual + at));
-      hn::StoreU(v, lanes, y + at);
-    } else {
-      if (residual) v = hn::Add(v, load_first(residual + at, rest));
-      store_first(v, y + at, rest);
-    }
+    const Vector v = value_of(*this, row, column, rest, sum);
+    float* to = y + row * columns + column;
+    if (rest >= kLanes)
+      hn::StoreU(v, lanes, to);
+    else
+      store_first(v, to, rest);
   }
   const PackedLayer* layer;
   Activation activation;
@@ -44,17 +56,7 @@ struct FloatSink {
 struct CodeSink {
   static constexpr bool kMayEndEarly = true;
   HWY_INLINE CodeSink at(std::int64_t row, std::int64_t panel) const {
-    CodeSink tile = *this;
-    tile.y += row * columns;
-    if (residual) tile.residual += row * columns;
-    tile.first_column = panel * kColumns;
-    return tile;
-  }
-  HWY_INLINE Vector value(int row, std::int64_t column, std::int64_t rest, IntVector sum) const {
-    const Vector v = dequantized(sum, *layer, column, activation);
-    if (!residual) return v;
-    const float* from = residual + row * columns + column;
-    return hn::Add(v, rest >= kLanes ? hn::LoadU(lanes, from) : load_first(from, rest));
+    return moved(*this, row, panel);
   }
 #if KERNELS_VNNI
   static constexpr bool kTakesRows = true;
@@ -63,10 +65,11 @@ struct CodeSink {
                        IntVector d) const {
     const std::int64_t column = first_column + vector * kLanes, rest = columns - column;
     if (rest <= 0) return;
-    const __m512i codes = rounded_rows(
-        value(row, column, rest, a).raw, value(row + (kCount > 1 ? 1 : 0), column, rest, b).raw,
-        value(row + (kCount > 2 ? 2 : 0), column, rest, c).raw,
-        value(row + (kCount > 3 ? 3 : 0), column, rest, d).raw, round);
+    const __m512i codes =
+        rounded_rows(value_of(*this, row, column, rest, a).raw,
+                     value_of(*this, row + (kCount > 1 ? 1 : 0), column, rest, b).raw,
+                     value_of(*this, row + (kCount > 2 ? 2 : 0), column, rest, c).raw,
+                     value_of(*this, row + (kCount > 3 ? 3 : 0), column, rest, d).raw, round);
     std::uint8_t* to = y + row * columns + column;
     if (kCount == 4 && columns == kColumns) return _mm512_storeu_si512(to, codes);
     const auto mask = static_cast<__mmask16>(rest >= kColumns ? 0xffff : (1 << rest) - 1);
@@ -81,7 +84,7 @@ struct CodeSink {
     if (rest <= 0) return;
     const hn::Rebind<std::uint8_t, Ints> bytes;
     std::uint8_t codes[kLanes];
-    hn::StoreU(hn::DemoteTo(bytes, round(value(row, column, rest, sum))), bytes, codes);
+    hn::StoreU(hn::DemoteTo(bytes, round(value_of(*this, row, column, rest, sum))), bytes, codes);
     std::copy_n(codes, std::min(rest, kLanes), y + row * columns + column);
   }
 #endif

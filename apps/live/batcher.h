@@ -26,7 +26,7 @@ class Batcher {
           std::function<std::size_t()> most)
       : run_(std::move(run)), most_(std::move(most)) {}
 
-  // Throws what run() threw for the batch.
+  // Throws what run() threw for this request: where a batch fails, each of it is tried by itself.
   Result ask(Request request) {
     Asked mine{std::move(request), {}, {}, false};
     std::unique_lock lock(mutex_);
@@ -81,24 +81,28 @@ class Batcher {
     for (std::size_t count = std::min(std::max(most_(), std::size_t{1}), waiting_.size());
          batch.size() < count; waiting_.pop_front())
       batch.push_back(waiting_.front());
-    std::vector<Result> results;
-    std::exception_ptr fault;
     {
       const Busy busy(*this, lock);
-      try {
-        std::vector<Request> requests;
-        for (const Asked* asked : batch) requests.push_back(asked->request);
-        results = run_(requests);
-      } catch (...) {
-        fault = std::current_exception();
-      }
+      if (!serve(batch))
+        for (Asked*& one : batch) serve(std::span(&one, 1));
     }
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      if (fault)
-        batch[i]->fault = fault;
-      else
+    for (Asked* asked : batch) asked->done = true;
+  }
+
+  // Gives each its result or the fault. Whether that is all: of several, a fault may be another's.
+  bool serve(std::span<Asked* const> batch) {
+    try {
+      std::vector<Request> requests;
+      for (const Asked* asked : batch) requests.push_back(asked->request);
+      std::vector<Result> results = run_(requests);
+      for (std::size_t i = 0; i < batch.size(); ++i) {
         batch[i]->result = std::move(results[i]);
-      batch[i]->done = true;
+        batch[i]->fault = nullptr;
+      }
+      return true;
+    } catch (...) {
+      for (Asked* asked : batch) asked->fault = std::current_exception();
+      return batch.size() == 1;
     }
   }
 

@@ -137,10 +137,10 @@ nn::Tensor Trainer::forward_trained(const nn::Tensor& x) {
       model_.backbone().forward(x, options_.first_trained_stage, nn::MobileNetV2::kStages));
 }
 
-nn::Tensor Trainer::learned_targets(const Batch& data) {
+nn::Tensor Trainer::learned_targets(const Batch& data, const nn::Tensor& inputs) {
   nn::Tensor targets = smoothed(data.targets, options_.label_smoothing);
   if (!teacher_) return targets;
-  const nn::Tensor answers = teacher_->run_all(data.inputs.to(*options_.device)).front().cpu();
+  const nn::Tensor answers = teacher_->run_all(inputs).front().cpu();
   const std::int64_t classes = targets.dim(1);
   nn::Tensor mixed = nn::Tensor::empty(targets.shape());
   for (std::int64_t row = 0; row < targets.dim(0); ++row)
@@ -155,14 +155,15 @@ nn::Tensor Trainer::learned_targets(const Batch& data) {
 
 ShardLoss Trainer::loss_of(const Batch& data, int shard) {
   if (data.labels.empty()) return {};
-  const nn::Tensor x = run_frozen(data.inputs.to(*options_.device));
+  const nn::Tensor inputs = data.inputs.to(*options_.device);
+  const nn::Tensor x = run_frozen(inputs);
   const std::uint64_t seed = random_bits(options_.seed ^ kDropoutStream,
                                          static_cast<std::uint64_t>(optimizer_.steps_taken()));
   // Not the same mask for every shard.
   model_.mask_head()->set_dropout_seed(
       options_.shards == 1 ? seed : random_bits(seed, static_cast<std::uint64_t>(shard)));
   const nn::Tensor logits = forward_trained(x);
-  return {nn::softmax_cross_entropy(logits, learned_targets(data).to(*options_.device)),
+  return {nn::softmax_cross_entropy(logits, learned_targets(data, inputs).to(*options_.device)),
           std::ssize(data.labels),
           {{"right", correct(logits, data.labels)}}};
 }

@@ -99,7 +99,7 @@ class Trainer {
   nn::Tensor run_frozen(const nn::Tensor& inputs);
   nn::Tensor forward_trained(const nn::Tensor& x);
   // Probabilities [n, classes] that the loss compares with.
-  nn::Tensor learned_targets(const Batch& data);
+  nn::Tensor learned_targets(const Batch& data, const nn::Tensor& inputs);
   // Of the next step.
   ShardLoss loss_of(const Batch& data, int shard);
   // What the head takes, of all validation images.

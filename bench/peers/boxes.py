@@ -160,6 +160,8 @@ def main():
     for file in (args.history, args.yunet, args.aizoo and args.aizoo / "face_mask_detection.caffemodel"):
         if file and not file.is_file():
             parser.error(f"{file}: no such file")
+    if not args.history and not (args.boxes.is_dir() and pictures_of(args.boxes, None)):
+        parser.error(f"{args.boxes}: no folder that holds pictures; what was trained on needs --history")
     if args.aizoo and not hasattr(cv2.dnn, "readNetFromCaffe"):
         parser.error(f"--aizoo needs OpenCV 4; this is {cv2.__version__}")
     rows = measure(args)

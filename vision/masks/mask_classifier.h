@@ -12,6 +12,7 @@
 #include "vision/faces/face_detector.h"
 #include "vision/image/image.h"
 #include "vision/masks/labels.h"
+#include "vision/masks/view.h"
 
 namespace maskwatch::nn {
 class Classifier;
@@ -24,16 +25,6 @@ struct Classification {
   int label = -1;                    // index into MaskClassifier::labels()
   std::vector<float> probabilities;  // of all labels
   float probability() const { return probabilities[static_cast<std::size_t>(label)]; }
-};
-
-// Whether faces are shown to the network as they are or as in a mirror.
-enum class View { as_it_is, mirrored };
-
-// The faces of one image, as a classifier is to see them.
-struct FacesInView {
-  const Image* image = nullptr;
-  const LocatedFaces* found = nullptr;
-  View view = View::as_it_is;
 };
 
 class MaskClassifier {

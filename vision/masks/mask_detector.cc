@@ -95,12 +95,9 @@ std::vector<LocatedFaces> MaskDetector::find_all_faces(std::span<const Image* co
 
 bool MaskDetector::batches_faces() const { return faces_->batches(); }
 
-std::vector<Face> MaskDetector::classify(const Image& image, const LocatedFaces& found) {
-  return named(found, classifier_->classify(image, found));
-}
-
-std::vector<Face> MaskDetector::classify_mirrored(const Image& image, const LocatedFaces& found) {
-  return named(found, classifier_->classify(image, found, vision::View::mirrored));
+std::vector<Face> MaskDetector::classify(const Image& image, const LocatedFaces& found,
+                                         vision::View view) {
+  return named(found, classifier_->classify(image, found, view));
 }
 
 std::vector<std::vector<Face>> MaskDetector::classify_all(std::span<const Image> images,

@@ -19,13 +19,13 @@
 #include "vision/faces/face_detector.h"
 #include "vision/image/image.h"
 #include "vision/masks/labels.h"
+#include "vision/masks/view.h"
 
 namespace maskwatch {
 
 namespace vision {
 class MaskClassifier;
 struct Classification;
-struct FacesInView;
 }  // namespace vision
 
 using vision::Box;
@@ -96,9 +96,8 @@ class MaskDetector {
   // background, find_faces() finds fainter ones too, and of those given it, classify() gives back
   // the ones that are faces.
   LocatedFaces find_faces(const Image& image);
-  std::vector<Face> classify(const Image& image, const LocatedFaces& found);
-  // The faces as in a mirror; what a network makes of both views errs in different ways.
-  std::vector<Face> classify_mirrored(const Image& image, const LocatedFaces& found);
+  std::vector<Face> classify(const Image& image, const LocatedFaces& found,
+                             vision::View view = vision::View::as_it_is);
   // find_faces() of many images. Where batches_faces(), those of one size go through the network
   // together, which is faster than one by one.
   std::vector<LocatedFaces> find_all_faces(std::span<const Image* const> images);
@@ -106,7 +105,7 @@ class MaskDetector {
   // Of many images at once, and as many `found`. An image without faces may be empty.
   std::vector<std::vector<Face>> classify_all(std::span<const Image> images,
                                               std::span<const LocatedFaces> found);
-  // The same where each is to be seen as it is or mirrored (vision/masks/mask_classifier.h).
+  // The same, each in its own view.
   std::vector<std::vector<Face>> classify_all(std::span<const vision::FacesInView> looks);
 
   // The classes of the model, without background: that is never the answer.

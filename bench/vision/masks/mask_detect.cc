@@ -57,10 +57,13 @@ int run(int argc, char** argv) {
   std::string picture, rfb;
   int repeat = 50, threads = 1;
   bool in_turn = false;
-  parser.add("-i,--image", &picture, "Picture to look at");
-  parser.add("--in-turn", &in_turn, "Looks at the pictures whose paths it reads, one a line");
-  parser.add("--ssd", &rfb, "RFB-320, converted, to be timed beside ours");
-  parser.add("--repeat", &repeat, "Runs of each").range(1, 100000).show_default();
+  auto& image_given = parser.add("-i,--image", &picture, "Picture to look at");
+  auto& ssd = parser.add("--ssd", &rfb, "RFB-320, converted, to be timed beside ours");
+  auto& repeats = parser.add("--repeat", &repeat, "Runs of each").range(1, 100000).show_default();
+  parser.add("--in-turn", &in_turn, "Looks at the pictures whose paths it reads, one a line")
+      .excludes(image_given)
+      .excludes(ssd)
+      .excludes(repeats);
   parser.add("--threads", &threads, "Threads").range(1, 1024).show_default();
   parser.parse(argc, argv);
   set_threads(threads);

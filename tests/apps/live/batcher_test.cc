@@ -114,6 +114,36 @@ TEST_CASE("a fault reaches all of its batch, and the next one is served") {
   CHECK(batcher.ask(2) == "2");
 }
 
+TEST_CASE("of a batch, a fault reaches the one that it is of") {
+  std::atomic<bool> begun{false}, all_there{false};
+  Batcher batcher(
+      [&](std::span<const int> requests) {
+        begun = true;
+        wait_for(all_there);
+        for (const int request : requests)
+          if (request == 2) throw std::runtime_error("no picture");
+        return words(requests);
+      },
+      [] { return 8; });
+  std::atomic<int> right{0}, faults{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i <= 4; ++i) {
+    threads.emplace_back([&, i] {
+      try {
+        right += batcher.ask(i) == std::to_string(i);
+      } catch (const std::runtime_error& fault) {
+        faults += i == 2 && fault.what() == std::string("no picture");
+      }
+    });
+    if (i == 0) wait_for(begun);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  all_there = true;
+  for (std::thread& thread : threads) thread.join();
+  CHECK(right == 4);
+  CHECK(faults == 1);
+}
+
 TEST_CASE("one who always comes back at once does not starve the others") {
   constexpr int kTurns = 200;
   Batcher batcher(

@@ -140,8 +140,8 @@ TEST_CASE("a grey image is answered as its RGB copy") {
   MaskDetector detector(whole_pictures(model));
   const Image grey = vision::to_grey(striped(90, 70)), rgb = vision::to_rgb(grey);
   check_same(detector.detect(grey), detector.detect(rgb));
-  check_same(detector.classify_mirrored(grey, detector.find_faces(grey)),
-             detector.classify_mirrored(rgb, detector.find_faces(rgb)));
+  check_same(detector.classify(grey, detector.find_faces(grey), vision::View::mirrored),
+             detector.classify(rgb, detector.find_faces(rgb), vision::View::mirrored));
   const auto together = detector.detect_all(std::vector{grey, rgb});
   check_same(together[0], together[1]);
 }
@@ -189,7 +189,7 @@ TEST_CASE("a mirrored look is a look at the mirrored image") {
   const SavedModel model;
   MaskDetector detector(whole_pictures(model));
   const Image image = striped(64, 64);
-  check_same(detector.classify_mirrored(image, detector.find_faces(image)),
+  check_same(detector.classify(image, detector.find_faces(image), vision::View::mirrored),
              detector.detect(vision::flip_horizontally(image)));
 }
 
