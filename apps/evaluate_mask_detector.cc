@@ -235,7 +235,7 @@ std::string look_at_batch(const Dataset& dataset, std::size_t begin, std::size_t
   std::vector<LocatedFaces> found(pictures.size());
   for (std::size_t i = 0; i < pictures.size(); ++i)
     if (!pictures[i].empty()) found[i] = detector.find_faces(pictures[i]);
-  auto results = detector.classify_all(pictures, found);
+  auto results = detector.classify_all(vision::views_of(pictures), found);
   MessageWriter message;
   message.put(broken.size());
   for (const std::string& fault : broken) message.put_text(fault);

@@ -29,6 +29,7 @@ namespace {
 
 using maskwatch::Face;
 using maskwatch::Image;
+using maskwatch::ImageView;
 using maskwatch::MaskDetector;
 using maskwatch::MaskDetectorOptions;
 using maskwatch::vision::Track;
@@ -41,21 +42,13 @@ using Pixels = py::array_t<std::uint8_t, py::array::c_style>;
 
 // Rows of height x width x 3 or height x width, checked by maskwatch/__init__.py too, which says
 // more of what is wrong.
-void copy_to(Image& image, const Pixels& pixels) {
+ImageView view_of(const Pixels& pixels) {
   const bool color = pixels.ndim() == 3 && pixels.shape(2) == 3;
   if (!color && pixels.ndim() != 2)
     throw std::invalid_argument("an image is height x width x 3 or height x width");
   if (pixels.size() == 0) throw std::invalid_argument("the image is empty");
-  image.width = static_cast<int>(pixels.shape(1));
-  image.height = static_cast<int>(pixels.shape(0));
-  image.channels = color ? 3 : 1;
-  image.pixels.assign(pixels.data(), pixels.data() + pixels.size());
-}
-
-Image image_of(const Pixels& pixels) {
-  Image image;
-  copy_to(image, pixels);
-  return image;
+  return {pixels.data(), static_cast<int>(pixels.shape(1)), static_cast<int>(pixels.shape(0)),
+          color ? 3 : 1, static_cast<std::size_t>(pixels.strides(0))};
 }
 
 // The array owns the image's memory: nothing is copied.
@@ -136,12 +129,8 @@ class Detector {
   }
 
   py::list detect_array(const Pixels& pixels) {
-    return list_of(run([&] {
-      copy_to(image_, pixels);
-      const std::vector<Face> faces = detector_->detect(image_);
-      if (image_.pixels.size() > kMostKept) image_ = {};
-      return faces;
-    }));
+    const ImageView image = view_of(pixels);
+    return list_of(run([&] { return detector_->detect(image); }));
   }
   py::list detect_path(const std::string& path) {
     return list_of(run([&] { return detector_->detect_file(path); }));
@@ -150,8 +139,8 @@ class Detector {
     return list_of(run([&] { return detector_->detect_encoded(bytes_of(bytes)); }));
   }
   py::list detect_arrays(const std::vector<Pixels>& arrays) {
-    std::vector<Image> images;
-    for (const Pixels& pixels : arrays) images.push_back(image_of(pixels));
+    std::vector<ImageView> images;
+    for (const Pixels& pixels : arrays) images.push_back(view_of(pixels));
     py::list list;
     for (const auto& faces : run([&] { return detector_->detect_all(images); }))
       list.append(list_of(faces));
@@ -173,11 +162,7 @@ class Detector {
   float confidence() const { return confidence_; }
 
  private:
-  // Bytes of an image whose memory is used again for the next one, which is faster.
-  static constexpr std::size_t kMostKept = std::size_t{64} << 20;
-
   std::unique_ptr<MaskDetector> detector_;
-  Image image_;  // of the last array
   float confidence_ = 0;
   std::mutex mutex_;
 };
@@ -266,7 +251,7 @@ class Video {
 
 // `faces`: (box, label, meaning, probability).
 py::array draw_faces(const Pixels& pixels, const std::vector<py::tuple>& faces) {
-  Image image = image_of(pixels);
+  Image image = copy_of(view_of(pixels));
   std::vector<Face> drawn;
   for (const py::tuple& given : faces) {
     Face face;

@@ -17,11 +17,11 @@ SharedDetector::SharedDetector(const MaskDetectorOptions& options)
       classifying_([this](auto looks) { return detector_.classify_all(looks); },
                    [] { return kMostTogether; }) {}
 
-LocatedFaces SharedDetector::find_faces(const Image& image) { return finding_.ask(&image); }
+LocatedFaces SharedDetector::find_faces(const ImageView& image) { return finding_.ask(image); }
 
-std::vector<Face> SharedDetector::classify(const Image& image, const LocatedFaces& found,
+std::vector<Face> SharedDetector::classify(const ImageView& image, const LocatedFaces& found,
                                            vision::View view) {
-  return classifying_.ask({&image, &found, view});
+  return classifying_.ask({image, &found, view});
 }
 
 }  // namespace maskwatch::apps

@@ -18,8 +18,8 @@ class SharedDetector {
   SharedDetector(const SharedDetector&) = delete;
 
   // As MaskDetector's, from any number of threads at once.
-  LocatedFaces find_faces(const Image& image);
-  std::vector<Face> classify(const Image& image, const LocatedFaces& found, vision::View view);
+  LocatedFaces find_faces(const ImageView& image);
+  std::vector<Face> classify(const ImageView& image, const LocatedFaces& found, vision::View view);
 
   // Calls body(detector) while no faces are found, so that it may take another face detector.
   template <typename Body>
@@ -32,7 +32,7 @@ class SharedDetector {
 
  private:
   MaskDetector detector_;
-  Batcher<const Image*, LocatedFaces> finding_;
+  Batcher<ImageView, LocatedFaces> finding_;
   Batcher<vision::FacesInView, std::vector<Face>> classifying_;
 };
 

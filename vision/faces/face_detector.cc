@@ -31,11 +31,11 @@ constexpr const char* kSsdWeights = "weights/rfb_320.safetensors";
 
 class WholePicture : public FaceDetector {
  public:
-  std::vector<Detection> detect(const Image& image) override {
+  std::vector<Detection> detect(const ImageView& image) override {
     if (image.empty()) throw std::invalid_argument("detect: an empty picture");
     return {{{0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1}};
   }
-  LocatedFaces locate(const Image& image) override {
+  LocatedFaces locate(const ImageView& image) override {
     LocatedFaces found{detect(image), margin()};
     found.assumed = true;
     return found;
@@ -45,7 +45,7 @@ class WholePicture : public FaceDetector {
 };
 
 // Without the windows that would be smaller than the least one if the picture were cut to `detail`.
-HaarOptions without_small(HaarOptions options, const HaarCascade& cascade, const Image& image,
+HaarOptions without_small(HaarOptions options, const HaarCascade& cascade, const ImageView& image,
                           int detail) {
   const int side = std::min(image.width, image.height);
   if (detail <= 0 || side <= detail) return options;
@@ -63,7 +63,7 @@ class HaarFaces : public FaceDetector {
     options_.min_neighbors = std::max(1, static_cast<int>(std::lround(10 * confidence)));
   }
 
-  std::vector<Detection> detect(const Image& image) override {
+  std::vector<Detection> detect(const ImageView& image) override {
     std::vector<Detection> faces =
         cascade_.detect(image, without_small(options_, cascade_, image, detail_));
     std::stable_sort(faces.begin(), faces.end(),
@@ -94,7 +94,7 @@ class HaarFacesAndEyes : public FaceDetector {
     options_.min_width = options_.min_height = kLeastEye;
   }
 
-  std::vector<Detection> detect(const Image& image) override {
+  std::vector<Detection> detect(const ImageView& image) override {
     std::vector<Detection> found = faces_.detect(image), eyes;
     for (const HaarCascade& cascade : eyes_)
       for (const Detection& eye :
@@ -164,22 +164,22 @@ class SsdFaces : public FaceDetector {
 
   bool knows_classes() const { return !detector_.labels().empty(); }
 
-  std::vector<Detection> detect(const Image& image) override {
+  std::vector<Detection> detect(const ImageView& image) override {
     return detector_.detect(image, options_for(image));
   }
-  LocatedFaces locate(const Image& image) override {
+  LocatedFaces locate(const ImageView& image) override {
     return located(detector_.detect_labelled(image, options_for(image)));
   }
   // Pictures of one size go through the network together.
-  std::vector<LocatedFaces> locate_all(std::span<const Image* const> images) override {
+  std::vector<LocatedFaces> locate_all(std::span<const ImageView> images) override {
     std::map<std::pair<int, int>, std::vector<std::size_t>> by_size;
     for (std::size_t i = 0; i < images.size(); ++i)
-      by_size[{images[i]->width, images[i]->height}].push_back(i);
+      by_size[{images[i].width, images[i].height}].push_back(i);
     std::vector<LocatedFaces> found(images.size());
     for (const auto& [size, places] : by_size) {
-      std::vector<const Image*> alike;
+      std::vector<ImageView> alike;
       for (const std::size_t i : places) alike.push_back(images[i]);
-      auto faces = detector_.detect_all(alike, options_for(*alike[0]));
+      auto faces = detector_.detect_all(alike, options_for(alike[0]));
       for (std::size_t i = 0; i < places.size(); ++i)
         found[places[i]] = located(std::move(faces[i]));
     }
@@ -203,7 +203,7 @@ class SsdFaces : public FaceDetector {
     return found;
   }
   // With the scales at which `detail` is to be seen.
-  SsdOptions options_for(const Image& image) const {
+  SsdOptions options_for(const ImageView& image) const {
     SsdOptions options = options_;
     if (detail_ && knows_classes())
       for (const SsdScale& scale : scales_of_detail(image.width, image.height, *detail_))
@@ -316,7 +316,7 @@ std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> c
                   detail);
 }
 
-Image face_crop(const Image& image, const Box& box, float margin, int size) {
+Image face_crop(const ImageView& image, const Box& box, float margin, int size) {
   Image crop = crop_and_resize(image, grow_box(box, margin), size, size);
   return crop.channels == 3 ? crop : to_rgb(crop);
 }

@@ -37,7 +37,7 @@ class FaceDetector {
 
   // The faces of an RGB or grey picture, surest first, each box with some pixel inside the picture.
   // Not for two threads at once. Throws std::invalid_argument for an empty picture.
-  virtual std::vector<Detection> detect(const Image& image) = 0;
+  virtual std::vector<Detection> detect(const ImageView& image) = 0;
 
   // For messages: "ours (face_detector.safetensors)".
   virtual std::string name() const = 0;
@@ -47,12 +47,12 @@ class FaceDetector {
   virtual float margin() const = 0;
 
   // The same faces with all that the detector knows of them.
-  virtual LocatedFaces locate(const Image& image) { return {detect(image), margin()}; }
+  virtual LocatedFaces locate(const ImageView& image) { return {detect(image), margin()}; }
 
   // The same of many pictures, each as locate() would.
-  virtual std::vector<LocatedFaces> locate_all(std::span<const Image* const> images) {
+  virtual std::vector<LocatedFaces> locate_all(std::span<const ImageView> images) {
     std::vector<LocatedFaces> found;
-    for (const Image* image : images) found.push_back(locate(*image));
+    for (const ImageView& image : images) found.push_back(locate(image));
     return found;
   }
   // Whether locate_all() is faster than locate() for one picture after the other.
@@ -95,6 +95,6 @@ std::unique_ptr<FaceDetector> make_face_detector(std::span<const std::uint8_t> c
 // What a classifier sees of a face in an RGB or grey image: the box grown by `margin`, scaled to
 // size x size pixels, RGB. Throws std::invalid_argument for a box that holds no pixel of the image
 // and a size below 1.
-Image face_crop(const Image& image, const Box& box, float margin, int size);
+Image face_crop(const ImageView& image, const Box& box, float margin, int size);
 
 }  // namespace maskwatch::vision

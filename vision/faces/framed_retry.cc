@@ -13,7 +13,7 @@ namespace {
 constexpr int kLongestSide = 200;
 constexpr std::uint8_t kGrey = 127;
 
-Image shrink(const Image& image) {
+Image shrink(const ImageView& image) {
   const double scale =
       std::min(1.0, static_cast<double>(kLongestSide) / std::max(image.width, image.height));
   const auto scaled = [&](int side) {
@@ -22,7 +22,7 @@ Image shrink(const Image& image) {
   return resize(image, scaled(image.width), scaled(image.height));
 }
 
-Image frame(const Image& image, int left, int top) {
+Image frame(const ImageView& image, int left, int top) {
   Image framed(image.width + 2 * left, image.height + 2 * top, image.channels);
   std::fill(framed.pixels.begin(), framed.pixels.end(), kGrey);
   for (int y = 0; y < image.height; ++y)
@@ -35,7 +35,7 @@ class FramedRetry : public FaceDetector {
  public:
   explicit FramedRetry(std::unique_ptr<FaceDetector> detector) : detector_(std::move(detector)) {}
 
-  std::vector<Detection> detect(const Image& image) override {
+  std::vector<Detection> detect(const ImageView& image) override {
     std::vector<Detection> faces = detector_->detect(image);
     return faces.empty() ? detect_framed(image) : faces;
   }
@@ -44,7 +44,7 @@ class FramedRetry : public FaceDetector {
   float margin() const override { return detector_->margin(); }
 
  private:
-  std::vector<Detection> detect_framed(const Image& image) {
+  std::vector<Detection> detect_framed(const ImageView& image) {
     const Image small = shrink(image);
     const int left = (small.width + 1) / 2, top = (small.height + 1) / 2;
     std::vector<Detection> faces = detector_->detect(frame(small, left, top));

@@ -40,7 +40,7 @@ PixelBox InputForm::extent(int picture_width, int picture_height) const {
   return box;
 }
 
-void fill_input(const InputForm& form, const Image& image, std::span<float> input) {
+void fill_input(const InputForm& form, const ImageView& image, std::span<float> input) {
   if (image.empty()) throw std::invalid_argument("fill_input: an empty picture");
   if (input.size() != form.count())
     throw std::invalid_argument(

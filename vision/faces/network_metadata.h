@@ -31,7 +31,7 @@ struct InputForm {
 
 // Writes the input for a grey or RGB picture, [height, width, 3]. Throws std::invalid_argument for
 // an empty picture and a span of another size.
-void fill_input(const InputForm& form, const Image& image, std::span<float> input);
+void fill_input(const InputForm& form, const ImageView& image, std::span<float> input);
 
 // Reads the metadata of one file. std::runtime_error names the file and what is wrong with it.
 class MetadataReader {

@@ -139,7 +139,7 @@ PublishedSsd::Raw PublishedSsd::run(std::span<const float> input) {
   return {span(0), span(1)};
 }
 
-std::vector<float> PublishedSsd::network_input(const Image& image) const {
+std::vector<float> PublishedSsd::network_input(const ImageView& image) const {
   const InputForm& form = network_->form.input;
   std::vector<float> input(form.count());
   fill_input(form, image, input);
@@ -150,7 +150,7 @@ std::vector<Box> PublishedSsd::decode(std::span<const float> boxes) const {
   return decode_boxes(boxes, network_->form.priors, network_->form.variances);
 }
 
-std::vector<Detection> PublishedSsd::detect(const Image& image, const SsdOptions& options) {
+std::vector<Detection> PublishedSsd::detect(const ImageView& image, const SsdOptions& options) {
   const Raw raw = run(network_input(image));
   const Form& form = network_->form;
   const PixelBox extent = form.input.extent(image.width, image.height);

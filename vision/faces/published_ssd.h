@@ -55,7 +55,7 @@ class PublishedSsd {
 
   // Surest first, boxes in pixels of the picture and cut off at its edges. std::invalid_argument
   // for an empty picture.
-  std::vector<Detection> detect(const Image& image, const SsdOptions& options = {});
+  std::vector<Detection> detect(const ImageView& image, const SsdOptions& options = {});
 
   // The network alone, for an input as it is after scaling, [height, width, 3]: `scores` [P,
   // classes] and `boxes` [P, 4], encoded; valid until the next run. std::invalid_argument for an
@@ -67,7 +67,7 @@ class PublishedSsd {
   Raw run(std::span<const float> input);
 
   // What detect() gives the network for a picture. std::invalid_argument for an empty one.
-  std::vector<float> network_input(const Image& image) const;
+  std::vector<float> network_input(const ImageView& image) const;
   // Raw::boxes by the detector's own priors, in shares of the input. std::invalid_argument
   // unless there are four numbers for each prior.
   std::vector<Box> decode(std::span<const float> boxes) const;

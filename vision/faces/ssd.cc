@@ -27,14 +27,14 @@ const std::vector<std::string>& SsdDetector::labels() const {
   return trained_ ? trained_->labels() : none;
 }
 
-std::vector<Detection> SsdDetector::detect(const Image& image, const SsdOptions& options) {
+std::vector<Detection> SsdDetector::detect(const ImageView& image, const SsdOptions& options) {
   if (published_) return published_->detect(image, options);
   std::vector<Detection> faces;
   for (const LabelledFace& found : trained_->detect(image, options)) faces.push_back(found.face);
   return faces;
 }
 
-std::vector<LabelledFace> SsdDetector::detect_labelled(const Image& image,
+std::vector<LabelledFace> SsdDetector::detect_labelled(const ImageView& image,
                                                        const SsdOptions& options) {
   if (trained_) return trained_->detect(image, options);
   std::vector<LabelledFace> faces;
@@ -42,11 +42,11 @@ std::vector<LabelledFace> SsdDetector::detect_labelled(const Image& image,
   return faces;
 }
 
-std::vector<std::vector<LabelledFace>> SsdDetector::detect_all(std::span<const Image* const> images,
+std::vector<std::vector<LabelledFace>> SsdDetector::detect_all(std::span<const ImageView> images,
                                                                const SsdOptions& options) {
   if (trained_) return trained_->detect_all(images, options);
   std::vector<std::vector<LabelledFace>> faces;
-  for (const Image* image : images) faces.push_back(detect_labelled(*image, options));
+  for (const ImageView& image : images) faces.push_back(detect_labelled(image, options));
   return faces;
 }
 

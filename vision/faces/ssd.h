@@ -62,12 +62,12 @@ class SsdDetector {
   // Faces of an RGB or grey picture, surest first, boxes in pixels and cut off at its edges. Not
   // for two threads at once. Throws std::invalid_argument for an empty picture, and of a detector
   // trained here for a scale that is not in 32..4096 (65535 in tiles), or tiles that are too small.
-  std::vector<Detection> detect(const Image& image, const SsdOptions& options = {});
+  std::vector<Detection> detect(const ImageView& image, const SsdOptions& options = {});
   // The same with the probabilities of labels(); empty where there are none.
-  std::vector<LabelledFace> detect_labelled(const Image& image, const SsdOptions& options = {});
+  std::vector<LabelledFace> detect_labelled(const ImageView& image, const SsdOptions& options = {});
   // Of images that all have the same size, each as detect_labelled() would. A detector trained here
   // looks at several together, which is faster.
-  std::vector<std::vector<LabelledFace>> detect_all(std::span<const Image* const> images,
+  std::vector<std::vector<LabelledFace>> detect_all(std::span<const ImageView> images,
                                                     const SsdOptions& options = {});
   // The classes of faces; none of a published detector.
   const std::vector<std::string>& labels() const;

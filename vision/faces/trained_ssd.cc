@@ -39,14 +39,14 @@ Image padded(const Image& image) {
   return whole;
 }
 
-Image scaled(const Image& image, int longest_side) {
+Image scaled(const ImageView& image, int longest_side) {
   const double scale = static_cast<double>(longest_side) / std::max(image.width, image.height);
   const auto side = [&](int length) {
     return std::max(1, static_cast<int>(std::lround(length * scale)));
   };
   const int width = side(image.width), height = side(image.height);
-  Image small =
-      width == image.width && height == image.height ? image : resize(image, width, height);
+  Image small = width == image.width && height == image.height ? copy_of(image)
+                                                               : resize(image, width, height);
   return small.channels == 3 ? small : to_rgb(small);
 }
 
@@ -132,18 +132,18 @@ TrainedSsd::BoxesOfImages TrainedSsd::look_at(std::span<const Image> images, con
   return boxes;
 }
 
-void TrainedSsd::find(std::span<const Image* const> images, const SsdScale& scale, float min_score,
+void TrainedSsd::find(std::span<const ImageView> images, const SsdScale& scale, float min_score,
                       BoxesOfImages& found) {
   check(scale);
   std::vector<Image> small(images.size());
   parallel_try(images.size(),
-               [&](std::size_t i) { small[i] = scaled(*images[i], scale.longest_side); });
+               [&](std::size_t i) { small[i] = scaled(images[i], scale.longest_side); });
   const int whole_width = small[0].width, whole_height = small[0].height;
   const int tile = scale.tile > 0 ? scale.tile : std::max(whole_width, whole_height);
   const int overlap = scale.tile > 0 ? static_cast<int>(kOverlap * scale.most) : 0;
   const int width = std::min(tile, whole_width), height = std::min(tile, whole_height);
-  const float x = static_cast<float>(images[0]->width) / static_cast<float>(whole_width);
-  const float y = static_cast<float>(images[0]->height) / static_cast<float>(whole_height);
+  const float x = static_cast<float>(images[0].width) / static_cast<float>(whole_width);
+  const float y = static_cast<float>(images[0].height) / static_cast<float>(whole_height);
   for (const int top : tile_starts(whole_height, tile, overlap))
     for (const int left : tile_starts(whole_width, tile, overlap)) {
       const Box part{static_cast<float>(left), static_cast<float>(top), static_cast<float>(width),
@@ -163,7 +163,7 @@ void TrainedSsd::find(std::span<const Image* const> images, const SsdScale& scal
 }
 
 std::vector<std::vector<LabelledFace>> TrainedSsd::detect_together(
-    std::span<const Image* const> images, const SsdOptions& options) {
+    std::span<const ImageView> images, const SsdOptions& options) {
   BoxesOfImages found(images.size());
   for (const SsdScale& scale : options.scales) find(images, scale, options.confidence, found);
   const nn::SuppressionOptions suppression{.max_overlap =
@@ -172,7 +172,7 @@ std::vector<std::vector<LabelledFace>> TrainedSsd::detect_together(
   parallel_try(images.size(), [&](std::size_t i) {
     for (nn::SsdBox& face : nn::suppress(std::move(found[i]), suppression)) {
       const auto& [x0, y0, x1, y1] = face.box;
-      const Box box = cut_off({x0, y0, x1 - x0, y1 - y0}, images[i]->width, images[i]->height);
+      const Box box = cut_off({x0, y0, x1 - x0, y1 - y0}, images[i].width, images[i].height);
       if (box.width >= 1 && box.height >= 1)
         faces[i].push_back({{box, face.score}, std::move(face.probabilities)});
     }
@@ -180,20 +180,19 @@ std::vector<std::vector<LabelledFace>> TrainedSsd::detect_together(
   return faces;
 }
 
-std::vector<LabelledFace> TrainedSsd::detect(const Image& image, const SsdOptions& options) {
-  const Image* const images[] = {&image};
-  return std::move(detect_all(images, options)[0]);
+std::vector<LabelledFace> TrainedSsd::detect(const ImageView& image, const SsdOptions& options) {
+  return std::move(detect_all(std::span(&image, 1), options)[0]);
 }
 
-std::vector<std::vector<LabelledFace>> TrainedSsd::detect_all(std::span<const Image* const> images,
+std::vector<std::vector<LabelledFace>> TrainedSsd::detect_all(std::span<const ImageView> images,
                                                               const SsdOptions& options) {
   std::vector<std::vector<LabelledFace>> faces;
-  for (const Image* image : images) {
-    if (image->empty()) throw std::invalid_argument("SsdDetector: an empty picture");
-    if (image->width != images[0]->width || image->height != images[0]->height)
+  for (const ImageView& image : images) {
+    if (image.empty()) throw std::invalid_argument("SsdDetector: an empty picture");
+    if (image.width != images[0].width || image.height != images[0].height)
       throw std::invalid_argument(fmt::format("SsdDetector: pictures of {}x{} and {}x{} together",
-                                              images[0]->width, images[0]->height, image->width,
-                                              image->height));
+                                              images[0].width, images[0].height, image.width,
+                                              image.height));
   }
   for (std::size_t done = 0; done < images.size(); done += kMostTogether) {
     const auto batch = images.subspan(done, std::min(kMostTogether, images.size() - done));

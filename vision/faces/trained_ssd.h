@@ -28,10 +28,10 @@ class TrainedSsd {
 
   // Surest first, boxes in pixels of the picture and cut off at its edges. std::invalid_argument
   // for an empty picture and for scales as said at SsdDetector::detect().
-  std::vector<LabelledFace> detect(const Image& image, const SsdOptions& options);
+  std::vector<LabelledFace> detect(const ImageView& image, const SsdOptions& options);
   // Of images that all have the same size, each as detect() would; the network sees up to
   // kMostTogether of them at a time. std::invalid_argument for images of different sizes too.
-  std::vector<std::vector<LabelledFace>> detect_all(std::span<const Image* const> images,
+  std::vector<std::vector<LabelledFace>> detect_all(std::span<const ImageView> images,
                                                     const SsdOptions& options);
   static constexpr std::size_t kMostTogether = 8;
 
@@ -48,10 +48,10 @@ class TrainedSsd {
   using BoxesOfImages = std::vector<std::vector<nn::SsdBox>>;
 
   Compiled& compiled_for(int height, int width, std::size_t pictures);
-  std::vector<std::vector<LabelledFace>> detect_together(std::span<const Image* const> images,
+  std::vector<std::vector<LabelledFace>> detect_together(std::span<const ImageView> images,
                                                          const SsdOptions& options);
   // Adds the boxes of one scale, in pixels of the images, to found[i] of image i.
-  void find(std::span<const Image* const> images, const SsdScale& scale, float min_score,
+  void find(std::span<const ImageView> images, const SsdScale& scale, float min_score,
             BoxesOfImages& found);
   // All boxes in that part of each of the images, in its pixels.
   BoxesOfImages look_at(std::span<const Image> images, const Box& part, float min_score);

@@ -15,7 +15,6 @@
 #include "vision/haar/haar_model.h"
 #include "vision/haar/haar_plan.h"
 #include "vision/haar/haar_strip.h"
-#include "vision/image/grey.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -39,12 +38,7 @@ int round_to_even(double value) { return static_cast<int>(std::lrint(value)); }
   throw std::invalid_argument("HaarCascade::detect: " + what);
 }
 
-void check(const Image& image, const HaarOptions& options) {
-  if (!is_sound(image)) {
-    refuse("picture of " + std::to_string(image.width) + "x" + std::to_string(image.height) +
-           " with " + std::to_string(image.channels) + " channels and " +
-           std::to_string(image.pixels.size()) + " bytes; wants 1 or 3 channels");
-  }
+void check(const ImageView& image, const HaarOptions& options) {
   if (image.width > kMaxWidth) {
     refuse("picture of " + std::to_string(image.width) + " columns; takes " +
            std::to_string(kMaxWidth));
@@ -54,7 +48,7 @@ void check(const Image& image, const HaarOptions& options) {
   }
 }
 
-std::vector<float> window_scales(const HaarPlan& plan, const Image& image,
+std::vector<float> window_scales(const HaarPlan& plan, const ImageView& image,
                                  const HaarOptions& options) {
   const bool capped = options.max_width != 0 && options.max_height != 0;
   const int max_width = std::min(image.width, capped ? options.max_width : image.width);
@@ -237,7 +231,7 @@ class Search {
 };
 
 // The part of a box that lies in the picture.
-Box clipped(const HaarWindow& box, const Image& image) {
+Box clipped(const HaarWindow& box, const ImageView& image) {
   const int left = std::max(box.x, 0), right = std::min(box.x + box.width, image.width);
   const int top = std::max(box.y, 0), bottom = std::min(box.y + box.height, image.height);
   return {static_cast<float>(left), static_cast<float>(top), static_cast<float>(right - left),
@@ -260,16 +254,15 @@ HaarCascade HaarCascade::parse(std::string_view xml, const std::string& name) {
 int HaarCascade::window_width() const { return plan_->width; }
 int HaarCascade::window_height() const { return plan_->height; }
 
-std::vector<Detection> HaarCascade::detect(const Image& image, const HaarOptions& options) const {
+std::vector<Detection> HaarCascade::detect(const ImageView& image,
+                                           const HaarOptions& options) const {
   check(image, options);
   std::vector<float> scales = window_scales(*plan_, image, options);
   if (scales.empty()) return {};
-  std::vector<std::uint8_t> grey;
-  if (image.channels == 3) {
-    grey.resize(image.pixels.size() / 3);
-    rgb_to_grey(image.pixels.data(), grey.size(), grey.data());
-  }
-  const std::uint8_t* pixels = image.channels == 3 ? grey.data() : image.pixels.data();
+  const bool is_ready =
+      image.channels == 1 && image.stride == static_cast<std::size_t>(image.width);
+  const Image grey = is_ready ? Image() : to_grey(image);
+  const std::uint8_t* pixels = is_ready ? image.pixels : grey.pixels.data();
   Search search(*plan_, pixels, image.width, image.height, std::move(scales));
   std::vector<Detection> found;
   try {

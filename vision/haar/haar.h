@@ -46,7 +46,7 @@ class HaarCascade {
   // window holds nothing. Throws std::invalid_argument for a malformed picture, one of more than
   // 2^20 columns, or a scale_factor out of range, and std::runtime_error that names the cascade
   // where it finds more than a cascade may (haar_group.h).
-  std::vector<Detection> detect(const Image& image, const HaarOptions& options = {}) const;
+  std::vector<Detection> detect(const ImageView& image, const HaarOptions& options = {}) const;
 
  private:
   HaarCascade(std::shared_ptr<const HaarPlan> plan, std::string name);

@@ -22,7 +22,7 @@ HaarCascade HaarCascade::load(const std::string& file) { refuse(file); }
 HaarCascade HaarCascade::parse(std::string_view, const std::string& name) { refuse(name); }
 int HaarCascade::window_width() const { refuse(name_); }
 int HaarCascade::window_height() const { refuse(name_); }
-std::vector<Detection> HaarCascade::detect(const Image&, const HaarOptions&) const {
+std::vector<Detection> HaarCascade::detect(const ImageView&, const HaarOptions&) const {
   refuse(name_);
 }
 

@@ -132,6 +132,38 @@ bool is_sound(const Image& image) {
              static_cast<std::size_t>(image.width) * image.height * image.channels;
 }
 
+ImageView::ImageView(const Image& image)
+    : ImageView(image.pixels.data(), image.width, image.height, image.channels,
+                static_cast<std::size_t>(image.width) * image.channels) {
+  if (!is_sound(image))
+    throw std::invalid_argument(fmt::format("a picture of {}x{} with {} channels and {} bytes",
+                                            width, height, channels, image.pixels.size()));
+}
+
+ImageView::ImageView(const std::uint8_t* pixels, int width, int height, int channels,
+                     std::size_t stride)
+    : pixels(pixels), width(width), height(height), channels(channels), stride(stride) {
+  if (width < 0 || height < 0 || (channels != 1 && channels != 3))
+    throw std::invalid_argument(fmt::format("a picture of {}x{} with {} channels; 1 or 3 are taken",
+                                            width, height, channels));
+  if (stride < static_cast<std::size_t>(width) * channels)
+    throw std::invalid_argument(fmt::format(
+        "a picture of {}x{} with {} channels and {} bytes a row", width, height, channels, stride));
+  if (pixels == nullptr && !empty())
+    throw std::invalid_argument(fmt::format("a picture of {}x{} without pixels", width, height));
+}
+
+Image copy_of(const ImageView& view) {
+  Image out(view.width, view.height, view.channels);
+  const std::size_t row_size = static_cast<std::size_t>(view.width) * view.channels;
+  for (int y = 0; y < view.height; ++y) std::copy_n(view.row(y), row_size, out.row(y));
+  return out;
+}
+
+std::vector<ImageView> views_of(std::span<const Image> images) {
+  return {images.begin(), images.end()};
+}
+
 Image decode_image(std::span<const std::uint8_t> bytes, const std::string& name) {
   return naming(name, [&] {
     const PictureHeader header = inspect_picture(bytes);
@@ -174,7 +206,7 @@ void save_image(const std::string& path, const Image& image) {
   write_file_atomically(path, bytes);
 }
 
-Image crop(const Image& image, const Box& box) {
+Image crop(const ImageView& image, const Box& box) {
   const PixelBox inside = clamp_box(image, box);
   Image out(inside.width, inside.height, image.channels);
   const std::size_t row_size = static_cast<std::size_t>(inside.width) * image.channels;
@@ -183,7 +215,7 @@ Image crop(const Image& image, const Box& box) {
   return out;
 }
 
-PixelBox clamp_box(const Image& image, const Box& box) {
+PixelBox clamp_box(const ImageView& image, const Box& box) {
   const auto edge = [](float at, int end) {
     return at > 0 ? static_cast<int>(std::min<double>(std::lround(std::min(at, 1e9f)), end)) : 0;
   };
@@ -196,17 +228,21 @@ PixelBox clamp_box(const Image& image, const Box& box) {
   return {left, top, right - left, bottom - top};
 }
 
-Image to_grey(const Image& image) {
-  if (image.channels == 1) return image;
-  Image out(image.width, image.height, 1);
-  rgb_to_grey(image.pixels.data(), out.pixels.size(), out.pixels.data());
-  return out;
+Image to_grey(const ImageView& image) {
+  if (image.channels == 1) return copy_of(image);
+  Image grey(image.width, image.height, 1);
+  for (int y = 0; y < image.height; ++y)
+    rgb_to_grey(image.row(y), static_cast<std::size_t>(image.width), grey.row(y));
+  return grey;
 }
 
-Image to_rgb(const Image& image) {
-  if (image.channels == 3) return image;
+Image to_rgb(const ImageView& image) {
+  if (image.channels == 3) return copy_of(image);
   Image rgb(image.width, image.height, 3);
-  for (std::size_t i = 0; i < rgb.pixels.size(); ++i) rgb.pixels[i] = image.pixels[i / 3];
+  for (int y = 0; y < image.height; ++y) {
+    const std::uint8_t* grey = image.row(y);
+    for (int x = 0; x < image.width; ++x) std::fill_n(rgb.at(x, y), 3, grey[x]);
+  }
   return rgb;
 }
 

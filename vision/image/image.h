@@ -42,6 +42,32 @@ struct Image {
 // picture.
 bool is_sound(const Image& image);
 
+// The pixels of a picture in somebody else's memory (an array's, a camera's), which must outlive
+// the view.
+struct ImageView {
+  const std::uint8_t* pixels = nullptr;
+  int width = 0;
+  int height = 0;
+  int channels = 3;        // 1 (grey) or 3 (RGB)
+  std::size_t stride = 0;  // bytes from one row to the next
+
+  ImageView() = default;
+  // Throws std::invalid_argument unless is_sound(image).
+  ImageView(const Image& image);
+  // Throws std::invalid_argument for a negative size, other channels, a stride shorter than a row,
+  // and no pixels where there should be some.
+  ImageView(const std::uint8_t* pixels, int width, int height, int channels, std::size_t stride);
+
+  bool empty() const { return width == 0 || height == 0; }
+  const std::uint8_t* row(int y) const { return pixels + static_cast<std::size_t>(y) * stride; }
+  const std::uint8_t* at(int x, int y) const {
+    return row(y) + static_cast<std::size_t>(x) * channels;
+  }
+};
+
+Image copy_of(const ImageView& view);
+std::vector<ImageView> views_of(std::span<const Image> images);
+
 // Reads a JPEG, PNG or BMP file, or, if the build has their libraries, a GIF or animated WebP (the
 // first frame), TIFF, HEIC or AVIF, told apart by content, as upright 8-bit RGB: EXIF orientation
 // is applied, grey, palette and 16-bit samples are converted, alpha is composited over white.
@@ -72,16 +98,16 @@ void save_image(const std::string& path, const Image& image);
 
 // `box` with its edges rounded to pixels and clamped to the picture.
 // Throws std::invalid_argument for a box that holds no pixel of the picture.
-PixelBox clamp_box(const Image& image, const Box& box);
+PixelBox clamp_box(const ImageView& image, const Box& box);
 
 // The part of the picture inside clamp_box(image, box).
 // Throws std::invalid_argument for a box that holds no pixel of the picture.
-Image crop(const Image& image, const Box& box);
+Image crop(const ImageView& image, const Box& box);
 
 // Y of BT.601 in the fixed-point arithmetic of OpenCV's cvtColor; a grey picture is copied.
-Image to_grey(const Image& image);
+Image to_grey(const ImageView& image);
 // Three equal samples a pixel; an RGB picture is copied.
-Image to_rgb(const Image& image);
+Image to_rgb(const ImageView& image);
 
 Image flip_horizontally(const Image& image);
 

@@ -143,7 +143,7 @@ ResizeAxis make_resize_axis(int in_size, int out_size) {
 
 namespace {
 
-void resize_part(const Image& image, const PixelBox& part, int width, int height, Image& out) {
+void resize_part(const ImageView& image, const PixelBox& part, int width, int height, Image& out) {
   if (width <= 0 || height <= 0)
     throw std::invalid_argument(
         fmt::format("resize: from {}x{} to {}x{}", image.width, image.height, width, height));
@@ -173,19 +173,19 @@ void resize_part(const Image& image, const PixelBox& part, int width, int height
 
 }  // namespace
 
-void resize(const Image& image, int width, int height, Image& out) {
-  if (&image == &out || image.empty())
+void resize(const ImageView& image, int width, int height, Image& out) {
+  if (image.empty() || image.pixels == out.pixels.data())
     throw std::invalid_argument("resize: the picture is empty, or also the output");
   resize_part(image, {0, 0, image.width, image.height}, width, height, out);
 }
 
-Image resize(const Image& image, int width, int height) {
+Image resize(const ImageView& image, int width, int height) {
   Image out;
   resize(image, width, height, out);
   return out;
 }
 
-Image crop_and_resize(const Image& image, const Box& box, int width, int height) {
+Image crop_and_resize(const ImageView& image, const Box& box, int width, int height) {
   Image out;
   resize_part(image, clamp_box(image, box), width, height, out);
   return out;

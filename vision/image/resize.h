@@ -13,12 +13,12 @@ namespace maskwatch::vision {
 // BILINEAR, to within one grey level. The second form reuses `out`'s memory. Throws
 // std::invalid_argument for an empty picture, a width or height below 1, and an `out` that is
 // `image`.
-Image resize(const Image& image, int width, int height);
-void resize(const Image& image, int width, int height, Image& out);
+Image resize(const ImageView& image, int width, int height);
+void resize(const ImageView& image, int width, int height, Image& out);
 
 // The part of the picture inside `box` scaled to width x height, without a copy between. Errors as
 // crop and resize.
-Image crop_and_resize(const Image& image, const Box& box, int width, int height);
+Image crop_and_resize(const ImageView& image, const Box& box, int width, int height);
 
 // The filter along one axis.
 struct ResizeAxis {

@@ -116,7 +116,7 @@ std::vector<Sample> sample_axis(int in, int out) {
 
 }  // namespace
 
-Image resize_bilinear(const Image& image, int width, int height) {
+Image resize_bilinear(const ImageView& image, int width, int height) {
   if (image.empty() || width < 1 || height < 1)
     throw std::invalid_argument("resize_bilinear: an empty picture");
   const std::vector<Sample> columns = sample_axis(image.width, width);

@@ -9,6 +9,6 @@ namespace maskwatch::vision {
 
 // To within one grey level of cv2.resize(..., INTER_LINEAR). Throws std::invalid_argument for an
 // empty picture and a width or height below 1.
-Image resize_bilinear(const Image& image, int width, int height);
+Image resize_bilinear(const ImageView& image, int width, int height);
 
 }  // namespace maskwatch::vision

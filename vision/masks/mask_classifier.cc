@@ -115,19 +115,19 @@ std::vector<Classification> MaskClassifier::classify(std::span<const Image> crop
   return results;
 }
 
-std::vector<Classification> MaskClassifier::classify(const Image& image, const LocatedFaces& found,
-                                                     View view) {
-  const FacesInView look{&image, &found, view};
+std::vector<Classification> MaskClassifier::classify(const ImageView& image,
+                                                     const LocatedFaces& found, View view) {
+  const FacesInView look{image, &found, view};
   return std::move(classify(std::span(&look, 1))[0]);
 }
 
 std::vector<std::vector<Classification>> MaskClassifier::classify(
-    std::span<const Image> images, std::span<const LocatedFaces> found) {
+    std::span<const ImageView> images, std::span<const LocatedFaces> found) {
   if (images.size() != found.size())
     throw std::invalid_argument(fmt::format("MaskClassifier::classify: {} images, faces of {}",
                                             images.size(), found.size()));
   std::vector<FacesInView> looks;
-  for (std::size_t i = 0; i < images.size(); ++i) looks.push_back({&images[i], &found[i]});
+  for (std::size_t i = 0; i < images.size(); ++i) looks.push_back({images[i], &found[i]});
   return classify(looks);
 }
 
@@ -143,7 +143,7 @@ std::vector<std::vector<Classification>> MaskClassifier::classify(
   std::vector<Image> crops(tasks.size());
   parallel_try(tasks.size(), [&](std::size_t task) {
     const auto& [image, found, view] = looks[tasks[task].look];
-    Image crop = face_crop(*image, tasks[task].box, found->margin, input_size());
+    Image crop = face_crop(image, tasks[task].box, found->margin, input_size());
     crops[task] = view == View::mirrored ? flip_horizontally(crop) : std::move(crop);
   });
   std::vector<Classification> classes = classify(crops);

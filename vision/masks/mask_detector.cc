@@ -69,7 +69,7 @@ MaskDetector::~MaskDetector() = default;
 MaskDetector::MaskDetector(MaskDetector&&) noexcept = default;
 MaskDetector& MaskDetector::operator=(MaskDetector&&) noexcept = default;
 
-std::vector<Face> MaskDetector::detect(const Image& image) {
+std::vector<Face> MaskDetector::detect(const ImageView& image) {
   return classify(image, find_faces(image));
 }
 
@@ -81,26 +81,24 @@ std::vector<Face> MaskDetector::detect_encoded(std::span<const std::uint8_t> byt
   return detect(vision::decode_image(bytes, "image"));
 }
 
-std::vector<std::vector<Face>> MaskDetector::detect_all(std::span<const Image> images) {
-  std::vector<const Image*> pointers;
-  for (const Image& image : images) pointers.push_back(&image);
-  return classify_all(images, find_all_faces(pointers));
+std::vector<std::vector<Face>> MaskDetector::detect_all(std::span<const ImageView> images) {
+  return classify_all(images, find_all_faces(images));
 }
 
-LocatedFaces MaskDetector::find_faces(const Image& image) { return faces_->locate(image); }
+LocatedFaces MaskDetector::find_faces(const ImageView& image) { return faces_->locate(image); }
 
-std::vector<LocatedFaces> MaskDetector::find_all_faces(std::span<const Image* const> images) {
+std::vector<LocatedFaces> MaskDetector::find_all_faces(std::span<const ImageView> images) {
   return faces_->locate_all(images);
 }
 
 bool MaskDetector::batches_faces() const { return faces_->batches(); }
 
-std::vector<Face> MaskDetector::classify(const Image& image, const LocatedFaces& found,
+std::vector<Face> MaskDetector::classify(const ImageView& image, const LocatedFaces& found,
                                          vision::View view) {
   return named(found, classifier_->classify(image, found, view));
 }
 
-std::vector<std::vector<Face>> MaskDetector::classify_all(std::span<const Image> images,
+std::vector<std::vector<Face>> MaskDetector::classify_all(std::span<const ImageView> images,
                                                           std::span<const LocatedFaces> found) {
   auto classes = classifier_->classify(images, found);
   std::vector<std::vector<Face>> faces;

@@ -30,6 +30,7 @@ struct Classification;
 
 using vision::Box;
 using vision::Image;
+using vision::ImageView;
 using vision::LabelMeaning;
 using vision::load_image;
 using vision::LocatedFaces;
@@ -82,12 +83,12 @@ class MaskDetector {
   MaskDetector& operator=(MaskDetector&&) noexcept;
 
   // The faces of an RGB or grey image, surest first.
-  std::vector<Face> detect(const Image& image);
+  std::vector<Face> detect(const ImageView& image);
   // Of a file that load_image reads, and of the contents of one.
   std::vector<Face> detect_file(const std::string& path);
   std::vector<Face> detect_encoded(std::span<const std::uint8_t> bytes);
   // Of many images; the networks see several of them together, which is faster.
-  std::vector<std::vector<Face>> detect_all(std::span<const Image> images);
+  std::vector<std::vector<Face>> detect_all(std::span<const ImageView> images);
 
   // The two steps of detect(). `found` is what find_faces() gives, or a part of it;
   // std::invalid_argument for a face that holds no pixel of the image, and unless there are
@@ -95,15 +96,15 @@ class MaskDetector {
   // image, another one may classify those of the one before. Where the model knows a class of
   // background, find_faces() finds fainter ones too, and of those given it, classify() gives back
   // the ones that are faces.
-  LocatedFaces find_faces(const Image& image);
-  std::vector<Face> classify(const Image& image, const LocatedFaces& found,
+  LocatedFaces find_faces(const ImageView& image);
+  std::vector<Face> classify(const ImageView& image, const LocatedFaces& found,
                              vision::View view = vision::View::as_it_is);
   // find_faces() of many images. Where batches_faces(), those of one size go through the network
   // together, which is faster than one by one.
-  std::vector<LocatedFaces> find_all_faces(std::span<const Image* const> images);
+  std::vector<LocatedFaces> find_all_faces(std::span<const ImageView> images);
   bool batches_faces() const;
   // Of many images at once, and as many `found`. An image without faces may be empty.
-  std::vector<std::vector<Face>> classify_all(std::span<const Image> images,
+  std::vector<std::vector<Face>> classify_all(std::span<const ImageView> images,
                                               std::span<const LocatedFaces> found);
   // The same, each in its own view.
   std::vector<std::vector<Face>> classify_all(std::span<const vision::FacesInView> looks);

@@ -108,15 +108,13 @@ maskwatch_status detect(maskwatch_detector* detector, const maskwatch_face** fac
   });
 }
 
-maskwatch::Image image_of(const std::uint8_t* pixels, int width, int height, std::size_t stride) {
+maskwatch::ImageView view_of(const std::uint8_t* pixels, int width, int height,
+                             std::size_t stride) {
   require(pixels != nullptr, "maskwatch_detect_rgb: the pixels are a null pointer");
   require(width > 0 && height > 0, "maskwatch_detect_rgb: an empty image");
-  const std::size_t row = std::size_t{3} * static_cast<std::size_t>(width);
-  require(stride >= row, "maskwatch_detect_rgb: the stride is shorter than a row");
-  maskwatch::Image image(width, height);
-  for (int y = 0; y < height; ++y)
-    std::copy_n(pixels + static_cast<std::size_t>(y) * stride, row, image.row(y));
-  return image;
+  require(stride / 3 >= static_cast<std::size_t>(width),
+          "maskwatch_detect_rgb: the stride is shorter than a row");
+  return {pixels, width, height, 3, stride};
 }
 
 }  // namespace
@@ -155,7 +153,7 @@ maskwatch_status maskwatch_detect_rgb(maskwatch_detector* detector, const std::u
                                       int width, int height, std::size_t stride,
                                       const maskwatch_face** faces, std::size_t* count) {
   return detect(detector, faces, count,
-                [&] { return detector->detector.detect(image_of(pixels, width, height, stride)); });
+                [&] { return detector->detector.detect(view_of(pixels, width, height, stride)); });
 }
 
 maskwatch_status maskwatch_detect_file(maskwatch_detector* detector, const void* bytes,

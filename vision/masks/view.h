@@ -10,7 +10,7 @@ namespace maskwatch::vision {
 enum class View { as_it_is, mirrored };
 
 struct FacesInView {
-  const Image* image = nullptr;
+  ImageView image;
   const LocatedFaces* found = nullptr;
   View view = View::as_it_is;
 };

@@ -153,7 +153,7 @@ namespace {
 class FixedFinds : public vision::FaceDetector {
  public:
   explicit FixedFinds(std::vector<vision::Detection> finds) : finds_(std::move(finds)) {}
-  std::vector<vision::Detection> detect(const vision::Image&) override { return finds_; }
+  std::vector<vision::Detection> detect(const vision::ImageView&) override { return finds_; }
   std::string name() const override { return "fixed"; }
   float margin() const override { return 0; }
 

@@ -257,7 +257,7 @@ namespace {
 class FixedTeacher : public vision::FaceDetector {
  public:
   explicit FixedTeacher(std::vector<vision::Detection> faces) : faces_(std::move(faces)) {}
-  std::vector<vision::Detection> detect(const Image&) override { return faces_; }
+  std::vector<vision::Detection> detect(const vision::ImageView&) override { return faces_; }
   std::string name() const override { return "fixed"; }
   float margin() const override { return 0; }
 

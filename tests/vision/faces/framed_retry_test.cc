@@ -18,8 +18,8 @@ class Told : public vision::FaceDetector {
   Told(std::vector<std::vector<vision::Detection>> answers, std::vector<Image>& seen)
       : answers_(std::move(answers)), seen_(seen) {}
 
-  std::vector<vision::Detection> detect(const Image& image) override {
-    seen_.push_back(image);
+  std::vector<vision::Detection> detect(const vision::ImageView& image) override {
+    seen_.push_back(vision::copy_of(image));
     return answers_.at(seen_.size() - 1);
   }
   std::string name() const override { return "told"; }
@@ -31,7 +31,7 @@ class Told : public vision::FaceDetector {
 };
 
 std::vector<vision::Detection> look(std::vector<std::vector<vision::Detection>> answers,
-                                    std::vector<Image>& seen, const Image& image) {
+                                    std::vector<Image>& seen, const vision::ImageView& image) {
   const auto detector = vision::retry_framed(std::make_unique<Told>(std::move(answers), seen));
   CHECK(detector->name() == "told");
   CHECK(detector->margin() == .25f);

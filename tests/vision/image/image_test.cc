@@ -19,6 +19,7 @@
 #include "vision/image/crc32.h"
 #include "vision/image/picture_header.h"
 #include "vision/image/resize.h"
+#include "vision/image/resize_bilinear.h"
 
 using namespace maskwatch;
 
@@ -165,6 +166,38 @@ TEST_CASE("a picture is sound if its bytes are as many as its size says") {
   image.width = image.height = -3;
   image.pixels.resize(27);
   CHECK_FALSE(vision::is_sound(image));
+}
+
+TEST_CASE("a view of rows that lie apart is seen as a copy of them") {
+  const Image whole = pattern(40, 30);
+  const vision::ImageView part(whole.at(7, 4), 20, 15, 3, std::size_t{40} * 3);
+  const Image copy = vision::crop(whole, {7, 4, 20, 15});
+  CHECK(vision::copy_of(part).pixels == copy.pixels);
+  CHECK(vision::crop(part, {2, 3, 9, 8}).pixels == vision::crop(copy, {2, 3, 9, 8}).pixels);
+  CHECK(vision::to_grey(part).pixels == vision::to_grey(copy).pixels);
+  CHECK(vision::resize(part, 31, 9).pixels == vision::resize(copy, 31, 9).pixels);
+  CHECK(vision::resize_bilinear(part, 31, 9).pixels == vision::resize_bilinear(copy, 31, 9).pixels);
+  const Image grey = vision::to_grey(whole);
+  const vision::ImageView grey_part(grey.at(7, 4), 20, 15, 1, 40);
+  CHECK(vision::copy_of(grey_part).pixels == vision::to_grey(copy).pixels);
+  CHECK(vision::to_rgb(grey_part).pixels == vision::to_rgb(vision::to_grey(copy)).pixels);
+}
+
+TEST_CASE("a view of what is no picture is refused") {
+  const Image image = pattern(4, 3);
+  const std::uint8_t* pixels = image.pixels.data();
+  CHECK_NOTHROW(vision::ImageView(pixels, 4, 3, 3, 12));
+  CHECK_THROWS_AS(vision::ImageView(pixels, 4, 3, 3, 11), std::invalid_argument);
+  CHECK_THROWS_AS(vision::ImageView(pixels, -4, 3, 3, 12), std::invalid_argument);
+  CHECK_THROWS_AS(vision::ImageView(pixels, 4, -3, 3, 12), std::invalid_argument);
+  CHECK_THROWS_AS(vision::ImageView(pixels, 3, 3, 4, 12), std::invalid_argument);
+  CHECK_THROWS_AS(vision::ImageView(nullptr, 4, 3, 3, 12), std::invalid_argument);
+  CHECK(vision::ImageView(nullptr, 0, 3, 3, 0).empty());
+  CHECK(vision::ImageView(Image()).empty());
+  Image broken(3, 2);
+  broken.pixels.pop_back();
+  CHECK_THROWS_WITH_AS(vision::resize(broken, 2, 2),
+                       doctest::Contains("3x2 with 3 channels and 17"), std::invalid_argument);
 }
 
 TEST_CASE("a crop is clamped to the picture") {
