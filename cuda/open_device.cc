@@ -1,6 +1,7 @@
 #include "cuda/open_device.h"
 
 #include <charconv>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 
@@ -11,7 +12,7 @@
 namespace maskwatch::cuda {
 namespace {
 
-int ordinal_of(const std::string& name) {
+std::optional<int> ordinal_of(const std::string& name) {
   const std::string_view begin = "cuda";
   int ordinal = 0;
   if (name == begin) return ordinal;
@@ -21,20 +22,34 @@ int ordinal_of(const std::string& name) {
     const auto [rest, error] = std::from_chars(number, end, ordinal);
     if (error == std::errc() && rest == end && number != end && *number != '-') return ordinal;
   }
-  throw std::invalid_argument("no device \"" + name + "\": cuda, or cuda:0, cuda:1 ...");
+  return std::nullopt;
 }
 
 }  // namespace
 
-#if MASKWATCH_CUDA
-bool built() { return true; }
-kernels::Device& open_device(const std::string& name) { return device(ordinal_of(name)); }
-#else
-bool built() { return false; }
+bool built() { return MASKWATCH_CUDA != 0; }
+
 kernels::Device& open_device(const std::string& name) {
-  ordinal_of(name);
+  const std::optional<int> ordinal = ordinal_of(name);
+  if (!ordinal)
+    throw std::invalid_argument("no device \"" + name + "\": cuda, or cuda:0, cuda:1 ...");
+#if MASKWATCH_CUDA
+  return device(*ordinal);
+#else
   throw std::runtime_error(name + ": this build has no CUDA (meson -Dcuda=enabled needs nvcc)");
-}
 #endif
+}
+
+kernels::Device& device_named(const std::string& name) {
+  if (name == "cpu") return kernels::cpu_device();
+  if (name != "auto" && !ordinal_of(name))
+    throw std::invalid_argument("no device \"" + name + "\": cpu, cuda, cuda:N or auto");
+  if (name != "auto") return open_device(name);
+  try {
+    return open_device("cuda");
+  } catch (const std::runtime_error&) {
+    return kernels::cpu_device();
+  }
+}
 
 }  // namespace maskwatch::cuda

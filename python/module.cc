@@ -19,6 +19,7 @@
 
 #include "base/data_files.h"
 #include "base/version.h"  // made by meson
+#include "cuda/open_device.h"
 #include "vision/masks/mask_detector.h"
 #include "vision/masks/tracker.h"
 #include "vision/video/video_source.h"
@@ -113,8 +114,8 @@ class Detector {
 
  public:
   Detector(const std::string& model, const std::string& model_bytes, const std::string& face,
-           const std::string& face_bytes, float confidence, std::optional<int> detail,
-           int threads) {
+           const std::string& face_bytes, float confidence, std::optional<int> detail, int threads,
+           const std::string& device) {
     MaskDetectorOptions options;
     options.model = model;
     options.model_bytes = bytes_of(model_bytes);
@@ -125,6 +126,7 @@ class Detector {
     options.threads = threads;
     confidence_ = confidence;
     const py::gil_scoped_release released;
+    options.device = &maskwatch::cuda::device_named(device);
     detector_ = std::make_unique<MaskDetector>(options);
   }
 
@@ -158,6 +160,7 @@ class Detector {
     return names;
   }
   std::string face_detector_name() const { return detector_->face_detector_name(); }
+  std::string device() const { return detector_->device_name(); }
   bool heeds_detail() const { return detector_->heeds_detail(); }
   float confidence() const { return confidence_; }
 
@@ -285,7 +288,7 @@ PYBIND11_MODULE(_core, module) {
   });
   py::class_<Detector, std::shared_ptr<Detector>>(module, "Detector")
       .def(py::init<const std::string&, const std::string&, const std::string&, const std::string&,
-                    float, std::optional<int>, int>())
+                    float, std::optional<int>, int, const std::string&>())
       .def("detect_array", &Detector::detect_array)
       .def("detect_path", &Detector::detect_path)
       .def("detect_bytes", &Detector::detect_bytes)
@@ -293,6 +296,7 @@ PYBIND11_MODULE(_core, module) {
       .def_property_readonly("labels", &Detector::labels)
       .def_property_readonly("meanings", &Detector::meanings)
       .def_property_readonly("face_detector_name", &Detector::face_detector_name)
+      .def_property_readonly("device", &Detector::device)
       .def_property_readonly("heeds_detail", &Detector::heeds_detail);
   py::class_<Video>(module, "Video")
       .def(py::init<std::shared_ptr<Detector>, const std::string&, double, bool>())

@@ -91,8 +91,11 @@ class MaskDetector:
     confidence: least score of faces, 0 to 1.
     detail: looks for smaller faces in large pictures; 0: down to the smallest that can be told. None: one quick look.
     threads: of the whole process; 0 leaves them as they are, at first one for each core.
+    device: where the networks run: "cpu", "cuda" or "cuda:N" (a GPU, in a build that found nvcc), or "auto" (a GPU if one
+        can be had). Faces by "haar" are found on the CPU.
 
-    Reads its models at once: FileNotFoundError, or maskwatch.Error for a file that is damaged or of another kind. May be
+    Reads its models at once: FileNotFoundError, or maskwatch.Error for a file that is damaged or of another kind, and for a
+    GPU that cannot be had. May be
     used by several threads; they take turns.
     """
 
@@ -104,15 +107,21 @@ class MaskDetector:
         confidence: float = 0.5,
         detail: int | None = None,
         threads: int = 0,
+        device: str = "cpu",
     ) -> None:
         model_path, model_bytes = ("", b"") if model is None else _path_or_bytes(model)
         face_path, face_bytes = _path_or_bytes(face)
-        self._core = _core.Detector(model_path, model_bytes, face_path, face_bytes, confidence, detail, threads)
+        self._core = _core.Detector(model_path, model_bytes, face_path, face_bytes, confidence, detail, threads, device)
         if detail is not None and not self._core.heeds_detail:
             raise ValueError(f"detail makes no difference to the face detector {self._core.face_detector_name}")
 
     def __repr__(self) -> str:
         return f"<MaskDetector {', '.join(self.labels)}; faces by {self._core.face_detector_name}>"
+
+    @property
+    def device(self) -> str:
+        """Where the networks run: "cpu" or "cuda:N"."""
+        return self._core.device
 
     @property
     def labels(self) -> list[str]:

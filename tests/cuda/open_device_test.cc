@@ -34,6 +34,21 @@ TEST_CASE("cuda: names of devices") {
   }
 }
 
+TEST_CASE("cuda: devices by the names that libraries take") {
+  CHECK(&device_named("cpu") == &kernels::cpu_device());
+  kernels::Device* gpu = &kernels::cpu_device();
+  try {
+    gpu = &open_device("cuda");
+  } catch (const std::runtime_error&) {
+    CHECK_THROWS_AS(device_named("cuda"), std::runtime_error);
+  }
+  CHECK(&device_named("auto") == gpu);
+  for (const std::string name : {"", "gpu", "AUTO", "cuda:"}) {
+    CAPTURE(name);
+    CHECK_THROWS_AS(device_named(name), std::invalid_argument);
+  }
+}
+
 TEST_CASE("cuda: a build without CUDA, a machine without a GPU: one line that says so") {
   const std::string error = error_of("cuda:0");
   if (!built()) {

@@ -51,8 +51,8 @@ def install(work):
 
 def check_layout(prefix):
     for path in ("include/maskwatch.h", "include/maskwatch/mask_detector.h", "include/maskwatch/vision/image/image.h",
-                 "include/maskwatch/nn/classifier.h", "include/maskwatch/nn/ssd.h", "bin/detect_mask_image",
-                 "bin/detect_mask_video", "bin/train_mask_detector", "share/maskwatch/models/face_detector.safetensors"):
+                 "include/maskwatch/nn/classifier.h", "include/maskwatch/nn/ssd.h", "include/maskwatch/cuda/open_device.h",
+                 "bin/detect_mask_image", "bin/detect_mask_video", "bin/train_mask_detector", "share/maskwatch/models/face_detector.safetensors"):
         assert (prefix / path).is_file(), f"{path} was not installed"
     for header in (prefix / "include").rglob("*.h"):
         assert not re.search(r'#\s*include\s*"', header.read_text()), f"{header} includes a header without its folder"
@@ -106,13 +106,17 @@ def main():
         # Which model it was: the label of the installed one, in words that only it has.
         probe = work / "labels.c"
         probe.write_text('#include <maskwatch.h>\n#include <stdio.h>\nint main(void) {\n'
-                         '  maskwatch_detector* detector = maskwatch_open(NULL);\n  size_t i;\n'
+                         '  maskwatch_options options = maskwatch_default_options();\n'
+                         '  maskwatch_detector* detector;\n  size_t i;\n'
+                         '  options.device = "auto";\n  detector = maskwatch_open(&options);\n'
                          '  if (detector == NULL) return printf("%s\\n", maskwatch_error()), 1;\n'
                          '  for (i = 0; i < maskwatch_label_count(detector); ++i)\n'
                          '    puts(maskwatch_label(detector, i));\n'
+                         '  printf("on %s\\n", maskwatch_device(detector));\n'
                          '  maskwatch_close(detector);\n  return 0;\n}\n')
         program = compile_program(prefix, probe, ["cc", "-std=c99"])
         printed = run([program], empty, **libraries)
+        assert re.search(r"^on (cpu|cuda:0)$", printed, re.MULTILINE), f"no device: {printed}"
         assert MOVED_LABEL.decode() in printed, f"the installed model was not used, but one with the labels {printed}"
         found = run([prefix / "bin/detect_mask_image", "-i", image, "-f", "none", "--json"], empty)
         assert MOVED_LABEL.decode() in found, f"detect_mask_image does not use the installed model: {found}"

@@ -149,9 +149,17 @@ class Pictures(unittest.TestCase):
             ({"confidence": 1.5}, ValueError, "1.5"),
             ({"confidence": float("nan")}, ValueError, ""),
             ({"face": "none", "detail": 0}, ValueError, "detail"),
+            ({"device": "gpu"}, ValueError, 'no device "gpu": cpu, cuda, cuda:N or auto'),
+            ({"device": "cuda:99"}, maskwatch.Error, "cuda:99"),
         ):
             with self.subTest(arguments=repr(arguments)), self.assertRaisesRegex(kind, words):
                 maskwatch.MaskDetector(**arguments)
+
+    def test_devices(self):
+        self.assertEqual(self.detector.device, "cpu")
+        chosen = maskwatch.MaskDetector(device="auto")
+        self.assertRegex(chosen.device, r"^(cpu|cuda:0)$")
+        self.assertEqual(len(chosen.detect(PICTURE)), len(self.detector.detect(PICTURE)))
 
     def test_models_from_bytes(self):
         models = SOURCE / "data/models"

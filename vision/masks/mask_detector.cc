@@ -142,6 +142,8 @@ std::vector<std::string> MaskDetector::unknown_labels() const {
 
 std::string MaskDetector::face_detector_name() const { return faces_->name(); }
 
+const std::string& MaskDetector::device_name() const { return device_->name(); }
+
 bool MaskDetector::heeds_detail() const { return faces_->heeds_detail(); }
 
 void MaskDetector::use_face_detector(const std::string& face_detector) {

@@ -65,7 +65,7 @@ struct MaskDetectorOptions {
   std::optional<int> detail = {};  // see vision::make_face_detector
   int capacity = 32;               // faces that one run of the network takes
   int threads = 0;                 // of the whole process; 0: as they are, at first one a core
-  // Where the networks run; null: on the CPU. It must outlive the detector.
+  // Where the networks run (cuda/open_device.h); null: on the CPU. It must outlive the detector.
   kernels::Device* device = nullptr;
 };
 
@@ -120,6 +120,8 @@ class MaskDetector {
 
   // For messages: "ours (face_detector.safetensors)".
   std::string face_detector_name() const;
+  // Where the networks run: "cpu", "cuda:0".
+  const std::string& device_name() const;
   // Whether `detail` makes a difference to the face detector.
   bool heeds_detail() const;
   // Another face detector with the confidence and detail of before, in the thread that finds faces.

@@ -1,6 +1,6 @@
 /* The C interface as a C program uses it: the whole picture is the face, so that what is found is
  * known. Run from the project's root. */
-#include "vision/masks/maskwatch.h"
+#include "include/maskwatch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -125,6 +125,13 @@ static void test_opening(void) {
   options = whole_picture();
   options.confidence = 2;
   CHECK(maskwatch_open(&options) == NULL);
+  options = whole_picture();
+  options.device = "gpu";
+  CHECK(maskwatch_open(&options) == NULL);
+  CHECK(strstr(maskwatch_error(), "no device \"gpu\"") != NULL);
+  options.device = "cuda:99";
+  CHECK(maskwatch_open(&options) == NULL);
+  CHECK(strstr(maskwatch_error(), "cuda:99") != NULL);
   maskwatch_close(NULL);
 }
 
@@ -139,6 +146,8 @@ int main(void) {
   CHECK(maskwatch_label(detector, 0) != NULL);
   CHECK(maskwatch_label(detector, maskwatch_label_count(detector)) == NULL);
   CHECK(maskwatch_label(NULL, 0) == NULL);
+  CHECK(strcmp(maskwatch_device(detector), "cpu") == 0);
+  CHECK(strcmp(maskwatch_device(NULL), "") == 0);
   test_detection(detector);
   test_faults(detector);
   maskwatch_close(detector);

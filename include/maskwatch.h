@@ -46,6 +46,9 @@ typedef struct maskwatch_options {
   size_t face_detector_size;
   float confidence; /* how sure a face must be, 0 to 1 */
   int threads;      /* of the whole process; 0: as they are */
+  /* Where networks run: "cpu", "cuda" or "cuda:N" (a GPU), "auto" (a GPU if one can be had); NULL:
+   * "cpu". Faces by "haar" are found on the CPU. */
+  const char* device;
 } maskwatch_options;
 
 typedef struct maskwatch_face {
@@ -70,6 +73,9 @@ maskwatch_options maskwatch_default_options(void);
 
 /* NULL if it fails. `options` may be NULL. */
 maskwatch_detector* maskwatch_open(const maskwatch_options* options);
+
+/* Where its networks run: "cpu" or "cuda:N"; "" for NULL. Valid until the detector is closed. */
+const char* maskwatch_device(const maskwatch_detector* detector);
 
 /* NULL is allowed. */
 void maskwatch_close(maskwatch_detector* detector);

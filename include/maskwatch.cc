@@ -1,4 +1,4 @@
-#include "vision/masks/maskwatch.h"
+#include "include/maskwatch.h"
 
 #include <algorithm>
 #include <new>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/version.h"  // made by meson
+#include "cuda/open_device.h"
 #include "vision/masks/mask_detector.h"
 
 struct maskwatch_detector {
@@ -63,6 +64,7 @@ maskwatch::MaskDetectorOptions options_of(const maskwatch_options& given) {
       bytes_at(given.face_detector_bytes, given.face_detector_size, "a face detector");
   options.confidence = given.confidence;
   options.threads = given.threads;
+  if (given.device != nullptr) options.device = &maskwatch::cuda::device_named(given.device);
   return options;
 }
 
@@ -136,6 +138,10 @@ maskwatch_detector* maskwatch_open(const maskwatch_options* options) {
     opened = new maskwatch_detector{maskwatch::MaskDetector(options_of(given)), {}, {}};
   });
   return opened;
+}
+
+const char* maskwatch_device(const maskwatch_detector* detector) {
+  return detector != nullptr ? detector->detector.device_name().c_str() : "";
 }
 
 void maskwatch_close(maskwatch_detector* detector) { delete detector; }
