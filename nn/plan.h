@@ -7,25 +7,15 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "nn/graph.h"
+#include "nn/plan_steps.h"
 #include "nn/tensor.h"
 
 namespace maskwatch::nn {
-
-// One kernel call of a plan: its name with shapes, and for one picture its multiply-adds (of the
-// layers with weights; 0 for the others) and the bytes of what it reads and makes.
-struct PlanStep {
-  std::string name;
-  double products = 0;
-  std::int64_t value_bytes = 0;   // of inputs and result
-  std::int64_t weight_bytes = 0;  // of weights and biases
-};
 
 class Plan {
  public:
@@ -69,21 +59,6 @@ class Plan {
   std::int64_t held_bytes() const;
 
  private:
-  // values[i]: where value i of these pictures lies.
-  using Run = std::function<void(float* const* values, std::int64_t batch)>;
-  struct Step {
-    Run run;
-    PlanStep about;
-  };
-  // A value of the graph: step i makes value i + 1.
-  struct Stored {
-    ActivationShape shape;
-    int first_step = 0, last_use = 0;
-    int output = -1;
-    int stored = -1;  // in stored_ rather than in an arena
-  };
-  class Builder;
-
   // How many floats it took, beside `weights` of packed ones.
   std::int64_t store_values(std::int64_t weights);
   void place_values();
@@ -100,8 +75,8 @@ class Plan {
   kernels::Device* device_;
   ActivationShape input_;
   std::int64_t capacity_;
-  std::vector<Stored> values_;
-  std::vector<Step> steps_;
+  std::vector<PlanValue> values_;
+  std::vector<RunnableStep> steps_;
   std::vector<std::int64_t> offsets_;  // of each value in the arena, in floats
   std::int64_t arena_count_ = 0;
   // Steps from here on are a head on vectors: weights that a batch reads once. They run for all
