@@ -168,10 +168,8 @@ void quantize_classifier(const Options& o, const std::vector<std::string>& files
   const auto model = nn::load_classifier(o.model);
   const nn::MobileNetV2Options& backbone = model->options().backbone;
   const Samples samples = read_samples(files, backbone.input_size, whole_face);
-  nn::Safetensors contents = nn::to_safetensors(*model, nn::load_safetensors(o.model).metadata);
-  contents.metadata[nn::kQuantizationKey] =
-      nn::text_of_quantization(find_ranges(model->graph(), samples, o, backbone.preprocessing));
-  nn::save_safetensors(o.output, contents, nn::Precision::i8);
+  nn::save_quantized(o.output, *model, nn::load_safetensors(o.model).metadata,
+                     find_ranges(model->graph(), samples, o, backbone.preprocessing));
   report_sizes(o);
   compare_classifiers(*model, o, samples);
 }

@@ -76,6 +76,13 @@ Safetensors to_safetensors(const Classifier& model,
   return contents;
 }
 
+void save_quantized(const std::string& path, const Classifier& model,
+                    const std::map<std::string, std::string>& extra, const Quantization& ranges) {
+  Safetensors contents = to_safetensors(model, extra);
+  contents.metadata[kQuantizationKey] = text_of_quantization(ranges);
+  save_safetensors(path, contents, Precision::i8);
+}
+
 void save_classifier(const std::string& path, const Classifier& model,
                      const std::map<std::string, std::string>& extra, Precision precision) {
   save_safetensors(path, to_safetensors(model, extra), precision);

@@ -3,6 +3,7 @@ Usage: quantize_test.py QUANTIZE DETECT_IMAGE DRAW_FACES TRAIN_MASK TRAIN_FACE M
 
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -93,6 +94,25 @@ class Quantizing(unittest.TestCase):
         done = run(DETECT, *pictures, "--json", "--face", self.at("detector.safetensors"), "-o", self.at("out"))
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn('"faces"', done.stdout)
+
+    def test_training_writes_one_too(self):
+        def train(name, *options):
+            return run(TRAIN_MASK, "-d", self.at("faces"), "--scratch", "--width", "0.1", "--size", "48", "--epochs", "1", "--validation", "0.5",
+                       "-m", self.at(name + ".safetensors"), "--plot", self.at(name + ".png"), "--history", self.at(name + ".json"), *options)
+        for threads in ("1", "2"):
+            done = train("trained" + threads, "--threads", threads, "--quantize", self.at(f"trained{threads}_int8.safetensors"))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            said = re.search(r"in int8: validation accuracy (\d\.\d+), loss (\d+\.\d+); the same class in (\d+) of (\d+) pictures\n", done.stdout)
+            self.assertIsNotNone(said, done.stdout)
+            in_float = re.search(r"\nvalidation accuracy (\d\.\d+), loss (\d+\.\d+)\n", done.stdout)
+            self.assertLess(abs(float(said[2]) - float(in_float[2])), 0.1)
+        told, of = header(self.at("trained1_int8.safetensors")), header(self.at("trained1.safetensors"))
+        self.assertEqual({e["dtype"] for n, e in told.items() if n.endswith("conv.weight")}, {"I8"})
+        self.assertEqual({k: v for k, v in told["__metadata__"].items() if k != "quantization"}, of["__metadata__"])
+        with open(self.at("trained1_int8.safetensors"), "rb") as one, open(self.at("trained2_int8.safetensors"), "rb") as two:
+            self.assertEqual(one.read(), two.read())
+        self.refused(train("twice", "--quantize", self.at("twice.safetensors")), "--quantize", "the same file as")
+        self.refused(train("lost", "--quantize", self.at("no/such/folder/x")), "no/such/folder")
 
     def test_training_refuses_them(self):
         done = run(TRAIN_MASK, "-d", self.at("faces"), "--weights", self.at("classifier.safetensors"), "-m", self.at("model.safetensors"))

@@ -19,7 +19,7 @@ if [ ! -f "$build/build.ninja" ]; then
     --buildtype=debugoptimized -Doptimization=1
 fi
 ninja -C "$build" fuzzers
-[ $# -gt 0 ] || set -- annotations cascade checkpoint landmarks model names network picture
+[ $# -gt 0 ] || set -- $(find "$build/tests/fuzz" -maxdepth 1 -type f -name 'fuzz_*' -executable | sed 's/.*fuzz_//' | sort)
 mkdir -p "$build/findings"
 failed=
 for target; do

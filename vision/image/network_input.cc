@@ -25,7 +25,7 @@ void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>&
     out[i] = static_cast<float>(from[i]) * scales[i] + offsets[i];
 }
 
-void to_network_input(const Image& image, float* out, nn::Preprocessing preprocessing) {
+void to_network_input(const ImageView& image, float* out, nn::Preprocessing preprocessing) {
   if (image.empty() || image.channels != 3)
     throw std::invalid_argument(fmt::format("to_network_input: {}x{}x{}, but RGB is needed",
                                             image.width, image.height, image.channels));
@@ -45,7 +45,13 @@ void to_network_input(const Image& image, float* out, nn::Preprocessing preproce
         offset[c] = -nn::kImagenetMean[c] / nn::kImagenetStd[c];
       }
   }
-  scale_samples(image.pixels, scale, offset, out);
+  const std::size_t samples = static_cast<std::size_t>(image.width) * 3;
+  if (image.stride == samples) {
+    scale_samples({image.pixels, samples * image.height}, scale, offset, out);
+    return;
+  }
+  for (int y = 0; y < image.height; ++y, out += samples)
+    scale_samples({image.row(y), samples}, scale, offset, out);
 }
 
 }  // namespace maskwatch::vision

@@ -16,6 +16,6 @@ void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>&
 
 // `out` holds height x width x 3 floats in the order of `image`'s pixels. Throws
 // std::invalid_argument for a picture that is empty or not RGB.
-void to_network_input(const Image& image, float* out, nn::Preprocessing preprocessing);
+void to_network_input(const ImageView& image, float* out, nn::Preprocessing preprocessing);
 
 }  // namespace maskwatch::vision

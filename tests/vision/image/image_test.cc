@@ -17,6 +17,7 @@
 #include "tests/vision/image/small_pictures.h"
 #include "tests/vision/support.h"
 #include "vision/image/crc32.h"
+#include "vision/image/network_input.h"
 #include "vision/image/picture_header.h"
 #include "vision/image/resize.h"
 #include "vision/image/resize_bilinear.h"
@@ -177,6 +178,10 @@ TEST_CASE("a view of rows that lie apart is seen as a copy of them") {
   CHECK(vision::to_grey(part).pixels == vision::to_grey(copy).pixels);
   CHECK(vision::resize(part, 31, 9).pixels == vision::resize(copy, 31, 9).pixels);
   CHECK(vision::resize_bilinear(part, 31, 9).pixels == vision::resize_bilinear(copy, 31, 9).pixels);
+  std::vector<float> seen(copy.pixels.size()), expected(copy.pixels.size());
+  vision::to_network_input(part, seen.data(), nn::Preprocessing::imagenet);
+  vision::to_network_input(copy, expected.data(), nn::Preprocessing::imagenet);
+  CHECK(seen == expected);
   const Image grey = vision::to_grey(whole);
   const vision::ImageView grey_part(grey.at(7, 4), 20, 15, 1, 40);
   CHECK(vision::copy_of(grey_part).pixels == vision::to_grey(copy).pixels);
