@@ -25,19 +25,12 @@ struct Options {
 };
 
 void define_options(OptionParser& parser, Options& o) {
-  parser
-      .add("-d,--dataset", &o.datasets,
-           "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
-           "boxes.json")
-      .required();
+  add_box_options(parser, o.datasets, o.classes);
   parser
       .add("-o,--output", &o.crops.output,
            "New folder, for with_mask/, without_mask/, mask_worn_wrongly/ and background/, those "
            "that occur")
       .required();
-  parser.add("--classes", &o.classes,
-             "What class names mean, where they are not the usual ones: mask=NAME,NAME "
-             "no_mask=... worn_wrongly=... ignore=... other=... (no face)");
   const OptionParser::Option& only = parser.add(
       "--only", &o.only,
       "JSON that train_face_detector --history wrote: only the pictures that it was validated on");

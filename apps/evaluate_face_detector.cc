@@ -43,15 +43,7 @@ struct Options {
 };
 
 void define_options(OptionParser& parser, Options& o) {
-  parser
-      .add("-d,--dataset", &o.datasets,
-           "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
-           "boxes.json, FDDB's ellipses (.txt)")
-      .required();
-  parser.add("--classes", &o.classes,
-             "What class names mean, where they are not the usual ones: mask=NAME,NAME "
-             "no_mask=... worn_wrongly=... face=... (class unknown) ignore=... other=... (no "
-             "face)");
+  add_box_options(parser, o.datasets, o.classes);
   parser.add("--negatives", &o.negatives, "Folders of pictures without any face");
   auto& face = parser.add("-f,--face", &o.face, "Face detector: ours, haar, ssd or a file");
   face.show_default();

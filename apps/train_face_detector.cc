@@ -73,15 +73,7 @@ struct Options {
 };
 
 void define_data_options(OptionParser& parser, Options& o) {
-  parser
-      .add("-d,--dataset", &o.datasets,
-           "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
-           "boxes.json, FDDB's ellipses (.txt)")
-      .required();
-  parser.add("--classes", &o.classes,
-             "What class names mean, where they are not the usual ones: mask=NAME,NAME "
-             "no_mask=... worn_wrongly=... face=... (class unknown) ignore=... other=... (no "
-             "face)");
+  add_box_options(parser, o.datasets, o.classes);
   parser.add("--negatives", &o.negatives, "Folders of pictures without any face");
   parser
       .add("--validation", &o.validation,
@@ -510,8 +502,6 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
 }  // namespace maskwatch::apps
 
 int main(int argc, char** argv) {
-  // Lines come out as they are written, even into a pipe: whoever kills a long run has seen what it
-  // said.
-  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  maskwatch::apps::print_lines_at_once();
   return maskwatch::apps::run_program_on_ranks(argc, argv, maskwatch::apps::train);
 }

@@ -565,8 +565,6 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
 }  // namespace maskwatch::apps
 
 int main(int argc, char** argv) {
-  // Lines come out as they are written, even into a pipe: whoever kills a long run has seen what it
-  // said.
-  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  maskwatch::apps::print_lines_at_once();
   return maskwatch::apps::run_program_on_ranks(argc, argv, maskwatch::apps::train);
 }

@@ -115,6 +115,8 @@ int end_program(const Outcome& outcome) {
   return check_standard_output(outcome.code);
 }
 
+void print_lines_at_once() { std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ); }
+
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body) {
   begin_program();
   return end_program(outcome_of([&] { return body(argc, argv); }));

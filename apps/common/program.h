@@ -32,6 +32,10 @@ struct CommandDone {};
 // written after that is lost, which is not an error.
 int run_program(int argc, char** argv, const std::function<int(int, char**)>& body);
 
+// Lines come out as they are written, even into a pipe: whoever kills a long run has seen what it
+// said. Before anything is printed.
+void print_lines_at_once();
+
 // --- Its parts, for ranks.h ---
 
 // How a program ended: the exit code, and what is wrong if anything is.

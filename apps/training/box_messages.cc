@@ -21,6 +21,19 @@ void tell_all(const std::vector<SkippedFile>& files, const char* what) {
 
 }  // namespace
 
+void add_box_options(OptionParser& parser, std::vector<std::string>& datasets,
+                     std::vector<std::string>& classes) {
+  parser
+      .add("-d,--dataset", &datasets,
+           "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
+           "boxes.json, FDDB's ellipses (.txt)")
+      .required();
+  parser.add("--classes", &classes,
+             "What class names mean, where they are not the usual ones: mask=NAME,NAME "
+             "no_mask=... worn_wrongly=... face=... (class unknown) ignore=... other=... (no "
+             "face)");
+}
+
 void tell_of_boxes(const BoxDataset& data) {
   tell_all(data.skipped, "skipped");
   tell_all(data.dropped_boxes, "box left out:");

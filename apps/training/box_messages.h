@@ -1,12 +1,18 @@
-// What the programs print of a data set with boxes: how many pictures and faces, and what was left
-// out.
+// A data set with boxes on the command line, and what the programs print of it: how many pictures
+// and faces, and what was left out.
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "apps/common/options.h"
 #include "apps/training/boxes.h"
 
 namespace maskwatch::apps {
+
+// Adds --dataset, which is required, and --classes.
+void add_box_options(OptionParser& parser, std::vector<std::string>& datasets,
+                     std::vector<std::string>& classes);
 
 // Prints what was left out, file by file and box by box, at most kMostNamed lines of a kind and the
 // number of the rest; and what was changed.
