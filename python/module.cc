@@ -39,17 +39,23 @@ using maskwatch::vision::TrackState;
 using maskwatch::vision::VideoFrame;
 using maskwatch::vision::VideoSource;
 
-using Pixels = py::array_t<std::uint8_t, py::array::c_style>;
+using Pixels = py::array_t<std::uint8_t, 0>;
 
-// Rows of height x width x 3 or height x width, checked by maskwatch/__init__.py too, which says
-// more of what is wrong.
+// Height x width x 3 or height x width, of any stride from row to row; maskwatch/detector.py, which
+// says more of what is wrong, makes rows without gaps of others.
 ImageView view_of(const Pixels& pixels) {
   const bool color = pixels.ndim() == 3 && pixels.shape(2) == 3;
   if (!color && pixels.ndim() != 2)
     throw std::invalid_argument("an image is height x width x 3 or height x width");
   if (pixels.size() == 0) throw std::invalid_argument("the image is empty");
-  return {pixels.data(), static_cast<int>(pixels.shape(1)), static_cast<int>(pixels.shape(0)),
-          color ? 3 : 1, static_cast<std::size_t>(pixels.strides(0))};
+  const py::ssize_t height = pixels.shape(0), width = pixels.shape(1), channels = color ? 3 : 1;
+  // Along an axis of length 1 numpy may say any stride.
+  const py::ssize_t stride = height > 1 ? pixels.strides(0) : width * channels;
+  if ((width > 1 && pixels.strides(1) != channels) || (color && pixels.strides(2) != 1) ||
+      stride < width * channels)
+    throw std::invalid_argument("the pixels of a row of an image do not touch");
+  return {pixels.data(), static_cast<int>(width), static_cast<int>(height),
+          static_cast<int>(channels), static_cast<std::size_t>(stride)};
 }
 
 // The array owns the image's memory: nothing is copied.

@@ -55,9 +55,9 @@ class Face:
 
 
 def pixels_of(image: Any, *, bgr: bool = False) -> np.ndarray:
-    """An array that the C++ side takes: uint8, height x width x 3 (RGB) or height x width (grey), rows without gaps.
+    """An array that the C++ side takes: uint8, height x width x 3 (RGB) or height x width (grey), no gaps within rows.
 
-    Takes such an array, of any strides, or what numpy makes one of (a PIL image in any mode). ValueError or TypeError say
+    Takes such an array as it is, one of other strides, or what numpy makes one of (a PIL image in any mode). ValueError or TypeError say
     what is wrong with another one.
     """
     if hasattr(image, "convert") and hasattr(image, "mode"):  # a PIL image
@@ -79,6 +79,10 @@ def pixels_of(image: Any, *, bgr: bool = False) -> np.ndarray:
         raise ValueError(f"an image array is height x width x 3 or height x width, not {shape}")
     if bgr and image.ndim == 3:
         image = image[:, :, ::-1]
+    height, width, *channels = image.shape
+    pixel = channels[0] if channels else 1
+    if image.strides[1:] == ((pixel, 1) if channels else (1,)) and image.strides[0] >= width * pixel:
+        return image
     return np.ascontiguousarray(image)
 
 

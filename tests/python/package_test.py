@@ -161,6 +161,19 @@ class Pictures(unittest.TestCase):
         self.assertRegex(chosen.device, r"^(cpu|cuda:0)$")
         self.assertEqual(len(chosen.detect(PICTURE)), len(self.detector.detect(PICTURE)))
 
+    def test_arrays_of_any_strides(self):
+        whole = maskwatch._core.load_image(str(PICTURE))
+        part = whole[5:-7, 9:-3]
+        self.assertIs(maskwatch.detector.pixels_of(part), part)  # rows that lie apart are not copied
+        expected = boxes(self.detector.detect(part.copy()))
+        self.assertEqual(len(expected), len(self.detector.detect(PICTURE)))
+        self.assertEqual(boxes(self.detector.detect(part)), expected)
+        self.assertEqual(boxes(self.detector.detect_all([part])[0]), expected)
+        for other in (whole[::-1], whole[:, ::-1], whole[:, :, ::-1], whole[::2], whole[:, ::2], np.asfortranarray(whole), whole[:, :, 1],
+                      whole[7:8], whole[:, 3:4], whole[::400][:1], whole[:, ::400][:, :1]):
+            with self.subTest(shape=other.shape, strides=other.strides):
+                self.assertEqual(boxes(self.detector.detect(other)), boxes(self.detector.detect(other.copy())))
+
     def test_models_from_bytes(self):
         models = SOURCE / "data/models"
         detector = maskwatch.MaskDetector((models / "mask_detector.safetensors").read_bytes(),
