@@ -6,18 +6,15 @@ set -euo pipefail
 
 usage() {
   cat <<'EOF'
-usage: data/train_models.sh [--build DIR] [--out DIR]
-                            BOXES KERAS_FILE LARGE_FILE LANDMARKS PHOTOGRAPHS...
+usage: data/train_models.sh [--build DIR] [--out DIR] BOXES KERAS_FILE LARGE_FILE PHOTOGRAPHS...
 
-Converts published weights, trains the face detector, lays masks over bare faces, and trains a large
-classifier and with this one as its teacher the small one, as those in data/models were trained.
+Converts the backbones and trains the face detector, a large classifier, and with this one as its
+teacher the small one, as those in data/models were trained.
 
   BOXES        boxes.json of the pictures (docs/model_card.md says what they are), or a folder or file
                in another form that train_face_detector reads
   KERAS_FILE   Keras MobileNetV2 0.35/224 of ImageNet (.h5), such as data/fetch.sh keras-0.35-224 fetches
   LARGE_FILE   MobileNetV2 1.0/224 of ImageNet, such as data/fetch.sh tflite-float fetches
-  LANDMARKS    network of 68 facial landmarks (face-api's manifest, .json), such as
-               data/fetch.sh face-api-landmarks fetches
   PHOTOGRAPHS  folders with with_mask/ and without_mask/ and no boxes
   --build DIR  where the programs were built (default: build)
   --out DIR    where to write (default: trained): face_detector.safetensors, mask_detector.safetensors,
@@ -48,20 +45,16 @@ while (($#)); do
   esac
   shift
 done
-((${#inputs[@]} >= 5)) ||
-  fail "BOXES, KERAS_FILE, LARGE_FILE, LANDMARKS and PHOTOGRAPHS are needed; see --help"
-boxes=${inputs[0]} keras=${inputs[1]} large=${inputs[2]} landmarks=${inputs[3]}
-photographs=("${inputs[@]:4}")
+((${#inputs[@]} >= 4)) ||
+  fail "BOXES, KERAS_FILE, LARGE_FILE and PHOTOGRAPHS are needed; see --help"
+boxes=${inputs[0]} keras=${inputs[1]} large=${inputs[2]} photographs=("${inputs[@]:3}")
 [[ -e $boxes ]] || fail "$boxes: is not there"
 [[ -f $keras ]] || fail "$keras: is not there (data/fetch.sh keras-0.35-224 fetches it)"
 [[ -e $large ]] || fail "$large: is not there (data/fetch.sh tflite-float fetches it)"
-[[ -f $landmarks ]] || fail "$landmarks: is not there (data/fetch.sh face-api-landmarks fetches it)"
 for folder in "${photographs[@]}"; do
-  for class in with_mask without_mask; do
-    [[ -d $folder/$class ]] || fail "$folder/$class: no such folder"
-  done
+  [[ -d $folder ]] || fail "$folder: no such folder"
 done
-for program in train_face_detector crop_faces draw_faces make_mask_dataset train_mask_detector; do
+for program in train_face_detector crop_faces draw_faces train_mask_detector; do
   [[ -x $build/apps/$program ]] ||
     fail "$build/apps/$program: is not there (ninja -C $build programs builds it)"
 done
@@ -72,35 +65,22 @@ unless_there() {
   [[ -e $1 ]] || "${@:2}"
 }
 
-# convert SOURCE NAME OPTION...
+# convert SOURCE NAME
 convert() {
   unless_there "$out/$2.safetensors" \
-    "${PYTHON:-python3}" "$(dirname "$0")/convert_weights.py" "$1" "$out/$2.safetensors" "${@:3}"
+    "${PYTHON:-python3}" "$(dirname "$0")/convert_weights.py" "$1" "$out/$2.safetensors" \
+    --no-classifier
 }
 
-convert "$keras" backbone --no-classifier
-convert "$large" large_backbone --no-classifier
-convert "$landmarks" landmarks
+convert "$keras" backbone
+convert "$large" large_backbone
 
-# train_detector NAME OPTION...
-train_detector() {
-  unless_there "$out/$1.safetensors" \
-    "$build/apps/train_face_detector" -d "$boxes" --resume \
-    --stretch 1000 --average 0.998 --seed 1 --precision f16 \
-    -m "$out/$1.safetensors" --history "$out/$1.json" \
-    --plot "$out/$1_curves.png" --precision-plot "$out/$1_precision.png" \
-    --misses "$out/$1_misses.png" --false-alarms "$out/$1_false_alarms.png" "${@:2}"
-}
-train_detector first_detector --weights "$out/backbone.safetensors" --steps 12000
-
-# It knows faces that nobody boxed, and those of the photographs, and so teaches itself.
-without_boxes=()
-for folder in "${photographs[@]}"; do
-  without_boxes+=("$folder/with_mask" "$folder/without_mask")
-done
-train_detector face_detector --fine-tune "$out/first_detector.safetensors" \
-  --teacher "$out/first_detector.safetensors" --without-boxes "${without_boxes[@]}" \
-  --steps 16000 --lr 1e-3
+unless_there "$out/face_detector.safetensors" \
+  "$build/apps/train_face_detector" -d "$boxes" --weights "$out/backbone.safetensors" --resume \
+  --steps 12000 --stretch 1000 --average 0.998 --seed 1 --precision f16 \
+  -m "$out/face_detector.safetensors" --history "$out/face_detector.json" \
+  --plot "$out/curves.png" --precision-plot "$out/precision.png" \
+  --misses "$out/misses.png" --false-alarms "$out/false_alarms.png"
 
 # A folder that a program fills appears under its name when it is whole: fill FOLDER PROGRAM...
 fill() {
@@ -115,22 +95,10 @@ detector=$out/face_detector.safetensors
 fill faces crop_faces -d "$boxes" --without "$out/face_detector.json" --background "$detector"
 fill drawn draw_faces -n 400 --seed 1
 
-# Of the bare faces some get masks, most of these worn wrongly: no photograph is bare and masked.
-bare=() masks=()
-for folder in "${photographs[@]}"; do
-  bare+=("$folder/without_mask")
-  masks+=("$out/masks/${#masks[@]}")
-  mkdir -p -- "${masks[-1]}"
-  ln -sfn -- "$(realpath "$folder/with_mask")" "${masks[-1]}/with_mask"
-done
-fill masked make_mask_dataset -d "${bare[@]}" --face "$detector" \
-  --landmarks "$out/landmarks.safetensors" --share 0.1 --wrong-share 0.35 --per-face 2 --views 1 \
-  --seed 1
-
 # train_classifier NAME BACKBONE OPTION...
 train_classifier() {
   unless_there "$out/$1.safetensors" \
-    "$build/apps/train_mask_detector" -d "$out/faces" "$out/drawn" "${masks[@]}" "$out/masked" \
+    "$build/apps/train_mask_detector" -d "$out/faces" "$out/drawn" "${photographs[@]}" \
     --face "$detector" --weights "$out/$2.safetensors" --resume \
     --size 128 --fine-tune all --schedule cosine --augment light \
     --label-smoothing 0.05 --validation 0.05 --seed 1 --precision f16 \
