@@ -29,7 +29,7 @@ using vision::Image;
 struct Options {
   std::string model, output, ranges = "error";
   std::vector<std::string> pictures;
-  int most = 300, threads = 0;
+  int most = nn::kCalibrationPictures, threads = 0;
 };
 
 // Detectors are calibrated on squares of this side, out of the middle of pictures.
@@ -220,11 +220,9 @@ void quantize_detector(const Options& o, const std::vector<std::string>& files) 
 // At most as many as are to be looked at, spread evenly.
 std::vector<std::string> chosen_files(const Options& o) {
   const Dataset all = scan_images(o.pictures);
-  const auto count = std::ssize(all.images);
-  const auto wanted = std::min<std::ptrdiff_t>(count, o.most);
   std::vector<std::string> files;
-  for (std::ptrdiff_t i = 0; i < wanted; ++i)
-    files.push_back(all.images[static_cast<std::size_t>(i * count / wanted)].path);
+  for (const std::size_t i : spread_evenly(all.images.size(), static_cast<std::size_t>(o.most)))
+    files.push_back(all.images[i].path);
   return files;
 }
 

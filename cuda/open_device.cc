@@ -40,16 +40,23 @@ kernels::Device& open_device(const std::string& name) {
 #endif
 }
 
-kernels::Device& device_named(const std::string& name) {
-  if (name == "cpu") return kernels::cpu_device();
-  if (name != "auto" && !ordinal_of(name))
+}  // namespace maskwatch::cuda
+
+namespace maskwatch::kernels {
+
+Device& device_named(const std::string& name, int first,
+                     const std::function<void(const std::string&)>& explain) {
+  if (name == "cpu") return cpu_device();
+  const bool may_fail = name == "auto";
+  if (!may_fail && !cuda::ordinal_of(name))
     throw std::invalid_argument("no device \"" + name + "\": cpu, cuda, cuda:N or auto");
-  if (name != "auto") return open_device(name);
   try {
-    return open_device("cuda");
-  } catch (const std::runtime_error&) {
-    return kernels::cpu_device();
+    return cuda::open_device(may_fail || name == "cuda" ? "cuda:" + std::to_string(first) : name);
+  } catch (const std::runtime_error& fault) {
+    if (!may_fail) throw;
+    if (explain) explain(fault.what());
+    return cpu_device();
   }
 }
 
-}  // namespace maskwatch::cuda
+}  // namespace maskwatch::kernels

@@ -15,7 +15,4 @@ bool built();
 // that says what is missing: CUDA in this build, a driver, a GPU of that number, kernels for it.
 kernels::Device& open_device(const std::string& name);
 
-// The same, and besides "cpu", and "auto": the first GPU, or the CPU where none can be had.
-kernels::Device& device_named(const std::string& name);
-
 }  // namespace maskwatch::cuda

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/version.h"  // made by meson
-#include "cuda/open_device.h"
+#include "kernels/device.h"
 #include "vision/masks/mask_detector.h"
 
 struct maskwatch_detector {
@@ -64,7 +64,7 @@ maskwatch::MaskDetectorOptions options_of(const maskwatch_options& given) {
       bytes_at(given.face_detector_bytes, given.face_detector_size, "a face detector");
   options.confidence = given.confidence;
   options.threads = given.threads;
-  if (given.device != nullptr) options.device = &maskwatch::cuda::device_named(given.device);
+  if (given.device != nullptr) options.device = &maskwatch::kernels::device_named(given.device);
   return options;
 }
 

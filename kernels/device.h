@@ -68,6 +68,12 @@ class Device {
 
 // The CPU with the table cpu(); or with the reference, to compare. Never destroyed.
 Device& cpu_device();
+// A device by its name: "cpu"; "cuda:N", a GPU; "cuda", the GPU `first`; or "auto", that GPU, or
+// the CPU where it cannot be had, and then explain() is told why. GPUs stay open until the process
+// ends. std::invalid_argument for another name; std::runtime_error with one line that says what a
+// GPU lacks. It is defined in cuda/, whether the build has code for GPUs or not.
+Device& device_named(const std::string& name, int first = 0,
+                     const std::function<void(const std::string&)>& explain = {});
 // A device on the host's memory with another table. The tables must outlive it.
 std::unique_ptr<Device> host_device(std::string name, const Table<float>& table,
                                     const QuantizedTable* quantized = nullptr);

@@ -42,6 +42,9 @@ enum class RangeMethod {
   error,       // what makes the mean squared error of rounding and clamping least
 };
 
+// More pictures hardly change the ranges.
+inline constexpr int kCalibrationPictures = 300;
+
 // Ranges from `count` pictures: load(i, pixels) writes picture i, as Plan::run takes it, once or
 // twice. done(i) follows each, of 2 · count.
 Quantization calibrate(const Graph& fused, std::int64_t count,

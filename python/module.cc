@@ -19,7 +19,7 @@
 
 #include "base/data_files.h"
 #include "base/version.h"  // made by meson
-#include "cuda/open_device.h"
+#include "kernels/device.h"
 #include "vision/masks/mask_detector.h"
 #include "vision/masks/tracker.h"
 #include "vision/video/video_source.h"
@@ -132,7 +132,7 @@ class Detector {
     options.threads = threads;
     confidence_ = confidence;
     const py::gil_scoped_release released;
-    options.device = &maskwatch::cuda::device_named(device);
+    options.device = &maskwatch::kernels::device_named(device);
     detector_ = std::make_unique<MaskDetector>(options);
   }
 

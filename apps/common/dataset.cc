@@ -517,6 +517,12 @@ Dataset scan_dataset(const std::vector<std::string>& folders, int least_classes)
   return dataset;
 }
 
+std::vector<std::size_t> spread_evenly(std::size_t count, std::size_t most) {
+  std::vector<std::size_t> places(std::min(count, most));
+  for (std::size_t i = 0; i < places.size(); ++i) places[i] = i * count / places.size();
+  return places;
+}
+
 std::vector<std::int64_t> class_counts(const Dataset& dataset) {
   std::vector<std::int64_t> counts(dataset.classes.size());
   for (const DatasetImage& image : dataset.images) ++counts[static_cast<std::size_t>(image.label)];

@@ -6,6 +6,7 @@
 //   each of them, split it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -49,6 +50,9 @@ Dataset scan_dataset(const std::vector<std::string>& folders, int least_classes 
 // Lists every image below the folders, in class folders or not, as one class without a name; the
 // names are paths below the folder. Otherwise as scan_dataset.
 Dataset scan_images(const std::vector<std::string>& folders);
+
+// Places of at most `most` things among `count`, spread evenly, in rising order.
+std::vector<std::size_t> spread_evenly(std::size_t count, std::size_t most);
 
 // Images of each class.
 std::vector<std::int64_t> class_counts(const Dataset& dataset);

@@ -3,7 +3,6 @@
 #include <stdexcept>
 
 #include "apps/common/program.h"
-#include "cuda/open_device.h"
 
 namespace maskwatch::apps {
 
@@ -16,18 +15,13 @@ OptionParser::Option& add_device_option(OptionParser& parser, std::string& devic
 }
 
 kernels::Device& chosen_device(const std::string& device, int local_rank) {
-  if (device == "cpu") return kernels::cpu_device();
-  const bool any = device == "cuda" || device == "auto";
-  const std::string name = any ? "cuda:" + std::to_string(local_rank) : device;
   try {
-    return cuda::open_device(name);
+    return kernels::device_named(device, local_rank,
+                                 [](const std::string& why) { tell("on the CPU: " + why); });
   } catch (const std::invalid_argument&) {
     throw UsageError("--device " + one_line(device) + ": not cpu, cuda, cuda:N or auto");
   } catch (const std::runtime_error& fault) {
-    if (device != "auto")
-      throw UsageError("--device " + device + ": " + fault.what(), "--device cpu needs no GPU");
-    tell(std::string("on the CPU: ") + fault.what());
-    return kernels::cpu_device();
+    throw UsageError("--device " + device + ": " + fault.what(), "--device cpu needs no GPU");
   }
 }
 

@@ -11,17 +11,8 @@
 namespace maskwatch::apps {
 namespace {
 
-constexpr std::ptrdiff_t kMostImages = 300;
 constexpr std::size_t kTogether = 32;
 constexpr float kLeastProbability = 1e-12f;
-
-std::vector<int> spread(const std::vector<int>& indices, std::ptrdiff_t most) {
-  const auto wanted = std::min(std::ssize(indices), most);
-  std::vector<int> chosen;
-  for (std::ptrdiff_t i = 0; i < wanted; ++i)
-    chosen.push_back(indices[static_cast<std::size_t>(i * std::ssize(indices) / wanted)]);
-  return chosen;
-}
 
 }  // namespace
 
@@ -30,9 +21,9 @@ void write_quantized(const std::string& model_file, const std::string& output,
                      const FaceCrops* faces,
                      const std::function<void(std::int64_t, std::int64_t)>& progress) {
   const auto model = nn::load_classifier(model_file);
-  const std::vector<int> chosen = spread(indices, kMostImages);
+  const std::vector<std::size_t> chosen = spread_evenly(indices.size(), nn::kCalibrationPictures);
   const auto load = [&](std::int64_t i, float* pixels) {
-    const int index = chosen[static_cast<std::size_t>(i)];
+    const int index = indices[chosen[static_cast<std::size_t>(i)]];
     const bool has_face = faces && faces->found[static_cast<std::size_t>(index)];
     const vision::ImageView image(has_face ? faces->image(index) : data.image(index), data.size,
                                   data.size, 3, static_cast<std::size_t>(data.size) * 3);

@@ -14,8 +14,8 @@
 namespace maskwatch::apps {
 
 // Writes `output`: the classifier of `model_file` in int8, as quantize_model makes one with its
-// usual options. Its ranges come from at most 300 of the images `indices`, spread evenly; where the
-// face in an image is known, from that. done(i) follows each, of `count`.
+// usual options. Its ranges come from at most nn::kCalibrationPictures of the images `indices`,
+// spread evenly; where the face in an image is known, from that. done(i) follows each, of `count`.
 void write_quantized(
     const std::string& model_file, const std::string& output, const LoadedDataset& data,
     const std::vector<int>& indices, const FaceCrops* faces,

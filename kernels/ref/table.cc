@@ -23,4 +23,10 @@ const Table<T>& table() {
 template const Table<float>& table<float>();
 template const Table<double>& table<double>();
 
+// Back ends call some of these by name, and a compiler that inlines them above leaves out the rest.
+using T = float;
+#define OP(name, parameters) template void name<T> parameters;
+#include "kernels/ops.def"
+#undef OP
+
 }  // namespace maskwatch::kernels::ref

@@ -57,8 +57,8 @@ class Face:
 def pixels_of(image: Any, *, bgr: bool = False) -> np.ndarray:
     """An array that the C++ side takes: uint8, height x width x 3 (RGB) or height x width (grey), no gaps within rows.
 
-    Takes such an array as it is, one of other strides, or what numpy makes one of (a PIL image in any mode). ValueError or TypeError say
-    what is wrong with another one.
+    Takes such an array as it is, and copies one of other strides, or what numpy makes one of (a PIL image in any mode).
+    ValueError or TypeError say what is wrong with another one.
     """
     if hasattr(image, "convert") and hasattr(image, "mode"):  # a PIL image
         image = np.asarray(image if image.mode in ("RGB", "L") else image.convert("RGB"))
@@ -99,8 +99,7 @@ class MaskDetector:
         can be had). Faces by "haar" are found on the CPU.
 
     Reads its models at once: FileNotFoundError, or maskwatch.Error for a file that is damaged or of another kind, and for a
-    GPU that cannot be had. May be
-    used by several threads; they take turns.
+    GPU that cannot be had. May be used by several threads; they take turns.
     """
 
     def __init__(

@@ -35,17 +35,25 @@ TEST_CASE("cuda: names of devices") {
 }
 
 TEST_CASE("cuda: devices by the names that libraries take") {
-  CHECK(&device_named("cpu") == &kernels::cpu_device());
+  CHECK(&kernels::device_named("cpu") == &kernels::cpu_device());
   kernels::Device* gpu = &kernels::cpu_device();
   try {
     gpu = &open_device("cuda");
   } catch (const std::runtime_error&) {
-    CHECK_THROWS_AS(device_named("cuda"), std::runtime_error);
+    CHECK_THROWS_AS(kernels::device_named("cuda"), std::runtime_error);
   }
-  CHECK(&device_named("auto") == gpu);
+  std::string why;
+  CHECK(&kernels::device_named("auto", 0, [&](const std::string& text) { why = text; }) == gpu);
+  CHECK(why.empty() == (gpu != &kernels::cpu_device()));
+  CHECK(&kernels::device_named("auto") == gpu);
+  if (!why.empty()) {
+    CHECK(contains(why, "cuda:0"));
+    kernels::device_named("auto", 3, [&](const std::string& text) { why = text; });
+    CHECK(contains(why, "cuda:3"));
+  }
   for (const std::string name : {"", "gpu", "AUTO", "cuda:"}) {
     CAPTURE(name);
-    CHECK_THROWS_AS(device_named(name), std::invalid_argument);
+    CHECK_THROWS_AS(kernels::device_named(name), std::invalid_argument);
   }
 }
 

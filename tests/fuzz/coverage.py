@@ -50,17 +50,20 @@ def build_targets(build, targets):
 
 
 def measure(build, corpora, target):
-    """What llvm-cov says of a target's sources, and how many inputs there were."""
+    """What llvm-cov says of each of a target's sources, and how many inputs there were."""
     program = build / "tests/fuzz" / f"fuzz_{target}"
     seeds, raw, profile = (build / f"{target}.{end}" for end in ("seeds", "profraw", "profdata"))
-    run([program, "--seeds", seeds])
+    profiled = {**os.environ, "LLVM_PROFILE_FILE": str(raw)}
+    run([program, "--seeds", seeds], env=profiled)
     folders = [seeds, *(folder for folder in [corpora / target] if folder.is_dir())]
-    run([program, "-runs=0", "-timeout=60", "-rss_limit_mb=4096", *folders],
-        env={**os.environ, "LLVM_PROFILE_FILE": str(raw)})
+    run([program, "-runs=0", "-timeout=60", "-rss_limit_mb=4096", *folders], env=profiled)
     run(["llvm-profdata", "merge", "-sparse", raw, "-o", profile])
-    report = json.loads(run(["llvm-cov", "export", "-skip-expansions", program, f"-instr-profile={profile}",
-                             *(ROOT / source for source in SOURCES[target])]))
-    return report["data"][0], sum(len(list(folder.iterdir())) for folder in folders)
+    report = json.loads(run(["llvm-cov", "export", "-skip-expansions", program, f"-instr-profile={profile}"]))
+    files = {os.path.relpath(file["filename"], ROOT): file for file in report["data"][0]["files"]}
+    lost = [source for source in SOURCES[target] if source not in files]
+    if lost:
+        sys.exit(f"error: the target {target} does not reach {', '.join(lost)}: mend SOURCES")
+    return {source: files[source] for source in SOURCES[target]}, sum(len(list(folder.iterdir())) for folder in folders)
 
 
 def missed_lines(file):
@@ -84,13 +87,13 @@ def main():
     print("| target | inputs | lines | branches |\n|---|---|---|---|")
     missed = {}
     for target in targets:
-        data, inputs = measure(build, arguments.corpora.resolve(), target)
-        totals = data["totals"]
-        cells = (f"{totals[kind]['covered']} of {totals[kind]['count']} ({totals[kind]['percent']:.0f} %)"
-                 for kind in ("lines", "branches"))
+        files, inputs = measure(build, arguments.corpora.resolve(), target)
+        cells = []
+        for kind in ("lines", "branches"):
+            covered, count = (sum(file["summary"][kind][key] for file in files.values()) for key in ("covered", "count"))
+            cells.append(f"{covered} of {count} ({100 * covered / max(count, 1):.0f} %)")
         print(f"| {target} | {inputs} | {' | '.join(cells)} |", flush=True)
-        for file in data["files"]:
-            missed[target, os.path.relpath(file["filename"], ROOT)] = missed_lines(file)
+        missed.update({(target, source): missed_lines(file) for source, file in files.items()})
     if arguments.missed:
         for (target, name), lines in missed.items():
             print(f"{target}: {name}: {', '.join(map(str, lines)) or 'all reached'}")

@@ -51,8 +51,9 @@ def install(work):
 
 def check_layout(prefix):
     for path in ("include/maskwatch.h", "include/maskwatch/mask_detector.h", "include/maskwatch/vision/image/image.h",
-                 "include/maskwatch/nn/classifier.h", "include/maskwatch/nn/ssd.h", "include/maskwatch/cuda/open_device.h",
-                 "bin/detect_mask_image", "bin/detect_mask_video", "bin/train_mask_detector", "share/maskwatch/models/face_detector.safetensors"):
+                 "include/maskwatch/nn/classifier.h", "include/maskwatch/nn/ssd.h", "include/maskwatch/kernels/device.h",
+                 "bin/detect_mask_image", "bin/detect_mask_video", "bin/train_mask_detector",
+                 "share/maskwatch/models/face_detector.safetensors"):
         assert (prefix / path).is_file(), f"{path} was not installed"
     for header in (prefix / "include").rglob("*.h"):
         assert not re.search(r'#\s*include\s*"', header.read_text()), f"{header} includes a header without its folder"

@@ -65,7 +65,8 @@ struct MaskDetectorOptions {
   std::optional<int> detail = {};  // see vision::make_face_detector
   int capacity = 32;               // faces that one run of the network takes
   int threads = 0;                 // of the whole process; 0: as they are, at first one a core
-  // Where the networks run (cuda/open_device.h); null: on the CPU. It must outlive the detector.
+  // Where the networks run (kernels::device_named()); null: on the CPU. It must outlive the
+  // detector.
   kernels::Device* device = nullptr;
 };
 
@@ -87,7 +88,8 @@ class MaskDetector {
   // Of a file that load_image reads, and of the contents of one.
   std::vector<Face> detect_file(const std::string& path);
   std::vector<Face> detect_encoded(std::span<const std::uint8_t> bytes);
-  // Of many images; the networks see several of them together, which is faster.
+  // Of many images; the networks see several of them together, which is faster. Images in a vector:
+  // detect_all(views_of(images)).
   std::vector<std::vector<Face>> detect_all(std::span<const ImageView> images);
 
   // The two steps of detect(). `found` is what find_faces() gives, or a part of it;

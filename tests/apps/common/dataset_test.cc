@@ -290,3 +290,11 @@ TEST_CASE("folders that link to each other are each read once") {
     return file.reason == "a link to a folder that contains it or was read already";
   }));
 }
+
+TEST_CASE("places are spread evenly") {
+  using Places = std::vector<std::size_t>;
+  CHECK(apps::spread_evenly(3, 5) == Places{0, 1, 2});
+  CHECK(apps::spread_evenly(10, 4) == Places{0, 2, 5, 7});
+  CHECK(apps::spread_evenly(0, 4).empty());
+  CHECK(apps::spread_evenly(4, 0).empty());
+}
