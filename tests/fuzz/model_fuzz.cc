@@ -1,7 +1,10 @@
-// Model files of classifiers: safetensors and metadata, to a plan, to the class of a picture.
+// Model files of classifiers, in float and in int8: safetensors and metadata, to a plan, to the
+// class of a picture.
+#include <algorithm>
 #include <span>
 
 #include "nn/classifier.h"
+#include "nn/fuse.h"
 #include "tests/fuzz/fuzz.h"
 #include "vision/masks/labels.h"
 #include "vision/masks/mask_classifier.h"
@@ -18,10 +21,20 @@ std::vector<std::string> seeds() {
     options.head = head;
     options.hidden_units = 2;
     options.labels = {"with_mask", "without_mask", "background"};
-    const nn::Classifier model(options);
+    nn::Classifier model(options);
+    model.eval();
     seeds.push_back(bytes_of([&](const std::string& path) {
       nn::save_classifier(path, model, {}, nn::Precision::f16);
     }));
+    const nn::Graph fused = nn::fuse(model.graph());
+    const nn::Quantization ranges = nn::calibrate(
+        fused, 1,
+        [&](std::int64_t, float* pixels) {
+          std::fill_n(pixels, fused.shape(fused.input()).count(), 0.5f);
+        },
+        nn::RangeMethod::extremes);
+    seeds.push_back(
+        bytes_of([&](const std::string& path) { nn::save_quantized(path, model, {}, ranges); }));
   }
   return seeds;
 }

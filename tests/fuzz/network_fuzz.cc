@@ -1,5 +1,10 @@
 // Converted networks: the graph in a file's metadata to a plan, and what a face detector or a
 // finder of landmarks makes of its numbers.
+#include <algorithm>
+#include <span>
+
+#include "nn/fuse.h"
+#include "nn/quantize.h"
 #include "nn/safetensors.h"
 #include "nn/ssd.h"
 #include "tests/fuzz/fuzz.h"
@@ -46,9 +51,22 @@ std::vector<std::string> seeds() {
   options.backbone.width = 0.05;
   options.backbone.input_size = 64;
   options.channels = 8;
-  const nn::SsdNetwork network(options);
+  nn::SsdNetwork network(options);
+  network.eval();
   seeds.push_back(bytes_of(
       [&](const std::string& path) { nn::save_ssd(path, network, {}, nn::Precision::f16); }));
+  // The same in int8.
+  std::string in_float = seeds.back();
+  nn::Safetensors contents = nn::load_safetensors(std::as_bytes(std::span(in_float)), "network");
+  const nn::Graph fused = nn::fuse(network.graph(64, 64));
+  contents.metadata[nn::kQuantizationKey] = nn::text_of_quantization(nn::calibrate(
+      fused, 1,
+      [&](std::int64_t, float* pixels) {
+        std::fill_n(pixels, fused.shape(fused.input()).count(), 0.5f);
+      },
+      nn::RangeMethod::extremes));
+  seeds.push_back(bytes_of(
+      [&](const std::string& path) { nn::save_safetensors(path, contents, nn::Precision::i8); }));
   return seeds;
 }
 

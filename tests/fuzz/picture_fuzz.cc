@@ -1,9 +1,15 @@
-// Pictures: PNG, JPEG and BMP, to pixels. PNG's check sums are put right after a change.
+// Pictures of every format that is read, to pixels. PNG's check sums are put right after a change.
+#include <initializer_list>
 #include <span>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/vision/image/optional_pictures.h"
 #include "tests/vision/image/small_pictures.h"
 #include "vision/image/codec.h"
+#include "vision/image/codec_gif.h"
+#include "vision/image/codec_heif.h"
+#include "vision/image/codec_tiff.h"
+#include "vision/image/codec_webp.h"
 #include "vision/image/crc32.h"
 #include "vision/image/image.h"
 
@@ -23,6 +29,17 @@ std::vector<std::string> seeds() {
        {small::grey16_png, small::grey_alpha_png, small::rgba_png, small::palette_png,
         small::jpeg_orientation_6, small::progressive_jpeg})
     seeds.push_back(as_text(small::bytes(digits)));
+  const auto add = [&](const vision::OptionalFormat& format,
+                       std::initializer_list<const char*> pictures) {
+    if (!format.built) return;
+    for (const char* digits : pictures) seeds.push_back(as_text(small::bytes(digits)));
+  };
+  add(vision::kGif, {small::gif, small::animated_gif, small::transparent_gif});
+  add(vision::kTiff,
+      {small::tiff, small::tiff_lzw, small::tiff_orientation_6, small::transparent_tiff});
+  add(vision::kWebp, {small::webp_lossless, small::webp_lossy, small::animated_webp,
+                      small::webp_orientation_6, small::transparent_webp});
+  add(vision::kHeif, {small::heic, small::avif});
   std::vector<std::uint8_t> bmp = small::bmp(5, 4, 24);
   bmp.resize(bmp.size() + 200);
   seeds.push_back(as_text(bmp));
