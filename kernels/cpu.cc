@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "kernels/checks.h"
+#include "kernels/quantized.h"
 #include "kernels/table.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -72,8 +73,9 @@ const Target& default_target() {
   static const Target& target = []() -> const Target& {
     const char* forced = std::getenv("MASKWATCH_TARGET");
     if (!forced || !*forced) return all_targets().front();
+    const std::string wanted = float_target_of(forced);
     for (const Target& candidate : all_targets())
-      if (candidate.name == forced) {
+      if (candidate.name == wanted) {
         // What else is dispatched by Highway (pictures, cascades) follows.
         hwy::SetSupportedTargetsForTest(candidate.bit);
         hwy::GetChosenTarget().Update(candidate.bit);

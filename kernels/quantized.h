@@ -71,13 +71,19 @@ struct QuantizedTable {
 #undef QOP
 };
 
-// The back end tuned for this machine, or for the vector target of kernels/table.h that
-// MASKWATCH_TARGET names ("AVX3": without the dot products of bytes).
+// The back end tuned for this machine, or for the target that MASKWATCH_TARGET names.
 const QuantizedTable& quantized_cpu();
 
-// Targets that this build holds and this machine runs, best first: those of kernels/table.h, and
-// "AVX3_VNNI", AVX-512 with its dot products of bytes.
+// Targets that this build holds and this machine runs, best first: those of kernels/table.h, which
+// multiply 16-bit integers; and with dot products of bytes
+//   "AVX3_VNNI"  AVX-512 with VNNI and VBMI (Ice Lake, Zen 4 and later)
+//   "AVX3_DOT"   AVX-512 with VNNI (Cascade Lake)
+//   "AVX2_DOT"   AVX-VNNI (Alder Lake, Zen 5 and later)
+//   "NEON_DOT"   ARMv8.2's dot product
 std::vector<std::string> quantized_targets();
+// The target of kernels/table.h that one of these goes with: "AVX2" of "AVX2_DOT". Another name as
+// it is.
+std::string float_target_of(const std::string& name);
 // std::invalid_argument for a name not in quantized_targets().
 const QuantizedTable& quantized_cpu(const std::string& target);
 // Name of the target behind quantized_cpu().

@@ -130,7 +130,7 @@ struct Step {
   std::int64_t first = 0;  // middle row that the step begins with
 };
 
-#if KERNELS_VNNI
+#if KERNELS_VBMI
 // The usual first layer: windows of 3×3 positions of 3 codes, 2 apart. Two of them have 15 codes of
 // each row; a window becomes 27 codes and a 0. Writes up to 36 codes past the last, and where the
 // count is odd another window.
@@ -141,7 +141,7 @@ void gather_stem(const Step& step, const Code* from, Code* to) {
       29, 30, 38, 39, 40, 41, 42, 43, 44, 45, 46, 63, 63, 63, 63, 63, 63, 63, 63, 63};
   const __m512i order = _mm512_load_si512(kOrder);
   const std::int64_t pitch = step.image_pitch();
-  const auto line = [&](int row) HWY_ATTR {
+  const auto line = [&](int row) KERNELS_ATTR {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + row * pitch));
   };
   for (std::int64_t x = 0; x < step.s.full_width; x += 2, from += 12, to += 2 * step.row_stride) {
@@ -159,7 +159,7 @@ bool is_usual_stem(const InvertedResidualShape& s) {
 // A row of windows of the expansion's kernel, each as a row of codes. `from`: its first input row.
 void gather_windows(const Step& step, const Code* from, Code* to) {
   const InvertedResidualShape& s = step.s;
-#if KERNELS_VNNI
+#if KERNELS_VBMI
   if (is_usual_stem(s)) return gather_stem(step, from, to);
 #endif
   // More than is wanted, of a size that the compiler knows: what is copied next lies over the rest.

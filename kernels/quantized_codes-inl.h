@@ -1,17 +1,21 @@
 // Int8: codes, and the numbers that products are made of. Included by kernels/quantized-inl.h
-// alone, once for each instruction set: where KERNELS_VNNI is 1, for the dot products of bytes of
-// AVX-512; else for products of 16-bit integers, summed in pairs.
+// alone, once for each instruction set: where KERNELS_BYTES is 1, for dot products of bytes (where
+// KERNELS_VBMI is 1, those of AVX-512 beside its permutations of bytes); else for products of
+// 16-bit integers, summed in pairs.
 //
 // A step of the micro-kernel takes 32 bits of codes from each row, four codes or two, and a line of
 // 64 bytes of weights: as many numbers for each of a panel's 16 columns.
 
-#if KERNELS_VNNI
+#if KERNELS_BYTES
 using Code = std::uint8_t;   // of a row that products read
 using Weight = std::int8_t;  // packed
-using Held = std::uint8_t;   // a code that the depthwise layer reads
 #else
 using Code = std::int16_t;
 using Weight = std::int16_t;
+#endif
+#if KERNELS_VBMI
+using Held = std::uint8_t;  // a code that the depthwise layer reads
+#else
 using Held = float;  // sums of 9 products of codes and weights are exact in float
 #endif
 
@@ -25,7 +29,7 @@ constexpr std::int64_t kLine = 64 / std::int64_t{sizeof(Weight)};
 constexpr int kPanelVectors = static_cast<int>(kColumns / kLanes);
 // As many sums as registers hold beside a line of weights.
 constexpr int kMostPanels = kLanes == 16 ? 2 : 1;
-constexpr int kMostTileRows = kLanes == 16 ? 14 : kLanes == 8 ? 6 : 3;
+constexpr int kMostTileRows = kLanes == 16 ? 14 : kLanes == 8 || KERNELS_BYTES == 1 ? 6 : 3;
 // Codes are stored a vector at a time, up to so many past the last.
 constexpr std::int64_t kSlack = 64;
 
@@ -38,7 +42,7 @@ constexpr float kRounder = 0x1.8p23f;
 constexpr std::int32_t kRounderBits = 0x4B400000;
 
 HWY_INLINE IntVector nearest(Vector v) {
-#if KERNELS_VNNI
+#if KERNELS_VBMI
   return IntVector{_mm512_cvtps_epi32(v.raw)};
 #else
   const Vector rounded = hn::Add(v, hn::Set(lanes, kRounder));
@@ -61,11 +65,15 @@ struct Rounding {
 };
 
 // Of integers in 0..255.
-#if KERNELS_VNNI
+#if KERNELS_VBMI
 HWY_INLINE void store_codes(IntVector codes, std::uint8_t* to) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtusepi32_epi8(codes.raw));
 }
 #else
+HWY_INLINE void store_codes(IntVector codes, std::uint8_t* to) {
+  const hn::Rebind<std::uint8_t, Ints> bytes;
+  hn::StoreU(hn::DemoteTo(bytes, codes), bytes, to);
+}
 HWY_INLINE void store_codes(IntVector codes, std::int16_t* to) {
   const hn::Rebind<std::int16_t, Ints> words;
   hn::StoreU(hn::DemoteTo(words, codes), words, to);
@@ -75,7 +83,7 @@ HWY_INLINE void store_codes(IntVector codes, float* to) {
 }
 #endif
 
-#if KERNELS_VNNI
+#if KERNELS_VBMI
 // The words of four vectors of integers, cut off at 0 and 255: one row of 16 bytes after another.
 HWY_INLINE __m512i rows_of_bytes(__m512i first_words, __m512i last_words) {
   alignas(64) static constexpr std::int32_t kOrder[16] = {0, 4, 8,  12, 1, 5, 9,  13,
@@ -87,7 +95,7 @@ HWY_INLINE __m512i rows_of_bytes(__m512i first_words, __m512i last_words) {
 // Codes of the next layer, rows of 16. No sum times its factor is too large for an integer.
 HWY_INLINE __m512i requantized_rows(IntVector a, IntVector b, IntVector c, IntVector d,
                                     Vector factor) {
-  const auto code = [&](IntVector sum) HWY_ATTR {
+  const auto code = [&](IntVector sum) KERNELS_ATTR {
     return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sum.raw), factor.raw));
   };
   return rows_of_bytes(_mm512_packs_epi32(code(a), code(b)), _mm512_packs_epi32(code(c), code(d)));
@@ -106,7 +114,7 @@ HWY_INLINE void store_first_of_row(__m512i rows, __mmask16 which, std::uint8_t* 
 
 // Codes of values, rows of 16. NaN becomes 0, as packing has it.
 HWY_INLINE __m512i rounded_rows(__m512 a, __m512 b, __m512 c, __m512 d, const Rounding& round) {
-  const auto code = [&](__m512 v) HWY_ATTR {
+  const auto code = [&](__m512 v) KERNELS_ATTR {
     // In this order NaN stays NaN, and then becomes the least integer, as what is too small does.
     return _mm512_cvtps_epi32(
         _mm512_min_ps(round.high.raw, _mm512_mul_ps(v, round.inverse_scale.raw)));
@@ -119,7 +127,7 @@ HWY_INLINE __m512i rounded_rows(__m512 a, __m512 b, __m512 c, __m512 d, const Ro
 
 // 64 codes of x.
 HWY_INLINE void quantize_four(std::uint8_t* to, const float* x, const Rounding& round) {
-  const auto part = [&](int i) HWY_ATTR { return _mm512_loadu_ps(x + i * kLanes); };
+  const auto part = [&](int i) KERNELS_ATTR { return _mm512_loadu_ps(x + i * kLanes); };
   _mm512_storeu_si512(to, rounded_rows(part(0), part(1), part(2), part(3), round));
 }
 #endif
@@ -128,14 +136,14 @@ HWY_INLINE void quantize_four(std::uint8_t* to, const float* x, const Rounding& 
 template <typename To>
 HWY_INLINE void quantize_row(To* to, const float* x, std::int64_t count, const Rounding& round) {
   std::int64_t i = 0;
-#if KERNELS_VNNI
+#if KERNELS_VBMI
   for (; i + 4 * kLanes <= count; i += 4 * kLanes) quantize_four(to + i, x + i, round);
 #endif
   for (; i + kLanes <= count; i += kLanes) store_codes(round(hn::LoadU(lanes, x + i)), to + i);
   if (i < count) store_codes(round(load_first(x + i, count - i)), to + i);
 }
 
-#if !KERNELS_VNNI
+#if !KERNELS_VBMI
 // A code of the next layer, not yet rounded.
 HWY_INLINE Vector requantized(IntVector sum, Vector factor) {
   const Vector code = hn::Max(hn::Mul(hn::ConvertTo(lanes, sum), factor), hn::Zero(lanes));

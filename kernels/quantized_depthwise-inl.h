@@ -3,7 +3,7 @@
 
 // Biases and factors of whole panels, then the weights of each panel.
 struct PackedDepthwise {
-#if KERNELS_VNNI
+#if KERNELS_VBMI
   // Each kernel row twice, as the lines that four neighbouring codes of 16 channels are multiplied
   // by: (w0 w1 w2 0) for the output at the first of them, (0 w0 w1 w2) for the next one.
   static constexpr std::int64_t kPanelWeights = 6 * 64;
@@ -34,7 +34,7 @@ inline std::byte* pack_depthwise(std::byte* packed, const QuantizedLayer& layer,
                                                              : 0);
   };
   for (std::int64_t first = 0; first < channels; first += kColumns) {
-#if KERNELS_VNNI
+#if KERNELS_VBMI
     for (int row = 0; row < 3; ++row)
       for (const int shift : {0, 1})
         for (std::int64_t c = first; c < first + kColumns; ++c)
@@ -50,7 +50,7 @@ inline std::byte* pack_depthwise(std::byte* packed, const QuantizedLayer& layer,
   return reinterpret_cast<std::byte*>(to);
 }
 
-#if KERNELS_VNNI
+#if KERNELS_VBMI
 
 // Positions past the first that a vector of codes reads, from the one where the last output begins.
 constexpr std::int64_t kReach = 10;

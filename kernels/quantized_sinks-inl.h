@@ -58,7 +58,7 @@ struct CodeSink {
   HWY_INLINE CodeSink at(std::int64_t row, std::int64_t panel) const {
     return moved(*this, row, panel);
   }
-#if KERNELS_VNNI
+#if KERNELS_VBMI
   static constexpr bool kTakesRows = true;
   template <int kCount>
   HWY_INLINE void rows(int row, int vector, IntVector a, IntVector b, IntVector c,
@@ -82,9 +82,8 @@ struct CodeSink {
   HWY_INLINE void operator()(int row, int vector, IntVector sum) const {
     const std::int64_t column = first_column + vector * kLanes, rest = columns - column;
     if (rest <= 0) return;
-    const hn::Rebind<std::uint8_t, Ints> bytes;
     std::uint8_t codes[kLanes];
-    hn::StoreU(hn::DemoteTo(bytes, round(value_of(*this, row, column, rest, sum))), bytes, codes);
+    store_codes(round(value_of(*this, row, column, rest, sum)), codes);
     std::copy_n(codes, std::min(rest, kLanes), y + row * columns + column);
   }
 #endif
@@ -124,7 +123,7 @@ struct HeldSink {
     tile.first_panel = panel;
     return tile;
   }
-#if KERNELS_VNNI
+#if KERNELS_VBMI
   static constexpr bool kTakesRows = true;
   template <int kCount>
   HWY_INLINE void rows(int row, int vector, IntVector a, IntVector b, IntVector c,

@@ -1,6 +1,10 @@
 // Int8: packed layers and the micro-kernel of products. Included by kernels/quantized-inl.h alone.
 // --- A packed layer ---
 
+// Whether products take signed bytes on both sides: codes then have 128 less, and biases have that
+// back.
+constexpr bool kSignedCodes = KERNELS_BYTES == 1 && HWY_ARCH_ARM_A64 == 1;
+
 // Biases and factors of whole panels, then lines of weights: [panel][step][line].
 struct PackedLayer {
   PackedLayer(const std::byte* packed, std::int64_t in, std::int64_t out)
@@ -32,6 +36,11 @@ inline std::byte* pack_ends(std::byte* packed, const QuantizedLayer& layer, std:
 inline std::byte* pack_layer(std::byte* packed, const QuantizedLayer& layer, std::int64_t in,
                              std::int64_t row_length, std::int64_t out) {
   auto* to = reinterpret_cast<Weight*>(pack_ends(packed, layer, out));
+  if constexpr (kSignedCodes) {
+    auto* bias = reinterpret_cast<std::int32_t*>(packed);
+    for (std::int64_t i = 0; i < in; ++i)
+      for (std::int64_t c = 0; c < out; ++c) bias[c] += 128 * layer.weight[i * out + c];
+  }
   for (std::int64_t column = 0; column < out; column += kColumns)
     for (std::int64_t k = 0; k < rounded_up(row_length, kStepCodes); k += kStepCodes)
       for (std::int64_t c = column; c < column + kColumns; ++c)
@@ -45,15 +54,33 @@ inline std::byte* pack_layer(std::byte* packed, const QuantizedLayer& layer, std
 HWY_INLINE IntVector four_bytes(const Code* codes) {
   std::int32_t bits;
   std::memcpy(&bits, codes, sizeof bits);
-  return hn::Set(ints, bits);
+  const IntVector four = hn::Set(ints, bits);
+  if constexpr (kSignedCodes)
+    return hn::Xor(four, hn::Set(ints, static_cast<std::int32_t>(0x80808080u)));
+  return four;
 }
 
-#if KERNELS_VNNI
+#if KERNELS_BYTES
 // sum += codes · weights, four products a lane. Of the intrinsic for it gcc 12 copies each sum
 // through memory.
-HWY_INLINE void add_products(__m512i& sum, __m512i codes, __m512i weights) {
+#if HWY_ARCH_ARM_A64
+// Of signed bytes: each code less 128, as four_bytes() gives it.
+HWY_INLINE void add_products(decltype(IntVector::raw)& sum, decltype(IntVector::raw) codes,
+                             decltype(IntVector::raw) weights) {
+  asm("sdot %0.4s, %1.16b, %2.16b" : "+w"(sum) : "w"(codes), "w"(weights));
+}
+#elif HWY_TARGET == HWY_AVX2 && !defined(KERNELS_AVX_VNNI_AS_AVX512)
+HWY_INLINE void add_products(__m256i& sum, __m256i codes, __m256i weights) {
+  asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(codes), "x"(weights));
+}
+#else
+template <typename Raw>
+HWY_INLINE void add_products(Raw& sum, Raw codes, Raw weights) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(weights));
 }
+#endif
+#endif
+#if KERNELS_VBMI
 // In the lower half of the lanes; the others become 0. Half the work where a machine makes one
 // instruction of 64 bytes of two of 32.
 HWY_INLINE void add_half_products(__m512i& sum, __m512i codes, __m512i weights) {
@@ -65,13 +92,15 @@ HWY_INLINE void add_half_products(__m512i& sum, __m512i codes, __m512i weights) 
 struct Sum {
   HWY_INLINE Sum() {}  // the implicit one is not compiled for the target
   IntVector first;
-#if KERNELS_VNNI
+#if KERNELS_BYTES
   HWY_INLINE void add(IntVector codes, IntVector weights) {
     add_products(first.raw, codes.raw, weights.raw);
   }
+#if KERNELS_VBMI
   HWY_INLINE void add_half(IntVector codes, IntVector weights) {
     add_half_products(first.raw, codes.raw, weights.raw);
   }
+#endif
   HWY_INLINE void begin(IntVector bias) { first = bias; }
   HWY_INLINE IntVector total(const std::int32_t*) const { return first; }
 #else
@@ -130,7 +159,7 @@ struct RowPointers {
 
 template <bool kHalf>
 HWY_INLINE void add_cell(Sum& sum, IntVector codes, IntVector weights) {
-#if KERNELS_VNNI
+#if KERNELS_VBMI
   if constexpr (kHalf) return sum.add_half(codes, weights);
 #endif
   sum.add(codes, weights);
@@ -170,7 +199,7 @@ HWY_INLINE void store_all(const Sum* sums, const std::int32_t* bias, const Store
    ...);
 }
 
-#if KERNELS_VNNI
+#if KERNELS_VBMI
 // store.rows<kCount>(row, vector, sums of four rows, of which kCount count). No function of its own
 // picks the sums: one that is not inlined would want them in memory.
 template <int kVectors, int kRows, int kCell, typename Store>
@@ -207,7 +236,7 @@ void multiply_tile(const Code* HWY_RESTRICT codes, std::int64_t stride,
     a.next(groups);
   }
   const Store sink = store;  // nothing that is stored can change it
-#if KERNELS_VNNI
+#if KERNELS_VBMI
   if constexpr (requires { Store::kTakesRows; })
     store_fours<kVectors, kRows>(sums, sink, UpTo<(kRows + 3) / 4 * kVectors>());
   else
@@ -228,7 +257,7 @@ HWY_INLINE void multiply_rows(std::int64_t rows, const Code* a, std::int64_t a_s
 // Whether a kernel of its own is worth it where the last panel is at most half full: there are
 // networks with 24 channels between blocks.
 template <typename Sink>
-constexpr bool kHalves = KERNELS_VNNI == 1 && requires {
+constexpr bool kHalves = KERNELS_VBMI == 1 && requires {
   Sink::kMayEndEarly;
 };
 
@@ -244,7 +273,7 @@ HWY_INLINE void multiply(const Code* a, std::int64_t a_stride, std::int64_t rows
       const Weight* b = layer.weights + panel * layer.steps * kLine;
       const std::int32_t* bias = layer.bias + panel * kColumns;
       const auto store = sink.at(r.begin, panel);
-      const auto run = [&](auto count, auto half) HWY_ATTR {
+      const auto run = [&](auto count, auto half) KERNELS_ATTR {
         multiply_rows<count(), half()>(r.end - r.begin, a + r.begin * a_stride, a_stride, b,
                                        layer.steps, bias, store);
       };

@@ -5,18 +5,21 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "kernels/quantized.h"
 #include "kernels/table.h"
 
 using namespace maskwatch;
 
 TEST_CASE("MASKWATCH_TARGET forces the target, and says so when it cannot") {
   const char* forced = std::getenv("MASKWATCH_TARGET");
+  if (forced && !*forced) forced = nullptr;
   const std::vector<std::string> targets = kernels::targets();
   REQUIRE_FALSE(targets.empty());
-  if (!forced) {
-    CHECK(kernels::target_name() == targets.front());
-  } else if (std::find(targets.begin(), targets.end(), forced) != targets.end()) {
-    CHECK(kernels::target_name() == forced);
+  const std::string wanted = forced ? kernels::float_target_of(forced) : targets.front();
+  if (std::find(targets.begin(), targets.end(), wanted) != targets.end()) {
+    CHECK(kernels::target_name() == wanted);
+    CHECK(kernels::quantized_target_name() ==
+          (forced ? forced : kernels::quantized_targets().front()));
   } else {
     CHECK_THROWS_WITH_AS(kernels::cpu(), doctest::Contains(forced), std::runtime_error);
     return;
