@@ -188,7 +188,8 @@ const char* name_of(TrackState state) {
   return "lost";
 }
 
-// Frames of a source, the faces in each, and the people that they belong to.
+// Frames of a source, the faces in each, and the people that they belong to. Of several Python
+// threads that ask for frames, each gets others.
 class Video {
  public:
   Video(std::shared_ptr<Detector> detector, const std::string& source, double timeout,
@@ -204,12 +205,14 @@ class Video {
 
   // (frame, time, number, faces, tracks), or None at the end.
   py::object next() {
+    const Turn turn(mutex_);
     VideoFrame frame;
     if (!read(frame)) return py::none();
     const std::vector<Face> faces = detector_->detect(frame.image);
     std::vector<maskwatch::vision::Observation> seen;
     for (const Face& face : faces) seen.push_back({face.box, face.score, face.probabilities});
     tracker_.update(frame.time, seen);
+    people_ = tracker_.people();
     py::list tracks;
     for (const Track& track : tracker_.at(frame.time))
       tracks.append(py::make_tuple(track.number, name_of(track.state), tuple_of(track.box),
@@ -224,15 +227,28 @@ class Video {
     stop_ = true;
     if (source_ != nullptr) source_->interrupt();
   }
-  std::int64_t people() const { return tracker_.people(); }
+  std::int64_t people() const { return people_; }
   double fps() const { return source_->fps(); }
   int width() const { return source_->width(); }
   int height() const { return source_->height(); }
   bool live() const { return source_->live(); }
   std::string description() const { return source_->description(); }
-  std::string message() const { return source_->message(); }
+  // Once the source has ended, or was lost.
+  std::string end_reason() const { return end_reason_.load() ? *end_reason_.load() : ""; }
 
  private:
+  // Holds a mutex, for which it waits while other Python threads run.
+  class Turn {
+   public:
+    explicit Turn(std::mutex& mutex) : lock_(mutex, std::defer_lock) {
+      const py::gil_scoped_release released;
+      lock_.lock();
+    }
+
+   private:
+    std::unique_lock<std::mutex> lock_;
+  };
+
   void open(const std::string& source, const maskwatch::vision::VideoSourceOptions& options) {
     const py::gil_scoped_release released;
     source_ = VideoSource::open(source, options);
@@ -248,6 +264,7 @@ class Video {
       }
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       if (status == VideoSource::Status::frame) return true;
+      end_reason_ = std::make_shared<const std::string>(source_->message());
       if (status == VideoSource::Status::end) return false;
     }
   }
@@ -256,6 +273,9 @@ class Video {
   Tracker tracker_;
   std::atomic<bool> stop_{false};
   std::unique_ptr<VideoSource> source_;
+  std::mutex mutex_;  // of the source and the tracker
+  std::atomic<std::int64_t> people_{0};
+  std::atomic<std::shared_ptr<const std::string>> end_reason_;
 };
 
 // `faces`: (box, label, meaning, probability).
@@ -314,7 +334,7 @@ PYBIND11_MODULE(_core, module) {
       .def_property_readonly("height", &Video::height)
       .def_property_readonly("live", &Video::live)
       .def_property_readonly("description", &Video::description)
-      .def_property_readonly("message", &Video::message);
+      .def_property_readonly("end_reason", &Video::end_reason);
   module.def("draw", &draw_faces);
   module.def("add_data_folder", &maskwatch::add_data_folder);
   module.def("shipped_file", &maskwatch::shipped_file);

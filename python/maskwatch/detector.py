@@ -163,12 +163,12 @@ class MaskDetector:
         return [faces_of(found, labels) for found in self._core.detect_arrays(arrays)]
 
 
-def draw(image: Any, faces: Sequence[Face], *, bgr: bool = False) -> np.ndarray:
-    """The picture (an array or a PIL image; grey ones become RGB) with a box around each face and what it wears.
+def draw(image: ImageLike, faces: Sequence[Face], *, bgr: bool = False) -> np.ndarray:
+    """The picture (as MaskDetector.detect takes it; grey ones become RGB) with a box around each face and what it wears.
 
     Returns a new array, height x width x 3, with its channels in the order of those given.
     """
-    pixels = pixels_of(image, bgr=bgr)
+    pixels = pixels_of(_decoded(image), bgr=bgr)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
     drawn = _core.draw(pixels, [(tuple(f.box), f.label, f.meaning, f.probability) for f in faces])

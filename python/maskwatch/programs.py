@@ -74,9 +74,10 @@ def train(
         command = [find_program("train_mask_detector"), "--dataset", *map(os.fspath, folders), "--model", model]
         command += ["--weights", os.fspath(weights)] if weights is not None else ["--scratch"]
         command += ["--epochs", str(epochs)] if epochs is not None else []
-        if "--history" not in arguments:
+        own_history = _value_of("--history", arguments)
+        if own_history is None:
             command += ["--history", history]
-        if not {"--plot", "-p"} & set(arguments):
+        if _value_of("--plot", arguments) is None and _value_of("-p", arguments) is None:
             command += ["--plot", os.path.join(scratch, "plot.png")]
         command += list(arguments)
 
@@ -87,8 +88,7 @@ def train(
                 progress({key: (int if key in whole else float)(value) for key, value in seen.groupdict().items()})
 
         _run(command, line)
-        path = arguments[arguments.index("--history") + 1] if "--history" in arguments else history
-        return json.loads(pathlib.Path(path).read_text())
+        return json.loads(pathlib.Path(history if own_history is None else own_history).read_text())
 
 
 def evaluate(
@@ -104,6 +104,15 @@ def evaluate(
     if model is not None:
         command += ["--model", os.fspath(model)]
     return json.loads(_run(command + list(arguments), lambda _: None))
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    for place, argument in enumerate(arguments):
+        if argument == option and place + 1 < len(arguments):
+            return arguments[place + 1]
+        if argument.startswith(f"{option}="):
+            return argument[len(option) + 1:]
+    return None
 
 
 def _run(command: list[str], line: Callable[[str], None]) -> str:

@@ -67,7 +67,7 @@ class Video:
     reconnect: to a live source that was lost, until close(); otherwise it ends there.
 
     maskwatch.Error says why a source cannot be opened. Ends with the source, or by close(); `end_reason` then says why, if
-    that was no clean end. Also a context manager.
+    that was no clean end. Also a context manager. Of several threads that read it, each gets frames that the others do not.
     """
 
     def __init__(
@@ -137,4 +137,4 @@ class Video:
     @property
     def end_reason(self) -> str:
         """Why the source ended, or was lost; "" for a clean end."""
-        return self._core.message
+        return self._core.end_reason

@@ -113,6 +113,7 @@ class Pictures(unittest.TestCase):
         swapped = maskwatch.draw(pixels[:, :, ::-1], faces, bgr=True)
         self.assertTrue((swapped[:, :, ::-1] == drawn).all())
         self.assertEqual(maskwatch.draw(pixels[:, :, 0], faces).shape, pixels.shape)
+        self.assertTrue((maskwatch.draw(PICTURE, faces) == drawn).all())
 
     def test_what_is_no_picture_is_named(self):
         fine = np.zeros((8, 8, 3), np.uint8)
@@ -232,6 +233,25 @@ class Films(unittest.TestCase):
             self.assertEqual(boxes(self.detector.detect(found.image)), boxes(found.faces))
             self.assertTrue(all(person.label in self.detector.labels for person in seen))
 
+    def test_threads_share_the_frames(self):
+        with maskwatch.Video(self.film, self.detector) as video:
+            frames = sum(1 for _ in video)
+        video, numbers, faults = maskwatch.Video(self.film, self.detector), [], []
+
+        def read():
+            try:
+                numbers.extend(frame.number for frame in video)
+            except BaseException as fault:
+                faults.append(fault)
+
+        readers = [threading.Thread(target=read) for _ in range(6)]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        self.assertEqual(faults, [])
+        self.assertEqual(sorted(numbers), list(range(frames)))
+
     def test_close_ends_it(self):
         video = maskwatch.Video(self.film, self.detector)
         next(video)
@@ -253,7 +273,11 @@ class Training(unittest.TestCase):
     def test_progress_history_and_the_model(self):
         seen = []
         model = WORK / "small.safetensors"
-        history = maskwatch.train(FACES, model, epochs=2, progress=seen.append, arguments=self.arguments)
+        kept_history, plot = WORK / "kept.json", WORK / "kept.png"
+        history = maskwatch.train(FACES, model, epochs=2, progress=seen.append,
+                                  arguments=[*self.arguments, f"--history={kept_history}", f"--plot={plot}"])
+        self.assertTrue(plot.exists())
+        self.assertEqual(json.loads(kept_history.read_text()), history)
         self.assertEqual([figures["epoch"] for figures in seen], [1, 2])
         self.assertEqual({figures["epochs"] for figures in seen}, {2})
         for figures, kept in zip(seen, history["epochs"]):
