@@ -73,8 +73,7 @@ void define_options(OptionParser& parser, Options& o) {
 }
 
 void report(const BoxCrops& crops, const Options& o) {
-  for (const SkippedFile& picture : crops.broken)
-    fmt::print(stderr, "skipped {}\n", one_line(picture.reason));
+  for (const SkippedFile& picture : crops.broken) tell_line("skipped " + picture.reason);
   std::string counts;
   for (std::size_t i = 0; i < kFaceClasses.size(); ++i)
     counts += fmt::format("{}{} {}", i > 0 ? ", " : "", kFaceClasses[i], crops.written[i]);
@@ -99,6 +98,7 @@ int run(int argc, char** argv) {
       throw UsageError(fmt::format("{} needs --background", option));
   set_threads(o.threads);
   require_new_folder(o.crops.output);
+  require_outside(o.crops.output, o.datasets);
   BoxDataset data = read_boxes(o.datasets, {ClassMap(o.classes)});
   const std::string& history = o.only.empty() ? o.without : o.only;
   if (!history.empty())

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "apps/common/program.h"
 #include "apps/common/ranks.h"
 #include "apps/common/share.h"
+#include "apps/common/stop_signals.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
@@ -134,7 +136,8 @@ void find_pictures(Options& o) {
 // Whether -o names a file to write rather than a folder: by its ending, unless there is such a
 // folder. For several pictures other endings than those of pictures are part of a folder's name.
 bool names_file(const Options& o) {
-  if (fs::is_directory(o.output)) return false;
+  std::error_code missing;
+  if (fs::is_directory(o.output, missing)) return false;
   return o.several ? vision::has_image_extension(o.output) : fs::path(o.output).has_extension();
 }
 
@@ -150,12 +153,26 @@ fs::path output_folder(const Options& o) {
 // Throws rather than write over a picture that is to be read.
 void keep_inputs(const Options& o, const std::vector<std::string>& outputs) {
   std::set<fs::path> inputs;
-  std::error_code pipe;  // has no path
-  for (const std::string& image : o.images) inputs.insert(fs::weakly_canonical(image, pipe));
+  std::error_code pathless;  // as a pipe is
+  for (const std::string& image : o.images) inputs.insert(fs::weakly_canonical(image, pathless));
+  inputs.erase("");
   for (const std::string& output : outputs)
-    if (inputs.contains(fs::weakly_canonical(output)))
+    if (inputs.contains(fs::weakly_canonical(output, pathless)))
       throw UsageError(output + " would be written over, but it is one of the pictures to look at",
                        "choose another --output");
+}
+
+// So much of a picture's name that what is added to it fits into the name of a file.
+std::string stem_of(const std::string& image) {
+  constexpr std::size_t kMost = 200;
+  std::string stem = fs::path(image).stem().string();
+  if (stem.size() <= kMost) return stem;
+  const auto continues = [](char byte) {
+    return (static_cast<unsigned char>(byte) & 0xC0) == 0x80;
+  };
+  std::size_t end = kMost;
+  while (end > 0 && continues(stem[end])) --end;
+  return stem.substr(0, end);
 }
 
 // One file to write for each picture; NAME_detected.png, NAME_detected_2.png for a second NAME.
@@ -172,7 +189,7 @@ std::vector<std::string> output_files(const Options& o) {
   std::map<std::string, int> uses;
   std::vector<std::string> files;
   for (const std::string& image : o.images) {
-    const std::string stem = fs::path(image).stem().string() + "_detected";
+    const std::string stem = stem_of(image) + "_detected";
     const int use = ++uses[stem];
     files.push_back((folder / (use == 1 ? stem + ".png" : fmt::format("{}_{}.png", stem, use))));
   }
@@ -257,7 +274,7 @@ std::string indented(const std::string& text) {
 // One line for a picture that cannot be read or written; the others go on.
 void report_fault(const std::string& what) {
   std::fflush(stdout);
-  fmt::print(stderr, "error: {}\n", one_line(what));
+  tell_line("error: " + what);
 }
 
 // What a rank has to say of one picture.
@@ -311,14 +328,18 @@ Report report_on(const std::string& image, const std::string& output, Tools& too
 
 // Looks at all pictures, which are shared out among the ranks, and tells what was found in their
 // order: a process that is alone as soon as it knows, several of them a few pictures at a time.
+// One that is alone may be told to stop between two pictures.
 int report_on_all(const Options& o, const std::vector<std::string>& outputs, Tools& tools,
                   kernels::Communicator& communicator) {
   constexpr std::size_t kPicturesARank = 8;
   const auto ranks = static_cast<std::size_t>(communicator.ranks());
   const std::size_t round = ranks == 1 ? 1 : ranks * kPicturesARank;
+  static const std::atomic<bool> never{false};
+  const std::atomic<bool>& stop = ranks == 1 ? stop_on_signals() : never;
   int code = done;
-  std::string json;
-  for (std::size_t begin = 0; begin < o.images.size(); begin += round) {
+  const char* separator = "[\n";
+  std::size_t begin = 0;
+  for (; begin < o.images.size() && !stop; begin += round) {
     const std::size_t count = std::min(round, o.images.size() - begin);
     const auto work = [&](std::size_t i) {
       return report_on(o.images[begin + i], outputs[begin + i], tools).message();
@@ -327,12 +348,18 @@ int report_on_all(const Options& o, const std::vector<std::string>& outputs, Too
       const Report report = Report::of(message);
       if (!report.fault.empty()) report_fault(report.fault);
       if (report.code == failure || code == done) code = report.code;
-      if (!o.json) fmt::print("{}", report.text);
-      json += (json.empty() ? "" : ",\n") + report.json;
+      if (o.json)
+        fmt::print("{}{}", separator, indented(report.json));
+      else
+        fmt::print("{}", report.text);
+      separator = ",\n";
     }
+    std::fflush(stdout);
   }
-  if (o.json) fmt::print("[\n{}\n]\n", indented(json));
-  return code;
+  if (o.json) fmt::print("{}]\n", *separator == '[' ? separator : "\n");
+  if (begin >= o.images.size()) return code;
+  tell(fmt::format("stopped after {} of {} pictures", begin, o.images.size()));
+  return failure;
 }
 
 // Ranks other than the first have neither window nor standard input.

@@ -1,8 +1,6 @@
 // detect_mask_video: says of everybody in a video, as it plays, whether they wear a mask.
 // What runs in which thread: apps/live/video_pipeline.h.
 #include <fmt/format.h>
-#include <signal.h>
-#include <time.h>
 
 #include <future>
 #include <memory>
@@ -11,6 +9,7 @@
 #include "apps/common/class_rules.h"
 #include "apps/common/files.h"
 #include "apps/common/program.h"
+#include "apps/common/stop_signals.h"
 #include "apps/live/video_options.h"
 #include "apps/live/video_viewer.h"
 #include "apps/live/video_wall.h"
@@ -21,37 +20,6 @@
 
 namespace maskwatch::apps {
 namespace {
-
-std::atomic<bool> stop{false};
-
-constexpr std::int64_t kSameSignal = 500'000'000;  // ns
-
-// The first signal ends everything cleanly, the second one at once; but `timeout`, or a terminal
-// together with a script, sends us the same signal twice.
-void obey_signal(int signal) {
-  static std::atomic<std::int64_t> first{0};
-  timespec clock{};
-  clock_gettime(CLOCK_MONOTONIC, &clock);
-  const std::int64_t now = clock.tv_sec * std::int64_t{1'000'000'000} + clock.tv_nsec;
-  std::int64_t before = 0;
-  if (first.compare_exchange_strong(before, now))
-    stop = true;
-  else if (now - before > kSameSignal) {
-    ::signal(signal, SIG_DFL);
-    raise(signal);
-  }
-}
-
-// One that was ignored (nohup) still is.
-void stop_on_signals() {
-  struct sigaction action = {};
-  action.sa_handler = obey_signal;
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    struct sigaction before = {};
-    sigaction(signal, nullptr, &before);
-    if (before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
-  }
-}
 
 int list_sources() {
   const auto cameras = vision::list_cameras();
@@ -83,11 +51,12 @@ std::unique_ptr<vision::VideoWindow> open_window(const VideoOptions& o) {
 
 // One for each source; none if the program was told to stop while it waited for them. They are
 // opened at the same time: the frames of one must not wait until others answer.
-std::vector<std::unique_ptr<VideoPipeline>> open_pipelines(const VideoOptions& o) {
+std::vector<std::unique_ptr<VideoPipeline>> open_pipelines(const VideoOptions& o,
+                                                           std::atomic<bool>& stop) {
   const auto detector = make_shared_detector(pipeline_options(o, o.sources[0], stop));
   std::vector<std::future<std::unique_ptr<VideoPipeline>>> coming;
   for (const SourceOption& source : o.sources)
-    coming.push_back(std::async(std::launch::async, [&o, &source, &detector] {
+    coming.push_back(std::async(std::launch::async, [&o, &source, &detector, &stop] {
       return std::make_unique<VideoPipeline>(pipeline_options(o, source, stop), detector);
     }));
   std::vector<std::unique_ptr<VideoPipeline>> pipelines;
@@ -140,9 +109,9 @@ int watch(int argc, char** argv) {
   if (o.list_sources) return list_sources();
   check_files(o);
   set_threads(o.threads);
-  stop_on_signals();
+  std::atomic<bool>& stop = stop_on_signals();
   auto window = open_window(o);
-  auto pipelines = open_pipelines(o);
+  auto pipelines = open_pipelines(o, stop);
   if (pipelines.empty()) return 0;
   VideoPipeline& first = *pipelines[0];
   check_labels(o, first);

@@ -324,8 +324,7 @@ int evaluate(int argc, char** argv, kernels::Communicator& communicator) {
   const Findings findings =
       o.found.empty() ? detect_all(o, data, communicator) : read_found(o.found, data);
   if (communicator.rank() > 0) return 0;
-  for (const std::string& fault : findings.broken)
-    fmt::print(stderr, "skipped {}\n", one_line(fault));
+  for (const std::string& fault : findings.broken) tell_line("skipped " + fault);
   // First, so that a picture which cannot be written loses no figures.
   print_figures(o, data, findings);
   if (!o.write_found.empty()) write_found(o.write_found, findings);

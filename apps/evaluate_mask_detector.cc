@@ -404,6 +404,7 @@ int evaluate_model(int argc, char** argv, kernels::Communicator& communicator) {
   MaskDetector detector(options);
   check_detail(o.faces, detector.heeds_detail());
   const Dataset dataset = chosen(o);
+  require_apart({{"--scores", o.scores}}, paths_of(dataset));
   const ClassMeanings stated = class_meanings(o.faces.classes);
   std::vector<std::string> names = detector.all_labels();
   names.insert(names.end(), dataset.classes.begin(), dataset.classes.end());
@@ -417,8 +418,7 @@ int evaluate_model(int argc, char** argv, kernels::Communicator& communicator) {
       evaluate(dataset, label_of_class, light_named(o.light), detector, communicator);
   if (communicator.rank() > 0) return 0;
   judge_by(judged, findings);
-  for (const std::string& fault : findings.broken)
-    fmt::print(stderr, "skipped {}\n", one_line(fault));
+  for (const std::string& fault : findings.broken) tell_line("skipped " + fault);
   const Summary summary = summarise(dataset, findings, judged);
   if (!o.scores.empty()) write_scores(o.scores, findings, judged.labels);
   if (!judged.note.empty()) tell(judged.note);

@@ -81,6 +81,7 @@ void check_options(const OptionParser& parser, const Options& o) {
     throw UsageError("--face does nothing with --landmarks beside",
                      "the landmarks say where the faces are");
   require_new_folder(o.make.output);
+  require_outside(o.make.output, o.folders);
   if (o.make.preview.empty()) return;
   require_picture("--preview", o.make.preview);
   require_writable(o.make.preview);
@@ -143,6 +144,7 @@ int run(int argc, char** argv) {
   o.make.original_style = o.style == "original";
   if (!parser.given("--views")) o.make.views = o.make.original_style ? 1 : 4;
   Dataset photographs = scan_images(o.folders);
+  require_apart({{"--preview", o.make.preview}}, paths_of(photographs));
   if (o.landmarks == "beside")
     std::erase_if(photographs.skipped,
                   [](const SkippedFile& file) { return file.path.ends_with(".txt"); });

@@ -255,9 +255,13 @@ vision::AugmentOptions augmentation(const std::string& name) {
   return options;
 }
 
+double rate_of(const Options& o) {
+  return o.rate > 0 ? o.rate : (o.scratch ? kScratchRate : kHeadRate);
+}
+
 nn::Schedule schedule(const Options& o, std::int64_t steps) {
   nn::Schedule schedule;
-  schedule.rate = o.rate > 0 ? o.rate : (o.scratch ? kScratchRate : kHeadRate);
+  schedule.rate = rate_of(o);
   const std::string name = !o.schedule.empty() ? o.schedule : (o.scratch ? "cosine" : "original");
   if (name == "original") {
     schedule.kind = nn::Schedule::Kind::inverse_time;
@@ -286,7 +290,7 @@ std::string recipe(const Options& o, const LoadedDataset& data, const nn::Classi
       "schedule {}, augment {}, "
       "smoothing {}, validation {}, leakage {}, scratch {}, face {}, seed {}",
       fingerprint(data.dataset), fingerprint(model), backbone.width, backbone.input_size, o.epochs,
-      o.rate, o.batch_size, o.fine_tune, o.schedule, o.augment, o.label_smoothing, o.validation,
+      rate_of(o), o.batch_size, o.fine_tune, o.schedule, o.augment, o.label_smoothing, o.validation,
       o.allow_leakage, o.scratch, std::filesystem::path(o.face).filename().string(), o.seed);
 }
 
@@ -524,9 +528,7 @@ int train(int argc, char** argv, kernels::Communicator& communicator) {
   const std::vector<std::string> meanings = words_of_classes(o, dataset);
   if (has_parts(dataset) && validation_part(dataset) != DatasetPart::none)
     split_by_folders(dataset, o.allow_leakage);  // before the work: each class can be trained
-  std::vector<std::string> pictures;
-  for (const DatasetImage& image : dataset.images) pictures.push_back(image.path);
-  require_apart(outputs_of(o), pictures);
+  require_apart(outputs_of(o), paths_of(dataset));
   const auto model = make_model(o, parser.given("--size"), dataset.classes, meanings);
   const auto teacher = make_teacher(o, *model);
   const LoadedDataset data = load(o, dataset, model->options().backbone.input_size, communicator);

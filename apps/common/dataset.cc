@@ -450,6 +450,12 @@ std::string joined(const std::vector<std::string>& folders) {
 
 }  // namespace
 
+std::vector<std::string> paths_of(const Dataset& dataset) {
+  std::vector<std::string> paths;
+  for (const DatasetImage& image : dataset.images) paths.push_back(image.path);
+  return paths;
+}
+
 namespace {
 
 template <class AddRoot>

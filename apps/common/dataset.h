@@ -37,6 +37,8 @@ struct Dataset {
   std::vector<std::vector<int>> conflicts;  // copies that stand in more than one class, by index
 };
 
+std::vector<std::string> paths_of(const Dataset& dataset);
+
 // Lists the images (by their extensions: vision/image/picture_kinds.h) of one or more data-set
 // folders; classes of the same name are one. Everything else is listed in `skipped` with its
 // reason: other files, images outside a class folder, files that cannot be read, hidden files and

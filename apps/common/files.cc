@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <stdexcept>
@@ -52,6 +53,20 @@ void require_new_folder(const std::string& path) {
     throw std::runtime_error(path +
                              ": exists and is not an empty folder (name a new one, so that no "
                              "older pictures mix with the new ones)");
+}
+
+void require_outside(const std::string& output, const std::vector<std::string>& folders) {
+  std::error_code fault;
+  const fs::path place = fs::weakly_canonical(output, fault);
+  for (const std::string& folder : folders) {
+    if (!fs::is_directory(folder, fault)) continue;
+    const fs::path around = fs::canonical(folder, fault);
+    if (std::mismatch(around.begin(), around.end(), place.begin(), place.end()).first ==
+        around.end())
+      throw UsageError(
+          "--output " + output + ": lies in " + folder + ", and would be part of it the next time",
+          "name a folder outside");
+  }
 }
 
 void require_picture(const std::string& option, const std::string& path) {

@@ -17,6 +17,10 @@ void require_picture(const std::string& option, const std::string& path);
 // Throws std::runtime_error if something is there but an empty folder.
 void require_new_folder(const std::string& path);
 
+// Throws UsageError if the folder `output` lies in one of `folders`, by whatever links: what is
+// written there would be taken for what lies there.
+void require_outside(const std::string& output, const std::vector<std::string>& folders);
+
 struct NamedFile {
   std::string name;  // as the user knows it: "--record", "the source"
   std::string path;  // empty: there is none

@@ -25,10 +25,8 @@ std::string with_hint(const std::string& message, const std::string& hint) {
 }
 
 int report(int code, const std::string& message) {
-  const std::string line = "error: " + one_line(message) + "\n";
   std::fflush(stdout);
-  std::fwrite(line.data(), 1, line.size(), stderr);
-  std::fflush(stderr);
+  tell_line("error: " + message);
   return code;
 }
 
@@ -68,15 +66,14 @@ std::string one_line(const std::string& text) {
   return line;
 }
 
-void tell(const std::string& note) {
-  const std::string line = "note: " + one_line(note) + "\n";
+void tell_line(const std::string& text) {
+  const std::string line = one_line(text) + "\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
-void warn(const std::string& warning) {
-  const std::string line = "warning: " + one_line(warning) + "\n";
-  std::fwrite(line.data(), 1, line.size(), stderr);
-}
+void tell(const std::string& note) { tell_line("note: " + note); }
+
+void warn(const std::string& warning) { tell_line("warning: " + warning); }
 
 void begin_program() {
   hold_standard_streams();

@@ -51,7 +51,10 @@ Outcome outcome_of(const std::function<int()>& body);
 // exit code.
 int end_program(const Outcome& outcome);
 
-// Prints a line `note: ...` to standard error. If that cannot be written there is nobody to tell.
+// Prints one_line(text) to standard error. If that cannot be written there is nobody to tell.
+void tell_line(const std::string& text);
+
+// The same with `note: ...`. If that cannot be written there is nobody to tell.
 void tell(const std::string& note);
 
 // The same with `warning: ...`: an option cannot act, or something was understood in part.

@@ -38,19 +38,26 @@ std::string quoted(const std::string& word) {
   return text += "'";
 }
 
+std::string command_of(const std::string& program, const std::vector<std::string>& arguments) {
+  const char* programs = std::getenv("MASKWATCH_PROGRAMS");
+  REQUIRE_MESSAGE(programs != nullptr, "run by meson, which sets MASKWATCH_PROGRAMS");
+  std::string command = fmt::format("env -u DISPLAY -u WAYLAND_DISPLAY -u SDL_VIDEODRIVER {}",
+                                    quoted(fmt::format("{}/{}", programs, program)));
+  for (const std::string& argument : arguments) command += fmt::format(" {}", quoted(argument));
+  return command + " >.out 2>.err";
+}
+
+Outcome run_command(const TemporaryFolder& folder, const std::string& command) {
+  const int status =
+      std::system(fmt::format("cd {} && {}", quoted(folder.path()), command).c_str());
+  REQUIRE(WIFEXITED(status));
+  return {WEXITSTATUS(status), read_file(folder / ".out"), read_file(folder / ".err")};
+}
+
 // Runs in `folder`, without a display.
 Outcome run(const TemporaryFolder& folder, const std::string& program,
             const std::vector<std::string>& arguments) {
-  const char* programs = std::getenv("MASKWATCH_PROGRAMS");
-  REQUIRE_MESSAGE(programs != nullptr, "run by meson, which sets MASKWATCH_PROGRAMS");
-  std::string command =
-      fmt::format("cd {} && env -u DISPLAY -u WAYLAND_DISPLAY -u SDL_VIDEODRIVER {}",
-                  quoted(folder.path()), quoted(fmt::format("{}/{}", programs, program)));
-  for (const std::string& argument : arguments) command += fmt::format(" {}", quoted(argument));
-  command += " >.out 2>.err";
-  const int status = std::system(command.c_str());
-  REQUIRE(WIFEXITED(status));
-  return {WEXITSTATUS(status), read_file(folder / ".out"), read_file(folder / ".err")};
+  return run_command(folder, command_of(program, arguments));
 }
 
 void check_fault(const Outcome& outcome, const std::string& part) {
@@ -366,6 +373,65 @@ TEST_CASE("a picture that cannot be written is a failure at work, and the others
   CHECK(fs::is_regular_file(folder / "taken/dark_detected.png"));
   CHECK(shown({"text.png", "grey.png"}).code == 1);
   CHECK(shown({"text.png", "dark.png"}).code == 2);
+}
+
+TEST_CASE("detect_mask_image that is told to stop keeps what it has found") {
+  const TemporaryFolder& folder = prepared();
+  std::vector<std::string> arguments{"-f", "none", "--json", "-o", "many", "-i"};
+  arguments.resize(arguments.size() + 3000, "grey.png");
+  const std::string command = command_of("detect_mask_image", with_model(arguments));
+  const Outcome stopped = run_command(
+      folder,
+      "rm -f .out; { " + command +
+          " & } ; pid=$!; until [ -s .out ]; do sleep 0.02; done; kill -TERM $pid; wait $pid");
+  CHECK(stopped.code == 1);
+  const json found = json::parse(stopped.output);
+  CHECK(found.size() >= 1);
+  CHECK(found.size() < 3000);
+  CHECK(stopped.errors == fmt::format("note: stopped after {} of 3000 pictures\n", found.size()));
+}
+
+TEST_CASE("detect_mask_image: a name as long as names can be") {
+  const TemporaryFolder& folder = prepared();
+  const std::string name = std::string(250, 'n') + ".png", umlauts = "umlaut_";
+  std::string wide = umlauts;
+  while (wide.size() < 248) wide += "\u00fc";
+  wide += ".png";
+  for (const std::string& one : {name, wide}) {
+    fs::copy_file(folder / "grey.png", folder / one);
+    const Outcome done = run(folder, "detect_mask_image",
+                             with_model({one, "grey.png", "-f", "none", "-o", "long", "--json"}));
+    CHECK(done.code == 0);
+    CHECK(done.errors == "");
+    const json found = json::parse(done.output);
+    CHECK(found[0]["image"] == one);
+    CHECK(fs::is_regular_file(folder / found[0]["output"].get<std::string>()));
+    fs::remove(folder / one);
+  }
+  check_fault(run(folder, "detect_mask_image", with_model({std::string(500, 'n')})), "cannot open");
+}
+
+TEST_CASE("an exit code does not depend on who listens") {
+  const TemporaryFolder& folder = prepared();
+  std::string command = command_of("detect_mask_image", with_model({"lost.png"}));
+  command.resize(command.rfind("2>.err"));
+  for (const char* nobody : {"2>&-", "2>/dev/full"})
+    CHECK(run_command(folder, command + nobody).code == 2);
+}
+
+TEST_CASE("outputs do not lie over or among what is read") {
+  const TemporaryFolder& folder = prepared();
+  const std::string picture = read_file(folder / "set/with_mask/0.png");
+  check_fault(run(folder, "evaluate_mask_detector",
+                  with_model({"-d", "set", "--scores", "set/with_mask/0.png"})),
+              "is a file of the data set");
+  check_fault(run(folder, "make_mask_dataset",
+                  {"-d", "set", "-o", "made", "--preview", "set/with_mask/0.png"}),
+              "is a file of the data set");
+  CHECK(read_file(folder / "set/with_mask/0.png") == picture);
+  fs::create_directory_symlink("set", folder / "link");
+  for (const char* inside : {"set/made", "link/with_mask/made", "set/../set/made"})
+    check_fault(run(folder, "make_mask_dataset", {"-d", "set", "-o", inside}), "lies in set");
 }
 
 TEST_CASE("evaluate_mask_detector counts what the library predicts") {

@@ -11,12 +11,14 @@ namespace {
 thread_local std::size_t allocation_limit = 0;
 
 // Zeroed: stb_image reads tables that a hostile JPEG uses without defining them.
-void* bounded_malloc(std::size_t size) {
-  return size <= allocation_limit ? std::calloc(1, size) : nullptr;
-}
+// Whether the machine had less memory than the limit allows.
+thread_local bool out_of_memory = false;
 
 void* bounded_realloc(void* old, std::size_t size) {
-  return size <= allocation_limit ? std::realloc(old, size) : nullptr;
+  if (size > allocation_limit) return nullptr;
+  void* const block = old == nullptr ? std::calloc(1, size) : std::realloc(old, size);
+  out_of_memory |= block == nullptr;
+  return block;
 }
 
 // Blocks of the encoder at work on this thread. It goes on without looking where one is missing, so
@@ -62,7 +64,7 @@ void encoder_free(void* block) {
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
-#define STBI_MALLOC(size) bounded_malloc(size)
+#define STBI_MALLOC(size) bounded_realloc(nullptr, size)
 #define STBI_REALLOC(old, size) bounded_realloc(old, size)
 #define STBI_FREE(old) std::free(old)
 #define STBI_ASSERT(condition) (static_cast<void>(0))
@@ -95,6 +97,7 @@ void append(void* context, void* data, int size) {
 Decoded decode(std::span<const std::uint8_t> bytes, std::size_t memory_limit) {
   if (bytes.size() > INT_MAX) throw std::runtime_error("larger than 2 GiB");
   allocation_limit = memory_limit;
+  out_of_memory = false;
   stbi__g_failure_reason = nullptr;  // of an earlier picture; some faults set none
   Decoded out;
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
@@ -102,6 +105,7 @@ Decoded decode(std::span<const std::uint8_t> bytes, std::size_t memory_limit) {
                             &out.channels, 0),
       stbi_image_free);
   if (!pixels) {
+    if (out_of_memory) throw std::bad_alloc();
     const char* const reason = stbi_failure_reason();
     throw std::runtime_error(reason == nullptr ? "corrupt"
                                                : std::string("corrupt (") + reason + ")");
