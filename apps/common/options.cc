@@ -70,6 +70,23 @@ std::string help_entry(const std::string& names, const std::string& help) {
   return entry + std::string(kHelpColumn - used, ' ') + wrapped(help) + "\n";
 }
 
+// The words of a command line in the order that CLI11 takes them, the last one first. "--name=" is
+// "--name" with an empty value: CLI11 would take the next word for its value.
+std::vector<std::string> words_backwards(int argc, char** argv) {
+  std::vector<std::string> words;
+  for (int i = argc - 1; i > 0; --i) {
+    std::string word = argv[i];
+    const bool without_value =
+        word.size() > 3 && word.starts_with("--") && word.find('=') == word.size() - 1;
+    if (without_value) {
+      words.emplace_back();
+      word.pop_back();
+    }
+    words.push_back(std::move(word));
+  }
+  return words;
+}
+
 std::string version_line(const std::string& program) {
   return fmt::format("{} (Maskwatch {})", program, kVersion);
 }
@@ -89,6 +106,7 @@ struct OptionParser::Option::State {
   std::string name() const { return names.substr(names.rfind(',') + 1); }
   std::string help_text() const;
   std::string help_names() const;
+  bool takes_value() const { return !std::holds_alternative<bool*>(value); }
   void check(const std::string& text) const;
   template <typename Number>
   Number number(const std::string& text) const;
@@ -149,6 +167,8 @@ std::string OptionParser::Option::State::help_names() const {
 }
 
 void OptionParser::Option::State::check(const std::string& text) const {
+  // As from a variable of the shell that is not set: what runs must not depend on that.
+  if (text.empty() && takes_value()) throw UsageError(name() + ": its value is empty");
   if (!choices.empty() && std::find(choices.begin(), choices.end(), text) == choices.end())
     throw std::invalid_argument("is not one of " + joined(choices));
   if (!fault) return;
@@ -193,8 +213,7 @@ void OptionParser::Option::State::assign() {
     } catch (const std::invalid_argument& wrong) {
       fail(": " + text + " " + wrong.what());
     }
-  const bool many = std::holds_alternative<bool*>(value) ||
-                    std::holds_alternative<std::vector<std::string>*>(value);
+  const bool many = !takes_value() || std::holds_alternative<std::vector<std::string>*>(value);
   if (!many && texts.size() > 1) fail(fmt::format(": given {} times", texts.size()));
 }
 
@@ -230,14 +249,14 @@ OptionParser::~OptionParser() = default;
 OptionParser::Option& OptionParser::add(const std::string& names, OptionValue value,
                                         const std::string& help) {
   Option::State& state = parser_->states.emplace_back();
-  if (std::holds_alternative<bool*>(value))
-    state.option = parser_->app.add_flag(names);
-  else
+  state.value = value;
+  if (state.takes_value())
     state.option =
         parser_->app.add_option(names)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  else
+    state.option = parser_->app.add_flag(names);
   if (std::holds_alternative<std::vector<std::string>*>(value))
     state.option->expected(1, CLI::detail::expected_max_vector_size)->allow_extra_args();
-  state.value = value;
   state.names = names;
   state.help = help;
   state.group = parser_->group;
@@ -253,9 +272,10 @@ void OptionParser::footer(const std::string& text) { parser_->footer = text; }
 void OptionParser::parse(int argc, char** argv) {
   const std::string hint = "see " + parser_->app.get_name() + " --help";
   try {
-    parser_->app.parse(argc, argv);
+    parser_->app.parse(words_backwards(argc, argv));
     if (const auto extras = parser_->app.remaining(); !extras.empty())
-      throw UsageError("unknown argument: " + extras.front());
+      throw UsageError("unknown argument: " +
+                       (extras.front().empty() ? "an empty one" : extras.front()));
     for (Option::State& state : parser_->states) state.assign();
   } catch (const CLI::CallForVersion& version) {
     fmt::print("{}\n", version.what());

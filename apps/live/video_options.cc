@@ -143,6 +143,8 @@ std::vector<SourceOption> read_sources(const std::vector<std::string>& texts) {
     const std::size_t end = text.find('=');
     const bool named = end != std::string::npos && end > 0 && is_name(text.substr(0, end)) &&
                        !std::filesystem::exists(text);
+    if (named && end + 1 == text.size())
+      throw UsageError("--source " + text + ": nothing stands behind the name");
     const std::string number = texts.size() > 1 ? std::to_string(sources.size() + 1) : "";
     sources.push_back({named ? text.substr(0, end) : number,
                        vision::without_file_scheme(named ? text.substr(end + 1) : text)});

@@ -107,6 +107,20 @@ TEST_CASE("a wrong command line is one line with a hint") {
   check_wrong({"a", "-n", "1", "--count", "2"}, "--count: given 2 times");
 }
 
+TEST_CASE("an empty value, as of a shell's variable that is not set, is refused in any form") {
+  check_wrong({"a", "-m", ""}, "--model: its value is empty");
+  check_wrong({"a", "--model="}, "--model: its value is empty");
+  check_wrong({"--model=", "a"}, "--model: its value is empty");
+  check_wrong({"--model", "", "a"}, "--model: its value is empty");
+  check_wrong({""}, "folder: its value is empty");
+  check_wrong({"a", "", "b"}, "folder: its value is empty");
+  check_wrong({"a", "--style", ""}, "--style: its value is empty");
+  check_wrong({"a", "--size", ""}, "--size: its value is empty");
+  check_wrong({"a", "--count", ""}, "--count: its value is empty");
+  check_wrong({"a", "--rate="}, "--rate: its value is empty");
+  check_wrong({"a", "-m", "x", "-m", ""}, "--model: its value is empty");
+}
+
 TEST_CASE("--help and --version are printed, and nothing else is done") {
   Values values;
   const Outcome help = run_options({"--help"}, values);

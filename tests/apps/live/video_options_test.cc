@@ -35,6 +35,7 @@ TEST_CASE("a source may have a name, and several have one each") {
   CHECK(read({"0", "hall=1", "a.mp4"}) == Pairs{{"1", "0"}, {"hall", "1"}, {"3", "a.mp4"}});
   CHECK_THROWS_AS(apps::read_sources({"a=0", "a=1"}), apps::UsageError);
   CHECK_THROWS_AS(apps::read_sources({"2=0", "1"}), apps::UsageError);
+  CHECK_THROWS_AS(apps::read_sources({"door="}), apps::UsageError);
   const TemporaryFolder folder;
   const auto here = std::filesystem::current_path();
   std::filesystem::current_path(folder.path());
