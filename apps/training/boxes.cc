@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <functional>
@@ -15,6 +14,7 @@
 #include "apps/training/boxes_files.h"
 #include "apps/training/boxes_format.h"
 #include "apps/training/boxes_json.h"
+#include "apps/training/boxes_names.h"
 #include "apps/training/boxes_voc.h"
 #include "apps/training/boxes_yolo.h"
 #include "base/file.h"
@@ -38,12 +38,6 @@ struct Found {
   std::string annotation;  // path of the file; empty: a negative
 };
 
-std::string extension_of(const std::string& path) {
-  std::string extension = fs::path(path).extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension;
-}
-
 // Gathers what one data set says.
 class Gatherer {
  public:
@@ -55,11 +49,13 @@ class Gatherer {
   void read_folder() {
     read_names();
     for (const std::string& file : files_.others()) {
-      if (is_names(file)) continue;
+      if (ClassNames::is_names_file(file)) continue;
       try {
         if (!read_annotation(file)) skip(file, "neither a picture nor an annotation");
+      } catch (const UsageError&) {
+        throw;
       } catch (const std::runtime_error& error) {
-        skip(file, error.what());
+        skip_annotation(file, error.what());
       }
     }
     for (const std::string& picture : files_.pictures())
@@ -92,9 +88,24 @@ class Gatherer {
   std::size_t pictures_seen() const { return files_.pictures().size(); }
   std::size_t annotated() const { return claimed_.size(); }
 
+  // Why nothing is annotated.
+  std::string fault() const {
+    if (files_.pictures().empty())
+      return fmt::format("holds no pictures ({})", vision::kPictureExtensions);
+    std::string text = "none of its pictures has an annotation";
+    if (!faults_.empty()) text += "; " + faults_.front();
+    if (faults_.size() > 1) text += fmt::format("; and {} more like it", faults_.size() - 1);
+    return text;
+  }
+
  private:
   void skip(const std::string& relative, const std::string& reason) {
     data_.skipped.push_back({files_.path_of(relative), reason});
+  }
+
+  void skip_annotation(const std::string& relative, const std::string& reason) {
+    skip(relative, reason);
+    faults_.push_back(fmt::format("{}: {}", relative, reason));
   }
 
   static int class_of_folders(const fs::path& folder, const ClassMap& classes) {
@@ -107,34 +118,16 @@ class Gatherer {
     return kUnlabelled;
   }
 
-  static bool is_names(const std::string& file) {
-    const std::string name = fs::path(file).filename().string();
-    const std::string extension = extension_of(file);
-    return name == "classes.txt" || extension == ".names" || extension == ".yaml" ||
-           extension == ".yml";
-  }
-
   void read_names() {
     for (const std::string& file : files_.others()) {
-      if (!is_names(file)) continue;
+      if (!ClassNames::is_names_file(file)) continue;
       try {
-        const std::string text = read_file(files_.path_of(file));
-        const bool yaml = extension_of(file).starts_with(".y");
-        names_[folder_of(file)] = yaml ? parse_yaml_names(text) : parse_class_list(text);
+        const std::string path = files_.path_of(file);
+        names_.add(file, path, read_file(path));
       } catch (const std::runtime_error& error) {
         skip(file, error.what());
       }
     }
-  }
-
-  // The names in the nearest folder above the file; else the only ones that there are.
-  std::vector<std::string> names_for(const std::string& file) const {
-    for (std::string folder = folder_of(file);; folder = folder_of(folder)) {
-      const auto names = names_.find(folder);
-      if (names != names_.end()) return names->second;
-      if (folder.empty()) break;
-    }
-    return names_.size() == 1 ? names_.begin()->second : std::vector<std::string>();
   }
 
   // False for a file that is not an annotation at all.
@@ -159,7 +152,7 @@ class Gatherer {
     } else {
       if (!text.empty() && !is_yolo(text) && !files_.find_picture(file, stem_of(file)))
         return false;
-      WrittenPicture written = parse_yolo(text, names_for(file));
+      WrittenPicture written = parse_yolo(text, names_.names_for(file));
       written.file = stem_of(file);
       add_all(file, {std::move(written)});
     }
@@ -173,7 +166,7 @@ class Gatherer {
       if (picture)
         claim(file, *picture, std::move(written));
       else
-        skip(file, fmt::format("an annotation without picture: {}", written.file));
+        skip_annotation(file, fmt::format("an annotation without picture: {}", written.file));
     }
   }
 
@@ -194,8 +187,9 @@ class Gatherer {
   std::string source_;
   BoxDataset& data_;
   std::vector<Found>& found_;
-  std::map<std::string, std::vector<std::string>> names_;  // of the folder where they stand
-  std::map<std::string, std::string> claimed_;             // picture to annotation
+  ClassNames names_;
+  std::map<std::string, std::string> claimed_;  // picture to annotation
+  std::vector<std::string> faults_;             // of annotations: "boxes.json: an empty file"
 };
 
 // Class names without a meaning: how often and where first.
@@ -367,12 +361,7 @@ void read_dataset(const std::string& dataset, BoxDataset& data, std::vector<Foun
   Gatherer gatherer(root.string(), last_name(root), data, found);
   gatherer.read_folder();
   if (gatherer.annotated() > 0) return;
-  throw std::runtime_error(
-      dataset +
-      (gatherer.pictures_seen() == 0
-           ? fmt::format(": holds no pictures ({})", vision::kPictureExtensions)
-           : ": none of its pictures has an annotation") +
-      kFormatsHint);
+  throw std::runtime_error(dataset + ": " + gatherer.fault() + kFormatsHint);
 }
 
 void sort_by_path(std::vector<SkippedFile>& files) {

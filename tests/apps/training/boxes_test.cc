@@ -158,9 +158,40 @@ TEST_CASE("YOLO: shares become pixels; names from classes.txt, data.yaml or the 
     check(apps::read_boxes({folder.path()}));
     check(apps::read_boxes({folder / "data.yaml"}));
   }
-  std::filesystem::remove(folder / "data.yaml");
   folder.write("classes.txt", "mask\r\nno_mask\r\n");
+  check(apps::read_boxes({folder.path()}));  // both say the same
+  std::filesystem::remove(folder / "data.yaml");
   check(apps::read_boxes({folder.path()}));
+}
+
+TEST_CASE(
+    "YOLO: two files that name the classes differently are refused, one that knows more not") {
+  const TemporaryFolder folder;
+  picture(folder / "images/a.png");
+  folder.write("labels/a.txt", "1 0.5 0.5 0.5 0.5\n2 0.2 0.2 0.1 0.1\n");
+  folder.write("classes.txt", "mask\nno_mask\n");
+  folder.write("data.yaml", "names: [mask, no_mask, worn_wrongly]\n");
+  const auto data = apps::read_boxes({folder.path()});
+  REQUIRE(data.pictures.size() == 1);
+  REQUIRE(data.pictures[0].faces.size() == 2);
+  CHECK(data.pictures[0].faces[1].label == 2);
+  for (const char* other : {"data.yaml", "labels/obj.names"}) {
+    folder.write("data.yaml", "names: [mask, no_mask]\n");
+    folder.write(
+        other, other == std::string("data.yaml") ? "names: [no_mask, mask]\n" : "no_mask\nmask\n");
+    CAPTURE(other);
+    for (const char* given : {"", "data.yaml", "labels/a.txt"}) {
+      const std::string text = message_of([&] { apps::read_boxes({folder / given}); });
+      CAPTURE(text);
+      CHECK(has(text, "/classes.txt"));
+      CHECK(has(text, std::string("/") + other));
+      CHECK(has(text, "contradict each other: class 0 is called "));
+    }
+  }
+  // Who has no YOLO does not need them.
+  std::filesystem::remove(folder / "labels/a.txt");
+  folder.write("labels/a.xml", voc("a.png", object("mask", "1 1 9 9")));
+  CHECK(apps::read_boxes({folder.path()}).pictures.size() == 1);
 }
 
 TEST_CASE("COCO: crowds are ignored regions; pictures without an annotation are background") {
@@ -329,6 +360,18 @@ TEST_CASE("a data set that cannot be used is refused in one line") {
   folder.write("torn.json", "[{");
   folder.write("lost.json", R"([{"file": "gone.png", "faces": []}])");
   folder.write("odd.csv", "a,b\n");
+  picture(folder / "torn/1.png");
+  folder.write("torn/boxes.json", "[{");
+  picture(folder / "inf/1.png");
+  folder.write("inf/boxes.json",
+               R"([{"file": "1.png", "faces": [{"box": [1e999, 1, 2, 3], "label": "mask"}]}])");
+  picture(folder / "faceless/1.png");
+  folder.write("faceless/boxes.json", R"([{"file": "1.png"}])");
+  picture(folder / "deep/1.png");
+  folder.write("deep/boxes.json", std::string(200, '['));
+  picture(folder / "renamed/1.png");
+  folder.write("renamed/a.xml", voc("a.png", ""));
+  folder.write("renamed/b.xml", voc("b.png", ""));
   const auto says = [&](const std::string& path, const std::string& part) {
     CHECK_THROWS_AS(apps::read_boxes({path}), std::runtime_error);
     const std::string text = message_of([&] { apps::read_boxes({path}); });
@@ -340,6 +383,11 @@ TEST_CASE("a data set that cannot be used is refused in one line") {
   says(folder / "nowhere", "no such folder or file");
   says(folder / "empty", "holds no pictures (jpg, jpeg, ");
   says(folder / "bare", "none of its pictures has an annotation");
+  says(folder / "torn", "none of its pictures has an annotation; boxes.json: is not JSON");
+  says(folder / "inf", "boxes.json: is not JSON: number overflow");
+  says(folder / "faceless", "boxes.json: 1.png has no list \"faces\"");
+  says(folder / "deep", "boxes.json: is not JSON: nested more than");
+  says(folder / "renamed", "a.xml: an annotation without picture: a; and 1 more like it");
   says(folder / "zero.json", "an empty file");
   says(folder / "torn.json", "not JSON");
   says(folder / "lost.json", "none of the pictures that it names is there");
