@@ -1,5 +1,7 @@
 #include "apps/common/class_rules.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
@@ -73,6 +75,22 @@ void warn_of_unknown_classes(const std::vector<std::string>& classes, const std:
   warn((one ? "the class name " : "the class names ") + listed(classes) + (one ? " does" : " do") +
        " not say who wears a mask: " + effect +
        " (say it with --classes mask=NAME no_mask=NAME worn_wrongly=NAME other=NAME)");
+}
+
+void tell_of_shared_meanings(const std::vector<std::string>& classes,
+                             const std::vector<vision::LabelMeaning>& meanings) {
+  using vision::LabelMeaning;
+  for (const LabelMeaning meaning :
+       {LabelMeaning::mask, LabelMeaning::no_mask, LabelMeaning::worn_wrongly}) {
+    std::vector<std::string> sharing;
+    for (std::size_t i = 0; i < classes.size(); ++i)
+      if (meanings[i] == meaning) sharing.push_back(classes[i]);
+    if (sharing.size() > 1)
+      tell(
+          fmt::format("the classes {} mean the same ({}), and are trained to be told apart (to "
+                      "train them as one, put their pictures into folders of one name)",
+                      listed(sharing), vision::word_of(meaning)));
+  }
 }
 
 std::string listed(const std::vector<std::string>& names) {

@@ -44,6 +44,11 @@ void check_class_names(const ClassMeanings& meanings, const std::vector<std::str
 // them.
 void warn_of_unknown_classes(const std::vector<std::string>& classes, const std::string& effect);
 
+// Notes each meaning that several of the classes have, of those that a result is told by: what they
+// were made for cannot be known. `meanings`: of each of the classes.
+void tell_of_shared_meanings(const std::vector<std::string>& classes,
+                             const std::vector<vision::LabelMeaning>& meanings);
+
 // "a, b"
 std::string listed(const std::vector<std::string>& names);
 

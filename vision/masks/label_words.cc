@@ -18,6 +18,8 @@ struct Words {
   std::string_view text;  // separated by spaces, as folded_name() leaves them
 };
 
+// "Half" is none of them: a half mask, or half face mask, is a kind of respirator, but might be one
+// that covers half of what it should.
 // CMFD and IMFD are the folders of MaskedFace-Net (Cabani et al. 2021), whose files are called
 // Mask_Chin, Mask_Mouth_Chin and Mask_Nose_Mouth where the mask covers no more than that.
 constexpr Words kWords[] = {
@@ -32,10 +34,11 @@ constexpr Words kWords[] = {
     {WordKind::right, "correct correctly proper properly"},
     {WordKind::wrong,
      "incorrect incorrectly incorect incorectly wrong wrongly improper improperly inproper "
-     "inproperly unproperly imfd partiallycovered partlycovered misworn"},
+     "inproperly unproperly imfd partiallycovered partlycovered misworn halfmasked halfcovered "
+     "halfworn"},
     {WordKind::maybe_right, "right rightly good well valid full fully complete completely"},
     {WordKind::maybe_wrong,
-     "bad badly partial partially partly half poor poorly invalid incomplete incompletely chin "
+     "bad badly partial partially partly poor poorly invalid incomplete incompletely chin "
      "onchin underchin belowchin mouthchin nosemouth undernose underthenose belownose belowthenose "
      "noseout noseexposed exposednose nosevisible visiblenose noseuncovered uncoverednose"},
     {WordKind::wearing, "wear wears wearing weared weard wore worn wor wearer put use using"},
@@ -164,6 +167,11 @@ const std::vector<Word>& words_from(char first) {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+// "no" of "No. 1 With Mask": a number follows.
+bool begins_number(std::string_view word, std::string_view rest) {
+  return word == "no" && !rest.empty() && is_digit(rest.front());
+}
+
 // Splits a name into words. Each place is tried once: what follows a place does not depend on how
 // it was reached.
 class Splitter {
@@ -174,18 +182,21 @@ class Splitter {
     if (at == name_.size()) return true;
     if (hopeless_[at]) return false;
     for (const Word& word : words_from(name_[at]))
-      if (name_.substr(at).starts_with(word.text) && with(word.kind, at + word.text.size()))
-        return true;
-    if (is_digit(name_[at]) && with(WordKind::filler, at + 1)) return true;
+      if (name_.substr(at).starts_with(word.text) && with(word, at)) return true;
+    if (is_digit(name_[at]) && with({"0", WordKind::filler}, at)) return true;
     hopeless_[at] = true;
     return false;
   }
   const WordCounts& counts() const { return counts_; }
 
  private:
-  bool with(WordKind kind, std::size_t rest) {
+  bool with(const Word& word, std::size_t at) {
+    const std::size_t rest = at + word.text.size();
+    const bool number = begins_number(word.text, name_.substr(rest));
+    // Elsewhere than at the beginning, as in "mask_no_1", it may be either.
+    if (number && name_.substr(0, at).find_first_not_of("0123456789") != name_.npos) return false;
     if (!split(rest)) return false;
-    ++counts_[kind];
+    ++counts_[number ? WordKind::filler : word.kind];
     return true;
   }
 

@@ -23,7 +23,7 @@ enum class LabelMeaning {
 // A name is understood if every word of it is (vision/masks/label_words.h): what it says of a mask,
 // of its absence and of how it is worn, in English and a score of other languages, and words that
 // do not matter. Case, accents, spaces, punctuation, numbers and a byte-order mark do not matter
-// either: "with_mask", "0 With Mask", "FaceWithMask", "Con mascarilla" all mean a mask;
+// either: "with_mask", "No. 1 With Mask", "FaceWithMask", "Con mascarilla" all mean a mask;
 // "without_mask", "NoMask", "sans masque" none; "mask_weared_incorrect", "not properly worn" one
 // that is worn wrongly. "background" and "no face" are no face. All else is `other`.
 LabelMeaning meaning_of(std::string_view label);

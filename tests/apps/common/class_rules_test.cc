@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "tests/apps/common/captured_run.h"
@@ -53,4 +54,19 @@ TEST_CASE("unknown names are warned of in one line that cannot steer a terminal"
             .starts_with("warning: the class names A\\u{009b}2J, B do not say who wears a mask: no "
                          "alert (say it with --classes mask=NAME "));
   CHECK(warned(std::vector<std::string>(1000, "x")).find("and 990 more") != std::string::npos);
+}
+
+TEST_CASE("classes of one meaning are told of, but for those that mean nothing") {
+  const auto told = [](const std::vector<std::string>& classes) {
+    return run([&](int, char**) {
+             apps::tell_of_shared_meanings(classes, vision::meanings_of(classes));
+             return 0;
+           })
+        .err;
+  };
+  CHECK(told({"mask", "no_mask", "cat", "dog"}) == "");
+  const std::string note = told({"WithMask", "bare", "no_mask", "with_mask", "cat"});
+  CHECK(note.starts_with("note: the classes WithMask, with_mask mean the same (mask)"));
+  CHECK(note.find("note: the classes bare, no_mask mean the same (no_mask)") != note.npos);
+  CHECK(std::count(note.begin(), note.end(), '\n') == 2);
 }

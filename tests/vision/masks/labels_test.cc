@@ -70,19 +70,43 @@ TEST_CASE("names of a mask") {
                            "correct",
                            "fully_covered",
                            "CMFD",
+                           "No. 1 With Mask",
+                           "No1_mask",
+                           "2 No. 13 mask",
+                           "full_face_mask",
                            "mask\r"})
     check(name, LabelMeaning::mask, "Mask");
 }
 
 TEST_CASE("names of no mask") {
-  for (const char* name : {"without_mask",     "Without Mask",   "WithoutMask",
-                           "no_mask",          "No Mask",        "NoMask",
-                           "no-mask",          "NO_MASK",        "unmasked",
-                           "face_no_mask",     "no_face_mask",   "1 Without Mask",
-                           "non_mask",         "without_a_mask", "maskless",
-                           "mask_off",         "not_masked",     "not wearing mask",
-                           "w/o mask",         "Un-masked",      "person without a mask",
-                           "no mask detected", "mask not worn",  "not_covered"})
+  for (const char* name : {"without_mask",
+                           "Without Mask",
+                           "WithoutMask",
+                           "no_mask",
+                           "No Mask",
+                           "NoMask",
+                           "no-mask",
+                           "NO_MASK",
+                           "unmasked",
+                           "face_no_mask",
+                           "no_face_mask",
+                           "1 Without Mask",
+                           "non_mask",
+                           "without_a_mask",
+                           "maskless",
+                           "mask_off",
+                           "not_masked",
+                           "not wearing mask",
+                           "w/o mask",
+                           "Un-masked",
+                           "person without a mask",
+                           "no mask detected",
+                           "mask not worn",
+                           "not_covered",
+                           "No. 2 Without Mask",
+                           "1 no mask",
+                           "no_mask_1",
+                           "no n95 mask"})
     check(name, LabelMeaning::no_mask, "No Mask");
 }
 
@@ -106,6 +130,8 @@ TEST_CASE("names of a mask that is worn wrongly") {
                            "mask_not_worn_properly",
                            "not correctly masked",
                            "partially_masked",
+                           "half_masked",
+                           "mask half worn",
                            "Mask_Chin",
                            "Mask_Mouth_Chin",
                            "Mask_Nose_Mouth",
@@ -161,7 +187,9 @@ TEST_CASE("other names keep their own words") {
   for (const char* name :
        {"mask/no mask", "mask or no mask", "mask?", "not without mask", "correct and incorrect",
         "gas mask", "ski mask", "with", "without", "yes", "none", "person", "covered", "worn",
-        "wrong person", "right", "good", "1", "unmasked correctly"})
+        "wrong person", "right", "good", "1", "unmasked correctly",
+        // A kind of respirator, or a mask that is worn by halves; a number, or its absence.
+        "half mask", "half face mask", "Half Face Respirator", "mask no 1", "Mask No. 2"})
     check(name, LabelMeaning::other, name);
   check(std::string(100000, 'a').c_str(), LabelMeaning::other, std::string(100000, 'a').c_str());
 }
