@@ -2,6 +2,7 @@
 // lines.
 #include <fmt/format.h>
 
+#include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
@@ -33,6 +34,7 @@ Options read_options(int argc, char** argv) {
   parser.add("--height", &o.height, "pixels").range(64, 4320).show_default();
   parser.add("--fps", &o.fps, "frames a second").range(1., 240.).show_default();
   parser.parse(argc, argv);
+  check_outputs({{"--output", o.output}, {"--truth", o.truth}}, {});
   return o;
 }
 

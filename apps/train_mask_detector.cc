@@ -28,6 +28,7 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "nn/memory.h"
+#include "vision/image/image.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -83,7 +84,7 @@ void define_options(OptionParser& parser, Options& o) {
            "it")
       .required();
   parser.add("--classes", &o.classes, kClassesHelp);
-  parser.add("-p,--plot", &o.plot, "Picture of the loss and accuracy curves to write (PNG)")
+  parser.add("-p,--plot", &o.plot, "Picture of the loss and accuracy curves to write (.png, .jpg)")
       .show_default();
   parser.add("-m,--model", &o.model, "Model file to write").show_default();
   parser.add("--history", &o.history, "Figures of every epoch to write (JSON)").show_default();
@@ -300,9 +301,11 @@ std::vector<std::string> words_of_classes(const Options& o, const Dataset& datas
   const ClassMeanings stated = class_meanings(o.classes);
   check_class_names(stated, dataset.classes, "the data set");
   std::vector<std::string> words, unknown;
+  std::vector<vision::LabelMeaning> meanings;
   for (const std::string& name : dataset.classes) {
     const auto found = stated.find(name);
     const auto meaning = found != stated.end() ? found->second : vision::meaning_of(name);
+    meanings.push_back(meaning);
     const bool known = found != stated.end() || meaning != vision::LabelMeaning::other;
     words.push_back(known ? std::string(vision::word_of(meaning)) : "");
     if (!known) unknown.push_back(name);
@@ -310,6 +313,7 @@ std::vector<std::string> words_of_classes(const Options& o, const Dataset& datas
   warn_of_unknown_classes(unknown,
                           "detect_mask_video will neither count who is called so nor raise "
                           "--alert, and its --threshold will not heed it");
+  tell_of_shared_meanings(dataset.classes, meanings);
   return words;
 }
 
@@ -482,7 +486,7 @@ void write_results(Run& run, const LoadedDataset& data, const Split& split,
     throw std::domain_error(fault.what() + std::string(" (go on with --resume --precision f32)"));
   }
   write_file_atomically(o.history, history.dump(2) + "\n");
-  plot_history(o.plot, run.history);
+  vision::save_image(o.plot, draw_history(run.history));
   run.file.remove();
   fmt::print(
       "validation accuracy {:.4f}, loss {:.4f}\nwrote {}, {} and {} (peak memory of tensors {} "

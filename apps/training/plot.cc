@@ -8,8 +8,6 @@
 #include <vector>
 
 #include "apps/training/curves.h"
-#include "base/file.h"
-#include "vision/image/codec.h"
 #include "vision/image/draw.h"
 
 namespace maskwatch::apps {
@@ -50,10 +48,6 @@ vision::Image draw_history(const History& history) {
               curve_of(history, &EpochRecord::validation_accuracy, "val_acc")},
              colors);
   return image;
-}
-
-void plot_history(const std::string& path, const History& history) {
-  write_file_atomically(path, vision::codec::encode_png(draw_history(history)));
 }
 
 }  // namespace maskwatch::apps

@@ -1,8 +1,6 @@
 // The curves of a training as an image.
 #pragma once
 
-#include <string>
-
 #include "apps/training/history.h"
 #include "vision/image/image.h"
 
@@ -11,9 +9,5 @@ namespace maskwatch::apps {
 // train_loss and val_loss, train_acc and val_acc over the epochs, side by side: RGB, 1280x560.
 // Values that are not finite leave gaps. Throws std::invalid_argument for an empty history.
 vision::Image draw_history(const History& history);
-
-// Writes draw_history as a PNG, whatever the name ends with; atomically. Throws std::runtime_error
-// that names the file when it cannot be written.
-void plot_history(const std::string& path, const History& history);
 
 }  // namespace maskwatch::apps

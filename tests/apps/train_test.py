@@ -113,6 +113,13 @@ class Training(unittest.TestCase):
         self.assertEqual(metadata["architecture"], "mobilenet_v2")
         self.assertEqual(json.loads(metadata["labels"]), ["with_mask", "without_mask"])
 
+    def test_the_plot_is_of_the_kind_that_its_name_says(self):
+        arguments = self.arguments("photo", "--epochs", "1")
+        arguments[arguments.index("-p") + 1] = os.path.join(self.folder, "photo.jpg")
+        subprocess.run(arguments, check=True, capture_output=True)
+        with open(os.path.join(self.folder, "photo.jpg"), "rb") as file:
+            self.assertEqual(file.read(3), b"\xff\xd8\xff")
+
     def metadata(self, name):
         length = struct.unpack("<Q", self.model(name)[:8])[0]
         return json.loads(self.model(name)[8 : 8 + length])["__metadata__"]
@@ -139,6 +146,19 @@ class Training(unittest.TestCase):
         done = self.train_on("odd", odd, "--classes", "mask=C")
         self.assertEqual(done.returncode, 2)
         self.assertEqual(done.stderr, "error: --classes: 'C' is not a class of the data set: A, B\n")
+
+    def test_classes_of_one_meaning_are_told_of(self):
+        note = "note: the classes WithMask, with_mask mean the same (mask), and are trained to be told apart"
+        for name, folders in (("twins", ["twins"]), ("two", ["first", "second"])):
+            paths = [os.path.join(self.folder, folder) for folder in folders]
+            for path, sources in zip((paths[0], paths[-1]), (("with_mask", "without_mask"), ("WithMask",))):
+                for source in sources:
+                    shutil.copytree(os.path.join(self.faces, source.replace("WithMask", "with_mask")), os.path.join(path, source))
+            arguments = self.arguments(name, "--epochs", "1")
+            done = subprocess.run([*arguments[:2], *paths, *arguments[3:]], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            self.assertTrue(done.stderr.startswith(note), done.stderr)
 
     def test_a_data_set_that_its_folders_split(self):
         split = os.path.join(self.folder, "split")
@@ -208,6 +228,9 @@ class Training(unittest.TestCase):
             "missing teacher": ([*good, "--scratch", "--teacher", at("no.safetensors")], "no.safetensors"),
             "share of no teacher": ([*good, "--scratch", "--teacher-share", "0.5"], "--teacher"),
             "teacher that would be written over": (["-d", self.faces, "--scratch", "--teacher", at("other.safetensors"), "-m", at("other.safetensors")], "the same file as --teacher"),
+            "model without a name": ([*good[:2], "--scratch", "-m", "", *tail[2:]], "--model: its value is empty"),
+            "plot without a name": ([*good[:4], "--scratch", "--plot=", *tail[4:]], "--plot: its value is empty"),
+            "plot of another kind": ([*good[:4], "--scratch", "-p", at("never.bmp"), *tail[4:]], "pictures are written as .png"),
             "contradiction": ([*good, "--scratch", "--weights", at("other.safetensors")], "--scratch"),
         }
         for name, (arguments, expected) in cases.items():
