@@ -150,16 +150,18 @@ fs::path output_folder(const Options& o) {
   return o.output;
 }
 
-// Throws rather than write over a picture that is to be read.
-void keep_inputs(const Options& o, const std::vector<std::string>& outputs) {
+// Throws rather than write over a picture that is to be read, or look at pictures for nothing.
+void check_output_files(const Options& o, const std::vector<std::string>& outputs) {
   std::set<fs::path> inputs;
   std::error_code pathless;  // as a pipe is
   for (const std::string& image : o.images) inputs.insert(fs::weakly_canonical(image, pathless));
   inputs.erase("");
-  for (const std::string& output : outputs)
+  for (const std::string& output : outputs) {
     if (inputs.contains(fs::weakly_canonical(output, pathless)))
       throw UsageError(output + " would be written over, but it is one of the pictures to look at",
                        "choose another --output");
+    require_writable(output);
+  }
 }
 
 // So much of a picture's name that what is added to it fits into the name of a file.
@@ -383,7 +385,7 @@ int detect(int argc, char** argv, kernels::Communicator& communicator) {
   find_pictures(o);
   check_ranks(o, communicator);
   const std::vector<std::string> outputs = output_files(o);
-  keep_inputs(o, outputs);
+  check_output_files(o, outputs);
   Tools tools{MaskDetector(detector_options(o.faces)), nullptr, nullptr};
   check_detail(o.faces, tools.detector.heeds_detail());
   check_class_names(class_meanings(o.faces.classes), tools.detector.all_labels(), "the model");

@@ -53,6 +53,12 @@ void require_new_folder(const std::string& path) {
     throw std::runtime_error(path +
                              ": exists and is not an empty folder (name a new one, so that no "
                              "older pictures mix with the new ones)");
+  fs::path above = fs::absolute(path, error);
+  while (above.has_relative_path() && !fs::exists(above, error)) above = above.parent_path();
+  if (!fs::is_directory(above, error))
+    throw std::runtime_error("cannot make " + path + ": " + above.string() + " is not a folder");
+  if (access(above.c_str(), W_OK) != 0)
+    throw std::runtime_error("cannot make " + path + ": permission denied in " + above.string());
 }
 
 void require_outside(const std::string& output, const std::vector<std::string>& folders) {

@@ -14,7 +14,8 @@ void require_writable(const std::string& path);
 // called `path`, or `path` is empty.
 void require_picture(const std::string& option, const std::string& path);
 
-// Throws std::runtime_error if something is there but an empty folder.
+// Throws std::runtime_error if something is there but an empty folder, or no folder can be made
+// there.
 void require_new_folder(const std::string& path);
 
 // Throws UsageError if the folder `output` lies in one of `folders`, by whatever links: what is

@@ -68,6 +68,31 @@ TEST_CASE("where a file cannot be made is said before the work") {
   std::filesystem::permissions(folder / "elsewhere", std::filesystem::perms::owner_all);
 }
 
+TEST_CASE("where a new folder cannot be made is said before the work") {
+  const TemporaryFolder folder;
+  folder.write("file", "");
+  std::filesystem::create_directory(folder / "empty");
+  const auto said = [&](const std::string& name) {
+    return message_of([&] { apps::require_new_folder(folder / name); });
+  };
+  CHECK(said("new") == "");
+  CHECK(said("deep/down/new") == "");
+  CHECK(said("empty") == "");
+  CHECK(message_of([] { apps::require_new_folder("new"); }) == "");
+  CHECK(said("file").starts_with(folder / "file: exists and is not an empty folder"));
+  CHECK(said("file/new") ==
+        "cannot make " + folder / "file/new: " + folder / "file is not a folder");
+  if (geteuid() == 0) {
+    MESSAGE("SKIPPED, NOT TESTED: a folder without the right to write, which root has everywhere");
+    return;
+  }
+  std::filesystem::permissions(
+      folder / "empty", std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+  CHECK(said("empty/new") ==
+        "cannot make " + folder / "empty/new: permission denied in " + folder / "empty");
+  std::filesystem::permissions(folder / "empty", std::filesystem::perms::owner_all);
+}
+
 TEST_CASE("a file of the data set is not written over, under whatever name") {
   const TemporaryFolder folder;
   folder.write("data/1.jpg", "picture");
