@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "apps/common/face_options.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
@@ -96,6 +97,7 @@ int run(int argc, char** argv) {
   for (const char* option : {"--least-score", "--most-background"})
     if (o.background.empty() && parser.given(option))
       throw UsageError(fmt::format("{} needs --background", option));
+  check_sureness(parser, "--least-score", "--background", o.background);
   set_threads(o.threads);
   require_new_folder(o.crops.output);
   require_outside(o.crops.output, o.datasets);

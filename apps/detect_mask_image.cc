@@ -380,6 +380,7 @@ int detect(int argc, char** argv, kernels::Communicator& communicator) {
                       "Finds the faces in pictures and says for each whether it wears a mask.");
   define_options(parser, o);
   parser.parse(argc, argv);
+  check_sureness(parser, "--confidence", "--face", o.faces.face);
   set_threads(threads_of_rank(o.threads, communicator));
   o.faces.local_rank = communicator.local_rank();
   find_pictures(o);

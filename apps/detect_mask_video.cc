@@ -10,6 +10,7 @@
 #include "apps/common/files.h"
 #include "apps/common/program.h"
 #include "apps/common/stop_signals.h"
+#include "apps/live/idle_options.h"
 #include "apps/live/video_options.h"
 #include "apps/live/video_viewer.h"
 #include "apps/live/video_wall.h"
@@ -72,6 +73,21 @@ std::vector<std::unique_ptr<VideoPipeline>> open_pipelines(const VideoOptions& o
   return pipelines;
 }
 
+// It weighs the classes that mean a mask against all others.
+void check_threshold(const VideoPipeline& pipeline) {
+  const auto& meanings = pipeline.meanings();
+  std::vector<std::string> others;
+  for (std::size_t i = 0; i < meanings.size(); ++i)
+    if (meanings[i] != LabelMeaning::mask) others.push_back(pipeline.labels()[i]);
+  if (others.size() == meanings.size())
+    warn("--threshold: the model has no class that means a mask, so it does nothing");
+  else if (others.empty())
+    warn("--threshold: every class of the model means a mask, so it does nothing");
+  else if (!vision::knows(meanings, LabelMeaning::no_mask))
+    warn("--threshold: the model has no class that means no mask, so it weighs masks against " +
+         listed(others) + " only");
+}
+
 // Throws where an option asks for a class that the model does not have, and warns where one may do
 // nothing because names are not understood.
 void check_labels(const VideoOptions& o, const VideoPipeline& pipeline) {
@@ -86,8 +102,7 @@ void check_labels(const VideoOptions& o, const VideoPipeline& pipeline) {
   if (!o.alert.empty() && !knows(LabelMeaning::no_mask))
     warn(std::string("--alert: the model has no class that means no mask, so it ") +
          (o.alert_worn_wrongly ? "runs for masks worn wrongly only" : "never runs"));
-  if (o.threshold_given && !knows(LabelMeaning::mask))
-    warn("--threshold: the model has no class that means a mask, so it does nothing");
+  if (o.threshold_given) check_threshold(pipeline);
   warn_of_unknown_classes(pipeline.unknown_labels(),
                           "who is called so is neither counted as masked nor as unmasked, and "
                           "neither --alert nor --threshold heed it");
@@ -116,6 +131,10 @@ int watch(int argc, char** argv) {
   VideoPipeline& first = *pipelines[0];
   check_labels(o, first);
   check_detail(o.faces, first.heeds_detail());
+  std::vector<OpenedSource> opened;
+  for (const auto& pipeline : pipelines)
+    opened.push_back({pipeline->source_kind(), pipeline->live()});
+  for (const std::string& idle : idle_options(o, opened)) warn(idle);
   for (const auto& pipeline : pipelines)
     if (const std::string note = pipeline->source_note(); !note.empty()) tell(note);
   const bool tells = o.stats != "-" && o.events != "-";

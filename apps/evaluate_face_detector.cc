@@ -10,6 +10,7 @@
 #include <set>
 
 #include "apps/common/device_option.h"
+#include "apps/common/face_options.h"
 #include "apps/common/files.h"
 #include "apps/common/options.h"
 #include "apps/common/program.h"
@@ -303,6 +304,7 @@ int evaluate(int argc, char** argv, kernels::Communicator& communicator) {
       "rate of false faces, labels of the faces found.");
   define_options(parser, o);
   parser.parse(argc, argv);
+  check_sureness(parser, "--least-score", "--face", o.face);
   if (o.found.empty() && o.threshold < o.least_score)
     throw UsageError(
         fmt::format("--confidence {} is below --least-score {}: fainter faces are not looked at",

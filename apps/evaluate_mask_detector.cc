@@ -392,6 +392,7 @@ int evaluate_model(int argc, char** argv, kernels::Communicator& communicator) {
       "balanced accuracy.");
   define_options(parser, o);
   parser.parse(argc, argv);
+  check_sureness(parser, "--confidence", "--face", o.faces.face);
   set_threads(threads_of_rank(o.threads, communicator));
   o.faces.local_rank = communicator.local_rank();
   const std::string model = model_file(o.faces);

@@ -87,6 +87,13 @@ MaskDetectorOptions detector_options(const FaceOptions& options) {
   return out;
 }
 
+void check_sureness(const OptionParser& parser, const std::string& sureness,
+                    const std::string& option, const std::string& face) {
+  if (face == "none" && parser.given(sureness))
+    throw UsageError(fmt::format("{} is not for {} none", sureness, option),
+                     "it takes the whole picture as the face");
+}
+
 void check_detail(const FaceOptions& options, bool heeds_detail) {
   if (options.given_detail() && !heeds_detail)
     throw UsageError("--detail is not for --face " + options.face,

@@ -48,6 +48,11 @@ std::string model_file(const FaceOptions& options);
 // of --classes; UsageError for a device that cannot be had.
 MaskDetectorOptions detector_options(const FaceOptions& options);
 
+// UsageError if `sureness`, an option that says how sure the face detector must be, was given for
+// the detector "none". `option` names the detector; `face` is its value.
+void check_sureness(const OptionParser& parser, const std::string& sureness,
+                    const std::string& option, const std::string& face);
+
 // UsageError if --detail was given for a face detector that cannot heed it.
 void check_detail(const FaceOptions& options, bool heeds_detail);
 

@@ -113,6 +113,23 @@ void add_output_options(OptionParser& parser, VideoOptions& o) {
       .show_default();
 }
 
+// UsageError for options that contradict each other, whatever the source is.
+void check_options(const OptionParser& parser, const VideoOptions& o) {
+  check_sureness(parser, "--confidence", "--face", o.faces.face);
+  for (const auto& [one, other] : {std::pair{"--full-screen", "--headless"},
+                                   {"--every-frame", "--headless"},
+                                   {"--screenshot-dir", "--headless"},
+                                   {"--every-frame", "--live"}})
+    if (parser.given(one) && parser.given(other))
+      throw UsageError(std::string(one) + " excludes " + other);
+  if (o.fps_target > 0 && o.detect_every > 0)
+    throw UsageError("--fps-target is for --detect-every auto",
+                     "every N-th frame is looked at, however long that takes");
+  if (o.sources.size() > 1 && !o.record.empty())
+    throw UsageError("--record: there is no recording of several sources",
+                     "start one program for each");
+}
+
 void read_camera_size(const std::string& text, vision::VideoSourceOptions& source) {
   if (text.empty()) return;
   int used = 0;
@@ -172,11 +189,10 @@ VideoOptions read_video_options(int argc, char** argv) {
   parser.parse(argc, argv);
   o.sinks = read_sink_options(sinks);
   o.threshold_given = parser.given("--threshold");
+  o.timeout_given = parser.given("--timeout");
   o.sources = read_sources(sources);
-  if (o.sources.size() > 1 && !o.record.empty())
-    throw UsageError("--record: there is no recording of several sources",
-                     "start one program for each");
   o.detect_every = every.empty() ? -1 : every == "auto" ? 0 : std::stoi(every);
+  check_options(parser, o);
   return o;
 }
 

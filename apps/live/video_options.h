@@ -27,6 +27,7 @@ struct VideoOptions {
        full_screen = false, alert_worn_wrongly = false;
   std::string record, events, stats, alert, screenshot_folder = ".";
   double alert_after = 5, timeout = 5;
+  bool timeout_given = false;
   SinkOptions sinks;
   std::string camera_size;
   double camera_fps = 0;

@@ -142,6 +142,7 @@ class VideoPipeline {
   // Of the source's first frame.
   int width() const { return width_; }
   int height() const { return height_; }
+  vision::SourceKind source_kind() const { return source_->kind(); }
   bool live() const { return live_; }
   bool drops() const { return drop_; }
 

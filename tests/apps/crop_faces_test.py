@@ -75,6 +75,7 @@ class Cropping(unittest.TestCase):
             (["--least-side", "21"], "out", "21 pixels"),
             (["--margin", "-1"], "out", "--margin"),
             (["--least-score", "0.3"], "out", "--least-score needs --background"),
+            (["--background", "none", "--least-score", "0.3"], "out", "--least-score is not for --background none"),
             (["--background", "dog"], "out", "dog"),
             (["--background", self.at("lost.xml")], "out", "lost.xml"),
         ):

@@ -189,6 +189,7 @@ class Training(unittest.TestCase):
             "the detector": (["-f", self.at("twin/2.xml"), "--write-found", self.at("twin/2.xml")], "the detector"),
             "faces found elsewhere and a classifier": ([*found, "-m", self.at("any.safetensors")], "--model"),
             "faces found elsewhere and a score": ([*found, "--least-score", "0.2"], "--least-score"),
+            "a score of the whole picture": (["--face", "none", "--least-score", "0.2"], "--least-score is not for --face none"),
             "two thresholds that contradict each other": (["-c", "0.1", "--least-score", "0.2"], "--least-score"),
             "names that do not tell pictures apart": (["-d", twin, *found], "have the same"),
         }

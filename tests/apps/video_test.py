@@ -173,11 +173,32 @@ class Headless(Video):
         self.check_fault("out.txt", "-s", one, "--headless", "--record", "out.txt")
         self.check_fault("no_model", "-s", one, "--headless", "-m", "no_model")
         self.check_fault("--alert-after requires --alert", "-s", one, "--headless", "--alert-after", "3")
+        for contradiction in (["--full-screen", "--headless"], ["--every-frame", "--headless"], ["--screenshot-dir", ".", "--headless"], ["--every-frame", "--live"]):
+            self.check_fault(f"{contradiction[0]} excludes {contradiction[-1]}", "-s", one, *contradiction)
+        self.check_fault("--fps-target is for --detect-every auto", "-s", one, "--headless", "--fps-target", "10", "--detect-every", "2")
+        for option in ("-m", "--record", "--events", "--stats", "--alert", "--serve", "--mqtt", "--webhook", "-s", "--source"):
+            self.check_fault(": its value is empty", "-s", one, "--headless", option, "")
+        self.check_fault("--confidence is not for --face none", "-s", one, "--headless", "--face", "none", "-c", "0.9")
         other = self.at("other.safetensors")
         shipped_with_names(other, {"mask_worn_wrongly": "another_mask_kind"})
         self.check_fault("has no class for masks worn wrongly", "-s", one, "--headless", "-m", other, "--alert", "true", "--alert-worn-wrongly")
         self.check_fault("no_model.safetensors", "-s", one, "--headless", "-f", "no_model.safetensors")
         self.check_fault("127.0.0.1", "-s", "rtsp://127.0.0.1:9/x", "--headless", "--timeout", "1")
+
+    def test_options_that_do_nothing_are_told_of(self):
+        done = self.run_program("-s", self.clips["one"], "--headless", "--camera-size", "640x480", "--camera-fps", "10", "--timeout", "3", "--no-reconnect", "--fps-target", "10")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        told = [line.split(":")[1].strip() for line in done.stderr.splitlines() if line.startswith("warning: ")]
+        self.assertEqual(told, ["--camera-size", "--camera-fps", "--timeout", "--no-reconnect", "--fps-target"])
+        kinds = self.at("kinds.safetensors")
+        for names, expected in (
+            ({"without_mask": "surgical_mask", "mask_worn_wrongly": "n95_mask"}, "warning: --threshold: every class of the model means a mask, so it does nothing\n"),
+            ({"without_mask": "surgical_mask"}, "warning: --threshold: the model has no class that means no mask, so it weighs masks against mask_worn_wrongly only\n"),
+            ({}, ""),
+        ):
+            shipped_with_names(kinds, names)
+            done = self.run_program("-s", self.clips["one"], "--headless", "-m", kinds, "--threshold", "0.9")
+            self.assertEqual((done.returncode, done.stderr), (0, expected))
 
     def test_labels_that_nobody_understands_are_warned_of_until_classes_says_them(self):
         odd = self.at("odd.safetensors")

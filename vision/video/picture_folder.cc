@@ -67,6 +67,7 @@ class PictureFolder final : public VideoSource {
   }
 
   void interrupt() override { interrupted_ = true; }
+  SourceKind kind() const override { return SourceKind::folder; }
   bool live() const override { return false; }
   double fps() const override { return fps_; }
   int width() const override { return width_; }

@@ -1,13 +1,14 @@
-// Where FFmpeg finds a source that is not a folder of pictures.
+// The kinds of sources, and where FFmpeg finds one that is not a folder of pictures.
 #pragma once
 
 #include <string>
 
 namespace maskwatch::vision {
 
+enum class SourceKind { file, pipe, network, camera, graph, folder };
+
 struct StreamAddress {
-  enum class Kind { file, pipe, network, camera, graph };
-  Kind kind = Kind::file;
+  SourceKind kind = SourceKind::file;
   std::string name;    // for people
   std::string url;     // for FFmpeg; of a pipe: its path
   std::string format;  // of the input; empty: guessed

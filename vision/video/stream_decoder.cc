@@ -20,7 +20,7 @@ namespace maskwatch::vision {
 namespace {
 
 using ffmpeg::steady_seconds;
-using Kind = StreamAddress::Kind;
+using Kind = SourceKind;
 
 constexpr std::int64_t kMostPixels = std::int64_t{1} << 26;  // as vision::load_image
 constexpr int kMostDamagedAtEnd = 64;

@@ -62,7 +62,7 @@ class StreamDecoder {
 
   const std::shared_ptr<ffmpeg::Watch> watch_;
   double timeout_, allowed_ = 0;  // s
-  StreamAddress::Kind kind_;
+  SourceKind kind_;
   bool live_ = false;
   std::unique_ptr<StreamPipe> pipe_;  // of a pipe; outlives input_
   ffmpeg::Input input_;

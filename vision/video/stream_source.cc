@@ -108,6 +108,7 @@ class StreamSource final : public VideoSource {
   }
 
   void interrupt() override { watch_.interrupt(); }
+  SourceKind kind() const override { return address_.kind; }
   bool live() const override { return live_; }
   bool bursts() const override { return bursts_; }
   double fps() const override { return fps_; }
@@ -135,7 +136,7 @@ class StreamSource final : public VideoSource {
   // s until an attempt is no longer waited for alone. A camera, and a port at which packets just
   // arrive, can only be waited for.
   double patience() const {
-    const bool asks = address_.kind == StreamAddress::Kind::network &&
+    const bool asks = address_.kind == SourceKind::network &&
                       !address_.url.starts_with("udp:") && !address_.url.starts_with("rtp:");
     return asks ? std::max(kPatience, kSlower * usual_) : std::numeric_limits<double>::infinity();
   }
@@ -216,7 +217,7 @@ class StreamSource final : public VideoSource {
 
   // A named pipe may get another writer; what was opened for us, such as /dev/stdin, has had its.
   bool may_come_again() const {
-    return address_.kind != StreamAddress::Kind::pipe || !address_.url.starts_with("/dev/");
+    return address_.kind != SourceKind::pipe || !address_.url.starts_with("/dev/");
   }
 
   // What the source is, and is not shown as; empty if there is nothing of that kind.

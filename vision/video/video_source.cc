@@ -15,7 +15,7 @@
 namespace maskwatch::vision {
 namespace {
 
-using Kind = StreamAddress::Kind;
+using Kind = SourceKind;
 
 bool is_number(const std::string& text) {
   return !text.empty() && text.size() <= 3 &&

@@ -13,6 +13,7 @@
 
 #include "vision/image/image.h"
 #include "vision/video/camera_list.h"
+#include "vision/video/stream_address.h"
 
 namespace maskwatch::vision {
 
@@ -75,6 +76,7 @@ class VideoSource {
   // a host name that is being looked up is waited for).
   virtual void interrupt() = 0;
 
+  virtual SourceKind kind() const = 0;
   // Whether frames come at their own pace and are lost if nobody reads them.
   virtual bool live() const = 0;
   // Whether a live source's frames come many at a time, in segments (HLS, DASH): they are to be
