@@ -17,6 +17,7 @@
 #include "apps/common/progress.h"
 #include "apps/common/ranks.h"
 #include "apps/common/share.h"
+#include "apps/training/judged_classes.h"
 #include "apps/training/light.h"
 #include "apps/training/names_in_history.h"
 #include "apps/training/report.h"
@@ -43,8 +44,9 @@ struct Options {
 
 // What became of each picture, in the order of the data set.
 struct Findings {
-  std::vector<int> labels, predictions;  // of the pictures with a face; indices into the classes
-  std::vector<std::string> names;        // and what they are called
+  std::vector<int> labels;         // of the pictures with a face; indices into the judged classes
+  std::vector<int> predictions;    // of the model's labels; then of the judged classes too
+  std::vector<std::string> names;  // and what they are called
   std::vector<std::vector<float>> probabilities;
   std::vector<std::string> broken;  // why a picture could not be read; the file is named
   double seconds = 0;
@@ -119,31 +121,6 @@ Dataset chosen(const Options& o) {
   return filter_dataset(all, keep);
 }
 
-// Index of each class of the data set among the model's labels: of the one that is called so, or
-// else of the first that means the same.
-std::vector<int> match_labels(const Dataset& dataset, const std::vector<LabelMeaning>& folders,
-                              const MaskDetector& detector, const std::string& model) {
-  const std::vector<std::string>& labels = detector.labels();
-  const std::vector<LabelMeaning>& meanings = detector.meanings();
-  std::vector<int> matches;
-  for (std::size_t i = 0; i < folders.size(); ++i) {
-    const std::string& name = dataset.classes[i];
-    auto found = std::find(labels.begin(), labels.end(), name) - labels.begin();
-    if (found == std::ssize(labels) && folders[i] != LabelMeaning::other) {
-      found = std::find(meanings.begin(), meanings.end(), folders[i]) - meanings.begin();
-      if (found != std::ssize(labels))
-        tell(fmt::format("the folder {} counts as the model's class {}", one_line(name),
-                         one_line(labels[static_cast<std::size_t>(found)])));
-    }
-    if (found == std::ssize(labels))
-      throw UsageError(fmt::format("the folder {} is not a class of {}: {}", one_line(name),
-                                   one_line(model), listed(labels)),
-                       "rename the folder, or say what it and they mean with --classes");
-    matches.push_back(static_cast<int>(found));
-  }
-  return matches;
-}
-
 // What the option and the names say of the classes of the data set.
 std::vector<LabelMeaning> meanings_of_folders(const Dataset& dataset, const ClassMeanings& stated) {
   std::vector<LabelMeaning> meanings = vision::meanings_of(dataset.classes);
@@ -153,49 +130,14 @@ std::vector<LabelMeaning> meanings_of_folders(const Dataset& dataset, const Clas
   return meanings;
 }
 
-// The classes that answers are judged by.
-struct JudgedClasses {
-  std::vector<std::string> labels;
-  std::vector<LabelMeaning> meanings;  // of each of them
-  std::vector<int> of_model;           // of each of the model's labels its index in `labels`
-  std::string note;  // what counts as what; empty where each label stands for itself
-};
-
-// A mask worn wrongly is a mask for a data set that does not tell the two apart.
-JudgedClasses judged_classes(const std::vector<LabelMeaning>& folders,
-                             const std::vector<std::string>& labels,
-                             const std::vector<LabelMeaning>& meanings) {
-  const auto mask = std::find(meanings.begin(), meanings.end(), LabelMeaning::mask);
-  const auto mask_label = static_cast<std::size_t>(mask - meanings.begin());
-  const bool joins = mask != meanings.end() && !vision::knows(folders, LabelMeaning::worn_wrongly);
-  JudgedClasses judged;
-  std::vector<std::size_t> joined;
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (joins && meanings[i] == LabelMeaning::worn_wrongly) {
-      joined.push_back(i);
-      judged.note = fmt::format("{} counts as {}: the data set has no such class",
-                                one_line(labels[i]), one_line(labels[mask_label]));
-    } else {
-      judged.labels.push_back(labels[i]);
-      judged.meanings.push_back(meanings[i]);
-    }
-    judged.of_model.push_back(static_cast<int>(judged.labels.size()) - 1);
-  }
-  for (const std::size_t i : joined) judged.of_model[i] = judged.of_model[mask_label];
-  return judged;
-}
-
-// The findings by those classes: probabilities that count as one are added up.
+// The findings by those classes.
 void judge_by(const JudgedClasses& judged, Findings& findings) {
-  if (judged.note.empty()) return;
+  if (judged.classes.names.size() == judged.of_label.size()) return;
   for (std::size_t i = 0; i < findings.labels.size(); ++i) {
-    std::vector<float> joined(judged.labels.size());
-    for (std::size_t c = 0; c < judged.of_model.size(); ++c)
-      joined[static_cast<std::size_t>(judged.of_model[c])] += findings.probabilities[i][c];
-    findings.labels[i] = judged.of_model[static_cast<std::size_t>(findings.labels[i])];
-    findings.predictions[i] =
-        static_cast<int>(std::max_element(joined.begin(), joined.end()) - joined.begin());
-    findings.probabilities[i] = std::move(joined);
+    std::vector<float>& probabilities = findings.probabilities[i];
+    probabilities = judged.sums(probabilities);
+    findings.predictions[i] = static_cast<int>(
+        std::max_element(probabilities.begin(), probabilities.end()) - probabilities.begin());
   }
 }
 
@@ -251,13 +193,13 @@ std::string look_at_batch(const Dataset& dataset, std::size_t begin, std::size_t
 }
 
 void read_batch(const std::string& message, const Dataset& dataset,
-                const std::vector<int>& label_of_class, Findings& findings) {
+                const std::vector<int>& class_of_folder, Findings& findings) {
   MessageReader reader(message);
   for (auto left = reader.get<std::size_t>(); left > 0; --left)
     findings.broken.push_back(reader.get_text());
   while (!reader.at_end()) {
     const DatasetImage& image = dataset.images[reader.get<std::size_t>()];
-    findings.labels.push_back(label_of_class[static_cast<std::size_t>(image.label)]);
+    findings.labels.push_back(class_of_folder[static_cast<std::size_t>(image.label)]);
     findings.names.push_back(image.name);
     findings.predictions.push_back(reader.get<int>());
     std::vector<float>& probabilities = findings.probabilities.emplace_back();
@@ -267,7 +209,7 @@ void read_batch(const std::string& message, const Dataset& dataset,
 }
 
 // Batches are shared out among the ranks; every rank gets all findings.
-Findings evaluate(const Dataset& dataset, const std::vector<int>& label_of_class,
+Findings evaluate(const Dataset& dataset, const std::vector<int>& class_of_folder,
                   const Light& light, MaskDetector& detector, kernels::Communicator& communicator) {
   Findings findings;
   const std::size_t count = dataset.images.size();
@@ -282,7 +224,7 @@ Findings evaluate(const Dataset& dataset, const std::vector<int>& label_of_class
       [&](std::size_t done) {
         bar.update(static_cast<std::int64_t>(std::min(done * kBatch, count)));
       });
-  for (const std::string& batch : batches) read_batch(batch, dataset, label_of_class, findings);
+  for (const std::string& batch : batches) read_batch(batch, dataset, class_of_folder, findings);
   findings.seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   bar.finish();
@@ -298,17 +240,19 @@ struct Summary {
   std::optional<Roc> masks;  // by the probability of a mask; where there are pictures of both sides
 };
 
-// Of the first class that means a mask, against all others.
+// Of the classes that mean a mask, against all others.
 std::optional<Roc> roc_of_masks(const Findings& findings,
                                 const std::vector<LabelMeaning>& meanings) {
-  const auto masked = std::find(meanings.begin(), meanings.end(), LabelMeaning::mask);
-  if (masked == meanings.end()) return std::nullopt;
-  const auto mask = static_cast<std::size_t>(masked - meanings.begin());
+  if (!vision::knows(meanings, LabelMeaning::mask)) return std::nullopt;
   std::vector<float> scores;
   std::vector<bool> positive;
   for (std::size_t i = 0; i < findings.labels.size(); ++i) {
-    scores.push_back(findings.probabilities[i][mask]);
-    positive.push_back(findings.labels[i] == static_cast<int>(mask));
+    float score = 0;
+    for (std::size_t c = 0; c < meanings.size(); ++c)
+      if (meanings[c] == LabelMeaning::mask) score += findings.probabilities[i][c];
+    scores.push_back(score);
+    const auto label = static_cast<std::size_t>(findings.labels[i]);
+    positive.push_back(meanings[label] == LabelMeaning::mask);
   }
   const auto positives = std::count(positive.begin(), positive.end(), true);
   if (positives == 0 || positives == static_cast<std::ptrdiff_t>(positive.size()))
@@ -342,8 +286,8 @@ Summary summarise(const Dataset& dataset, const Findings& findings, const Judged
   summary.faces_found = static_cast<double>(findings.labels.size()) / pictures;
   summary.pictures_per_second = pictures / findings.seconds;
   summary.broken = findings.broken;
-  summary.confusion = confusion_matrix(judged.labels, findings.labels, findings.predictions);
-  summary.masks = roc_of_masks(findings, judged.meanings);
+  summary.confusion = confusion_matrix(judged.classes.names, findings.labels, findings.predictions);
+  summary.masks = roc_of_masks(findings, judged.classes.meanings);
   return summary;
 }
 
@@ -410,19 +354,19 @@ int evaluate_model(int argc, char** argv, kernels::Communicator& communicator) {
   std::vector<std::string> names = detector.all_labels();
   names.insert(names.end(), dataset.classes.begin(), dataset.classes.end());
   check_class_names(stated, names, "the model and the data set");
-  const std::vector<LabelMeaning> folders = meanings_of_folders(dataset, stated);
-  const std::vector<int> label_of_class = match_labels(dataset, folders, detector, model);
-  const JudgedClasses judged = judged_classes(folders, detector.labels(), detector.meanings());
+  const JudgedClasses judged =
+      judged_classes({dataset.classes, meanings_of_folders(dataset, stated)},
+                     {detector.labels(), detector.meanings()}, model);
   warn_of_unknown_classes(detector.unknown_labels(),
                           "no ROC curve of masks counts them as what they are");
   Findings findings =
-      evaluate(dataset, label_of_class, light_named(o.light), detector, communicator);
+      evaluate(dataset, judged.of_folder, light_named(o.light), detector, communicator);
   if (communicator.rank() > 0) return 0;
   judge_by(judged, findings);
   for (const std::string& fault : findings.broken) tell_line("skipped " + fault);
   const Summary summary = summarise(dataset, findings, judged);
-  if (!o.scores.empty()) write_scores(o.scores, findings, judged.labels);
-  if (!judged.note.empty()) tell(judged.note);
+  if (!o.scores.empty()) write_scores(o.scores, findings, judged.classes.names);
+  for (const std::string& note : judged.notes) tell(note);
   if (o.json)
     fmt::print("{}\n", to_json(summary, o, model).dump(2));
   else

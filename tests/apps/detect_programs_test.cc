@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -319,6 +320,11 @@ TEST_CASE("detect_mask_image: bad input is one line and exit code 2") {
   fault(with_model({"-i", "grey.png", "-f", "nonsense"}), "nonsense");
   fault(with_model({"-i", "grey.png", "-f", "none", "--detail", "0"}),
         "--detail is not for --face none");
+  fault(with_model({"-i", "grey.png", "-f", "none", "-c", "0.6"}),
+        "--confidence is not for --face none");
+  fault(with_model({"-i", ""}), "--image: its value is empty");
+  fault(with_model({"-i", "grey.png", "-o", ""}), "--output: its value is empty");
+  fault({"-i", "grey.png", "-m", ""}, "--model: its value is empty");
   fault(with_model({"-i", "grey.png", "-f", "lost.xml"}), "lost.xml");
   fault(with_model({"-i", "grey.png", "-f", "model.safetensors"}), "model.safetensors");
   fault(with_model({"-i", "grey.png", "-c", "1.5"}), "--confidence");
@@ -510,6 +516,56 @@ TEST_CASE("evaluate_mask_detector --light judges darkened pictures and says so")
               "pink");
 }
 
+TEST_CASE("evaluate_mask_detector: kinds of masks count as one where the data set knows none") {
+  const TemporaryFolder& folder = prepared();
+  write_model(folder / "kinds.safetensors", {"n95_mask", "no_mask", "surgical_mask"});
+  const auto evaluate = [&](const std::string& set) {
+    const Outcome done =
+        run(folder, "evaluate_mask_detector",
+            {"-d", set, "-m", "kinds.safetensors", "--json", "--scores", "kinds.jsonl"});
+    REQUIRE(done.code == 0);
+    return std::pair(json::parse(done.output), done.errors);
+  };
+  const auto [report, notes] = evaluate("set");
+  CHECK(notes.find("note: the model's classes n95_mask, surgical_mask count as one, with_mask") !=
+        std::string::npos);
+  CHECK(report["labels"] == json{"with_mask", "no_mask"});
+  vision::MaskClassifier classifier(folder / "kinds.safetensors");
+  std::istringstream lines(read_file(folder / "kinds.jsonl"));
+  int right = 0;
+  std::map<std::string, std::vector<double>> scores;
+  for (std::string line; std::getline(lines, line);) {
+    const json picture = json::parse(line);
+    const auto image = vision::load_image(folder / ("set/" + picture["image"].get<std::string>()));
+    const vision::Detection whole{
+        {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
+    const auto three =
+        classifier.classify(image, vision::LocatedFaces{{whole}, 0}).front().probabilities;
+    const double mask = picture["probabilities"]["with_mask"];
+    const std::string label = picture["label"];
+    CHECK(mask == doctest::Approx(three[0] + three[2]).epsilon(1e-5));
+    right += (mask > .5) == (label == "with_mask") ? 1 : 0;
+    scores[label].push_back(mask);
+  }
+  REQUIRE(scores["with_mask"].size() + scores["no_mask"].size() == 10);
+  CHECK(report["accuracy"] == doctest::Approx(right / 10.));
+  double pairs = 0;
+  for (const double a : scores["with_mask"])
+    for (const double b : scores["no_mask"]) pairs += a > b ? 1 : a == b ? .5 : 0;
+  CHECK(report["masks"]["area"] == doctest::Approx(pairs / 25));
+
+  fs::create_directories(folder / "kinds");
+  for (const auto& [from, to] : {std::pair{"with_mask", "n95_mask"},
+                                 {"with_mask", "surgical_mask"},
+                                 {"without_mask", "no_mask"}})
+    fs::copy(folder / (std::string("set/") + from), folder / (std::string("kinds/") + to),
+             fs::copy_options::recursive);
+  const auto [apart, silence] = evaluate("kinds");
+  CHECK(silence == "");
+  CHECK(apart["labels"] == json{"n95_mask", "no_mask", "surgical_mask"});
+  CHECK(apart["masks"]["area"] == doctest::Approx(pairs / 25));  // of both kinds together
+}
+
 TEST_CASE("evaluate_mask_detector: worn wrongly is a mask where the data set has no such class") {
   const TemporaryFolder& folder = prepared();
   write_model(folder / "three.safetensors", {"mask_worn_wrongly", "without_mask", "with_mask"});
@@ -576,6 +632,9 @@ TEST_CASE("evaluate_mask_detector: bad input is one line and exit code 2") {
   fault({"-d", "lost"}, "lost");
   fs::create_directories(folder / "hollow");
   fault({"-d", "hollow"}, "hollow");
+  fault({"-d", "set", "--confidence", "0.6"}, "--confidence is not for --face none");
+  for (const char* option : {"--history", "--only", "--scores", "--model", "-d"})
+    fault({"-d", "set", option, ""}, ": its value is empty");
   fault({"-d", "set", "--history", "lost.json"}, "lost.json");
   folder.write("broken.json", "{\"validation_files\": 3");
   fault({"-d", "set", "--history", "broken.json"}, "broken.json");
