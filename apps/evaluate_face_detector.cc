@@ -106,18 +106,6 @@ struct Findings {
   std::string by;      // who found it
 };
 
-// Index into kFaceClasses of each of a classifier's labels; kUnlabelled for those that mean
-// nothing.
-std::vector<int> classes_of(const std::vector<std::string>& labels) {
-  std::vector<int> classes;
-  for (const std::string& label : labels) {
-    const auto meaning = ClassMap().meaning(label);
-    const bool face = meaning && meaning->kind == ClassMeaning::Kind::face;
-    classes.push_back(face ? meaning->label : kUnlabelled);
-  }
-  return classes;
-}
-
 std::size_t surest(const std::vector<float>& probabilities) {
   return static_cast<std::size_t>(std::max_element(probabilities.begin(), probabilities.end()) -
                                   probabilities.begin());
@@ -149,17 +137,16 @@ class Finder {
   std::vector<FoundFace> find(const vision::Image& image) {
     std::vector<FoundFace> found;
     if (with_classifier_) {
-      const std::vector<int> classes = classes_of(with_classifier_->labels());
       for (const Face& face : with_classifier_->detect(image))
-        found.push_back(
-            {face.box, face.score, classes[static_cast<std::size_t>(face.label_index)]});
+        found.push_back({face.box, face.score, face_class(face.meaning)});
       return found;
     }
     const vision::LocatedFaces located = detector_->locate(image);
-    const std::vector<int> classes = classes_of(located.labels);
+    const std::vector<vision::LabelMeaning> meanings = vision::meanings_of(located.labels);
     for (std::size_t i = 0; i < located.faces.size(); ++i)
       found.push_back({located.faces[i].box, located.faces[i].score,
-                       classes.empty() ? kUnlabelled : classes[surest(located.probabilities[i])]});
+                       meanings.empty() ? kUnlabelled
+                                        : face_class(meanings[surest(located.probabilities[i])])});
     return found;
   }
 

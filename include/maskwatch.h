@@ -54,9 +54,9 @@ typedef struct maskwatch_options {
 typedef struct maskwatch_face {
   float x, y, width, height;  /* pixels of the image: left and top edge, size */
   float score;                /* of the face detector: higher is surer */
-  int label;                  /* index of the likeliest label */
+  int label;                  /* index of the likeliest label of the likeliest meaning */
   maskwatch_meaning meaning;  /* of that label */
-  float probability;          /* likewise */
+  float probability;          /* of that meaning */
   const char* label_name;     /* "with_mask", as the model names it */
   const float* probabilities; /* of all maskwatch_label_count() labels */
 } maskwatch_face;

@@ -165,6 +165,9 @@ class Detector {
       names.push_back(name_of(meaning));
     return names;
   }
+  const std::vector<maskwatch::LabelMeaning>& label_meanings() const {
+    return detector_->meanings();
+  }
   std::string face_detector_name() const { return detector_->face_detector_name(); }
   std::string device() const { return detector_->device_name(); }
   bool heeds_detail() const { return detector_->heeds_detail(); }
@@ -210,7 +213,10 @@ class Video {
     if (!read(frame)) return py::none();
     const std::vector<Face> faces = detector_->detect(frame.image);
     std::vector<maskwatch::vision::Observation> seen;
-    for (const Face& face : faces) seen.push_back({face.box, face.score, face.probabilities});
+    for (const Face& face : faces)
+      seen.push_back(
+          {face.box, face.score,
+           maskwatch::vision::weighed_by_meaning(face.probabilities, detector_->label_meanings())});
     tracker_.update(frame.time, seen);
     people_ = tracker_.people();
     py::list tracks;

@@ -239,7 +239,10 @@ EMSCRIPTEN_KEEPALIVE const char* maskwatch_follow_pixels(int width, int height, 
     const Image image = image_in_buffer(width, height);
     const std::vector<Face> faces = detector().detect(image);
     std::vector<maskwatch::vision::Observation> seen;
-    for (const Face& face : faces) seen.push_back({face.box, face.score, face.probabilities});
+    for (const Face& face : faces)
+      seen.push_back(
+          {face.box, face.score,
+           maskwatch::vision::weighed_by_meaning(face.probabilities, detector().meanings())});
     engine().tracker.update(time, seen);
     Json found = found_in(image, faces);
     found.update(people_at(time));

@@ -343,7 +343,8 @@ std::vector<vision::Observation> VideoPipeline::look_at(const PipelineFrame& fra
   std::vector<vision::Observation> seen;
   for (Face& face : faces) {
     weigh(face.probabilities, meanings_, std::clamp(threshold_.load(), .01f, .99f));
-    seen.push_back({face.box, face.score, std::move(face.probabilities)});
+    seen.push_back(
+        {face.box, face.score, vision::weighed_by_meaning(face.probabilities, meanings_)});
   }
   if (!seen.empty()) {
     const std::lock_guard lock(mutex_);

@@ -3,7 +3,6 @@
 #include <cctype>
 
 #include "apps/common/class_rules.h"
-#include "vision/masks/labels.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -21,18 +20,10 @@ std::string plain(std::string_view name) {
 
 // Of the usual names; none for one that says nothing.
 std::optional<ClassMeaning> usual_meaning(const std::string& name) {
-  switch (vision::meaning_of(name)) {
-    case vision::LabelMeaning::mask:
-      return ClassMeaning{Kind::face, 0};
-    case vision::LabelMeaning::no_mask:
-      return ClassMeaning{Kind::face, 1};
-    case vision::LabelMeaning::worn_wrongly:
-      return ClassMeaning{Kind::face, 2};
-    case vision::LabelMeaning::background:
-      return ClassMeaning{Kind::other, 0};
-    case vision::LabelMeaning::other:
-      break;
-  }
+  const vision::LabelMeaning meaning = vision::meaning_of(name);
+  if (const int label = face_class(meaning); label != kUnlabelled)
+    return ClassMeaning{Kind::face, label};
+  if (meaning == vision::LabelMeaning::background) return ClassMeaning{Kind::other, 0};
   const std::string text = plain(name);
   if (text == "face" || text == "faces") return ClassMeaning{Kind::face, kUnlabelled};
   for (const char* ignored : {"ignore", "ignored", "ignoredregion", "ignoredregions", "dontcare"})
@@ -51,6 +42,14 @@ constexpr const char* kRuleHint =
     "ignore=far other=person";
 
 }  // namespace
+
+int face_class(vision::LabelMeaning meaning) {
+  using vision::LabelMeaning;
+  return meaning == LabelMeaning::mask           ? 0
+         : meaning == LabelMeaning::no_mask      ? 1
+         : meaning == LabelMeaning::worn_wrongly ? 2
+                                                 : kUnlabelled;
+}
 
 ClassMap::ClassMap(const std::vector<std::string>& rules) {
   for (const ClassRule& rule : class_rules(rules, kRuleHint)) {

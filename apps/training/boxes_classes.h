@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "vision/masks/labels.h"
+
 namespace maskwatch::apps {
 
 // The classes that a face detector tells apart, in the order of its outputs.
@@ -18,6 +20,9 @@ inline constexpr std::array<std::string_view, 3> kFaceClasses{"with_mask", "with
 
 // A FaceBox's label: an index into kFaceClasses, or kUnlabelled for a face of unknown class.
 inline constexpr int kUnlabelled = -1;
+
+// Of a face that wears this.
+int face_class(vision::LabelMeaning meaning);
 
 // What a class name stands for.
 struct ClassMeaning {

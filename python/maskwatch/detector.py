@@ -30,11 +30,11 @@ class Face:
     score: float
     """How sure it is that this is a face, 0 to 1 with the detector that ships."""
     label: str
-    """The likeliest class, as the model names it: "with_mask"."""
+    """The likeliest class of the likeliest meaning, as the model names it: "with_mask"."""
     meaning: str
     """What the label means: "mask", "no_mask", "worn_wrongly" or "other"."""
     probability: float
-    """Of the label."""
+    """Of what the label means: classes of one meaning count together."""
     probabilities: dict[str, float]
     """Of all labels; they sum to 1."""
 

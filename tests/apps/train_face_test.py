@@ -16,6 +16,7 @@ import unittest
 from drawn_boxes import drawn, write_pictures
 
 TRAIN, EVALUATE = (os.path.abspath(path) for path in sys.argv[1:3])
+SHIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "data", "models", "mask_detector.safetensors")
 RECIPE = ["--scratch", "--width", "0.35", "--size", "64", "--batch-size", "4", "--steps", "9", "--stretch", "3", "--validation", "0.25"]
 
 
@@ -104,6 +105,24 @@ class Training(unittest.TestCase):
             done = subprocess.run(self.arguments("refused", *arguments), capture_output=True, text=True)
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(complaint, done.stderr)
+
+    def test_evaluation_with_a_classifier_heeds_what_its_file_says_that_classes_mean(self):
+        with open(SHIPPED, "rb") as shipped:
+            (length,) = struct.unpack("<Q", shipped.read(8))
+            header, tensors = json.loads(shipped.read(length)), shipped.read()
+        names = dict(zip(json.loads(header["__metadata__"]["labels"]), "pqrs"))
+        header["__metadata__"]["labels"] = json.dumps(list(names.values()))
+        text = json.dumps(header).encode()
+        with open(self.at("odd_names.safetensors"), "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text + tensors)
+        labels = []
+        for model in (SHIPPED, self.at("odd_names.safetensors")):
+            done = subprocess.run([EVALUATE, "-d", self.data, "--face", "none", "-m", model, "--write-found", self.at("meant.json")], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            with open(self.at("meant.json")) as file:
+                labels.append([face["label"] for entry in json.load(file) for face in entry["found"]])
+        self.assertTrue(labels[0])
+        self.assertEqual(*labels)
 
     def test_evaluation_of_faces_found_elsewhere(self):
         found = [{"file": "3.png", "found": [{"box": [1, 1, 10, 10], "score": 0.9, "label": "with_mask"}]}]

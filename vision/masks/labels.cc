@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <span>
+#include <array>
+#include <iterator>
+#include <stdexcept>
 
 #include "base/printable.h"
 #include "vision/masks/label_words.h"
@@ -92,6 +94,26 @@ bool knows(std::span<const std::string> labels, LabelMeaning meaning) {
 
 bool knows(std::span<const LabelMeaning> meanings, LabelMeaning meaning) {
   return std::find(meanings.begin(), meanings.end(), meaning) != meanings.end();
+}
+
+std::vector<float> weighed_by_meaning(std::span<const float> probabilities,
+                                      std::span<const LabelMeaning> meanings) {
+  if (probabilities.size() != meanings.size())
+    throw std::invalid_argument(fmt::format("weighed_by_meaning: {} probabilities of {} labels",
+                                            probabilities.size(), meanings.size()));
+  std::array<float, std::size(kMeanings)> sums{}, most{};
+  for (std::size_t i = 0; i < meanings.size(); ++i) {
+    const auto meaning = static_cast<std::size_t>(meanings[i]);
+    sums[meaning] += probabilities[i];
+    most[meaning] = std::max(most[meaning], probabilities[i]);
+  }
+  std::vector<float> weighed(probabilities.begin(), probabilities.end());
+  for (std::size_t i = 0; i < meanings.size(); ++i) {
+    const auto meaning = static_cast<std::size_t>(meanings[i]);
+    if (meanings[i] != LabelMeaning::other && most[meaning] > 0)
+      weighed[i] *= sums[meaning] / most[meaning];
+  }
+  return weighed;
 }
 
 std::string display_name(const std::string& label) {

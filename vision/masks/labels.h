@@ -40,6 +40,13 @@ std::optional<LabelMeaning> meaning_of_word(std::string_view word);
 bool knows(std::span<const std::string> labels, LabelMeaning meaning);
 bool knows(std::span<const LabelMeaning> meanings, LabelMeaning meaning);
 
+// Probabilities of labels as those are to be compared: of each meaning the likeliest label has what
+// all of its labels have in sum, and the others keep their ratio to it. `other` labels stand for
+// themselves, as do all where each has a meaning of its own. std::invalid_argument unless there are
+// as many of both.
+std::vector<float> weighed_by_meaning(std::span<const float> probabilities,
+                                      std::span<const LabelMeaning> meanings);
+
 // "Mask", "No Mask", "Mask Worn Wrongly", or the label itself, printable (base/printable.h) and
 // with spaces for underscores.
 std::string display_name(const std::string& label);

@@ -123,9 +123,11 @@ std::vector<Face> MaskDetector::named(const LocatedFaces& found,
   std::vector<Face> faces;
   for (auto& [index, score, answer] :
        vision::verify_faces(std::move(classes), meanings, found, confidence_)) {
-    const auto label = static_cast<std::size_t>(answer.label);
-    faces.push_back({found.faces[index].box, score, answer.label, labels_[label], meanings_[label],
-                     answer.probability(), std::move(answer.probabilities)});
+    const std::vector<float> weighed = vision::weighed_by_meaning(answer.probabilities, meanings_);
+    const auto label = static_cast<std::size_t>(std::max_element(weighed.begin(), weighed.end()) -
+                                                weighed.begin());
+    faces.push_back({found.faces[index].box, score, static_cast<int>(label), labels_[label],
+                     meanings_[label], weighed[label], std::move(answer.probabilities)});
   }
   return faces;
 }

@@ -39,11 +39,11 @@ using vision::save_image;
 struct Face {
   Box box;               // pixels of the image
   float score = 0;       // of being a face: higher is surer (vision/masks/face_verification.h)
-  int label_index = -1;  // into MaskDetector::labels()
+  int label_index = -1;  // into MaskDetector::labels(): the likeliest of the likeliest meaning
   std::string label;     // "with_mask", as the model names it
   LabelMeaning meaning = LabelMeaning::other;
-  // Of the label and of all labels, with what the face detector says of them, if it knows classes
-  // (vision/masks/label_fusion.h).
+  // Of what the label means (vision::weighed_by_meaning) and of all labels, with what the face
+  // detector says of them, if it knows classes (vision/masks/label_fusion.h).
   float probability = 0;
   std::vector<float> probabilities;
 };

@@ -20,7 +20,9 @@ namespace maskwatch::vision {
 struct Observation {
   Box box;
   float score = 0;
-  std::vector<float> probabilities;  // of the classifier's labels; empty: not classified
+  // Of the classifier's labels, as weighed_by_meaning() (vision/masks/labels.h) gives them; empty:
+  // not classified.
+  std::vector<float> probabilities;
 };
 
 enum class TrackState {

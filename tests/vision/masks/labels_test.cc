@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -233,6 +234,19 @@ TEST_CASE("each meaning has a word, and the word the meaning") {
         LabelMeaning::background})
     CHECK(vision::meaning_of_word(vision::word_of(meaning)) == meaning);
   CHECK_FALSE(vision::meaning_of_word("Mask").has_value());
+}
+
+TEST_CASE("labels of one meaning count together, and their order among themselves stays") {
+  using enum LabelMeaning;
+  const auto weighed = [](std::vector<float> probabilities, std::vector<LabelMeaning> meanings) {
+    return vision::weighed_by_meaning(probabilities, meanings);
+  };
+  CHECK(weighed({.25f, .375f, .125f, .25f}, {mask, no_mask, mask, mask}) ==
+        std::vector{.625f, .375f, .3125f, .625f});
+  CHECK(weighed({.3f, .6f, .1f}, {worn_wrongly, mask, no_mask}) == std::vector{.3f, .6f, .1f});
+  CHECK(weighed({.25f, .25f, .5f}, {other, other, mask}) == std::vector{.25f, .25f, .5f});
+  CHECK(weighed({0, 0, 1}, {mask, mask, no_mask}) == std::vector{0.f, 0.f, 1.f});
+  CHECK_THROWS_AS(weighed({1}, {}), std::invalid_argument);
 }
 
 TEST_CASE("the labels of a model: what each means, and which meanings they know") {

@@ -97,6 +97,21 @@ TEST_CASE("what labels mean may be said to the detector, and is shown") {
   for (const Face& face : faces) CHECK(face_text(face).starts_with("Mask: "));
 }
 
+TEST_CASE("the answer is the likeliest meaning, though a label of another may be likelier") {
+  const std::vector<std::string> labels{"A", "B", "C", "D", "E", "F"};
+  const SavedModel model(nn::HeadKind::mask, labels);
+  MaskDetectorOptions options = whole_pictures(model);
+  const Face alone = MaskDetector(options).detect(striped(90, 70)).at(0);
+  REQUIRE(alone.probability < .5f);
+  for (const std::string& label : labels) options.meanings[label] = LabelMeaning::no_mask;
+  options.meanings[alone.label] = LabelMeaning::mask;
+  const Face face = MaskDetector(options).detect(striped(90, 70)).at(0);
+  CHECK(face.probabilities == alone.probabilities);
+  CHECK(face.meaning == LabelMeaning::no_mask);
+  CHECK(face.label != alone.label);
+  CHECK(face.probability == doctest::Approx(1 - alone.probability));
+}
+
 TEST_CASE("by default a detector is made of the models that ship") {
   if (!photograph_is_there()) return;
   MaskDetector detector;
