@@ -28,6 +28,7 @@ constexpr double kRounding = 1e-6;  // s, of times that are sums
 // expected, though it moves or shrinks as nothing does: one that the picture's edge cuts off.
 constexpr double kRecent = .5;
 constexpr double kOverlap = .3, kInside = .7;
+constexpr double kLooks = 2.5;  // that span a time which is shorter than from one look to the next
 
 bool same_face(const Box& a, const Box& b) {
   return intersection_over_union(a, b) > kSameFace || intersection_over_smaller(a, b) > .8;
@@ -98,7 +99,7 @@ void Tracker::assign_overlapping(std::span<const Observation> observations,
   for (const int o : chosen)
     if (o >= 0) taken[static_cast<std::size_t>(o)] = true;
   for (std::size_t f = 0; f < faces_.size(); ++f) {
-    if (chosen[f] >= 0 || time_ - faces_[f].track.last_seen > kRecent) continue;
+    if (chosen[f] >= 0 || time_ - faces_[f].track.last_seen > at_least_looks(kRecent)) continue;
     const Box expected = faces_[f].filter.box();
     for (std::size_t o = 0; o < observations.size() && chosen[f] < 0; ++o) {
       const Box& seen = observations[o].box;
@@ -140,9 +141,13 @@ void Tracker::miss(Face& face) const {
   if (face.track.number > 0) face.track.state = TrackState::lost;
 }
 
+double Tracker::at_least_looks(double seconds) const {
+  return interval_ > seconds ? kLooks * interval_ : seconds;
+}
+
 bool Tracker::gone(const Face& face) const {
   const double unseen = time_ - face.track.last_seen;
-  if (face.track.number > 0) return unseen > options_.end_after;
+  if (face.track.number > 0) return unseen > at_least_looks(options_.end_after);
   return face.missed >= 2 && unseen > options_.forget_after;
 }
 
@@ -166,6 +171,9 @@ void Tracker::start(std::span<const Observation> observations, const std::vector
 
 std::vector<TrackEvent> Tracker::update(double time, std::span<const Observation> observations) {
   const double passed = started_ ? std::max(0., time - time_) : 0;
+  // The shorter of two: a single gap is one in which the source was lost.
+  interval_ = passed_ > 0 ? std::min(passed_, passed) : passed;
+  passed_ = passed;
   time_ = started_ ? std::max(time_, time) : time;
   started_ = true;
   for (Face& face : faces_) face.filter.predict(passed);
@@ -212,8 +220,9 @@ std::vector<Track> Tracker::at(double time) const {
   std::vector<Track> out;
   for (const Face& face : faces_)
     if (face.track.number > 0 &&
-        time - face.track.last_seen <=
-            (face.track.state == TrackState::confirmed ? options_.end_after : options_.show_lost))
+        time - face.track.last_seen <= (face.track.state == TrackState::confirmed
+                                            ? at_least_looks(options_.end_after)
+                                            : options_.show_lost))
       out.push_back(snapshot(face, time));
   std::sort(out.begin(), out.end(),
             [](const Track& a, const Track& b) { return a.number < b.number; });

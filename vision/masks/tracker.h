@@ -56,7 +56,8 @@ struct TrackerOptions {
   float confirm_score = 0;   // of at least this score; fainter ones only continue a face
   double confirm_for = .2;   // seconds: a detector errs alike in frames that follow one another
   double show_lost = .5;     // seconds for which a lost face is still expected to be in the picture
-  double end_after = 2;      // seconds without a sighting after which somebody has left
+  double end_after = 2;      // seconds without a sighting after which somebody has left, or a few
+                             // looks, where these are rarer than that
   double forget_after = .4;  // seconds and at least two looks, for tentative ones
   VoteOptions vote;
 };
@@ -74,7 +75,7 @@ class Tracker {
   // std::invalid_argument for a face with another number of probabilities than before.
   std::vector<TrackEvent> update(double time, std::span<const Observation> observations);
 
-  // All confirmed tracks, except those that were not looked for in the last end_after seconds,
+  // All confirmed tracks, except those that were not looked for in the last end_after,
   // and the lost ones of the last show_lost seconds, as they are expected at `time`, which may lie
   // a little before the last update too; ordered by number.
   std::vector<Track> at(double time) const;
@@ -103,12 +104,14 @@ class Tracker {
   void start(std::span<const Observation> observations, const std::vector<int>& face_of);
   void miss(Face& face) const;
   bool gone(const Face& face) const;
+  double at_least_looks(double seconds) const;
   TrackEvent departure(const Face& face) const;
   Track snapshot(const Face& face, double time) const;
 
   TrackerOptions options_;
   std::vector<Face> faces_;
   double time_ = 0;
+  double interval_ = 0, passed_ = 0;  // s between looks; between the latest two
   bool started_ = false;
   std::int64_t people_ = 0;
 };

@@ -187,6 +187,35 @@ TEST_CASE("nobody is expected to be where nobody has looked for long") {
   CHECK(watch.tracker.at(last + 2.1).empty());      // a source that was lost
 }
 
+TEST_CASE("looks may lie as far apart as one likes: who is found again is the same person") {
+  for (const double interval : {.5, 1.9, 2.1, 4., 30.}) {
+    CAPTURE(interval);
+    Watch watch;
+    Random random({8});
+    const Box truth = centred(200, 200, 100);
+    int look = 0;
+    for (; look < 10; ++look) {
+      const bool missed = interval > 2 && look == 6;
+      watch.look(look * interval,
+                 missed ? std::vector<Observation>{} : std::vector{masked(jitter(truth, random))});
+      if (look >= 2 && !missed) watch.check((look + .9) * interval, 0, truth);
+    }
+    CHECK(watch.tracker.people() == 1);
+    CHECK(watch.found >= 7);
+    for (; look < 20; ++look) watch.look(look * interval, {});
+    REQUIRE(watch.events.size() == 2);
+    CHECK(watch.events[1].change == TrackChange::left);
+  }
+}
+
+TEST_CASE("one long gap between looks, of a source that was lost, keeps nobody") {
+  Watch watch;
+  for (int frame = 0; frame < 30; ++frame)
+    watch.look(frame * kFrame, {masked(centred(200, 200, 100))});
+  watch.look(20, {});
+  CHECK(watch.events.back().change == TrackChange::left);
+}
+
 TEST_CASE("two people who cross keep their numbers") {
   int swaps = 0, extra = 0, runs = 0;
   for (const int every : {1, 2, 3})
