@@ -155,9 +155,9 @@ short Delivery::wait(double seconds, int descriptor, short events) {
 void Delivery::end() {
   const std::lock_guard lock(mutex_);
   if (const std::int64_t left = figures_.waiting(); left > 0 && !error_)
-    error_ = std::make_exception_ptr(WriteError(
-        fmt::format("{}: {} of {} events were not delivered{}{}", name_, left + figures_.dropped,
-                    figures_.taken, trouble_.empty() ? "" : ": ", trouble_)));
+    error_ = std::make_exception_ptr(WriteError(fmt::format(
+        "{}: {} of {} events were not delivered: {}", name_, left + figures_.dropped,
+        figures_.taken, trouble_.empty() ? "the receiver did not answer in time" : trouble_)));
   else if (figures_.dropped > 0 && !error_)
     error_ = std::make_exception_ptr(WriteError(
         fmt::format("{}: {} of {} events were dropped", name_, figures_.dropped, figures_.taken)));

@@ -144,6 +144,8 @@ PostAnswer HttpPoster::post(const std::string& json, const std::string& id) {
   s.set(CURLOPT_POSTFIELDS, json.data());
   s.error[0] = '\0';
   const CURLcode code = curl_easy_perform(s.handle);
+  if (code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_OPERATION_TIMEDOUT)
+    throw PostFailure("the receiver does not answer", false);
   if (code != CURLE_OK)
     throw PostFailure(
         is_refusal(code) && s.error[0] != '\0' ? s.error.data() : curl_easy_strerror(code),

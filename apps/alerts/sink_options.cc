@@ -1,7 +1,11 @@
 #include "apps/alerts/sink_options.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
+#include <initializer_list>
 
 #include "apps/alerts/http_post.h"
 #include "apps/alerts/mqtt_client.h"
@@ -135,6 +139,14 @@ void add_serve_options(OptionParser& parser, SinkArguments& a) {
       .needs(serve);
 }
 
+// A secret stands in the environment, and nothing asks for it: somebody may think that it does.
+void tell_of_unused(const std::string& argument, const std::string& option,
+                    std::initializer_list<const char*> variables) {
+  for (const char* variable : variables)
+    if (const char* value = std::getenv(variable); argument.empty() && value && *value != '\0')
+      tell(fmt::format("{} is set, but there is no {}", variable, option));
+}
+
 }  // namespace
 
 void add_sink_options(OptionParser& parser, SinkArguments& arguments) {
@@ -145,6 +157,9 @@ void add_sink_options(OptionParser& parser, SinkArguments& arguments) {
 
 SinkOptions read_sink_options(const SinkArguments& arguments) {
   SinkOptions out;
+  tell_of_unused(arguments.mqtt, "--mqtt", {kPasswordVariable});
+  tell_of_unused(arguments.serve, "--serve", {kServeVariable});
+  tell_of_unused(arguments.webhook, "--webhook", {kTokenVariable, kSecretVariable});
   if (!arguments.mqtt.empty()) out.mqtt = read_mqtt_options(arguments);
   if (!arguments.serve.empty()) out.serve = read_serve_options(arguments);
   if (!arguments.webhook.empty()) out.webhook = read_webhook_options(arguments);

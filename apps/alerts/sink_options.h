@@ -29,7 +29,8 @@ struct SinkOptions {
 // Their groups of --help. `arguments` must live until parse().
 void add_sink_options(OptionParser& parser, SinkArguments& arguments);
 
-// After parse(). Reads the secrets. UsageError for an option that is wrong, or could not act.
+// After parse(). Reads the secrets, and tells of those that nothing asks for. UsageError for an
+// option that is wrong, or could not act.
 SinkOptions read_sink_options(const SinkArguments& arguments);
 
 }  // namespace maskwatch::apps

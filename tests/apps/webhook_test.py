@@ -154,8 +154,14 @@ class Webhook(ClipFolder):
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
             silent.listen()
-            self.check_fault(1, "4 of 4 events were not delivered", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+            self.check_fault(1, "4 of 4 events were not delivered: the receiver ", f"http://127.0.0.1:{silent.getsockname()[1]}/")
         self.assertEqual(self.figures(), [4, 0, 0, 4])
+
+    def test_secrets_that_nothing_asks_for_are_told_of(self):
+        receiver = self.receiver(204)
+        done = self.run_program(f"http://127.0.0.1:{receiver.port}/", MASKWATCH_WEBHOOK_TOKEN="a", MASKWATCH_SERVE_TOKEN="b", MASKWATCH_MQTT_PASSWORD="c")
+        told = ["note: MASKWATCH_MQTT_PASSWORD is set, but there is no --mqtt", "note: MASKWATCH_SERVE_TOKEN is set, but there is no --serve"]
+        self.assertEqual((done.returncode, done.stderr.splitlines()), (0, told))
 
     def test_tls(self):
         made = make_certificates(self.folder, "localhost")

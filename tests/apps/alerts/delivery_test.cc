@@ -156,6 +156,15 @@ TEST_CASE("a sender that hangs is left behind, and what it held was not delivere
   release->changed.wait(lock, [&] { return release->gone; });
 }
 
+TEST_CASE("what is left is told with a reason, even if nothing failed before") {
+  Delivery delivery("--test");
+  delivery.push(0, "an event");
+  delivery.close();
+  delivery.end();
+  CHECK(fault_of(delivery.take_error()) ==
+        "lost: --test: 1 of 1 events were not delivered: the receiver did not answer in time");
+}
+
 TEST_CASE("pauses double up to the longest, each a little different") {
   for (int failures = 0; failures < 70; ++failures) {
     const double usual = failures < 7 ? .5 * (1 << failures) : 60;
