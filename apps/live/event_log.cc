@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <utility>
 
@@ -82,9 +84,10 @@ EventLog::EventLog(const std::string& path) : path_(path), descriptor_(-1) {
   else if (pipe)
     open_pipe();
   else
-    descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0 && !(pipe && errno == ENXIO))
     throw std::runtime_error("--events " + path + ": " + std::strerror(errno));
+  if (path != "-" && !pipe) go_on_behind_the_last_line();
   std::fflush(stdout);
   thread_ = std::thread([this] { work(); });
 }
@@ -97,6 +100,18 @@ EventLog::~EventLog() {
 // Fails with ENXIO while nobody reads the pipe.
 void EventLog::open_pipe() {
   if (descriptor_ < 0) descriptor_ = open(path_.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+// Who was killed may have left half a line.
+void EventLog::go_on_behind_the_last_line() {
+  struct stat found {};
+  if (fstat(descriptor_, &found) != 0 || !S_ISREG(found.st_mode) || found.st_size == 0) return;
+  std::ifstream file(path_);
+  file.seekg(-1, std::ios::end);
+  const bool whole = file.get() == '\n';
+  if (!whole) lines_.try_push("\n");
+  notes_.push_back(fmt::format("--events {}: goes on behind the {} bytes that were there{}", path_,
+                               found.st_size, whole ? "" : ", whose last line was cut off"));
 }
 
 void EventLog::write(int, const std::string& line) { lost_ += !lines_.try_push(line + "\n"); }

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "apps/alerts/event_sink.h"
@@ -21,8 +22,8 @@ namespace maskwatch::apps {
 
 class EventLog : public EventSink {
  public:
-  // Begins a new file; "-" is standard output; a named pipe may get its reader later.
-  // std::runtime_error names it if it cannot be written.
+  // Goes on behind what a file holds, on a new line; "-" is standard output; a named pipe may get
+  // its reader later. std::runtime_error names it if it cannot be written.
   explicit EventLog(const std::string& path);
   ~EventLog() override;  // as finish()
   EventLog(const EventLog&) = delete;
@@ -38,10 +39,13 @@ class EventLog : public EventSink {
   // What went wrong since the last call, as one line; empty: nothing. Nothing is written after it.
   std::string take_fault();
   std::exception_ptr take_error() override;
+  // How much the file held before.
+  std::vector<std::string> take_notes() override { return std::exchange(notes_, {}); }
 
  private:
   void work();
   void open_pipe();
+  void go_on_behind_the_last_line();
   bool put(const std::string& line);
   bool wait_for_room();
   void fail(const std::string& reason);
@@ -50,6 +54,7 @@ class EventLog : public EventSink {
   int descriptor_;  // -1: of a pipe that nobody has opened for reading yet
   BoundedQueue<std::string> lines_{10'000};
   std::int64_t lost_ = 0;
+  std::vector<std::string> notes_;
   std::atomic<bool> finishing_{false};
   std::mutex mutex_;
   std::string fault_;

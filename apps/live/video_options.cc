@@ -92,11 +92,15 @@ void add_work_options(OptionParser& parser, VideoOptions& o, std::string& every)
 void add_output_options(OptionParser& parser, VideoOptions& o) {
   parser.add("--headless", &o.headless, "No window; files run as fast as they can");
   parser.add("--full-screen", &o.full_screen, "Begin with the full screen");
-  parser.add("--record", &o.record, "Write what is shown to this video (.mp4, .mkv, .mov, .avi)");
+  parser.add("--record", &o.record,
+             "Write what is shown to this video (.mp4, .mkv, .mov, .avi), in place of one that is "
+             "there");
   parser.add("--events", &o.events,
-             "Write a JSON line for everybody who appears, changes or leaves (-: to standard "
+             "Write a JSON line for everybody who appears, changes or leaves, behind what the file "
+             "holds (-: to standard output)");
+  parser.add("--stats", &o.stats,
+             "At the end, write figures as JSON in place of what the file holds (-: to standard "
              "output)");
-  parser.add("--stats", &o.stats, "At the end, write figures as JSON (-: to standard output)");
   const OptionParser::Option& alert =
       parser.add("--alert", &o.alert, "Command to run when somebody stays without a mask");
   parser.add("--alert-after", &o.alert_after, "Seconds without a mask before that")

@@ -1,5 +1,6 @@
 """A folder with a drawn clip, for tests of programs that play it."""
 
+import glob
 import os
 import shutil
 import subprocess
@@ -23,6 +24,10 @@ class ClipFolder(unittest.TestCase):
             command = [cls.DRAW, "-o", clip, "--scene", scene, "--width", str(cls.SIZE[0]), "--height", str(cls.SIZE[1])]
             subprocess.run(command, check=True, capture_output=True)
         cls.clip = os.path.join(cls.folder, cls.SCENES[0] + ".mp4")
+
+    def tearDown(self):
+        for log in glob.glob(self.at("*.jsonl")):  # the next test would go on behind it
+            os.remove(log)
 
     def at(self, name):
         return os.path.join(self.folder, name)

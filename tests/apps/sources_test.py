@@ -62,8 +62,8 @@ class Sources(ClipFolder):
         self.assertEqual([line.split(": ")[0] for line in done.stdout.splitlines()], [scene + "_1" for scene in SCENES])
         together, stats = lines(self.at("all.jsonl")), self.stats()
         for scene in SCENES:
-            self.run_program("-s", scene + ".mp4", "--events", "one.jsonl")
-            alone, mine = lines(self.at("one.jsonl")), [dict(event) for event in together if event["source"] == scene + "_1"]
+            self.run_program("-s", scene + ".mp4", "--events", f"{scene}.jsonl")
+            alone, mine = lines(self.at(f"{scene}.jsonl")), [dict(event) for event in together if event["source"] == scene + "_1"]
             for event in alone + mine:
                 event.pop("clock")
                 event.pop("source", None)

@@ -267,6 +267,7 @@ class Headless(Video):
         probe = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", self.at("shape.mp4")], capture_output=True, text=True, check=True)
         self.assertEqual(probe.stdout.strip(), "480,360")
         event = lines(self.at("shape.jsonl"))[0]
+        os.remove(self.at("shape.jsonl"))
         return event["label"], event["box"]
 
     def test_pixels_that_are_not_square_and_cameras_that_hang_upside_down(self):

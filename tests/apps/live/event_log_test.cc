@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -47,6 +48,27 @@ TEST_CASE("events are JSON lines") {
     CHECK(first["clock"].get<std::string>().size() == 24);
   }
   CHECK_THROWS_AS(apps::EventLog(folder / "no/such/file"), std::runtime_error);
+}
+
+TEST_CASE("a log goes on behind what its file holds, on a new line") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "events.jsonl";
+  const auto write = [&](const std::string& text) {
+    apps::EventLog log(path);
+    log.write(0, text);
+    log.finish();
+    return log.take_notes();
+  };
+  CHECK(write("one").empty());
+  CHECK(write("two") == std::vector<std::string>{"--events " + path +
+                                                 ": goes on behind the 4 bytes that were there"});
+  std::ofstream(path, std::ios::app) << std::string(1500, 'x');
+  CHECK(write("three") ==
+        std::vector<std::string>{
+            "--events " + path +
+            ": goes on behind the 1508 bytes that were there, whose last line was "
+            "cut off"});
+  CHECK(read_file(path) == "one\ntwo\n" + std::string(1500, 'x') + "\nthree\n");
 }
 
 TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
