@@ -273,12 +273,6 @@ std::string indented(const std::string& text) {
   return out;
 }
 
-// One line for a picture that cannot be read or written; the others go on.
-void report_fault(const std::string& what) {
-  std::fflush(stdout);
-  tell_line("error: " + what);
-}
-
 // What a rank has to say of one picture.
 struct Report {
   int code = done;
@@ -348,7 +342,7 @@ int report_on_all(const Options& o, const std::vector<std::string>& outputs, Too
     };
     for (const std::string& message : share_out(communicator, count, work)) {
       const Report report = Report::of(message);
-      if (!report.fault.empty()) report_fault(report.fault);
+      if (!report.fault.empty()) tell_fault(report.fault);
       if (report.code == failure || code == done) code = report.code;
       if (o.json)
         fmt::print("{}{}", separator, indented(report.json));

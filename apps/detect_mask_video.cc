@@ -108,15 +108,18 @@ void check_labels(const VideoOptions& o, const VideoPipeline& pipeline) {
                           "neither --alert nor --threshold heed it");
 }
 
-// Runs `viewer` (VideoViewer or VideoWall) to its end and tells what came of it.
+// Runs `viewer` (VideoViewer or VideoWall) to its end and tells what came of it. Returns the exit
+// code.
 template <typename Viewer>
-void show(const VideoOptions& o, Viewer& viewer) {
+int show(const VideoOptions& o, Viewer& viewer) {
   viewer.run();
   if (o.stats == "-")
     fmt::print("{}", viewer.stats());
   else if (!o.stats.empty())
     write_file_atomically(o.stats, viewer.stats());
-  if (viewer.fault()) std::rethrow_exception(viewer.fault());
+  if (!viewer.fault()) return done;
+  if (viewer.fault_is_told()) return failure;
+  std::rethrow_exception(viewer.fault());
 }
 
 int watch(int argc, char** argv) {
@@ -140,15 +143,15 @@ int watch(int argc, char** argv) {
   const bool tells = o.stats != "-" && o.events != "-";
   if (pipelines.size() > 1) {
     VideoWall wall(o, pipelines, std::move(window));
-    show(o, wall);
+    const int code = show(o, wall);
     if (tells) fmt::print("{}\n", wall.summary());
-    return 0;
+    return code;
   }
   VideoViewer viewer(o, o.sources[0].name, first, std::move(window));
-  show(o, viewer);
+  const int code = show(o, viewer);
   if (const std::string state = first.figures().state; !state.empty()) tell(state);
   if (tells) fmt::print("{}\n", viewer.summary());
-  return 0;
+  return code;
 }
 
 }  // namespace

@@ -25,8 +25,7 @@ std::string with_hint(const std::string& message, const std::string& hint) {
 }
 
 int report(int code, const std::string& message) {
-  std::fflush(stdout);
-  tell_line("error: " + message);
+  tell_fault(message);
   return code;
 }
 
@@ -72,6 +71,11 @@ void tell_line(const std::string& text) {
 }
 
 void tell(const std::string& note) { tell_line("note: " + note); }
+
+void tell_fault(const std::string& fault) {
+  std::fflush(stdout);
+  tell_line("error: " + fault);
+}
 
 void warn(const std::string& warning) { tell_line("warning: " + warning); }
 

@@ -57,6 +57,9 @@ void tell_line(const std::string& text);
 // The same with `note: ...`. If that cannot be written there is nobody to tell.
 void tell(const std::string& note);
 
+// The same with `error: ...`, of a failure that does not end the program: its exit code tells too.
+void tell_fault(const std::string& fault);
+
 // The same with `warning: ...`: an option cannot act, or something was understood in part.
 void warn(const std::string& warning);
 

@@ -26,7 +26,7 @@ VideoViewer::VideoViewer(const VideoOptions& options, const std::string& name,
              pipeline.meanings()),
       source_(options, 0, {name, pipeline.source_description()}, pipeline, sinks_),
       window_(std::move(window)),
-      status_(window_ != nullptr, options.screenshot_folder),
+      status_(window_ != nullptr, options),
       threshold_(options.threshold) {
   if (window_) {
     window_->set_up("Maskwatch: " + pipeline.source_description(), pipeline.width(),

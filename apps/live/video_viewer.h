@@ -33,6 +33,7 @@ class VideoViewer {
   // After run(). What went wrong first: the source, a recording, the event log, a broker. Null:
   // nothing.
   std::exception_ptr fault() const { return status_.fault(); }
+  bool fault_is_told() const { return status_.fault_is_told(); }
   std::string stats() const;  // JSON
   std::string summary() const { return source_.summary(); }
 

@@ -78,7 +78,7 @@ VideoWall::VideoWall(const VideoOptions& options,
       sinks_(options, names_of(options, pipelines), pipelines[0]->labels(),
              pipelines[0]->meanings()),
       window_(std::move(window)),
-      status_(window_ != nullptr, options.screenshot_folder),
+      status_(window_ != nullptr, options),
       threshold_(options.threshold) {
   const auto names = names_of(options, pipelines);
   const auto cells = wall_cells(static_cast<int>(pipelines.size()));

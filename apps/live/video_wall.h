@@ -38,6 +38,7 @@ class VideoWall {
 
   // After run(). What went wrong first; null: nothing.
   std::exception_ptr fault() const { return status_.fault(); }
+  bool fault_is_told() const { return status_.fault_is_told(); }
   std::string stats() const;    // JSON
   std::string summary() const;  // a line for each source
 

@@ -17,7 +17,30 @@ namespace {
 constexpr double kMessageTime = 3;  // seconds
 constexpr float kThresholdStep = .05f;
 
+// A summary at the end is none.
+int outputs_of(const VideoOptions& o) {
+  return !o.record.empty() + !o.events.empty() + !o.alert.empty() + o.sinks.mqtt.has_value() +
+         o.sinks.serve.has_value() + o.sinks.webhook.has_value();
+}
+
+std::string text_of(const std::exception_ptr& error) try {
+  std::rethrow_exception(error);
+} catch (const std::exception& fault) {
+  return fault.what();
+}
+
+bool is_write_error(const std::exception_ptr& error) try {
+  std::rethrow_exception(error);
+} catch (const WriteError&) {
+  return true;
+} catch (const std::exception&) {
+  return false;
+}
+
 }  // namespace
+
+ViewerStatus::ViewerStatus(bool has_window, const VideoOptions& options)
+    : has_window_(has_window), folder_(options.screenshot_folder), outputs_(outputs_of(options)) {}
 
 void ViewerStatus::say(const std::string& message, bool alarming) {
   message_ = one_line(message);
@@ -31,23 +54,38 @@ const std::string& ViewerStatus::message(Clock::time_point now) const {
   return now < message_until_ ? message_ : none;
 }
 
-void ViewerStatus::note_error(const std::exception_ptr& error) try {
-  std::rethrow_exception(error);
-} catch (const std::exception& fault) {
-  if (has_window_) say(fault.what(), true);
-  if (fault_) return;
+void ViewerStatus::keep(const std::exception_ptr& error, const std::string& text) {
+  if (has_window_) say(text, true);
+  if (fault_ && !fault_is_told_) return;
   fault_ = error;
-  fault_text_ = fault.what();
+  fault_text_ = text;
+  fault_is_told_ = false;
 }
 
-void ViewerStatus::note_fault(const std::string& fault) {
-  if (!fault.empty()) note_error(std::make_exception_ptr(WriteError(fault)));
+void ViewerStatus::note_error(const std::exception_ptr& error) {
+  keep(error, text_of(error));
+  must_end_ = !has_window_;
+}
+
+void ViewerStatus::note_lost_output(const std::exception_ptr& error) {
+  const std::string text = text_of(error);
+  const bool first = fault_ == nullptr;
+  if (first || has_window_) keep(error, text);
+  if (has_window_) return;
+  tell_fault(text);
+  fault_is_told_ = fault_is_told_ || first;
+  must_end_ = must_end_ || --outputs_ <= 0;
 }
 
 void ViewerStatus::look_after(Recorder& recorder, EventSinks& sinks) {
   if (const std::string fault = recorder.take_picture_fault(); !fault.empty()) say(fault, true);
-  note_fault(recorder.take_fault());
-  if (const auto error = sinks.take_error()) note_error(error);
+  if (const std::string fault = recorder.take_fault(); !fault.empty())
+    note_lost_output(std::make_exception_ptr(WriteError(fault)));
+  while (const auto error = sinks.take_error())
+    if (is_write_error(error))
+      note_lost_output(error);
+    else
+      note_error(error);
   for (const std::string& note : sinks.take_notes()) {
     tell(note);
     if (has_window_) say(note);

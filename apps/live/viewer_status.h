@@ -9,6 +9,7 @@
 #include "apps/common/clock.h"
 #include "apps/live/event_sinks.h"
 #include "apps/live/recorder.h"
+#include "apps/live/video_options.h"
 #include "vision/image/image.h"
 
 namespace maskwatch::apps {
@@ -16,9 +17,8 @@ namespace maskwatch::apps {
 class ViewerStatus {
  public:
   // `has_window`: where messages are shown; without one alarming ones are told on standard error.
-  // Screenshots and recordings that keys ask for go into `folder`.
-  ViewerStatus(bool has_window, std::string folder)
-      : has_window_(has_window), folder_(std::move(folder)) {}
+  // Screenshots and recordings that keys ask for go into options.screenshot_folder.
+  ViewerStatus(bool has_window, const VideoOptions& options);
 
   void say(const std::string& message, bool alarming = false);
   // The latest message while it is new; else empty.
@@ -27,13 +27,16 @@ class ViewerStatus {
 
   // Shown at once in a window; a program without one should end. The first is kept.
   void note_error(const std::exception_ptr& error);
-  // A failure at work: WriteError. Empty: nothing happened.
-  void note_fault(const std::string& fault);
+  // An output has failed at work (WriteError). Without a window that is told at once, and the
+  // program should end only if nothing that it writes to is left.
+  void note_lost_output(const std::exception_ptr& error);
   // The first; null: nothing went wrong.
   std::exception_ptr fault() const { return fault_; }
   // The text of it; empty: nothing went wrong.
   const std::string& fault_text() const { return fault_text_; }
-  bool must_end() const { return fault_ && !has_window_; }
+  // Whether it was told on standard error already.
+  bool fault_is_told() const { return fault_is_told_; }
+  bool must_end() const { return must_end_; }
 
   // What recordings, screenshots and sinks have to say since the last call.
   void look_after(Recorder& recorder, EventSinks& sinks);
@@ -44,13 +47,17 @@ class ViewerStatus {
   void save_screenshot(Recorder& recorder, const std::shared_ptr<vision::Image>& picture);
 
  private:
+  void keep(const std::exception_ptr& error, const std::string& text);
+
   const bool has_window_;
   const std::string folder_;
+  int outputs_;  // that work
   std::string message_;
   bool alarming_ = false;
   Clock::time_point message_until_;
   std::exception_ptr fault_;
   std::string fault_text_;
+  bool fault_is_told_ = false, must_end_ = false;
   std::string named_stem_;  // of new_file
   int named_ = 0;
 };

@@ -344,6 +344,14 @@ class Headless(Video):
         played = self.run_program("-s", "full.mp4", "--headless", "--stats", "-", "--detect-every", "50")
         self.assertGreater(json.loads(played.stdout)["frames"], 5)
 
+    def test_a_full_disk_under_a_recording_ends_the_recording_alone(self):
+        done = subprocess.run(["sh", "-c", f"ulimit -f 100; trap '' XFSZ; exec '{DETECT}' --face haar -s '{self.clips['one']}' --headless --detect-every 10 --record part.mp4 --events part.jsonl --stats part.json"], capture_output=True, text=True, env=WITHOUT_DISPLAY, timeout=120, cwd=self.folder)
+        self.assertEqual((done.returncode, done.stderr), (1, "error: part.mp4: cannot be written: File too large\n"))
+        self.assertEqual([event["event"] for event in lines(self.at("part.jsonl"))], ["appear", "leave"])
+        stats = json.loads(read(self.at("part.json")))
+        self.assertEqual(stats["frames"], 300)
+        self.assertLess(stats["recorded"], 300)
+
     def test_a_full_disk_under_the_events_ends_with_one_line(self):
         done = self.run_program("-s", self.clips["one"], "--headless", "--record", "until.mp4", "--events", "/dev/full", "--stats", "full.json")
         self.assertEqual((done.returncode, done.stderr), (1, "error: --events /dev/full: cannot be written: No space left on device\n"))
