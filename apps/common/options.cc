@@ -273,7 +273,10 @@ void OptionParser::parse(int argc, char** argv) {
   const std::string hint = "see " + parser_->app.get_name() + " --help";
   try {
     parser_->app.parse(words_backwards(argc, argv));
-    if (const auto extras = parser_->app.remaining(); !extras.empty())
+    std::vector<std::string> extras = parser_->app.remaining();
+    const auto end_of_options = std::find(extras.begin(), extras.end(), "--");
+    if (end_of_options != extras.end()) extras.erase(end_of_options);
+    if (!extras.empty())
       throw UsageError("unknown argument: " +
                        (extras.front().empty() ? "an empty one" : extras.front()));
     for (Option::State& state : parser_->states) state.assign();

@@ -87,6 +87,15 @@ TEST_CASE("options fill variables of every type; what is not given stays") {
   CHECK_FALSE(defaults.json);
 }
 
+TEST_CASE("what follows -- is no option") {
+  Values values;
+  REQUIRE(run_options({"--json", "a", "--", "-b", "--seed"}, values).code == 0);
+  CHECK(values.folders == std::vector<std::string>{"a", "-b", "--seed"});
+  CHECK(values.json);
+  CHECK(values.seed == 42);
+  CHECK(run_options({"--"}, values).code == 2);
+}
+
 TEST_CASE("a wrong command line is one line with a hint") {
   check_wrong({}, "folder is required");
   check_wrong({"a", "--count", "0"}, "--count: 0 is not a whole number from 1 to 1000");
