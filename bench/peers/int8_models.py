@@ -132,6 +132,76 @@ def litert_int8(folder, ready, pictures):
     return path
 
 
+def torch_model(ready):
+    """The same in PyTorch's modules, as a graph that its quantiser takes, and whether a ReLU is to end at 6: those are ReLUs here,
+    which join the convolution before them."""
+    import onnx
+    import torch
+    from torch import nn
+
+    graph = onnx.load(str(ready)).graph
+    constants = {c.name: torch.from_numpy(onnx.numpy_helper.to_array(c).copy()) for c in graph.initializer}
+    root, traced = nn.Module(), torch.fx.Graph()
+    values, ends_at_6 = {graph.input[0].name: traced.placeholder("x")}, False
+    for i, node in enumerate(graph.node):
+        attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        x = values[node.input[0]]
+
+        def call(module, x, name=f"layer{i}"):
+            root.add_module(name, module)
+            return traced.call_module(name, (x,))
+
+        if node.op_type == "Conv":
+            weight = constants[node.input[1]]
+            top, left, bottom, right = attributes["pads"]
+            even = (top, left) == (bottom, right)
+            if not even:
+                x = call(nn.ConstantPad2d((left, right, top, bottom), 0.0), x, f"pad{i}")
+            layer = nn.Conv2d(weight.shape[1] * attributes["group"], weight.shape[0], tuple(weight.shape[2:]), attributes["strides"],
+                              (top, left) if even else 0, groups=attributes["group"])  # fmt: skip
+            layer.weight.data, layer.bias.data = weight, constants[node.input[2]]
+            y = call(layer, x)
+        elif node.op_type == "Gemm":
+            weight = constants[node.input[1]]
+            weight = weight if attributes.get("transB") else weight.T.contiguous()
+            layer = nn.Linear(weight.shape[1], weight.shape[0])
+            layer.weight.data, layer.bias.data = weight, constants[node.input[2]]
+            y = call(layer, x)
+        elif node.op_type == "Add":
+            y = traced.call_function(torch.add, (x, values[node.input[1]]))
+        elif node.op_type == "Flatten":
+            y = traced.call_function(torch.flatten, (x, 1))
+        else:
+            ends_at_6 |= node.op_type == "Clip"
+            y = call({"Clip": nn.ReLU, "Relu": nn.ReLU, "Softmax": lambda: nn.Softmax(1), "Sigmoid": nn.Sigmoid,
+                      "GlobalAveragePool": lambda: nn.AdaptiveAvgPool2d(1)}[node.op_type](), x)  # fmt: skip
+        values[node.output[0]] = y
+    traced.output(values[graph.output[0].name])
+    return torch.fx.GraphModule(root, traced).eval(), ends_at_6
+
+
+def torch_int8(folder, ready, pictures):
+    """By the quantiser of graphs, for oneDNN, which takes codes of 8 bits (that for x86 takes 7). Ranges are found with ReLUs that end at 6, as codes then do."""
+    import torch
+    from torch.ao.nn.intrinsic import ConvReLU2d
+    from torch.ao.quantization import get_default_qconfig_mapping
+    from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+    torch.backends.quantized.engine = "onednn"
+    model, ends_at_6 = torch_model(ready)
+    batches = [torch.from_numpy(x) for x in planes(pictures)]
+    prepared = prepare_fx(model, get_default_qconfig_mapping("onednn"), (batches[0],))
+    hooks = [m.register_forward_hook(lambda _, __, y: y.clamp(max=6)) for m in prepared.modules() if ends_at_6 and isinstance(m, ConvReLU2d)]
+    with torch.inference_mode():
+        for batch in batches:
+            prepared(batch)
+    for hook in hooks:
+        hook.remove()
+    path = folder / "torch.pt"
+    torch.jit.save(torch.jit.freeze(torch.jit.trace(convert_fx(prepared), batches[0])), str(path))
+    return path
+
+
 def make(folder, build, model, paths, pictures):
     """Files in `folder` of the network in the file `model`. `pictures` [n,size,size,3] are prepared; `paths` the same ones' files."""
     linked = folder / "pictures"
@@ -156,6 +226,7 @@ def make(folder, build, model, paths, pictures):
     if (folder / "qdq.onnx").exists():
         models.append(Model("OpenVINO int8 (QDQ)", "openvino", folder / "qdq.onnx"))
     add("LiteRT int8", "litert", litert_int8)
+    add("PyTorch int8", "torch", torch_int8)
     for made in models:
         weights = made.file.with_suffix(".bin") if made.file.suffix == ".xml" else made.file
         made.bytes = weights.stat().st_size

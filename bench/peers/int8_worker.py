@@ -62,7 +62,13 @@ class Ncnn(worker.Ncnn):
         self.net.load_model(a.onnx + ".bin")
 
 
-ENGINES = {"onnxruntime": worker.OnnxRuntime, "openvino": OpenVino, "litert": LiteRt, "ncnn": Ncnn}
+class Torch(worker.Torch):
+    def network(self, a):
+        self.torch.backends.quantized.engine = "onednn"
+        return self.torch.jit.load(a.onnx)
+
+
+ENGINES = {"torch": Torch, "onnxruntime": worker.OnnxRuntime, "openvino": OpenVino, "litert": LiteRt, "ncnn": Ncnn}
 
 
 def main():
