@@ -27,8 +27,8 @@ std::vector<std::string> idle_options(const VideoOptions& options,
                  source.kind == SourceKind::pipe;
         });
   check(options.no_reconnect, "--no-reconnect", "no source is live", live);
-  check(options.loop, "--loop", "no source has an end", ends);
-  check(options.every_frame, "--every-frame", "no source waits for who reads it", ends);
+  check(options.loop, "--loop", "every source is live", ends);
+  check(options.every_frame, "--every-frame", "every source is live", ends);
   check(
       options.fps_target > 0 && options.detect_every < 0, "--fps-target",
       "faces are looked for in every frame of files without a window unless --detect-every is "

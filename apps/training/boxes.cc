@@ -281,7 +281,15 @@ std::vector<std::string> measure(std::vector<Found>& found) {
   return faults;
 }
 
-void require_meanings(const UnknownClasses& unknown) {
+// The first file of class names that could not be read; it may be why classes are numbers.
+std::string fault_of_names(const BoxDataset& data) {
+  for (const SkippedFile& file : data.skipped)
+    if (ClassNames::is_names_file(file.path))
+      return fmt::format("; {}: {}", one_line(file.path), file.reason);
+  return "";
+}
+
+void require_meanings(const UnknownClasses& unknown, const BoxDataset& data) {
   if (unknown.empty()) return;
   std::string text;
   for (const auto& [name, where] : unknown)
@@ -289,10 +297,10 @@ void require_meanings(const UnknownClasses& unknown) {
                         where.first, one_line(where.second));
   const std::string& name = unknown.begin()->first;
   throw std::runtime_error(fmt::format(
-      "class{0} without a meaning: {1} (say it with --classes, for example no_mask={2}, "
+      "class{0} without a meaning: {1}{3} (say it with --classes, for example no_mask={2}, "
       "ignore={2} or "
       "other={2})",
-      unknown.size() == 1 ? "" : "es", text, one_line(name)));
+      unknown.size() == 1 ? "" : "es", text, one_line(name), fault_of_names(data)));
 }
 
 void check_all(std::vector<Found> found, const ClassMap& classes, BoxDataset& data) {
@@ -316,7 +324,7 @@ void check_all(std::vector<Found> found, const ClassMap& classes, BoxDataset& da
     BoxCheck(found[i], classes, data, unknown).run(scale);
     data.pictures.push_back(std::move(picture));
   }
-  require_meanings(unknown);
+  require_meanings(unknown, data);
 }
 
 std::vector<std::string> idle_rules(const ClassMap& classes, const std::vector<Found>& found) {

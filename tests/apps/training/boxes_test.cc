@@ -149,6 +149,10 @@ TEST_CASE("YOLO: shares become pixels; names from classes.txt, data.yaml or the 
   };
   CHECK(has(message_of([&] { apps::read_boxes({folder.path()}); }), "'0' (2 boxes"));
   check(apps::read_boxes({folder.path()}, {apps::ClassMap({"mask=0", "no_mask=1"}), {}}));
+  folder.write("data.yaml", "nc: 2\n");
+  const std::string unnamed = message_of([&] { apps::read_boxes({folder.path()}); });
+  CHECK(has(unnamed, "'0' (2 boxes"));
+  CHECK(has(unnamed, "data.yaml: no \"names:\" in it (say it with --classes"));
   for (const char* yaml :
        {"train: x\nnames: ['mask', \"no_mask\"] # both\nnc: 2\n", "names: {0: mask, 1: no_mask}\n",
         "nc: 2\nnames:\n- mask\n- no_mask\ntrain: x\n",
