@@ -136,8 +136,8 @@ class StreamSource final : public VideoSource {
   // s until an attempt is no longer waited for alone. A camera, and a port at which packets just
   // arrive, can only be waited for.
   double patience() const {
-    const bool asks = address_.kind == SourceKind::network &&
-                      !address_.url.starts_with("udp:") && !address_.url.starts_with("rtp:");
+    const bool asks = address_.kind == SourceKind::network && !address_.url.starts_with("udp:") &&
+                      !address_.url.starts_with("rtp:");
     return asks ? std::max(kPatience, kSlower * usual_) : std::numeric_limits<double>::infinity();
   }
 
