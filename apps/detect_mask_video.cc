@@ -135,11 +135,12 @@ int watch(int argc, char** argv) {
   check_labels(o, first);
   check_detail(o.faces, first.heeds_detail());
   std::vector<OpenedSource> opened;
-  for (const auto& pipeline : pipelines)
-    opened.push_back({pipeline->source_kind(), pipeline->live()});
+  for (const auto& pipeline : pipelines) {
+    const VideoPipeline::Source source = pipeline->source();
+    opened.push_back({source.kind, source.live});
+    if (!source.note.empty()) tell(source.note);
+  }
   for (const std::string& idle : idle_options(o, opened)) warn(idle);
-  for (const auto& pipeline : pipelines)
-    if (const std::string note = pipeline->source_note(); !note.empty()) tell(note);
   const bool tells = o.stats != "-" && o.events != "-";
   if (pipelines.size() > 1) {
     VideoWall wall(o, pipelines, std::move(window));

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "apps/common/program.h"
+#include "base/unavailable.h"
 #include "vision/image/codec.h"
 
 namespace maskwatch::apps {
@@ -123,25 +124,24 @@ HttpServer::~HttpServer() {
 }
 
 void HttpServer::listen_at(const ListenAddress& address) {
-  const auto fault = [&](const std::string& reason) {
-    return UsageError("--serve " + text_of(address) + ": " + reason);
-  };
+  const std::string name = "--serve " + text_of(address) + ": ";
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICSERV;
   addrinfo* found = nullptr;
   if (const int code =
           getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found))
-    throw fault(gai_strerror(code));
+    throw UsageError(name + gai_strerror(code));
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
   listener_ = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int one = 1;
   if (listener_ >= 0) setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
   if (listener_ < 0 || bind(listener_, found->ai_addr, found->ai_addrlen) != 0 ||
       listen(listener_, 16) != 0) {
-    const std::string reason = std::strerror(errno);
+    const int error = errno;
     if (listener_ >= 0) close(listener_);
-    throw fault(reason);
+    if (error == EACCES) throw UsageError(name + std::strerror(error));
+    throw Unavailable(name + std::strerror(error));
   }
   loopback_ = is_loopback(found->ai_addr);
   sockaddr_storage bound{};

@@ -42,7 +42,7 @@ class HttpServer {
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
   // Begins to listen. `handle` runs in the server's thread, for GET and HEAD alone. UsageError that
-  // names the address if that is not to be had.
+  // names the address if that is wrong, Unavailable if it is not to be had now.
   HttpServer(const ListenAddress& address, Handler handle);
   ~HttpServer();  // as stop()
   HttpServer(const HttpServer&) = delete;

@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/printable.h"
+#include "base/unavailable.h"
 #include "kernels/communicator.h"
 
 namespace maskwatch::apps {
@@ -92,6 +93,8 @@ Outcome outcome_of(const std::function<int()>& body) {
   } catch (const std::invalid_argument& error) {
     return {bad_input, error.what()};
   } catch (const WriteError& error) {
+    return {failure, error.what()};
+  } catch (const Unavailable& error) {
     return {failure, error.what()};
   } catch (const kernels::RankFault& error) {
     return {error.code(), error.what()};

@@ -22,7 +22,7 @@ struct CommandDone {};
 // Runs `body` and returns the exit code for main. An exception becomes one line `error: ...` on
 // standard error:
 //   UsageError, std::runtime_error (what the library says of a file), std::invalid_argument -> 2
-//   WriteError (base/file.h)                                                                -> 1
+//   WriteError (base/file.h), Unavailable (base/unavailable.h)                              -> 1
 //   std::domain_error (numbers that are no longer finite)                                  -> 1
 //   std::bad_alloc, anything else, standard output that cannot be written                  -> 1
 // CommandDone is not an error: 0. Standard streams that are closed stay so, but no file that is

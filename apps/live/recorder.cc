@@ -18,7 +18,7 @@ vision::VideoWriterOptions options_for(double fps) {
 
 }  // namespace
 
-Recorder::Recorder(bool wait) : wait_(wait), thread_([this] { work(); }) {}
+Recorder::Recorder() : thread_([this] { work(); }) {}
 
 Recorder::~Recorder() { finish(); }
 
@@ -62,13 +62,13 @@ void Recorder::stop() {
   current_.reset();
 }
 
-void Recorder::add(std::shared_ptr<const vision::Image> picture, double time) {
+void Recorder::add(std::shared_ptr<const vision::Image> picture, double time, bool wait) {
   if (!recording()) return;
   Job job = of_recording([this, picture = std::move(picture), time](Recording& recording) {
     recording.writer->write(*picture, time);
     ++frames_;
   });
-  if (wait_)
+  if (wait)
     jobs_.push(std::move(job));
   else if (!jobs_.try_push(std::move(job)))
     ++lost_;

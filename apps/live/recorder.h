@@ -18,8 +18,7 @@ namespace maskwatch::apps {
 
 class Recorder {
  public:
-  // `wait`: frames are waited for rather than lost when the disk or the encoder is too slow.
-  explicit Recorder(bool wait);
+  Recorder();
   ~Recorder();  // as finish()
   Recorder(const Recorder&) = delete;
   Recorder& operator=(const Recorder&) = delete;
@@ -32,8 +31,9 @@ class Recorder {
   void stop();
   bool recording() const { return current_ && !current_->failed; }
 
-  // To the video that runs, if one does. `time` in seconds of the source.
-  void add(std::shared_ptr<const vision::Image> picture, double time);
+  // To the video that runs, if one does. `time` in seconds of the source. `wait`: rather than lose
+  // the picture when the disk or the encoder is too slow.
+  void add(std::shared_ptr<const vision::Image> picture, double time, bool wait);
   // Does not wait either. False if too much waits to be written already.
   bool save_picture(std::shared_ptr<const vision::Image> picture, const std::string& path);
 
@@ -59,7 +59,6 @@ class Recorder {
   void note(std::string& where, const std::exception& fault);
   std::string take(std::string& fault);
 
-  const bool wait_;
   BoundedQueue<Job> jobs_{4};
   std::shared_ptr<Recording> current_;  // of the caller; jobs hold their own
   std::atomic<std::int64_t> frames_{0}, lost_{0};

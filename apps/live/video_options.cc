@@ -44,7 +44,8 @@ void add_source_options(OptionParser& parser, VideoOptions& o, std::vector<std::
   parser.add("--live", &o.live,
              "Treat the source as live: rather lose frames than fall behind; a file plays at its "
              "own speed");
-  parser.add("--no-reconnect", &o.no_reconnect, "End when a live source is lost");
+  parser.add("--no-reconnect", &o.no_reconnect,
+             "End when a live source is lost, or is not there at first");
   parser.add("--loop", &o.loop, "Begin a file again at its end");
   parser.add("--timeout", &o.timeout, "Seconds without data until a source counts as lost")
       .range(.1, 3600.)
@@ -207,6 +208,7 @@ PipelineOptions pipeline_options(const VideoOptions& o, const SourceOption& sour
   p.source_options.timeout = o.timeout;
   p.source_options.fps = o.camera_fps;
   p.source_options.reconnect = !o.no_reconnect;
+  p.source_options.wait = true;
   if (o.live) p.source_options.live = true;
   p.source_options.rotate = std::stoi(o.rotate);
   p.source_options.flip = o.flip;

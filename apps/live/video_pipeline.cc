@@ -81,23 +81,34 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options,
       labels_(shared_->detector().labels()),
       meanings_(shared_->detector().meanings()),
       source_(open_source(options, stop_)),
-      description_(source_->description()),
-      note_(source_->note()),
-      fps_(source_->fps()),
-      width_(source_->width()),
-      height_(source_->height()),
-      live_(source_->live()),
-      drop_(live_ || options.drop),
-      paced_(live_ ? source_->bursts() : options.paced),
-      patience_(1 / std::clamp(fps_, 5., 120.)),
-      schedule_(options.detect_every >= 0 ? options.detect_every
-                : drop_ || options.paced  ? 0
-                                          : 1,
-                options.fps_target > 0 ? options.fps_target : fps_),
       threshold_(options.threshold),
-      play_clock_(live_, fps_),
       tracker_(vision::tracker_options(options.confidence)) {
   figures_.detector = shared_->detector().face_detector_name();
+  meet_source();
+}
+
+void VideoPipeline::meet_source() {
+  const std::lock_guard lock(mutex_);
+  met_ = source_->met();
+  description_ = source_->description();
+  note_ = source_->note();
+  fps_ = source_->fps();
+  width_ = source_->width();
+  height_ = source_->height();
+  live_ = source_->live();
+  drop_ = live_ || options_.drop;
+  paced_ = live_ ? source_->bursts() : options_.paced;
+  patience_ = 1 / std::clamp(fps_, 5., 120.);
+  schedule_.emplace(options_.detect_every >= 0 ? options_.detect_every
+                    : drop_ || options_.paced  ? 0
+                                               : 1,
+                    options_.fps_target > 0 ? options_.fps_target : fps_);
+  play_clock_.emplace(live_, fps_);
+}
+
+VideoPipeline::Source VideoPipeline::source() const {
+  const std::lock_guard lock(mutex_);
+  return {source_->kind(), description_, note_, fps_, width_, height_, live_, drop_};
 }
 
 void VideoPipeline::start() {
@@ -176,9 +187,11 @@ bool VideoPipeline::read(vision::VideoFrame& frame) {
       lost = true;
       set_state(source_->message(), true);
     } else {
+      const bool again = lost && met_;
+      if (!met_) meet_source();
       if (lost) {
         set_state("");
-        play_clock_.start_again();
+        play_clock_->start_again();
       }
       const double took = seconds_between(start, Clock::now());
       connecting_ = !paced_ && (lost || (connecting_ && took < kWaited / fps_));
@@ -186,7 +199,7 @@ bool VideoPipeline::read(vision::VideoFrame& frame) {
       last_time_ = frame.time;
       frame.number = numbers_++;
       const std::lock_guard lock(mutex_);
-      figures_.reconnections += lost;
+      figures_.reconnections += again;
       figures_.of(Stage::read).add(live_ ? seconds_between(frame.arrived, Clock::now()) : took);
       return true;
     }
@@ -207,7 +220,7 @@ bool VideoPipeline::rewind() {
 // False if it is too late to be shown, or the program ends before that.
 bool VideoPipeline::wait_for_its_time(double time) {
   while (paused_ && !live_ && !stop_) {
-    play_clock_.start_again();
+    play_clock_->start_again();
     nap();
   }
   if (!paced_) return !stop_;
@@ -215,7 +228,7 @@ bool VideoPipeline::wait_for_its_time(double time) {
   const auto as_duration = [](double seconds) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   };
-  const auto wait = play_clock_.wait(time, seconds_between(Clock::time_point(), now));
+  const auto wait = play_clock_->wait(time, seconds_between(Clock::time_point(), now));
   if (!wait) return false;
   const Clock::time_point due = now + as_duration(*wait);
   while (!stop_ && (live_ || !paused_) && Clock::now() < due)
@@ -224,15 +237,15 @@ bool VideoPipeline::wait_for_its_time(double time) {
 }
 
 void VideoPipeline::send(const FramePtr& frame) {
-  frame->due = schedule_.due();
+  frame->due = schedule_->due();
   to_detect_.push(frame);
 }
 
 void VideoPipeline::send_or_drop(const FramePtr& frame) {
-  frame->due = schedule_.due();
+  frame->due = schedule_->due();
   if (frame->due && detecting_.exchange(true)) {
     frame->due = false;
-    schedule_.missed();
+    schedule_->missed();
   }
   {
     const std::lock_guard lock(mutex_);
@@ -260,7 +273,7 @@ void VideoPipeline::detect() {
       const std::lock_guard lock(mutex_);
       ++figures_.detected;
       figures_.of(Stage::detect).add(took);
-      schedule_.observed(
+      schedule_->observed(
           std::max(figures_.of(Stage::detect).recent(), figures_.of(Stage::classify).recent()));
     }
     if (drop_) detecting_ = false;
@@ -428,7 +441,7 @@ void VideoPipeline::observed(Stage stage, double seconds) {
 PipelineFigures VideoPipeline::figures() const {
   const std::lock_guard lock(mutex_);
   PipelineFigures out = figures_;
-  out.detect_every = schedule_.every();
+  out.detect_every = schedule_->every();
   return out;
 }
 

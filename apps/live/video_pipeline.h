@@ -28,6 +28,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -95,7 +96,8 @@ struct Shown {
 class VideoPipeline {
  public:
   // Opens the source and loads the models. std::runtime_error names what fails;
-  // std::invalid_argument for a list without a detector.
+  // std::invalid_argument for a list without a detector. With source_options.wait a live source may
+  // be away, and come when the pipeline runs (VideoSource::met).
   explicit VideoPipeline(const PipelineOptions& options);
   // With the detector of others, for which theirs of `options` must have been the same.
   VideoPipeline(const PipelineOptions& options, std::shared_ptr<SharedDetector> detector);
@@ -135,16 +137,17 @@ class VideoPipeline {
   // MaskDetector's.
   const std::vector<std::string>& all_labels() const { return shared_->detector().all_labels(); }
   std::vector<std::string> unknown_labels() const { return shared_->detector().unknown_labels(); }
-  std::string source_description() const { return description_; }
-  // Of the source: what is not as it was asked for.
-  std::string source_note() const { return note_; }
-  double fps() const { return fps_; }
-  // Of the source's first frame.
-  int width() const { return width_; }
-  int height() const { return height_; }
-  vision::SourceKind source_kind() const { return source_->kind(); }
-  bool live() const { return live_; }
-  bool drops() const { return drop_; }
+  // What is known of the source; until it was met, as VideoSource tells it.
+  struct Source {
+    vision::SourceKind kind = vision::SourceKind::file;
+    std::string description;
+    std::string note;  // what is not as it was asked for
+    double fps = 0;
+    int width = 0, height = 0;  // of its first frame; 0: it was not met
+    bool live = false;
+    bool drops = false;  // frames may be lost to keep up
+  };
+  Source source() const;
 
   // Ends all threads; whoever is still in view then counts as gone, and figures() are final.
   void finish();
@@ -156,6 +159,7 @@ class VideoPipeline {
   void detect();
   void classify();
 
+  void meet_source();
   bool read(vision::VideoFrame& frame);
   bool rewind();
   bool wait_for_its_time(double time);
@@ -178,16 +182,19 @@ class VideoPipeline {
   const std::vector<std::string> labels_;
   const std::vector<LabelMeaning> meanings_;     // of each of them
   std::unique_ptr<vision::VideoSource> source_;  // capture
-  const std::string description_, note_;
-  const double fps_;
-  const int width_, height_;
-  const bool live_, drop_, paced_;
-  const double patience_;  // seconds from capture to display without boxes of the frame's own
+
+  // Of the source. Capture writes them once more when it meets one that was away, before its first
+  // frame goes on, with the mutex for those who do not hold a frame.
+  std::string description_, note_;
+  double fps_ = 0;
+  int width_ = 0, height_ = 0;
+  bool met_ = false, live_ = false, drop_ = false, paced_ = false;
+  double patience_ = 0;  // seconds from capture to display without boxes of the frame's own
 
   RecyclingPool<PipelineFrame> pool_;
   BoundedQueue<FramePtr> to_detect_{2}, to_classify_{2};
-  DetectSchedule schedule_;             // capture, but for observed()
-  std::atomic<bool> detecting_{false};  // a frame is in detection or waits for it
+  std::optional<DetectSchedule> schedule_;  // capture, but for observed()
+  std::atomic<bool> detecting_{false};      // a frame is in detection or waits for it
   std::atomic<bool> paused_{false};
   std::atomic<int> detector_changes_{0};  // asked for and not yet made
   std::atomic<float> threshold_;
@@ -196,7 +203,7 @@ class VideoPipeline {
   double time_offset_ = 0, last_time_ = 0;
   std::int64_t numbers_ = 0, rewound_at_ = 0;  // frames
   bool connecting_ = true;                     // no frame had to be waited for yet
-  PlayClock play_clock_;                       // of what is paced_
+  std::optional<PlayClock> play_clock_;        // of what is paced_
 
   mutable std::mutex mutex_;  // guards everything below
   std::condition_variable changed_;

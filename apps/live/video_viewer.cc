@@ -14,6 +14,7 @@ constexpr double kRefresh = .2;      // seconds between looks at the pipeline's 
 constexpr double kIdleRedraw = .25;  // seconds without a frame before the panel is drawn anew
 constexpr double kWait = .02;        // seconds for a frame before keys are looked at
 constexpr int kLeastPanel = 240;     // rows of a picture that a panel would not fill
+constexpr int kWaitingWidth = 640, kWaitingHeight = 480;  // while there is no picture
 
 }  // namespace
 
@@ -21,20 +22,25 @@ VideoViewer::VideoViewer(const VideoOptions& options, const std::string& name,
                          VideoPipeline& pipeline, std::unique_ptr<vision::VideoWindow> window)
     : options_(options),
       pipeline_(pipeline),
-      recorder_(!pipeline.drops()),
-      sinks_(options, {{name, pipeline.source_description()}}, pipeline.labels(),
+      sinks_(options, {{name, pipeline.source().description}}, pipeline.labels(),
              pipeline.meanings()),
-      source_(options, 0, {name, pipeline.source_description()}, pipeline, sinks_),
+      source_(options, 0, {name, pipeline.source().description}, pipeline, sinks_),
       window_(std::move(window)),
       status_(window_ != nullptr, options),
       threshold_(options.threshold) {
-  if (window_) {
-    window_->set_up("Maskwatch: " + pipeline.source_description(), pipeline.width(),
-                    pipeline.height());
-    if (options.full_screen) window_->toggle_full_screen();
-  }
-  if (!options.record.empty())
-    recorder_.start(options.record, pipeline.width(), pipeline.height(), pipeline.fps());
+  if (window_ && options.full_screen) window_->toggle_full_screen();
+  set_up();
+}
+
+// As soon as the size of the source is known.
+void VideoViewer::set_up() {
+  const VideoPipeline::Source source = pipeline_.source();
+  if (is_set_up_ || source.width == 0) return;
+  is_set_up_ = true;
+  recording_waits_ = !source.drops;
+  if (window_) window_->set_up("Maskwatch: " + source.description, source.width, source.height);
+  if (!options_.record.empty())
+    recorder_.start(options_.record, source.width, source.height, source.fps);
 }
 
 void VideoViewer::run() {
@@ -65,13 +71,27 @@ void VideoViewer::loop() {
     if (state == VideoPipeline::Next::frame) take(next);
     if (const std::string loss = source_.take_loss(); !loss.empty()) tell(loss);
     if (source_.measure()) sinks_.measure_sinks();
-    if (state == VideoPipeline::Next::none && window_ && source_.latest().frame &&
-        seconds_between(displayed_, Clock::now()) > kIdleRedraw)
-      display(false);
+    if (state == VideoPipeline::Next::none && window_ &&
+        seconds_between(displayed_, Clock::now()) > kIdleRedraw) {
+      if (source_.latest().frame)
+        display(false);
+      else
+        display_message();
+    }
   }
 }
 
+// Of a source that is waited for.
+void VideoViewer::display_message() {
+  displayed_ = Clock::now();
+  refresh_figures(displayed_);
+  vision::Image picture(kWaitingWidth, kWaitingHeight);
+  vision::VideoPanel::draw_message(picture, shown_figures_);
+  window_->show(picture);
+}
+
 void VideoViewer::take(const Shown& shown) {
+  set_up();
   if (const std::string alert = source_.take(shown); !alert.empty()) status_.say(alert, true);
   vision::count_people(shown_figures_, shown.tracks, pipeline_.meanings());
   panel_.sample(shown.frame->video.time, shown_figures_.count);
@@ -87,7 +107,7 @@ void VideoViewer::display(bool new_frame) {
   picture_ = annotated();
   const Clock::time_point drawn = Clock::now();
   if (new_frame) {
-    recorder_.add(picture_, source_.latest().frame->video.time);
+    recorder_.add(picture_, source_.latest().frame->video.time, recording_waits_);
     sinks_.show(0, picture_);
     sinks_.show_overview(picture_);
   }
@@ -174,7 +194,7 @@ void VideoViewer::toggle_recording() {
   if (!source_.latest().frame) return;
   const vision::Image& image = source_.latest().frame->video.image;
   const std::string path = status_.new_file("recording", ".mp4");
-  recorder_.start_soon(path, image.width, image.height, pipeline_.fps());
+  recorder_.start_soon(path, image.width, image.height, pipeline_.source().fps);
   status_.say("recording: " + path);
 }
 

@@ -38,7 +38,9 @@ class VideoViewer {
   std::string summary() const { return source_.summary(); }
 
  private:
+  void set_up();
   void loop();
+  void display_message();
   void take(const Shown& shown);
   void obey(vision::WindowKey key);
   void display(bool new_frame);
@@ -60,7 +62,8 @@ class VideoViewer {
   vision::PanelFigures shown_figures_;
   PipelineFigures figures_;                 // refreshed a few times a second
   std::shared_ptr<vision::Image> picture_;  // as it was shown last
-  bool help_ = false, with_panel_ = true, paused_ = false, quit_ = false;
+  bool is_set_up_ = false, recording_waits_ = false, help_ = false, with_panel_ = true,
+       paused_ = false, quit_ = false;
   float threshold_;
   std::string detector_;
   Clock::time_point began_ = Clock::now(), refreshed_, displayed_, rate_from_;

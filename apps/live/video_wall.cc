@@ -24,7 +24,7 @@ std::vector<WatchedName> names_of(const VideoOptions& options,
                                   const std::vector<std::unique_ptr<VideoPipeline>>& pipelines) {
   std::vector<WatchedName> names;
   for (std::size_t i = 0; i < pipelines.size(); ++i)
-    names.push_back({options.sources[i].name, pipelines[i]->source_description()});
+    names.push_back({options.sources[i].name, pipelines[i]->source().description});
   return names;
 }
 
@@ -143,7 +143,8 @@ bool VideoWall::serve(Tile& tile) {
   if (state != VideoPipeline::Next::end) return state == VideoPipeline::Next::frame;
   tile.ended = true;
   tile.source.end();
-  if (const std::string why = pipeline.figures().state; !why.empty())
+  // That it is being connected again is no reason, and was told.
+  if (const std::string why = pipeline.figures().state; !why.empty() && pipeline.loss().empty())
     tell(tile.source.name() + ": " + why);
   return true;
 }
@@ -173,8 +174,7 @@ void VideoWall::display() {
       std::any_of(tiles_.begin(), tiles_.end(), [](const auto& tile) { return tile->fresh; });
   if (!(fresh && passed >= kBetweenWalls) && !(window_ && passed >= kIdleRedraw)) return;
   displayed_ = start;
-  for (const auto& tile : tiles_)
-    if (tile->source.latest().frame) draw(*tile);
+  for (const auto& tile : tiles_) draw(*tile);
   vision::PanelFigures over;
   over.message = status_.message(start);
   over.alarming = status_.alarming();
@@ -192,31 +192,39 @@ void VideoWall::display() {
 
 void VideoWall::draw(Tile& tile) {
   const Shown& shown = tile.source.latest();
+  const VideoPipeline& pipeline = tile.source.pipeline();
+  if (shown.frame && (tile.fresh || tile.picture.empty())) draw_frame(tile);
+  vision::Image over = tile.picture;
+  vision::PixelBox place = tile.cell;
+  if (shown.frame) {
+    place = fit(shown.frame->video.image, tile.cell);
+  } else {
+    over = vision::Image(place.width, place.height);
+    draw_title(over, tile.source.name());
+  }
+  vision::PanelFigures figures;
+  figures.message = tile.ended ? "ended" : pipeline.loss();
+  figures.alarming = !tile.ended;
+  if (!figures.message.empty()) vision::VideoPanel::draw_message(over, figures);
+  vision::paste(wall_, over, place.x, place.y);
+}
+
+void VideoWall::draw_frame(Tile& tile) {
+  const Shown& shown = tile.source.latest();
   const vision::Image& frame = shown.frame->video.image;
   const VideoPipeline& pipeline = tile.source.pipeline();
   const vision::PixelBox place = fit(frame, tile.cell);
-  if (tile.fresh || tile.picture.empty()) {
-    vision::resize(frame, place.width, place.height, tile.picture);
-    const float scale = static_cast<float>(place.width) / static_cast<float>(frame.width);
-    std::vector<vision::Track> tracks = shown.tracks;
-    for (vision::Track& track : tracks)
-      track.box = {track.box.x * scale, track.box.y * scale, track.box.width * scale,
-                   track.box.height * scale};
-    vision::draw_tracks(tile.picture, tracks, pipeline.labels(), pipeline.meanings());
-    vision::PanelFigures in_view;
-    vision::count_people(in_view, shown.tracks, pipeline.meanings());
-    draw_title(tile.picture, fmt::format("{}: {} masked, {} not", tile.source.name(),
-                                         in_view.count.masked, in_view.count.unmasked));
-  }
-  vision::paste(wall_, tile.picture, place.x, place.y);
-  const std::string loss = pipeline.loss();
-  if (loss.empty() && !tile.ended) return;
-  vision::Image over = tile.picture;
-  vision::PanelFigures figures;
-  figures.message = tile.ended ? "ended" : loss;
-  figures.alarming = !tile.ended;
-  vision::VideoPanel::draw_message(over, figures);
-  vision::paste(wall_, over, place.x, place.y);
+  vision::resize(frame, place.width, place.height, tile.picture);
+  const float scale = static_cast<float>(place.width) / static_cast<float>(frame.width);
+  std::vector<vision::Track> tracks = shown.tracks;
+  for (vision::Track& track : tracks)
+    track.box = {track.box.x * scale, track.box.y * scale, track.box.width * scale,
+                 track.box.height * scale};
+  vision::draw_tracks(tile.picture, tracks, pipeline.labels(), pipeline.meanings());
+  vision::PanelFigures in_view;
+  vision::count_people(in_view, shown.tracks, pipeline.meanings());
+  draw_title(tile.picture, fmt::format("{}: {} masked, {} not", tile.source.name(),
+                                       in_view.count.masked, in_view.count.unmasked));
 }
 
 void VideoWall::obey(vision::WindowKey key) {

@@ -51,10 +51,11 @@ class VideoWall {
   void obey(vision::WindowKey key);
   void display();
   void draw(Tile& tile);
+  void draw_frame(Tile& tile);
 
   const VideoOptions options_;
   EventSinks sinks_;
-  Recorder recorder_{false};  // of screenshots
+  Recorder recorder_;  // of screenshots
   const std::unique_ptr<vision::VideoWindow> window_;
   ViewerStatus status_;
   std::vector<std::unique_ptr<Tile>> tiles_;

@@ -8,7 +8,8 @@
 namespace maskwatch::apps {
 namespace {
 
-constexpr double kMeasure = 1;  // seconds between figures for outside
+constexpr double kMeasure = 1;         // seconds between figures for outside
+constexpr double kBetweenLosses = 30;  // seconds between lines about losses
 
 }  // namespace
 
@@ -55,13 +56,28 @@ void WatchedSource::take_events() {
 
 std::string WatchedSource::take_loss() {
   const std::string loss = pipeline_.loss();
-  if (loss.empty() == !lost_) return "";
-  lost_ = !loss.empty();
-  sinks_.update(index_, latest_.tracks, loss);
-  if (lost_) lost_at_ = Clock::now();
-  const std::string text = lost_ ? loss
-                                 : fmt::format("connected again after {:.1f} s",
-                                               seconds_between(lost_at_, Clock::now()));
+  const Clock::time_point now = Clock::now();
+  if (lost_ != !loss.empty()) {
+    lost_ = !lost_;
+    sinks_.update(index_, latest_.tracks, loss);
+    if (lost_) lost_at_ = now;
+    losses_ += lost_;
+  }
+  const bool soon = seconds_between(loss_told_at_, now) < kBetweenLosses;
+  if (lost_ == loss_is_told_ || (lost_ && soon)) return "";
+  loss_is_told_ = lost_;
+  std::string text = loss;
+  if (!lost_) {
+    const bool again = pipeline_.figures().reconnections > 0;
+    text = fmt::format("connected{} after {:.1f} s", again ? " again" : "",
+                       seconds_between(lost_at_, now));
+    if (const std::string note = pipeline_.source().note; !again && !note.empty())
+      text += "; " + note;
+  } else {
+    if (losses_ > 1) text += fmt::format(" (lost {} times since it was last told)", losses_);
+    losses_ = 0;
+    loss_told_at_ = now;
+  }
   return name_.name.empty() ? text : name_.name + ": " + text;
 }
 
@@ -103,15 +119,16 @@ Json WatchedSource::latencies() const {
 
 Json WatchedSource::stats() const {
   const PipelineFigures figures = pipeline_.figures();
+  const VideoPipeline::Source source = pipeline_.source();
   Json people = Json::object();
   for (std::size_t i = 0; i < people_of_label_.size(); ++i)
     people[pipeline_.labels()[i]] = people_of_label_[i];
   const double seconds = seconds_between(first_frame_, last_frame_);
-  return Json::object({{"source", pipeline_.source_description()},
-                       {"width", pipeline_.width()},
-                       {"height", pipeline_.height()},
-                       {"source_fps", pipeline_.fps()},
-                       {"live", pipeline_.live()},
+  return Json::object({{"source", source.description},
+                       {"width", source.width},
+                       {"height", source.height},
+                       {"source_fps", source.fps},
+                       {"live", source.live},
                        {"detector", figures.detector},
                        {"detect_every", figures.detect_every},
                        {"captured", figures.captured},

@@ -32,7 +32,7 @@ class WatchedSource {
   // Writes what happened and counts who has left, by the last label.
   void take_events();
   // For the log of an unattended server: one line when the source is lost, one when it is back;
-  // empty: nothing has changed.
+  // empty: nothing has changed. Of one that comes and goes not every loss is told.
   std::string take_loss();
   // Once a second: figures for those who look at them from outside. Whether it was time.
   bool measure();
@@ -57,8 +57,9 @@ class WatchedSource {
   Shown latest_;
   std::vector<std::int64_t> people_of_label_;  // who has left, by their last label
   std::int64_t frames_ = 0, measured_frames_ = 0;
-  bool lost_ = false;
-  Clock::time_point first_frame_, last_frame_, lost_at_, measured_;
+  bool lost_ = false, loss_is_told_ = false;
+  int losses_ = 0;  // since one was told
+  Clock::time_point first_frame_, last_frame_, lost_at_, loss_told_at_, measured_;
 };
 
 }  // namespace maskwatch::apps

@@ -195,11 +195,12 @@ class Strangers(Serve):
             taken.listen()
             with open(self.at("odd"), "w") as file:
                 file.write("two words\n")
+            away = ("Address already in use", "Cannot assign")
             for part, *options in (("Address already in use", f"127.0.0.1:{taken.getsockname()[1]}"), ("port", "127.0.0.1:http"), ("port", "127.0.0.1:70000"), ("address", ":8080"),
                                    ("[ ]", "::1:80"), ("no.such.host.invalid", "no.such.host.invalid:80"), ("Cannot assign", "192.0.2.1:8080"), ("no address can carry", "0", "--serve-token-file", "odd")):  # fmt: skip
                 with self.subTest(options):
                     done = subprocess.run([DETECT, "--face", "haar", "-s", self.clip, "--headless", "--serve", *options], capture_output=True, text=True, cwd=self.folder, env=WITHOUT_DISPLAY, timeout=30)
-                    self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1), done.stderr)
+                    self.assertEqual((done.returncode, done.stderr.count("\n")), (1 if part in away else 2, 1), done.stderr)
                     self.assertTrue(done.stderr.startswith("error: --serve"))
                     self.assertIn(part, done.stderr)
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -89,6 +90,16 @@ class Sources(ClipFolder):
         subprocess.run(["ffmpeg", "-v", "error", "-i", self.at("one.mp4"), "-t", "1", "-c", "copy", self.at("short.mp4")], check=True)
         self.run_program("-s", "short.mp4", "-s", "one.mp4")
         self.assertEqual({name: source["frames"] for name, source in self.stats()["sources"].items()}, {"1": 30, "2": 300})
+
+    def test_one_that_is_away_does_not_end_the_others(self):
+        with socket.socket() as none:  # bound, but nobody listens
+            none.bind(("127.0.0.1", 0))
+            process = self.start("--headless", "-s", "here=one.mp4", "-s", f"away=http://127.0.0.1:{none.getsockname()[1]}/x", "--loop", "--events", "here.jsonl")
+            self.assertIn("note: away: ", process.stderr.readline())
+            self.assertTrue(mqtt_broker.wait_until(lambda: os.path.exists(self.at("here.jsonl")) and lines(self.at("here.jsonl")), 20))
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual((process.wait(timeout=15), process.stderr.read()), (0, ""))
+        self.assertEqual(self.stats()["sources"]["away"]["frames"], 0)
 
     def test_topics_and_pages_of_each(self):
         if not mqtt_broker.is_there():

@@ -2,11 +2,13 @@
 Usage: video_test.py DETECT_MASK_VIDEO DRAW_VIDEO [TEST ...]
 The window is tested where Xvfb, xdotool and ImageMagick are installed (Debian: xvfb, xdotool, imagemagick)."""
 
+import contextlib
 import glob
 import json
 import os
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -72,9 +74,9 @@ class Video(unittest.TestCase):
     def run_program(self, *arguments, timeout=120, **variables):
         return subprocess.run([DETECT, *with_face(arguments)], capture_output=True, text=True, env={**WITHOUT_DISPLAY, **variables}, timeout=timeout, cwd=self.folder)
 
-    def check_fault(self, part, *arguments, **variables):
+    def check_fault(self, part, *arguments, code=2, **variables):
         done = self.run_program(*arguments, **variables)
-        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(done.returncode, code, done.stderr)
         self.assertTrue(done.stderr.startswith("error: "), done.stderr)
         self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
         self.assertIn(part, done.stderr)
@@ -488,12 +490,56 @@ class Streams(Video):
         played = self.run_program("-s", "stream.mp4", "--headless", "--stats", "-", "--detect-every", "50")
         self.assertEqual(json.loads(played.stdout)["frames"], stats["recorded"])
 
+    def test_what_is_away_is_a_failure_at_work(self):
+        with socket.socket() as none:  # bound, but nobody listens
+            none.bind(("127.0.0.1", 0))
+            for scheme in ("http", "rtsp"):
+                self.check_fault("Connection refused", "-s", f"{scheme}://127.0.0.1:{none.getsockname()[1]}/x", "--headless", "--no-reconnect", code=1)
+        self.check_fault("no such camera", "-s", "/dev/video999", "--headless", "--no-reconnect", code=1)
+
+    def test_what_is_away_is_waited_for_from_the_start(self):
+        server = stream_servers.Rtsp(stream_servers.make_clip(self.at("loop.mp4"), ["-i", self.clips["one"]]))
+        server.cut()
+        process, told = self.watch("-s", server.url(), "--record", "late.mp4", "--events", "late.jsonl", "--stats", "late.json")
+        self.wait_for_line(told, "cannot be opened: Connection refused", 10)
+        time.sleep(2)
+        self.assertIsNone(process.poll())
+        server.back()
+        self.addCleanup(server.cut)
+        self.wait_for_line(told, "connected after ", 10)
+        deadline = time.monotonic() + 20
+        while not read(self.at("late.jsonl")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=15), 0)
+        self.assertEqual(len(told), 2, told)
+        stats = json.loads(read(self.at("late.json")))
+        self.assertEqual((stats["reconnections"], stats["width"], stats["live"]), (0, 480, True))
+        self.assertGreater(stats["recorded"], 0)
+
+    def test_a_stream_that_comes_and_goes_is_not_told_of_each_time(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            with open(self.clips["one"], "rb") as file:
+                start = subprocess.run(["ffmpeg", "-v", "error", "-i", "-", "-t", "0.5", "-c", "copy", "-f", "mpegts", "-"], stdin=file, capture_output=True, check=True).stdout
+            server.settimeout(0.1)
+            process, told = self.watch("-s", f"tcp://127.0.0.1:{server.getsockname()[1]}", "--detect-every", "1000")
+            connections, deadline = 0, time.monotonic() + 8
+            while time.monotonic() < deadline:
+                with contextlib.suppress(TimeoutError):
+                    with server.accept()[0] as connection:
+                        connections += 1
+                        connection.sendall(start)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(timeout=15), 0)
+        self.assertTrue(5 <= connections <= 11, connections)
+        self.assertLessEqual(len(told), 3, told)
+
     def test_a_stream_that_never_answers_is_given_up(self):
         server = stream_servers.Rtsp(stream_servers.make_clip(self.at("loop.mp4"), ["-i", self.clips["one"]]))
         self.addCleanup(server.cut)
         server.hangs = True
         start = time.monotonic()
-        self.check_fault("no data for 1 s", "-s", server.url(), "--headless", "--timeout", "1")
+        self.check_fault("no data for 1 s", "-s", server.url(), "--headless", "--timeout", "1", "--no-reconnect", code=1)
         self.assertLess(time.monotonic() - start, 5)
 
     def test_a_signal_while_the_source_is_waited_for_is_no_fault(self):

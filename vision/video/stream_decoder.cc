@@ -16,6 +16,8 @@ extern "C" {
 #include <utility>
 #include <vector>
 
+#include "base/unavailable.h"
+
 namespace maskwatch::vision {
 namespace {
 
@@ -67,6 +69,27 @@ std::vector<Options> options_for(Kind kind, const VideoSourceOptions& wanted) {
   // end to the other at once, unless that is impossible; a file that was cut plays only so.
   if (kind == Kind::file) return {{}, {{"seekable", "0"}}};
   return {{}};
+}
+
+// Whether nothing is wrong with the address: what is behind it does not answer now.
+bool is_away(Kind kind, int error) {
+  if (error == AVERROR_EXIT) return may_block(kind);
+  if (kind == Kind::camera)
+    return error == AVERROR(ENOENT) || error == AVERROR(ENODEV) || error == AVERROR(ENXIO) ||
+           error == AVERROR(EBUSY) || error == AVERROR(EIO);
+  if (kind != Kind::network) return false;
+  for (const int away :
+       {AVERROR_EOF, AVERROR_HTTP_SERVER_ERROR, AVERROR(ECONNREFUSED), AVERROR(ECONNRESET),
+        AVERROR(ECONNABORTED), AVERROR(EPIPE), AVERROR(ETIMEDOUT), AVERROR(EHOSTUNREACH),
+        AVERROR(EHOSTDOWN), AVERROR(ENETUNREACH), AVERROR(ENETDOWN),
+        AVERROR(EIO)})  // EIO: no such host
+    if (error == away) return true;
+  return false;
+}
+
+[[noreturn]] void fail(Kind kind, int error, const std::string& text) {
+  if (is_away(kind, error)) throw Unavailable(text);
+  throw std::runtime_error(text);
 }
 
 bool other_options_may_help(Kind kind, int error) {
@@ -208,25 +231,29 @@ int StreamDecoder::try_to_connect(const StreamAddress& address, const Options& o
 }
 
 void StreamDecoder::connect(const StreamAddress& address, const VideoSourceOptions& wanted) {
+  int error = 0;
   for (const Options& options : options_for(kind_, wanted)) {
     const ffmpeg::LogCapture log;
-    const int error = try_to_connect(address, options);
-    // Some demuxers have words of their own for a call that was ended.
-    if (watch_->interrupted() || watch_->expired()) throw std::runtime_error(failure(AVERROR_EXIT));
+    error = try_to_connect(address, options);
+    give_up_if_late();
     if (error >= 0) return;
     if (doubt_.empty()) doubt_ = with_name(open_failure(error, log.last(), kind_), address);
     if (!other_options_may_help(kind_, error)) break;
   }
-  throw std::runtime_error(doubt_);
+  fail(kind_, error, doubt_);
+}
+
+// Some demuxers have words of their own for a call that was ended.
+void StreamDecoder::give_up_if_late() const {
+  if (watch_->interrupted() || watch_->expired()) fail(kind_, AVERROR_EXIT, failure(AVERROR_EXIT));
 }
 
 void StreamDecoder::find_stream(const StreamAddress& address) {
   const ffmpeg::LogCapture log;
   // A camera's driver has told everything already.
   const int error = kind_ == Kind::camera ? 0 : probe(input_.get());
-  if (watch_->interrupted() || watch_->expired()) throw std::runtime_error(failure(AVERROR_EXIT));
-  if (error < 0)
-    throw std::runtime_error(with_name(open_failure(error, log.last(), kind_), address));
+  give_up_if_late();
+  if (error < 0) fail(kind_, error, with_name(open_failure(error, log.last(), kind_), address));
   const int index = av_find_best_stream(input_.get(), AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
   if (index < 0 || (input_->streams[index]->disposition & AV_DISPOSITION_ATTACHED_PIC) != 0 ||
       draws_text(input_->streams[index]->codecpar->codec_id))
@@ -311,6 +338,13 @@ bool StreamDecoder::feed() {
   if (!live_ || steady_seconds() - last_frame_at_ < 4 * timeout_) return true;
   problem_ = fmt::format("no picture could be decoded for {} s", 4 * timeout_);
   return false;
+}
+
+const AVFrame* StreamDecoder::first() {
+  if (const AVFrame* picture = next()) return picture;
+  const bool whole = !live_ && end_ == AVERROR_EOF;
+  fail(kind_, whole ? 0 : end_,
+       "there is no picture in it that can be decoded" + (problem_.empty() ? "" : ": " + problem_));
 }
 
 const AVFrame* StreamDecoder::next() {

@@ -20,11 +20,14 @@ namespace maskwatch::vision {
 class StreamDecoder {
  public:
   // Connects and finds the decoder. Throws std::runtime_error that says what is wrong, without the
-  // name. It may hold passwords (hide_passwords), as may problem().
+  // name: Unavailable where it may come right by itself. It may hold passwords (hide_passwords), as
+  // may problem().
   StreamDecoder(const StreamAddress& address, const VideoSourceOptions& options,
                 std::shared_ptr<ffmpeg::Watch> watch);
   ~StreamDecoder();
 
+  // As next(), but a stream without a picture is a fault, as of the constructor.
+  const AVFrame* first();
   // The next picture, or null at the end, whose reason problem() then tells. The frame stays valid
   // until the next call.
   const AVFrame* next();
@@ -51,6 +54,7 @@ class StreamDecoder {
   using Options = std::vector<std::pair<const char*, std::string>>;
   int try_to_connect(const StreamAddress& address, const Options& options);
   void connect(const StreamAddress& address, const VideoSourceOptions& options);
+  void give_up_if_late() const;
   void find_stream(const StreamAddress& address);
   void open_decoder(const VideoSourceOptions& options);
   void allow(double seconds);

@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/unavailable.h"
 #include "vision/video/frame_clock.h"
 #include "vision/video/stream_decoder.h"
 
@@ -23,8 +24,10 @@ using ffmpeg::steady_seconds;
 
 // s for the first picture of an attempt at connecting again.
 constexpr double kPatience = 1.5;
+constexpr double kUnknownFps = 25;
 constexpr double kSlower = 1.5;  // than the stream was before
 constexpr double kLook = .01;    // s
+constexpr double kSettled = 5;   // s after which a connection counts as good
 
 struct Connection {
   std::unique_ptr<StreamDecoder> decoder;
@@ -34,11 +37,8 @@ struct Connection {
 Connection connect(const StreamAddress& address, const VideoSourceOptions& options,
                    std::shared_ptr<ffmpeg::Watch> watch) {
   Connection made{std::make_unique<StreamDecoder>(address, options, std::move(watch))};
-  made.first = made.decoder->next();
-  if (made.first != nullptr) return made;
-  const std::string& problem = made.decoder->problem();
-  throw std::runtime_error("there is no picture in it that can be decoded" +
-                           (problem.empty() ? "" : ": " + problem));
+  made.first = made.decoder->first();
+  return made;
 }
 
 // Connects, in a thread of its own.
@@ -85,19 +85,17 @@ class StreamSource final : public VideoSource {
     Attempt attempt(address_, options_, watch_);
     try {
       use(attempt.take(), attempt.begun);
+    } catch (const Unavailable& error) {
+      if (!may_be_waited_for()) throw Unavailable(named(error.what()));
+      schedule(attempt.begun, error.what());
     } catch (const std::runtime_error& error) {
       throw std::runtime_error(named(error.what()));
     }
-    live_ = decoder_->live();
-    bursts_ = live_ && decoder_->segmented();
-    clock_ = FrameClock(live_, decoder_->may_jump());
-    clock_.connected(steady_seconds());
-    description_ = named(decoder_->description());
-    note_ = told_otherwise();
   }
 
   Status read(VideoFrame& frame) override {
     if (ended_ || watch_.interrupted()) return Status::end;
+    if (!met_ && std::exchange(untold_, false)) return Status::reconnecting;
     forget_given_up();
     if (!decoder_ && !connect_again()) return stopped_or(Status::reconnecting);
     const AVFrame* picture = std::exchange(first_, nullptr);
@@ -109,6 +107,7 @@ class StreamSource final : public VideoSource {
 
   void interrupt() override { watch_.interrupt(); }
   SourceKind kind() const override { return address_.kind; }
+  bool met() const override { return met_; }
   bool live() const override { return live_; }
   bool bursts() const override { return bursts_; }
   double fps() const override { return fps_; }
@@ -131,6 +130,25 @@ class StreamSource final : public VideoSource {
     usual_ = std::min(usual_, steady_seconds() - begun);
     fps_ = decoder_->fps();
     note_size(*first_);
+    if (!met_) meet();
+    connected_at_ = steady_seconds();
+    clock_.connected(connected_at_);
+  }
+
+  void meet() {
+    met_ = true;
+    live_ = decoder_->live();
+    bursts_ = live_ && decoder_->segmented();
+    clock_ = FrameClock(live_, decoder_->may_jump());
+    description_ = named(decoder_->description());
+    note_ = told_otherwise();
+  }
+
+  bool may_be_waited_for() const {
+    using Kind = StreamAddress::Kind;
+    const bool usually_live = address_.kind == Kind::camera || address_.kind == Kind::network;
+    return options_.wait && options_.reconnect && options_.live.value_or(usually_live) &&
+           may_come_again();
   }
 
   // s until an attempt is no longer waited for alone. A camera, and a port at which packets just
@@ -176,9 +194,7 @@ class StreamSource final : public VideoSource {
       schedule(done->begun, error.what());
       return false;
     }
-    clock_.connected(steady_seconds());
     message_.clear();
-    backoff_ = 0;
     for (const auto& other : {attempt_.get(), aside_.get()})
       if (other != nullptr) other->give_up();
     return true;
@@ -206,7 +222,8 @@ class StreamSource final : public VideoSource {
     decoder_.reset();
     return_free_memory();
     if (live_ && options_.reconnect && !watch_.interrupted() && may_come_again()) {
-      backoff_ = 0;
+      // A source that breaks off at once, again and again, is left alone for longer and longer.
+      if (steady_seconds() - connected_at_ > kSettled) backoff_ = 0;
       schedule(steady_seconds(), "lost: " + problem);
       return Status::reconnecting;
     }
@@ -267,9 +284,11 @@ class StreamSource final : public VideoSource {
   const AVFrame* first_ = nullptr;          // of a new connection, not delivered yet
   FrameConverter converter_;
   FrameClock clock_{false, false};
-  std::string description_, message_, note_;
-  bool live_ = false, bursts_ = false, ended_ = false;
-  double fps_ = 0, backoff_ = 0, next_attempt_ = 0;
+  std::string description_ = address_.name, message_, note_;
+  bool met_ = false;  // it was connected to at least once
+  bool untold_ = true;
+  bool live_ = true, bursts_ = false, ended_ = false;
+  double fps_ = kUnknownFps, backoff_ = 0, next_attempt_ = 0, connected_at_ = 0;
   double usual_ = std::numeric_limits<double>::infinity();  // s from an attempt to its picture
   int width_ = 0, height_ = 0;
   std::int64_t count_ = 0;

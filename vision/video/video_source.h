@@ -31,6 +31,7 @@ struct VideoSourceOptions {
   // in segments.
   double timeout = 5;
   bool reconnect = true;  // to a live source that was lost, for ever
+  bool wait = false;      // for a live source that is not there yet, as for one that was lost
   // s from one attempt at reconnecting to the next: first, then doubled up to the most.
   double backoff_first = .25;
   double backoff_most = 1.5;
@@ -61,7 +62,9 @@ class VideoSource {
   // list_cameras gives), a file, a named pipe, a folder of pictures (natural order of names), an
   // address (rtsp, http, https, udp, rtp, tcp, srt, rtmp, ...) or "lavfi:GRAPH". Waits for the
   // first frame, so that everything wrong with the source shows here. Throws std::runtime_error
-  // that names it and says what is wrong, std::invalid_argument for another `rotate`.
+  // that names it and says what is wrong (Unavailable, of base/unavailable.h, where the source is
+  // away: no data, no answer, no such camera), std::invalid_argument for another `rotate`. With
+  // options.wait a camera or address that is away is not waited for here: read() connects to it.
   static std::unique_ptr<VideoSource> open(const std::string& source,
                                            const VideoSourceOptions& options = {});
   virtual ~VideoSource() = default;
@@ -77,6 +80,10 @@ class VideoSource {
   virtual void interrupt() = 0;
 
   virtual SourceKind kind() const = 0;
+  // False for a source that was away when it was opened, until its first frame: what is told below
+  // is a guess until then, and its size 0.
+  virtual bool met() const { return true; }
+
   // Whether frames come at their own pace and are lost if nobody reads them.
   virtual bool live() const = 0;
   // Whether a live source's frames come many at a time, in segments (HLS, DASH): they are to be

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "base/file.h"
+#include "base/unavailable.h"
 #include "kernels/communicator.h"
 #include "tests/apps/common/captured_run.h"
 
@@ -59,6 +60,7 @@ TEST_CASE("a fault of another process ends with what it asks for") {
   const Outcome outcome = run_throwing(kernels::RankFault("nowhere: no such folder", 2));
   CHECK(outcome.code == 2);
   CHECK(outcome.err == "error: nowhere: no such folder\n");
+  CHECK(run_throwing(Unavailable("camera 0: there is no such camera")).code == 1);
   CHECK(run_throwing(kernels::RankFault("lost touch with another rank")).code == 1);
 }
 

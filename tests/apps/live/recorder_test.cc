@@ -11,11 +11,11 @@ using namespace maskwatch;
 TEST_CASE("a recording that cannot be made is told of, and the next one runs") {
   const TemporaryFolder folder;
   const auto picture = std::make_shared<vision::Image>(64, 48, 3);
-  apps::Recorder recorder(true);
+  apps::Recorder recorder;
   recorder.start_soon(folder / "no/folder/video.mp4", 64, 48, 30);
-  recorder.add(picture, 0);
+  recorder.add(picture, 0, true);
   recorder.start_soon(folder / "video.mp4", 64, 48, 30);
-  for (int i = 0; i < 5; ++i) recorder.add(picture, i / 30.);
+  for (int i = 0; i < 5; ++i) recorder.add(picture, i / 30., true);
   CHECK(recorder.recording());
   CHECK(recorder.save_picture(picture, folder / "picture.png"));
   CHECK(recorder.save_picture(picture, folder / "no/folder/picture.png"));

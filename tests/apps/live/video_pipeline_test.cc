@@ -359,7 +359,7 @@ TEST_CASE("a live playlist (HLS) plays smoothly, though it comes in segments") {
   options.detectors = {"none"};
   options.paced = true;
   VideoPipeline pipeline(options);
-  CHECK(pipeline.live());
+  CHECK(pipeline.source().live);
   pipeline.start();
   apps::Shown shown;
   std::vector<apps::Clock::time_point> when;

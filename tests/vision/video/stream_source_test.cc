@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "base/unavailable.h"
 #include "tests/vision/video/hls_server.h"
 #include "tests/vision/video/video_support.h"
 
@@ -77,7 +78,8 @@ TEST_CASE("stream_source: a lost stream is connected again and its times go on")
     send_all(connection, jpegs(20 * number, 20, 64, 48));
     for (int i = 0; i < 20 && !stop; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   });
-  const auto source = VideoSource::open(server.address(), {.timeout = 2, .format = "mjpeg"});
+  const auto source =
+      VideoSource::open(server.address(), {.timeout = 2, .backoff_most = .25, .format = "mjpeg"});
   VideoFrame frame;
   int lost = 0;
   double last = -1, lost_at = 0, longest = 0;
@@ -132,6 +134,85 @@ TEST_CASE("stream_source: a server that was away is found within its back-off") 
   REQUIRE(status == Status::frame);
   CHECK(seconds_now() - back < 1);
   CHECK(std::abs(frame.time - (seconds_now() - start)) < 0.3);
+}
+
+TEST_CASE("stream_source: one that breaks off at once is left alone for longer and longer") {
+  std::atomic<int> connections = 0;
+  const Server server([&](int connection, int, const std::atomic<bool>&) {
+    ++connections;
+    send_all(connection, jpegs(0, 5, 64, 48));
+  });
+  const auto source = VideoSource::open(server.address(), {.backoff_first = .1, .format = "mjpeg"});
+  VideoFrame frame;
+  const double start = seconds_now();
+  while (seconds_now() < start + 2) REQUIRE(source->read(frame) != Status::end);
+  CHECK(connections >= 3);
+  CHECK(connections <= 6);  // at 0, 0.1, 0.3, 0.7, 1.5 s
+}
+
+TEST_CASE("stream_source: what is away may be waited for from the start") {
+  Server server([](int connection, int, const std::atomic<bool>& stop) {
+    send_all(connection, jpegs(0, 20, 64, 48));
+    wait_for(stop);
+  });
+  server.close_listener();
+  const auto source =
+      VideoSource::open(server.address(), {.wait = true, .backoff_most = .3, .format = "mjpeg"});
+  CHECK(!source->met());
+  CHECK(source->live());
+  CHECK(source->width() == 0);
+  VideoFrame frame;
+  for (int i = 0; i < 3; ++i) REQUIRE(source->read(frame) == Status::reconnecting);
+  CHECK(says(source->message(), server.address() + ": cannot be opened: Connection refused"));
+  CHECK(says(source->message(), "connecting again in "));
+  server.listen_again();
+  const double start = seconds_now();
+  Status status = Status::reconnecting;
+  while (status == Status::reconnecting && seconds_now() < start + 5) status = source->read(frame);
+  REQUIRE(status == Status::frame);
+  CHECK(source->met());
+  CHECK(source->width() == 64);
+  CHECK(frame.number == 0);
+  CHECK(frame.time == 0);
+}
+
+TEST_CASE("stream_source: what is away is told from what is wrong") {
+  const auto answering = [](const std::string& status) {
+    return [status](int connection, int, const std::atomic<bool>&) {
+      char request[1000];
+      recv(connection, request, sizeof(request), 0);
+      send_all(connection, "HTTP/1.1 " + status + "\r\nContent-Length: 4\r\n\r\nnone");
+    };
+  };
+  const Server broken(answering("503 Service Unavailable")), without(answering("404 Not Found")),
+      other(answering("200 OK"));
+  const Server silent([](int, int, const std::atomic<bool>& stop) { wait_for(stop); });
+  Server gone([](int, int, const std::atomic<bool>&) {});
+  gone.close_listener();
+  const auto is_away = [](const std::string& source, bool wait) {
+    try {
+      return !VideoSource::open(source, {.timeout = .3, .wait = wait})->met();
+    } catch (const Unavailable&) {
+      return true;
+    } catch (const std::runtime_error&) {
+      return false;
+    }
+  };
+  for (const bool wait : {false, true}) {
+    CAPTURE(wait);
+    CHECK(is_away(broken.address("http"), wait));
+    CHECK(is_away(silent.address("http"), wait));
+    CHECK(is_away(gone.address("http"), wait));
+    CHECK(is_away(gone.address("rtsp") + "/x", wait));
+    CHECK(is_away("/dev/video999", wait));
+    CHECK(!is_away(without.address("http"), wait));
+    CHECK(!is_away(other.address("http"), wait));
+    CHECK(!is_away("missing.mp4", wait));
+    CHECK(!is_away("/dev/null", wait));
+    CHECK(!is_away("lavfi:nosuch", wait));
+  }
+  CHECK_THROWS_AS(VideoSource::open("/dev/video999", {.reconnect = false, .wait = true}),
+                  Unavailable);
 }
 
 namespace {
