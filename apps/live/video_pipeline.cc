@@ -181,7 +181,7 @@ bool VideoPipeline::read(vision::VideoFrame& frame) {
     const Status status = source_->read(frame);
     if (status == Status::end) {
       if (!stop_ && options_.loop && !live_ && rewind()) continue;
-      if (!stop_) set_state(source_->message());
+      set_state(stop_ ? "" : source_->message());
       return false;
     } else if (status == Status::reconnecting) {
       lost = true;

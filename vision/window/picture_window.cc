@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "vision/window/sdl_window.h"
+#include "vision/window/x11_faults.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -15,7 +16,9 @@ using Texture = std::unique_ptr<SDL_Texture, void (*)(SDL_Texture*)>;
 Texture make_texture(SDL_Renderer* renderer, const Image& image) {
   Texture texture(SDL_CreateTexture(renderer, SDL_PIXELFORMAT_RGB24, SDL_TEXTUREACCESS_STATIC,
                                     image.width, image.height),
-                  SDL_DestroyTexture);
+                  [](SDL_Texture* one) {
+                    if (x11_fault() == nullptr) SDL_DestroyTexture(one);
+                  });
   if (!texture ||
       SDL_UpdateTexture(texture.get(), nullptr, image.pixels.data(), 3 * image.width) != 0)
     throw std::runtime_error(std::string("cannot show the picture: ") + SDL_GetError());
@@ -41,6 +44,7 @@ bool PictureWindow::show(const Image& image) {
   window_->present(texture.get(), image.width, image.height);
   SDL_Event event;
   while (SDL_WaitEvent(&event) != 0) {
+    window_->require_display();
     if (event.type == SDL_QUIT) return false;
     if (event.type == SDL_KEYDOWN && event.key.repeat == 0) {
       const SDL_Keycode key = event.key.keysym.sym;
@@ -48,7 +52,7 @@ bool PictureWindow::show(const Image& image) {
     }
     if (event.type == SDL_WINDOWEVENT) window_->present(texture.get(), image.width, image.height);
   }
-  throw std::runtime_error(std::string("the window failed: ") + SDL_GetError());
+  window_->fail();
 }
 
 }  // namespace maskwatch::vision

@@ -20,8 +20,8 @@ class PictureWindow {
 
   // Shows an RGB picture, scaled to the window with its proportions kept, until a key is pressed.
   // False when the user wants no more of them: q, Escape, or the window closed.
-  // std::invalid_argument for a picture that is empty or not RGB, std::runtime_error if the display
-  // is lost.
+  // std::invalid_argument for a picture that is empty or not RGB, Unavailable
+  // (base/unavailable.h) if the display is lost.
   bool show(const Image& image);
 
  private:

@@ -4,6 +4,9 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "base/unavailable.h"
+#include "vision/window/x11_faults.h"
+
 namespace maskwatch::vision {
 namespace {
 
@@ -42,9 +45,11 @@ SdlWindow::SdlWindow(const std::string& title) {
     SDL_Quit();
     throw std::runtime_error("no window can be opened: " + reason);
   }
+  keep_x11_faults(window_);
 }
 
 SdlWindow::~SdlWindow() {
+  if (x11_fault() != nullptr) return;
   SDL_DestroyRenderer(renderer_);
   SDL_DestroyWindow(window_);
   SDL_Quit();
@@ -58,6 +63,16 @@ void SdlWindow::present(SDL_Texture* texture, int width, int height) const {
   SDL_RenderClear(renderer_);
   SDL_RenderCopy(renderer_, texture, nullptr, &place);
   SDL_RenderPresent(renderer_);
+}
+
+void SdlWindow::require_display() const {
+  if (const char* fault = x11_fault())
+    throw Unavailable(std::string("the window failed: ") + fault);
+}
+
+void SdlWindow::fail() const {
+  require_display();
+  throw Unavailable(std::string("the window failed: ") + SDL_GetError());
 }
 
 SDL_Rect fit_into(int width, int height, int frame_width, int frame_height) {

@@ -22,6 +22,11 @@ class SdlWindow {
   // Shows a texture of width x height pixels as large as it fits, its proportions kept.
   void present(SDL_Texture* texture, int width, int height) const;
 
+  // Unavailable if the display is lost, or the window with it.
+  void require_display() const;
+  // Unavailable, with what SDL says.
+  [[noreturn]] void fail() const;
+
  private:
   SDL_Window* window_ = nullptr;
   SDL_Renderer* renderer_ = nullptr;

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "vision/window/sdl_window.h"
+#include "vision/window/x11_faults.h"
 
 namespace maskwatch::vision {
 
@@ -13,7 +14,7 @@ struct VideoWindow::Texture {
   SDL_Texture* handle = nullptr;
   int width = 0, height = 0;
   ~Texture() {
-    if (handle != nullptr) SDL_DestroyTexture(handle);
+    if (handle != nullptr && x11_fault() == nullptr) SDL_DestroyTexture(handle);
   }
 };
 
@@ -48,10 +49,6 @@ std::optional<WindowKey> meaning(SDL_Keycode key) {
   }
 }
 
-[[noreturn]] void fail() {
-  throw std::runtime_error(std::string("the window failed: ") + SDL_GetError());
-}
-
 }  // namespace
 
 VideoWindow::VideoWindow(const std::string& title)
@@ -79,19 +76,20 @@ void VideoWindow::set_up(const std::string& title, int width, int height) {
 VideoWindow::~VideoWindow() = default;
 
 void VideoWindow::show(const Image& image) {
+  window_->require_display();
   if (image.empty() || image.channels != 3)
     throw std::invalid_argument("VideoWindow::show: an RGB picture is needed");
   if (texture_->width != image.width || texture_->height != image.height) {
     texture_ = std::make_unique<Texture>();
     texture_->handle = SDL_CreateTexture(window_->renderer(), SDL_PIXELFORMAT_RGB24,
                                          SDL_TEXTUREACCESS_STREAMING, image.width, image.height);
-    if (texture_->handle == nullptr) fail();
+    if (texture_->handle == nullptr) window_->fail();
     texture_->width = image.width;
     texture_->height = image.height;
   }
   void* pixels = nullptr;
   int stride = 0;
-  if (SDL_LockTexture(texture_->handle, nullptr, &pixels, &stride) != 0) fail();
+  if (SDL_LockTexture(texture_->handle, nullptr, &pixels, &stride) != 0) window_->fail();
   for (int y = 0; y < image.height; ++y)
     std::memcpy(static_cast<char*>(pixels) + static_cast<std::ptrdiff_t>(y) * stride, image.row(y),
                 static_cast<std::size_t>(image.width) * 3);
@@ -108,6 +106,7 @@ std::vector<WindowKey> VideoWindow::poll() {
   std::vector<WindowKey> keys;
   SDL_Event event;
   while (SDL_PollEvent(&event) != 0) {
+    window_->require_display();
     if (event.type == SDL_QUIT) keys.push_back(WindowKey::quit);
     if (event.type == SDL_WINDOWEVENT && texture_->handle != nullptr)
       window_->present(texture_->handle, texture_->width, texture_->height);

@@ -36,7 +36,7 @@ class VideoWindow {
   void set_up(const std::string& title, int width, int height);
 
   // An RGB picture of any size, as large as it fits. std::invalid_argument for one that is empty or
-  // not RGB, std::runtime_error if the display is lost.
+  // not RGB, Unavailable (base/unavailable.h) if the display is lost.
   void show(const Image& image);
 
   void toggle_full_screen();
