@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/parallel.h"
+#include "base/unavailable.h"
 #include "vision/image/draw.h"
 #include "vision/image/picture_kinds.h"
 #include "vision/masks/mask_detector.h"
@@ -316,7 +317,10 @@ Report report_on(const std::string& image, const std::string& output, Tools& too
   } catch (const std::runtime_error& fault) {
     report.fault = fault.what();
     entry["error"] = report.fault;
-    report.code = dynamic_cast<const WriteError*>(&fault) != nullptr ? failure : bad_input;
+    const bool window_is_lost = dynamic_cast<const Unavailable*>(&fault) != nullptr;
+    if (window_is_lost) tools.window.reset();
+    const bool at_work = window_is_lost || dynamic_cast<const WriteError*>(&fault) != nullptr;
+    report.code = at_work ? failure : bad_input;
   }
   report.json = entry.dump(2);
   return report;

@@ -23,13 +23,9 @@ namespace {
   throw std::runtime_error(path + ": " + what + ": " + std::strerror(errno));
 }
 
-// Of a place where nobody may write, whoever named it is at fault; else the disk is.
 [[noreturn]] void fail_to_write(const std::string& path, const std::string& where = "") {
   const int fault = errno;
-  const std::string message = path + ": cannot write" + where + ": " + std::strerror(fault);
-  for (const int place : {ENOENT, ENOTDIR, EISDIR, ENAMETOOLONG, ELOOP, EACCES, EPERM, EROFS})
-    if (fault == place) throw std::runtime_error(message);
-  throw WriteError(message);
+  throw_write_fault(path + ": cannot write" + where, fault);
 }
 
 struct Descriptor {
@@ -105,6 +101,13 @@ std::size_t read_up_to(int descriptor, const std::string& path, char* bytes, std
 }
 
 }  // namespace
+
+void throw_write_fault(const std::string& what, int error) {
+  const std::string message = what + ": " + std::strerror(error);
+  for (const int place : {ENOENT, ENOTDIR, EISDIR, ENAMETOOLONG, ELOOP, EACCES, EPERM, EROFS})
+    if (error == place) throw std::runtime_error(message);
+  throw WriteError(message);
+}
 
 std::string read_file(const std::string& path, const FileCheck& check) {
   constexpr std::size_t first = 4096;

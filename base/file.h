@@ -25,6 +25,10 @@ class WriteError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Throws what `error` (an errno) of opening or writing an output is, after `what` and a colon: of a
+// place where nobody may write, whoever named it is at fault, std::runtime_error; else WriteError.
+[[noreturn]] void throw_write_fault(const std::string& what, int error);
+
 // Writes a temporary file in the same folder, syncs it and renames it over `path`: whoever kills
 // the program leaves the old file or the new one. Where the file system knows files without a name
 // (Linux's do, network ones do not), no half of a file is left either. A file that is replaced

@@ -16,7 +16,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <stdexcept>
 #include <utility>
 
 #include "base/file.h"
@@ -85,8 +84,7 @@ EventLog::EventLog(const std::string& path) : path_(path), descriptor_(-1) {
     open_pipe();
   else
     descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0 && !(pipe && errno == ENXIO))
-    throw std::runtime_error("--events " + path + ": " + std::strerror(errno));
+  if (descriptor_ < 0 && !(pipe && errno == ENXIO)) throw_write_fault("--events " + path, errno);
   if (path != "-" && !pipe) go_on_behind_the_last_line();
   std::fflush(stdout);
   thread_ = std::thread([this] { work(); });

@@ -329,6 +329,18 @@ TEST_CASE("a disk that is full is told apart from a place where nobody may write
   CHECK(is_write_error(folder.file("a")));
 }
 
+TEST_CASE("a disk that is full is not the fault of who named the file") {
+  CHECK_THROWS_WITH_AS(throw_write_fault("x", ENOSPC), "x: No space left on device", WriteError);
+  CHECK_THROWS_AS(throw_write_fault("x", EMFILE), WriteError);
+  try {
+    throw_write_fault("x", EACCES);
+  } catch (const WriteError&) {
+    FAIL("of the place");
+  } catch (const std::runtime_error& fault) {
+    CHECK(std::string(fault.what()) == "x: Permission denied");
+  }
+}
+
 TEST_CASE("several processes write one file at once") {
   const TemporaryFolder folder;
   const std::string path = folder.file("a");

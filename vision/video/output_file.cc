@@ -9,9 +9,9 @@ extern "C" {
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <new>
-#include <stdexcept>
+
+#include "base/file.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -27,8 +27,7 @@ bool is_regular(int descriptor) {
 
 OutputFile::OutputFile(const std::string& path) : path_(path) {
   descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0)
-    throw std::runtime_error(path + ": cannot be written: " + std::strerror(errno));
+  if (descriptor_ < 0) throw_write_fault(path + ": cannot be written", errno);
   auto* const buffer = static_cast<unsigned char*>(av_malloc(kBuffer));
   if (buffer != nullptr)
     io_ =
