@@ -18,8 +18,9 @@ import zipfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
-from maskwatch_convert import exported, head, mobilenet_v2, model_file  # noqa: E402
+from maskwatch_convert import classifier, exported, head, mobilenet_v2, model_file  # noqa: E402
 from maskwatch_convert.errors import CommandLine, ConvertError  # noqa: E402
+from maskwatch_convert.steps import USUAL_SIDE  # noqa: E402
 
 
 OPTIONS = ("labels", "classes", "no_classifier", "input_size", "padding", "preprocessing")
@@ -108,19 +109,37 @@ def with_options(source, args):
         raise ConvertError("says itself how pixels are prepared, so --preprocessing does not apply")
     for name in given & {"padding", "preprocessing", "input_size"}:
         setattr(source, name, getattr(args, name))
+    if source.input_size is None:
+        source.input_size = USUAL_SIDE
+        source.assumed.append(f"does not say how large its pictures are; {USUAL_SIDE} pixels a side are assumed "
+                              "(--input-size names another size)")  # fmt: skip
+    if not args.padding:
+        classifier.settle_padding(source)
     if args.no_classifier:
         source.classifier = source.mask_head = None
     else:
         head.settle(source)
     if args.labels:
-        if source.classifier is None and source.mask_head is None:
+        if source.classes() is None:
             raise ConvertError("has no classifier, so --labels has nothing to name")
-        source.labels = read_labels(args.labels)
+        name_classes(source, read_labels(args.labels, source.classes()))
     if args.classes:
-        if source.classifier is None and source.mask_head is None:
+        if source.classes() is None:
             raise ConvertError("has no classifier, so --classes has nothing to explain")
-        source.meanings = meanings_of_names(args.classes)
+        source.meanings = {**(source.meanings or {}), **meanings_of_names(args.classes)}
     return source
+
+
+def name_classes(source, labels):
+    """New names drop what the file says that the old ones mean."""
+    if source.meanings and labels != source.labels:
+        source.assumed.append("says what its classes mean, which is dropped with their old names (--classes says it "
+                              "of the new ones)")  # fmt: skip
+        source.meanings = None
+    twice = next((name for i, name in enumerate(labels) if name in labels[:i]), None)
+    if twice is not None:
+        source.assumed.append(f"has two classes '{twice}' by --labels, which answers by name do not tell apart")
+    source.labels = labels
 
 
 MEANINGS = ("mask", "no_mask", "worn_wrongly", "other", "background")
@@ -141,12 +160,26 @@ def meanings_of_names(rules):
     return meanings
 
 
-def read_labels(path):
+def read_labels(path, classes):
+    """The names of so many classes, one a line."""
     try:
         with open(path, encoding="utf-8-sig") as file:
-            return file.read().splitlines()
+            names = [line.strip() for line in file.read().rstrip().split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise ConvertError(f"labels cannot be read: {error}", path) from error
+    if names == [""]:
+        raise ConvertError("names no class; give one name a line", path)
+    if "" in names:
+        raise ConvertError(f"line {names.index('') + 1} is blank where the name of a class is due", path)
+    if len(names) != classes:
+        raise ConvertError(f"{len(names)} labels for {classes} classes", path)
+    return names
+
+
+def name_of_file(text):
+    if not text:
+        raise argparse.ArgumentTypeError("names no file")
+    return text
 
 
 def side(text):
@@ -161,7 +194,7 @@ def arguments():
     )
     parser.add_argument("source", metavar="SRC", help="weights file, manifest or folder of .npy")
     parser.add_argument("destination", metavar="DST", help="the .safetensors file to write")
-    parser.add_argument("--labels", metavar="FILE", help="class names of the classifier, one a line")
+    parser.add_argument("--labels", metavar="FILE", type=name_of_file, help="class names of the classifier, one a line")
     parser.add_argument("--classes", metavar="MEANING=NAME,NAME", nargs="+",
                         help=f"what class names mean that do not say it: {', '.join(MEANINGS)}")  # fmt: skip
     parser.add_argument("--no-classifier", action="store_true", help="leave the classifier out")

@@ -2,7 +2,7 @@
 answer must be one that the engine computes, or the file is refused and the step named."""
 
 from .errors import ConvertError, need
-from .layouts import squeezed
+from .layouts import check_variance, squeezed
 from .mobilenet_v2 import BLOCKS, ConvNorm, Source, STAGES
 from .steps import sides_of_same
 
@@ -37,6 +37,12 @@ def misfit(step, due):
     return ConvertError(f"{named(step)} stands where MobileNetV2 has {due}; {WHOLE}")
 
 
+def paddings(sides, stride):
+    """What each of the engine's ways to pad comes to for a window of 3x3: {name: (top, left, bottom, right)}."""
+    rows, columns = (sides_of_same(side, 3, stride) for side in sides)
+    return {"tf": (rows[0], columns[0], rows[1], columns[1]), "symmetric": (1, 1, 1, 1)}
+
+
 def comes_from(step, source):
     """Whether the step follows from the source without another sum between."""
     while step is not None and step.op != "add":
@@ -52,6 +58,7 @@ class Backward:
     def __init__(self, end):
         self.at, self.layers, self.epsilon = end, [], None
         self.styles = {"tf", "symmetric"}  # paddings that every stride of 2 agrees with
+        self.strided = []  # (name, padding, or None where TensorFlow's rule gives it) of each stride of 2, last to first
 
     def take(self, op, due):
         step = self.at
@@ -68,10 +75,12 @@ class Backward:
         while self.at.op in ("norm", "affine"):
             norms.insert(0, self.take(self.at.op, due))
         step = self.take(op, due)
-        pads = step["pads"]
+        pads, by_rule = step["pads"], step["same"]
         if self.at.op == "pad":
-            pads = tuple(a + b for a, b in zip(pads, self.take("pad", due)["pads"]))
+            pads, by_rule = tuple(a + b for a, b in zip(pads, self.take("pad", due)["pads"])), False
         self.check_window(step, pads, stride)
+        if stride == 2:
+            self.strided.append((step.name, None if by_rule else pads))
         self.layers.append(self.with_norms(step, norms))
 
     def check_window(self, step, pads, stride):
@@ -82,16 +91,13 @@ class Backward:
         if window[0] == 1:
             fits = pads == (0, 0, 0, 0)
         else:
-            rows, columns = (sides_of_same(side, 3, stride) for side in self.at.shape[:2])
-            styles = {"tf": (rows[0], columns[0], rows[1], columns[1]), "symmetric": (1, 1, 1, 1)}
-            self.styles = self.styles & {style for style, due in styles.items() if pads == due}
+            self.styles &= {style for style, due in paddings(self.at.shape[:2], stride).items() if pads == due}
             fits = bool(self.styles)
         if not fits:
             raise ConvertError(f"{named(step)} pads {list(pads)}, which is neither TensorFlow's nor PyTorch's way; "
                                f"{WHOLE}")  # fmt: skip
 
     def with_norms(self, step, norms):
-        numpy = need("numpy")
         layer = ConvNorm(squeezed(step["weight"]) if step.op == "conv" else step["weight"], origin=step.name)
         if step["bias"] is not None:
             layer.bias = step["bias"]
@@ -103,6 +109,7 @@ class Backward:
             if self.epsilon is None:
                 self.epsilon = epsilon
             variance = variance if epsilon == self.epsilon else variance + (epsilon - self.epsilon)
+            check_variance(variance, named(step))
             mean, layer.bias = (mean if layer.bias is None else mean - layer.bias), None
             layer.norm = (gamma, beta, mean, variance)
         for one in norms:
@@ -113,8 +120,6 @@ class Backward:
             else:
                 layer.weight = layer.weight * scale
                 layer.bias = (0 if layer.bias is None else layer.bias) * scale + offset
-        if layer.norm is not None and (numpy.asarray(layer.norm[3]) < 0).any():
-            raise ConvertError(f"{named(step)} has a batch norm whose variance is negative")
         return layer
 
     def path(self, i):
@@ -129,7 +134,7 @@ class Backward:
             self.with_shortcut(i)
         else:
             self.path(i)
-        adds = STRIDES[i] == 1 and self.at.shape == begin.shape and i > 0
+        adds = STRIDES[i] == 1 and self.at.shape == begin.shape
         if adds != (begin.op == "add"):
             raise ConvertError(f"block {i}, which ends with {named(begin)}, {'lacks' if adds else 'has'} "
                                f"a shortcut that MobileNetV2 {'has' if adds else 'lacks'}")  # fmt: skip
@@ -201,7 +206,21 @@ def behind(outside, scaling):
     return (scale, offset) if scaling is None else (scale * scaling[0], offset * scaling[0] + scaling[1])
 
 
-def known_preprocessing(scaling):
+def settle_padding(source):
+    """Chooses the padding which the file's own comes to at the size that is finally used."""
+    side, styles = source.input_size, {"tf", "symmetric"}
+    for name, pads in source.strided:
+        due = paddings((side, side), 2)
+        styles &= {style for style in due if due[style] == (due["tf"] if pads is None else pads)}
+        if not styles:
+            raise ConvertError(f"'{name}' pads {list(pads)} whatever the size, which on pictures of {source.input_size} "
+                               f"pixels a side is neither TensorFlow's nor PyTorch's way; {WHOLE}")  # fmt: skip
+        side = -(-side // 2)
+    if source.padding not in styles:
+        (source.padding,) = styles
+
+
+def known_preprocessing(scaling, outside):
     """(name, factor [3]): the engine's input times the factor is the file's."""
     numpy = need("numpy")
     scale, offset = scaling
@@ -212,8 +231,9 @@ def known_preprocessing(scaling):
         if (abs(zero - due) <= EXACT).all():
             factor = scale / s
             return name, numpy.ones(3) if (abs(factor - 1) < 1e-6).all() else factor
-    raise ConvertError(f"scales pixels to x * {numbers(scale)} + {numbers(offset)}; the engine has x/127.5 - 1, x/255 "
-                       "and ImageNet's mean and deviation")  # fmt: skip
+    before = "" if outside == "pixels" else f", which come prepared as {outside},"
+    raise ConvertError(f"scales pixels{before} to x * {numbers(scale)} + {numbers(offset)}; the engine has x/127.5 - 1, "
+                       "x/255 and ImageNet's mean and deviation")  # fmt: skip
 
 
 def takes_pixels(stem):
@@ -231,10 +251,10 @@ def numbers(values):
     return different[0] if len(different) == 1 else "[" + ", ".join(f"{v:.6g}" for v in values) + "]"
 
 
-def recognise(end, picture, outside=None, remembered=None):
+def recognise(end, picture, outside=None):
     """The Source of the network that ends with the step `end`. `picture` is its input; `outside`, a name of
-    PREPROCESSING or "pixels", what comes in there, where the file tells; `remembered`, what its metadata say comes in
-    where it does nothing to pixels itself. Where nothing tells, it is what networks of such a padding are used to."""
+    PREPROCESSING or "pixels", what comes in there, where the file tells. Where nothing tells, it is what networks of
+    such a padding are used to."""
     last, head = split(end)
     walk = Backward(last)
     try:
@@ -245,15 +265,16 @@ def recognise(end, picture, outside=None, remembered=None):
     padding = "tf" if "tf" in walk.styles else "symmetric"
     epsilon = walk.epsilon or (1e-3 if padding == "tf" else 1e-5)
     source = Source(layers, padding, epsilon, "tf" if padding == "tf" else "imagenet")
-    source.input_size = picture.shape[0]
+    source.input_size = None if picture["open"] else picture.shape[0]
+    source.strided = walk.strided[::-1]
     if picture.shape[0] != picture.shape[1]:
         raise ConvertError(f"takes pictures of {picture.shape[1]}x{picture.shape[0]}, the engine only square ones")
     source.head = head
     scaling = input_scaling(walk.at)
-    if scaling is None and outside is None:
-        outside = remembered or ("pixels" if takes_pixels(layers[0]) else None)
-    if scaling is not None or outside is not None:
+    if outside is None and (scaling is not None or takes_pixels(layers[0])):
+        outside = "pixels"
+    if outside is not None:
         source.scales_itself = True
-        source.preprocessing, factor = known_preprocessing(behind(outside or "pixels", scaling))
+        source.preprocessing, factor = known_preprocessing(behind(outside, scaling), outside)
         layers[0].weight = (layers[0].weight * factor[:, None]).astype("f4")
     return source

@@ -55,6 +55,8 @@ def remember(source, metadata):
     if way is None or metadata.get("architecture") != CLASSIFIER:
         return
     source.half = way[0].half or way[1]
+    if metadata.get("padding") == source.padding:
+        source.strided = []  # a rule, which the numbers in the file follow at its size
     source.notes.update({key: value for key, value in metadata.items() if key not in FOUND})
     try:
         labels, meanings = (json.loads(metadata.get(key, "null")) for key in ("labels", "meanings"))

@@ -99,7 +99,7 @@ STRIDE_TWO = {2, 4, 6, 12}
 
 def depthwise_norm(b, x, name, stride):
     norm = [b.tensor(f"{name}/BatchNorm/{n}") for n in ("gamma", "beta", "moving_mean", "moving_variance")]
-    weight, bias = fold_norm(b.tensor(f"{name}/depthwise_weights")[..., 0], norm, EPSILON)
+    weight, bias = fold_norm(name, b.tensor(f"{name}/depthwise_weights")[..., 0], norm, EPSILON)
     return b.convolution(x, name, weight, bias, stride, "relu6")
 
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 from .errors import ConvertError, need
+from .layouts import check_variance
 
 
 @dataclass
@@ -48,10 +49,11 @@ class Graph:
         }
 
 
-def fold_norm(weight, norm, epsilon, bias=None):
+def fold_norm(name, weight, norm, epsilon, bias=None):
     """(weight, bias) of a convolution with its batch norm (gamma, beta, mean, variance) folded in."""
     numpy = need("numpy")
     gamma, beta, mean, variance = (numpy.asarray(part, numpy.float64) for part in norm)
+    check_variance(variance, f"'{name}'")
     scale = gamma / numpy.sqrt(variance + epsilon)
     start = 0 if bias is None else bias
     folded = (weight * scale).astype(numpy.float32)

@@ -13,6 +13,11 @@ def refused(step, why="is not known in a head"):
     return ConvertError(f"{named(step)} {why}; {KNOWN}")
 
 
+def is_dense(step):
+    """Whether it is a convolution of one value a channel, with a window of one."""
+    return step.op == "conv" and {step.before.shape[:2], step["weight"].shape[:2], step.shape[:2]} == {(1, 1)}
+
+
 class Head:
     """Linear maps are joined as they come: (weight [in, out], bias), or (scale, offset) of single values."""
 
@@ -26,7 +31,7 @@ class Head:
             self.averaged = True
         elif step.op == "flatten":
             pass
-        elif step.op == "dense" or (step.op == "conv" and step.before.shape[:2] == (1, 1)):
+        elif step.op == "dense" or is_dense(step):
             self.dense(step)
         elif step.op == "act":
             self.activation(step)
@@ -75,6 +80,8 @@ class Head:
         maps = self.maps
         if not maps and self.end is None:
             return []
+        if not maps:
+            raise refused(self.end, "stands behind no dense layer")
         if len(maps) > 2 or self.relus != len(maps) - 1 or any(weight.ndim == 1 for weight, _ in maps):
             raise ConvertError(f"its head has {len(maps)} dense layers and {self.relus} ReLUs; {KNOWN}")
         weight, bias = maps[-1]
@@ -92,6 +99,12 @@ def two_classes(weight, bias):
     """sigmoid(z) is the second of softmax(0, z)."""
     numpy = need("numpy")
     return numpy.concatenate([0 * weight, weight], 1), numpy.concatenate([0 * bias, bias])
+
+
+def without_activation(source, weight, bias, what):
+    """The classifier of a Source whose file, which `what` names, holds weights and no activations."""
+    source.classifier = two_classes(weight, bias) if len(bias) == 1 else (weight, bias)
+    source.assumed.append(f"{what}, and no activations; its outputs are taken for logits")
 
 
 def settle(source):

@@ -10,23 +10,31 @@ from .layouts import from_hwio
 
 # Layers that leave their input as it is when a model only answers.
 IDENTITIES = {
-    "ActivityRegularization", "AlphaDropout", "AutoContrast", "CenterCropNone", "Dropout", "GaussianDropout",
-    "GaussianNoise", "Identity", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter",
-    "RandomContrast", "RandomFlip", "RandomGrayscale", "RandomHeight", "RandomHue", "RandomPosterization",
-    "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomShear", "RandomTranslation", "RandomWidth",
-    "RandomZoom", "SpatialDropout2D",
+    "ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "Identity",
+    "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomFlip",
+    "RandomGrayscale", "RandomHeight", "RandomHue", "RandomPosterization", "RandomRotation", "RandomSaturation",
+    "RandomSharpness", "RandomShear", "RandomTranslation", "RandomWidth", "RandomZoom", "SpatialDropout2D",
 }  # fmt: skip
 MODELS = {"Functional", "Model", "Sequential"}
 # What answers otherwise, or by chance, when a call says training=True.
-TRAINED = {*MODELS, "AlphaDropout", "BatchNormalization", "Dropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"}
+TRAINED = {*MODELS, *IDENTITIES, "BatchNormalization"} - {"ActivityRegularization", "Identity"}
 ARITHMETIC = {
     "truediv": "divide", "divide": "divide", "true_divide": "divide", "multiply": "multiply",
     "mul": "multiply", "subtract": "subtract", "sub": "subtract", "add": "add", "__operators__.add": "add",
+    "nn.bias_add": "add",
 }  # fmt: skip
+OPERANDS = ("x", "y", "bias")  # what functions of TensorFlow take beside their first argument
 
 
 def layer_name(layer):
     return layer["config"].get("name") or layer.get("name") or layer["class_name"]
+
+
+def of_keras(layer):
+    """Whether the class is Keras' own, and not one of a user's by the same name."""
+    if layer.get("module"):
+        return layer["module"].split(".")[0] in ("keras", "tf_keras", "tensorflow")
+    return ">" not in (layer.get("registered_name") or "")
 
 
 class Trace:
@@ -53,7 +61,9 @@ class Trace:
         x = next((i for i in inputs if isinstance(i, steps.Step)), None)
         if x is None:
             raise ConvertError(f"layer '{name}' ({kind}) has no input")
-        if extra.get("training") is True and kind in TRAINED:
+        if not of_keras(layer):
+            return steps.unknown(x, f"a {kind} that is not Keras' own", name)
+        if extra.get("training") and kind in TRAINED:
             return steps.unknown(x, f"{kind} in training mode", name)
         if kind == "InputLayer" or kind in IDENTITIES or x.op == "unknown":
             return x
@@ -61,7 +71,8 @@ class Trace:
             return self.model(layer, x, (*path, name))
         if kind == "TFOpLambda":
             kind = config.get("function", "").removeprefix("math.")
-            inputs = [*inputs, *(v for k, v in extra.items() if k in ("x", "y") and v is not None)]
+            if kind not in ARITHMETIC:
+                return steps.unknown(x, kind, name)
         if len(inputs) == 2 and kind in ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", *ARITHMETIC):
             return arithmetic(steps_name(kind), inputs, name)
         handler = getattr(self, "on_" + kind.lower(), None)
@@ -75,27 +86,51 @@ class Trace:
             raise ConvertError(f"tensor {error} of layer '{name}' ({kind}) is missing") from error
 
     def on_rescaling(self, x, config, weights, name):
-        return steps.affine(x, config["scale"], config.get("offset", 0), name)
+        return steps.affine(x, numbers(config["scale"]), numbers(config.get("offset", 0)), name)
 
     def on_normalization(self, x, config, weights, name):
         numpy = need("numpy")
-        mean, variance = (config[k] if config.get(k) is not None else weights[k] for k in ("mean", "variance"))
-        deviation = numpy.maximum(numpy.sqrt(numpy.asarray(variance, numpy.float64)), 1e-7)
-        scale, offset = 1 / deviation, -numpy.asarray(mean, numpy.float64) / deviation
+        mean, variance = (numbers(weights[k] if config.get(k) is None else config[k]) for k in ("mean", "variance"))
+        if mean is None or variance is None:
+            return steps.affine(x, variance, mean, name)
+        deviation = numpy.maximum(numpy.sqrt(variance), 1e-7)
+        scale, offset = 1 / deviation, -mean / deviation
         if config.get("invert"):
-            scale, offset = deviation, numpy.asarray(mean, numpy.float64)
+            scale, offset = deviation, mean
         return steps.affine(x, scale, offset, name)
 
     def on_conv2d(self, x, config, weights, name):
         if config.get("groups", 1) != 1:
             return steps.unknown(x, "Conv2D in groups", name)
-        return convolution(x, weights["kernel"], config, weights, name)
+        return self.convolution(x, weights["kernel"], config, weights, name)
 
     def on_depthwiseconv2d(self, x, config, weights, name):
         if config.get("depth_multiplier", 1) != 1:
             return steps.unknown(x, "DepthwiseConv2D with a multiplier", name)
         kernel = weights["depthwise_kernel"] if "depthwise_kernel" in weights else weights["kernel"]
-        return convolution(x, from_hwio(kernel, True, name), config, weights, name)
+        return self.convolution(x, from_hwio(kernel, True, name), config, weights, name)
+
+    def convolution(self, x, kernel, config, weights, name):
+        bias = weights["bias"] if config.get("use_bias", True) else None
+        if x.shape[:-1] == ():
+            return steps.unknown(x, "a convolution of values in a row", name)
+        dilations = config.get("dilation_rate", (1, 1))
+        x = steps.conv(x, kernel, bias, config["strides"], config["padding"], name, dilations)
+        return self.activated(x, config.get("activation"), name)
+
+    def activated(self, x, activation, name):
+        """With an activation, which is given by its name, or described as a function or a layer."""
+        if x.op == "unknown":
+            return x
+        if not isinstance(activation, dict):
+            return steps.act(x, str(activation or "linear").lower(), name)
+        kind, config = activation["class_name"], activation.get("config")
+        if not isinstance(config, dict):
+            return steps.act(x, str(config or kind).lower(), name)
+        handler = {"ReLU": self.on_relu, "Softmax": self.on_softmax}.get(kind)
+        if handler is None or not of_keras(activation):
+            return steps.unknown(x, kind, name)
+        return handler(x, config, {}, name)
 
     def on_batchnormalization(self, x, config, weights, name):
         axis = config.get("axis", -1)
@@ -112,7 +147,7 @@ class Trace:
         return steps.clipped(x, 0, config.get("max_value"), name)
 
     def on_activation(self, x, config, weights, name):
-        return steps.act(x, activation(config.get("activation")), name)
+        return self.activated(x, config.get("activation"), name)
 
     def on_softmax(self, x, config, weights, name):
         fits = config.get("axis", -1) in (-1, len(x.shape), [-1])
@@ -134,35 +169,23 @@ class Trace:
         return steps.flatten(x, name)
 
     def on_reshape(self, x, config, weights, name):
-        return reshaped(x, config["target_shape"], name)
+        shape = config["newshape"][1:] if "newshape" in config else config["target_shape"]
+        return steps.reshape(x, shape, name)
 
     def on_dense(self, x, config, weights, name):
         bias = weights["bias"] if config.get("use_bias", True) else None
-        x = steps.dense(x, weights["kernel"], bias, name)
-        return steps.act(x, activation(config.get("activation")), name)
+        return self.activated(steps.dense(x, weights["kernel"], bias, name), config.get("activation"), name)
 
 
-def convolution(x, kernel, config, weights, name):
-    bias = weights["bias"] if config.get("use_bias", True) else None
-    x = steps.conv(x, kernel, bias, config["strides"], config["padding"], name, config.get("dilation_rate", (1, 1)))
-    return steps.act(x, activation(config.get("activation")), name)
-
-
-def reshaped(x, shape, name):
-    """To (values,) or (1, 1, values), where no value moves."""
-    sizes = [int(n) for n in shape]
-    if x.op == "unknown":
-        return x
-    if len(x.shape) == 1 and sizes[:-1] in ([], [1, 1]):
-        return x
-    return steps.flatten(x, name) if x.shape[:2] == (1, 1) else steps.unknown(x, "Reshape", name)
-
-
-def activation(config):
-    """The name of an activation; Keras 3 may describe it as an object."""
-    if isinstance(config, dict):
-        config = config.get("config") if isinstance(config.get("config"), str) else config.get("class_name")
-    return {None: "linear"}.get(config, str(config).lower())
+def numbers(value):
+    """A number or an array, which Keras 3 may describe as an object; None where it is neither."""
+    numpy = need("numpy")
+    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
+        value = value["config"]["value"]
+    try:
+        return None if value is None else numpy.asarray(value, numpy.float64)
+    except (TypeError, ValueError):
+        return None
 
 
 def steps_name(kind):
@@ -171,14 +194,12 @@ def steps_name(kind):
 
 def arithmetic(operation, inputs, name):
     """Two steps added, or a step and a number combined."""
-    numpy = need("numpy")
-    x = next(i for i in inputs if isinstance(i, steps.Step))
-    if all(isinstance(i, steps.Step) for i in inputs):
-        return steps.add(*inputs, name) if operation == "add" else steps.unknown(x, operation, name)
     first = isinstance(inputs[0], steps.Step)
-    try:
-        value = numpy.asarray(inputs[1] if first else inputs[0], numpy.float64)
-    except (TypeError, ValueError):
+    x, other = inputs if first else inputs[::-1]
+    if isinstance(other, steps.Step):
+        return steps.add(x, other, name) if operation == "add" else steps.unknown(x, operation, name)
+    value = numbers(other)
+    if value is None:
         return steps.unknown(x, operation, name)
     if operation == "add":
         return steps.affine(x, 1, value, name)
@@ -221,6 +242,8 @@ class Calls:
         if (name, index) not in self.done:
             self.done[name, index] = None
             inputs, extra = arguments(nodes[index])
+            if isinstance(nodes[index], dict) and layer["class_name"].startswith("Random"):
+                extra.pop("training", None)  # which Keras 3 writes of each of them, and does not heed when it answers
             values = [self.value(*i) if isinstance(i, Reference) else i for i in inputs]
             self.done[name, index] = self.trace.layer(layer, values, extra, self.path)
         if self.done[name, index] is None:
@@ -245,11 +268,15 @@ def arguments(node):
         return inputs, {k: v for k, v in node.get("kwargs", {}).items() if not isinstance(v, dict)}
     if node and isinstance(node[0], str):
         node = [node]
-    extra = {}
+    inputs, extra = [], {}
     for entry in node:
+        inputs.append(entry[2] if entry[0] == "_CONSTANT_VALUE" else Reference(entry[:2]))
         if len(entry) > 3 and isinstance(entry[3], dict):
             extra.update(entry[3])
-    return [Reference((entry[0], entry[1])) for entry in node], extra
+    for operand in (extra.pop(key) for key in OPERANDS if extra.get(key) is not None):
+        is_reference = isinstance(operand, list) and operand and isinstance(operand[0], str)
+        inputs.append(Reference(operand[:2]) if is_reference else operand)
+    return inputs, extra
 
 
 def references(argument):
@@ -261,29 +288,33 @@ def references(argument):
     return [] if argument is None else [argument]
 
 
-def picture_of(node, side):
-    """The input of the model; `side` where the file leaves its size open."""
+def input_shapes(node):
+    """Of maps that a model takes, and then the models in it: [batch, height, width, channels], None where open."""
     config = node["config"]
-    layers = config if isinstance(config, list) else config.get("layers") or []
-    shapes = [layer["config"].get("batch_input_shape") or layer["config"].get("batch_shape") for layer in layers[:1]]
-    shapes += [config.get("build_input_shape")] if isinstance(config, dict) else []
-    for shape in shapes:
+    own = {} if isinstance(config, list) else config
+    parts = config if isinstance(config, list) else config.get("layers") or []
+    for shape in (own.get("batch_input_shape"), own.get("batch_shape"), own.get("build_input_shape")):
         if shape and len(shape) == 4:
-            if shape[3] not in (3, None):
-                raise ConvertError(f"takes pictures of {shape[3]} channels where RGB has 3")
-            return steps.pictures(int(shape[1] or side), int(shape[2] or side))
-    for layer in layers[:1]:
-        if layer["class_name"] in MODELS:
-            return picture_of(layer, side)
-    return steps.pictures(side, side)
+            yield shape
+    for part in parts:
+        yield from input_shapes(part)
 
 
-def trace(node, weights, side=224):
+def picture_of(node):
+    """The input of the model, of the size that it or the first model in it with a size has."""
+    shapes = list(input_shapes(node))
+    if shapes and shapes[0][3] not in (3, None):
+        raise ConvertError(f"takes pictures of {shapes[0][3]} channels where RGB has 3")
+    sized = [shape[1:3] for shape in shapes if all(shape[1:3]) and shape[3] in (3, None)]
+    return steps.pictures(*(sized or [(None, None)])[0])
+
+
+def trace(node, weights):
     """(last step, picture) of a model's description."""
     if not isinstance(node, dict) or "class_name" not in node or not isinstance(node.get("config"), (dict, list)):
         raise ConvertError("its description is not one of a Keras model")
-    if node["class_name"] not in MODELS:
+    if node["class_name"] not in MODELS or not of_keras(node):
         raise ConvertError(f"its model is a class of its own ('{node['class_name']}'), whose layers no file tells; "
                            "make it a Functional or Sequential model and save it again")  # fmt: skip
-    picture = picture_of(node, side)
+    picture = picture_of(node)
     return Trace(weights).model(node, picture, ()), picture

@@ -11,6 +11,7 @@ import re
 from . import keras_config
 from .classifier import recognise
 from .errors import ConvertError, need
+from .head import without_activation
 from .layouts import from_hwio
 from .mobilenet_v2 import BLOCKS, ConvNorm, Source
 
@@ -31,8 +32,12 @@ def conv_layers():
 
 
 def values_of(dataset, path):
+    """The tensor; Keras writes bfloat16 as two bytes without a type."""
+    numpy = need("numpy")
     if dataset.size is None or dataset.size > LARGEST:
         raise ConvertError(f"tensor '{path}' declares {dataset.size} values; the file is damaged")
+    if dataset.dtype == numpy.dtype("V2"):
+        return (numpy.asarray(dataset[()]).view("<u2").astype("<u4") << 16).view("<f4")
     return dataset[()]
 
 
@@ -44,6 +49,8 @@ def datasets(file, h5py):
         if not isinstance(item, h5py.Dataset) or path.startswith("optimizer_weights/"):
             return
         parts = path.removeprefix("model_weights/").split("/")
+        if parts[-2:-1] == ["vars"] and parts[-1].isdigit():
+            raise ConvertError("is a Keras 3 '.weights.h5', which keeps no layer names; save it with model.save('x.h5')")
         if len(parts) >= 2:
             variables, name = layers.setdefault((parts[0], parts[-2]), {}), parts[-1].split(":")[0]
             if name in variables:
@@ -51,11 +58,6 @@ def datasets(file, h5py):
             variables[name] = values_of(item, path)
 
     file.visititems(visit)
-    names = {name for _, name in layers}
-    if "vars" in names and "Conv1" not in names:
-        raise ConvertError(
-            "is a Keras 3 '.weights.h5', which keeps no layer names; save it with model.save('x.h5')"
-        )
     return layers
 
 
@@ -98,7 +100,8 @@ def read_weights(path, layers):
     source = Source(convolutions, "tf", 1e-3, "tf", input_size(path))
     top = [name for name in layers if name in PUBLISHED_TOPS and "kernel" in layers[name]]
     if top:
-        source.classifier = (variable(layers, top[0], "kernel"), variable(layers, top[0], "bias"))
+        weight, bias = (variable(layers, top[0], name) for name in ("kernel", "bias"))
+        without_activation(source, weight, bias, "holds weights alone")
     left = sorted(f"{layer}/{name}" for layer, variables in layers.items() for name in variables)
     if left:
         raise ConvertError(f"holds weights alone, which do not say what is done with '{left[0]}'; save the whole "
@@ -107,9 +110,9 @@ def read_weights(path, layers):
 
 
 def input_size(path):
-    """Side of the square input, from the official file name, else 224."""
+    """Side of the square input, from the official file name, or None."""
     named = re.search(r"_\d\.\d+_(\d{2,3})(_no_top)?\.h5$", os.path.basename(path))
-    return int(named[1]) if named else 224
+    return int(named[1]) if named else None
 
 
 def read(path):

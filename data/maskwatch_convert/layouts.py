@@ -1,4 +1,4 @@
-"""Weights from other layouts to ours: HWIO, depthwise HWC, pointwise [in, out]."""
+"""Weights from other layouts to ours: HWIO, depthwise HWC, pointwise [in, out]. And what any of them must be."""
 
 from .errors import ConvertError
 
@@ -6,6 +6,11 @@ from .errors import ConvertError
 def squeezed(weight):
     """HWIO with a 1x1 window becomes [in, out]; anything else stays."""
     return weight[0, 0] if weight.shape[:2] == (1, 1) else weight
+
+
+def check_variance(variance, norm):
+    if (variance < 0).any():
+        raise ConvertError(f"{norm}, a batch norm, has a negative variance")
 
 
 def four_axes(weight, origin):

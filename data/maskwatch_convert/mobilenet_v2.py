@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 
 from .errors import ConvertError, need
+from .layouts import check_variance
 
 # Expansion, output channels at width 1, repeats. Table 2 of the paper.
 STAGES = [(1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1)]
@@ -35,16 +36,22 @@ class Source:
     padding: str
     bn_epsilon: float
     preprocessing: str
-    input_size: int = 224
+    input_size: int = None  # None: the file does not say
     classifier: tuple = None  # (weight [features, classes], bias [classes])
     mask_head: tuple = None  # ((weight, bias) of the hidden layer, (weight, bias) of the output)
     labels: list = None
     meanings: dict = None  # of labels that do not say it: name -> "mask", "no_mask", ...
+    strided: list = field(default_factory=list)  # (layer, padding) of each stride of 2, where the file has its own
     head: list = None  # steps behind the last ReLU6, which head.settle makes one of the two above
     scales_itself: bool = False  # the file says what is done to pixels
     assumed: list = field(default_factory=list)  # what the file does not say, for people
     notes: dict = field(default_factory=dict)
     half: bool = False  # the tensors were float16 and are written as such
+
+    def classes(self):
+        """How many; None without a classifier."""
+        last = self.classifier or (self.mask_head and self.mask_head[-1])
+        return len(last[1]) if last else None
 
     def tensors_and_metadata(self, source_name):
         return checked(self, source_name)
@@ -83,7 +90,8 @@ def layer_shapes(width):
 def infer_width(layers):
     """The width multiplier whose channels are those of the layers; a ConvertError names the first misfit."""
     found = [tuple(layer.weight.shape) for layer in layers]
-    candidates = PUBLISHED_WIDTHS + [step / 100 for step in range(10, 301)]
+    rounder_first = [step / 20 for step in range(2, 61)] + [step / 100 for step in range(10, 301)]
+    candidates = PUBLISHED_WIDTHS + rounder_first
     matches = {w: sum(a == b for a, b in zip(found, layer_shapes(w))) for w in candidates}
     width = max(candidates, key=lambda w: matches[w])
     for (name, _), layer, expected in zip(layer_names(), layers, layer_shapes(width)):
@@ -116,6 +124,7 @@ def checked(source, source_name):
         for part, value in zip(["gamma", "beta", "mean", "variance"], norm):
             check_shape(value, (channels,), f"{bn}.{part}", layer.origin)
             tensors[f"{bn}.{part}"] = value
+        check_variance(norm[3], f"{bn} (from '{layer.origin}')")
     metadata = {
         "architecture": "mobilenet_v2",
         "width": str(width),

@@ -31,6 +31,8 @@ def write(path, tensors, metadata, half=False):
     numpy = need("numpy")
     safetensors = need("safetensors.numpy", "safetensors")
     for name, tensor in tensors.items():
+        if numpy.asarray(tensor).dtype.kind not in "fiu":
+            raise ConvertError(f"tensor '{name}' holds values of the type {tensor.dtype}, which are not real numbers")
         if not numpy.isfinite(tensor).all():
             raise ConvertError(f"tensor '{name}' holds NaN or infinity; the source file is damaged")
     kind = numpy.float16 if half and all(map(fits_half, tensors.values())) else numpy.float32

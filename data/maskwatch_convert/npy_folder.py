@@ -8,6 +8,7 @@ from .errors import ConvertError, need
 from .layouts import from_oihw, from_ohwi
 from .mobilenet_v2 import ConvNorm, Source
 
+SIDE = 224
 # The TFLite graph numbers its constants without order, so each must be named:
 # (expand, depthwise, project) of each block.
 TFLITE_CONSTANTS = [
@@ -61,9 +62,9 @@ def read(folder):
     """The Source in the folder; which of the two layouts it is follows from the file names."""
     names = os.listdir(folder)
     if "Const_90.npy" in names:
-        return Source(tflite_layers(folder), "tf", 1e-3, "tf")
+        return Source(tflite_layers(folder), "tf", 1e-3, "tf", SIDE)
     if "conv_0_weight.npy" in names:
-        return Source(onnx_layers(folder, names), "symmetric", 1e-5, "imagenet")
+        return Source(onnx_layers(folder, names), "symmetric", 1e-5, "imagenet", SIDE)
     raise ConvertError(
         "holds neither 'Const_90.npy' (float TFLite layout) nor 'conv_0_weight.npy' (ONNX layout); "
         "give one of the two folders of MobileNetV2 weights"

@@ -1,5 +1,7 @@
 """ONNX: MobileNetV2 classifiers (batch norm folded or not) and RFB-320, by walking the nodes."""
 
+import functools
+
 from . import exported, onnx_quantised, rfb, steps
 from .classifier import PREPROCESSING, recognise
 from .errors import ConvertError, need
@@ -69,10 +71,26 @@ class Model:
         after = self.consumers.get(node.output[0], [])
         return after[0] if len(after) == 1 and after[0].op_type in kinds else None
 
+    def trains(self, node):
+        """Whether a BatchNormalization or Dropout node is in training mode, or may be."""
+        if node.op_type == "BatchNormalization":
+            return bool(self.attributes(node).get("training_mode")) or any(node.output[1:])
+        mode = node.input[2] if len(node.input) > 2 else ""
+        return bool(mode) and (mode not in self.constants or bool(self.constants[mode].any()))
+
     def norm(self, node):
         """((gamma, beta, mean, variance), epsilon) of a BatchNormalization node."""
+        if self.trains(node):
+            raise ConvertError(f"node '{node.name or node.output[0]}' ({node.op_type}) is in training mode")
         parts = tuple(self.constant(node, i) for i in range(1, 5))
         return parts, float(self.attributes(node).get("epsilon", 1e-5))
+
+    @functools.cached_property
+    def inferred(self):
+        """{value: its sizes}, -1 where ONNX cannot tell them either."""
+        graph = need("onnx.shape_inference", "onnx").infer_shapes(self.content, data_prop=True).graph
+        shapes = {v.name: v.type.tensor_type.shape.dim for v in [*graph.value_info, *graph.output]}
+        return {name: [d.dim_value or -1 for d in dims] for name, dims in shapes.items()}
 
     def input_size(self):
         """[width, height], or None where the file leaves it open."""
@@ -107,8 +125,8 @@ CASTS, SAME = {1, 10, 11, 16}, {"Identity", "Dropout", "Cast", "DequantizeLinear
 
 
 class ClassifierWalker:
-    """The nodes of a classifier as steps. A value is a step and the layout that the file gives it, "nchw" or
-    "nhwc"; what is computed of shapes alone is None."""
+    """The nodes of a classifier as steps. A value is a step and the layout that the file gives it, "nchw", "nhwc" or,
+    on the way from a map to values in a row, "nc1"; what is computed of shapes alone is None."""
 
     def __init__(self, model):
         self.model, self.values = model, {}
@@ -125,7 +143,7 @@ class ClassifierWalker:
             raise ConvertError(f"takes {sizes} where pictures, [N, 3, H, W] or [N, H, W, 3], are due")
         layout = "nchw" if sizes[1] == 3 else "nhwc"
         height, width = sizes[2:] if layout == "nchw" else sizes[1:3]
-        return steps.pictures(height or 224, width or 224, name=info.name), layout
+        return steps.pictures(height, width, info.name), layout
 
     def walk(self):
         """The last step."""
@@ -149,6 +167,10 @@ class ClassifierWalker:
             result = None
         elif x.op == "unknown":
             result = x, layout
+        elif node.op_type in ("BatchNormalization", "Dropout") and self.model.trains(node):
+            result = steps.unknown(x, f"{node.op_type} in training mode", name), layout
+        elif layout == "nc1" and node.op_type not in (*SAME, "Flatten", "Reshape", "Squeeze"):
+            result = steps.unknown(x, f"{node.op_type} of values in a column", name), layout
         elif node.op_type in SAME:
             numbers = node.op_type != "Cast" or self.attribute(node, "to", 1) in CASTS
             result = (x if numbers else steps.unknown(x, "Cast to whole numbers", name)), layout
@@ -295,14 +317,37 @@ class ClassifierWalker:
 
     def on_flatten(self, node, x, layout, name):
         fits = self.attribute(node, "axis", 1) in (1, -3 if len(x.shape) == 3 else -1)
-        return (steps.flatten(x, name) if fits else steps.unknown(x, node.op_type, name)), layout
+        return (steps.flatten(x, name) if fits else steps.unknown(x, node.op_type, name)), "nchw"
+
+    @staticmethod
+    def sizes(x, layout):
+        """Of a value in the file, behind the batch."""
+        if len(x.shape) == 1:
+            return [*x.shape, 1] if layout == "nc1" else [*x.shape]
+        return [x.shape[2], *x.shape[:2]] if layout == "nchw" else [*x.shape]
+
+    @staticmethod
+    def reshaped(x, sizes, name):
+        """To these sizes behind the batch, of which a single value may have none."""
+        if len(sizes) == 3 and sizes[1:] == [1, 1]:
+            return steps.reshape(x, [1, 1, sizes[0]], name), "nchw"
+        if len(sizes) == 2 and sizes[1] == 1:
+            return steps.reshape(x, sizes[:1], name), "nc1"
+        return steps.reshape(x, sizes or [1], name), "nhwc" if len(sizes) == 3 else "nchw"
 
     def on_reshape(self, node, x, layout, name):
-        """To [N, values]: what else it could be would not fit the layer behind it."""
-        return steps.flatten(x, name), layout
+        shape, own = self.attribute(node, "shape"), [-1, *self.sizes(x, layout)]
+        if shape is None and node.input[1] not in self.model.constants:
+            shape = self.model.inferred.get(node.output[0], [])
+        shape = [int(n) for n in (self.constant(node, 1) if shape is None else shape)]
+        shape = [own[i] if n == 0 and i < len(own) else n for i, n in enumerate(shape)]
+        return self.reshaped(x, shape[1:], name)
 
     def on_squeeze(self, node, x, layout, name):
-        return steps.flatten(x, name), layout
+        sizes, axes = self.sizes(x, layout), self.attribute(node, "axes")
+        axes = self.optional(node, 1) if axes is None else axes
+        lost = [i for i, n in enumerate(sizes) if n == 1] if axes is None else [int(a) % (len(sizes) + 1) - 1 for a in axes]
+        return self.reshaped(x, [n for i, n in enumerate(sizes) if i not in lost], name)
 
     def on_gemm(self, node, x, layout, name):
         attributes = self.model.attributes(node)
@@ -321,8 +366,8 @@ class ClassifierWalker:
 
 def read_classifier(model):
     walker = ClassifierWalker(model)
-    remembered = exported.preparation(model.metadata)
-    source = recognise(walker.walk(), walker.picture, remembered=remembered if remembered in PREPROCESSING else None)
+    prepared = exported.preparation(model.metadata)
+    source = recognise(walker.walk(), walker.picture, prepared if prepared in PREPROCESSING else None)
     exported.remember(source, model.metadata)
     quantised = onnx_quantised.first(model.nodes)
     if quantised is not None:
@@ -387,7 +432,7 @@ class GraphWalker:
         norm = self.take(node, {"BatchNormalization"})
         if norm is not None:
             parts, epsilon = self.model.norm(norm)
-            ready, bias = fold_norm(ready, parts, round_epsilon(epsilon), bias)
+            ready, bias = fold_norm(name, ready, parts, round_epsilon(epsilon), bias)
         elif bias is None:
             bias = 0 * ready.reshape(-1, ready.shape[-1])[0]
         activation, last = self.activation(norm if norm is not None else node)

@@ -2,7 +2,7 @@
 
 from . import rfb
 from .errors import ConvertError, need
-from .head import two_classes
+from .head import without_activation
 from .layouts import from_oihw
 from .mobilenet_v2 import BLOCKS, ConvNorm, Source
 
@@ -21,6 +21,9 @@ def state_dict(path):
     if not isinstance(content, dict):
         raise ConvertError("holds no state dict; save it with torch.save(model.state_dict(), ...)")
     tensors = {k: v for k, v in content.items() if isinstance(v, torch.Tensor)}
+    for name, tensor in tensors.items():
+        if tensor.is_complex():
+            raise ConvertError(f"tensor '{name}' holds complex numbers")
     return {str(k).removeprefix("module."): v.float().numpy() for k, v in tensors.items()}
 
 
@@ -57,8 +60,7 @@ def read_mobilenet(tensors):
     source = Source(layers, "symmetric", 1e-5, "imagenet")
     if "classifier.1.weight" in tensors:
         weight, bias = tensor("classifier.1.weight").T, tensor("classifier.1.bias")
-        source.classifier = two_classes(weight, bias) if len(bias) == 1 else (weight, bias)
-        source.assumed.append("is a state dict, which holds no activations; its outputs are taken for logits")
+        without_activation(source, weight, bias, "is a state dict, which holds weights")
     if left:
         raise ConvertError(f"holds '{min(left)}', which torchvision's mobilenet_v2 does not have, and a state dict does "
                            "not say what is done with it; export the model with torch.onnx.export")  # fmt: skip

@@ -81,7 +81,7 @@ class Builder:
         else:
             parts = ("weight", "bias", "running_mean", "running_var")
             norms = [self.tensor(f"{norm}.{part}") for part in parts]
-            ready, bias = fold_norm(ready, norms, EPSILON)
+            ready, bias = fold_norm(norm, ready, norms, EPSILON)
         reach = dilation * (weight.shape[2] // 2)
         return self.graph.convolution(
             source, name, ready, bias, stride, dilation, [reach] * 4, activation

@@ -5,9 +5,13 @@ Shapes are those of one picture: (height, width, channels), or (values,). Weight
 depthwise HWC, pointwise and dense [in, out].
 """
 
+import math
 from dataclasses import dataclass, field
 
 from .errors import ConvertError, need
+from .layouts import check_variance
+
+USUAL_SIDE = 224  # of pictures whose size the file leaves open
 
 
 @dataclass(eq=False)
@@ -29,8 +33,10 @@ class Step:
         return self.data[key]
 
 
-def pictures(height, width, channels=3, name="input"):
-    return Step("input", [], (height, width, channels), name)
+def pictures(height, width, name="input"):
+    """The network's input; sizes of None or 0 are open."""
+    sizes = [side or height or width or USUAL_SIDE for side in (height, width)]
+    return Step("input", [], (*sizes, 3), name, {"open": not (height or width)})
 
 
 def unknown(x, kind, name):
@@ -86,7 +92,8 @@ def conv(x, weight, bias=None, strides=(1, 1), padding="valid", name="", dilatio
     height, width = windowed(x, weight.shape[:2], strides, pads)
     if min(height, width) < 1:
         raise ConvertError(f"'{name}': its input of {x.shape[0]}x{x.shape[1]} is too small")
-    data = {"weight": weight, "bias": bias, "stride": int(strides[0]), "pads": pads}
+    same = isinstance(padding, str) and padding.lower() == "same"
+    data = {"weight": weight, "bias": bias, "stride": int(strides[0]), "pads": pads, "same": same}
     return Step("depthwise" if depthwise else "conv", [x], (height, width, outputs), name, data)
 
 
@@ -100,13 +107,16 @@ def norm(x, gamma, beta, mean, variance, epsilon, name=""):
     parts = (gamma, beta, mean, variance)
     if any(numpy.shape(part) != (channels,) for part in parts):
         raise ConvertError(f"'{name}': its parts do not fit its {channels} channels")
+    check_variance(variance, f"'{name}'")
     return Step("norm", [x], x.shape, name, {"parts": parts, "epsilon": float(epsilon)})
 
 
 @known
 def affine(x, scale, offset, name=""):
-    """x * scale + offset, each a number or one number a channel."""
+    """x * scale + offset, each a number or one number a channel, or None where the file holds something else."""
     numpy = need("numpy")
+    if scale is None or offset is None:
+        return unknown(x, "arithmetic with something else than numbers", name)
     try:
         values = [numpy.asarray(v, numpy.float64).reshape(-1) for v in (scale, offset)]
         scale, offset = (numpy.broadcast_to(v, x.shape[-1:]) for v in values)
@@ -164,18 +174,28 @@ def flatten(x, name=""):
 
 
 @known
+def reshape(x, shape, name=""):
+    """To (values,) or (1, 1, values), where no value moves; one side of the shape may be -1."""
+    shape, values = [int(n) for n in shape], x.shape[-1]
+    if shape.count(-1) == 1:
+        shape[shape.index(-1)] = math.prod(x.shape) // max(1, -math.prod(shape))
+    if x.shape[:-1] not in ((), (1, 1)) or shape not in ([values], [1, 1, values]):
+        kind = f"a reshape of {' x '.join(map(str, x.shape))} values to {' x '.join(map(str, shape))}"
+        return unknown(x, kind, name)
+    return x if len(shape) == len(x.shape) else Step("flatten", [x], tuple(shape), name)
+
+
+@known
 def dense(x, weight, bias=None, name=""):
     numpy = need("numpy")
-    if len(x.shape) == 3:
-        x = flatten(x, name)
-        if x.op == "unknown":
-            return x
-    if weight.ndim != 2 or weight.shape[0] != x.shape[0]:
-        raise ConvertError(f"'{name}': its weight {list(weight.shape)} does not fit its {x.shape[0]} inputs")
+    if x.shape[:-1] not in ((), (1, 1)):
+        return flatten(x, name)
+    if weight.ndim != 2 or weight.shape[0] != x.shape[-1]:
+        raise ConvertError(f"'{name}': its weight {list(weight.shape)} does not fit its {x.shape[-1]} inputs")
     bias = numpy.zeros(weight.shape[1], numpy.float32) if bias is None else bias
     if numpy.shape(bias) != (weight.shape[1],):
         raise ConvertError(f"'{name}': its bias {list(numpy.shape(bias))} does not fit {weight.shape[1]} outputs")
-    return Step("dense", [x], (weight.shape[1],), name, {"weight": weight, "bias": bias})
+    return Step("dense", [x], (*x.shape[:-1], weight.shape[1]), name, {"weight": weight, "bias": bias})
 
 
 def clipped(x, low, high, name=""):

@@ -108,7 +108,7 @@ class Walker:
         shape = [int(n) for n in graph.Tensors(graph.Inputs(0)).ShapeAsNumpy()]
         if len(shape) != 4 or shape[3] != 3:
             raise ConvertError(f"takes {shape} where pictures, [N, H, W, 3], are due")
-        self.picture = steps.pictures(shape[1] if shape[1] > 1 else 224, shape[2] if shape[2] > 1 else 224)
+        self.picture = steps.pictures(*(side if side > 1 else None for side in shape[1:3]))
         self.values = {graph.Inputs(0): self.picture}
 
     def walk(self):
@@ -201,7 +201,8 @@ class Walker:
             made = steps.add(*both, name) if options == "AddOptions" else steps.unknown(x, options, name)
             return self.active(made, operator, fused, name) if fused else made
         value = self.constant(numbers[0]).astype("f8")
-        pair = of_number(value.reshape(-1), numbers[0] == inputs[1]) if value.size in (1, value.shape[-1]) else None
+        fits = value.size == 1 or value.size == value.shape[-1]
+        pair = of_number(value.reshape(-1), numbers[0] == inputs[1]) if fits else None
         made = steps.unknown(x, options.removesuffix("Options"), name) if pair is None else steps.affine(x, *pair, name)
         return self.active(made, operator, fused, name) if fused else made
 
@@ -239,8 +240,8 @@ class Walker:
         return self.active(made, operator, fused, name) if fused else made
 
     def on_reshape(self, operator, inputs, x, name):
-        """To [N, values]: what else it could be would not fit the operator behind it."""
-        return steps.flatten(x, name)
+        shape = [int(n) for n in self.model.graph.Tensors(operator.Outputs(0)).ShapeAsNumpy()]
+        return steps.reshape(x, shape[1:] or shape, name)
 
     on_squeeze = on_reshape
 

@@ -134,7 +134,7 @@ class WayBack(ExportTest):
         code, errors = samples.run_converter(exported, self.path("out"), "--classes", "no_mask=background")
         self.assertEqual((code, errors), (0, ""))
         found, metadata = contents(self.path("out"))
-        self.assertEqual(json.loads(metadata["meanings"]), ["no_mask", "", "", ""])
+        self.assertEqual(json.loads(metadata["meanings"]), ["no_mask", "worn_wrongly", "mask", "no_mask"])
         for name, values in contents(SHIPPED["mask"])[0].items():
             self.assertEqual(found[name].tobytes(), values.tobytes())
         for option in (["--preprocessing", "unit"], ["--labels", EXPORTER]):
