@@ -86,11 +86,20 @@ class Model:
         return parts, float(self.attributes(node).get("epsilon", 1e-5))
 
     @functools.cached_property
-    def inferred(self):
-        """{value: its sizes}, -1 where ONNX cannot tell them either."""
-        graph = need("onnx.shape_inference", "onnx").infer_shapes(self.content, data_prop=True).graph
-        shapes = {v.name: v.type.tensor_type.shape.dim for v in [*graph.value_info, *graph.output]}
-        return {name: [d.dim_value or -1 for d in dims] for name, dims in shapes.items()}
+    def lengths(self):
+        """{vector: how many values it has}, as far as ONNX can tell."""
+        graph = need("onnx.shape_inference", "onnx").infer_shapes(self.content).graph
+        shapes = {v.name: v.type.tensor_type.shape.dim for v in graph.value_info}
+        return {name: dims[0].dim_value for name, dims in shapes.items() if len(dims) == 1 and dims[0].dim_value}
+
+    def shape_in(self, name):
+        """The sizes that a vector holds, None for each that is computed; [None] where their number is not known."""
+        if name in self.constants:
+            return [int(n) for n in self.constants[name].reshape(-1)]
+        maker = next((node for node in self.nodes if name in node.output), None)
+        if maker is not None and maker.op_type == "Concat":
+            return [size for part in maker.input for size in self.shape_in(part)]
+        return [None] * self.lengths.get(name, 1)
 
     def input_size(self):
         """[width, height], or None where the file leaves it open."""
@@ -336,12 +345,11 @@ class ClassifierWalker:
         return steps.reshape(x, sizes or [1], name), "nhwc" if len(sizes) == 3 else "nchw"
 
     def on_reshape(self, node, x, layout, name):
-        shape, own = self.attribute(node, "shape"), [-1, *self.sizes(x, layout)]
-        if shape is None and node.input[1] not in self.model.constants:
-            shape = self.model.inferred.get(node.output[0], [])
-        shape = [int(n) for n in (self.constant(node, 1) if shape is None else shape)]
-        shape = [own[i] if n == 0 and i < len(own) else n for i, n in enumerate(shape)]
-        return self.reshaped(x, shape[1:], name)
+        shape, own = self.attribute(node, "shape") or self.model.shape_in(node.input[1]), [-1, *self.sizes(x, layout)]
+        sizes = [own[i] if n == 0 and i < len(own) else n for i, n in enumerate(shape)][1:]
+        if shape == [None] or None in sizes:
+            return steps.unknown(x, "a reshape to computed sizes", name), layout
+        return self.reshaped(x, sizes, name)
 
     def on_squeeze(self, node, x, layout, name):
         sizes, axes = self.sizes(x, layout), self.attribute(node, "axes")

@@ -41,7 +41,7 @@ class OnnxClassifier:
     def constant(self, name, value):
         import onnx
 
-        value = numpy.ascontiguousarray(value)
+        value = numpy.asarray(value, order="C")
         self.constants.append(onnx.numpy_helper.from_array(value, name))
         return name
 
@@ -69,12 +69,14 @@ class OnnxClassifier:
 
         self.constant("zero", numpy.float32(0)), self.constant("six", numpy.float32(6))
         layers = iter(layers)
-        x = self.layer(before(self, "input"), *next(layers), stride=2)
+        weight, rest = next(layers)
+        channels = weight.shape[0]
+        x = self.layer(before(self, "input"), weight, rest, stride=2)
         for i, stride in enumerate(STRIDES):
             y = self.layer(x, *next(layers)) if i else x
             y = self.layer(y, *next(layers), stride=stride)
             (weight, rest) = next(layers)
-            same = stride == 1 and i and weight.shape[0] == channels
+            same = stride == 1 and weight.shape[0] == channels
             channels = weight.shape[0]
             y = self.layer(y, weight, rest, active=False)
             x = self.node("Add", [x, y]) if same else y
