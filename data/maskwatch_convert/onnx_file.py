@@ -1,7 +1,5 @@
 """ONNX: MobileNetV2 classifiers (batch norm folded or not) and RFB-320, by walking the nodes."""
 
-import functools
-
 from . import exported, onnx_quantised, rfb, steps
 from .classifier import PREPROCESSING, recognise
 from .errors import ConvertError, need
@@ -84,22 +82,6 @@ class Model:
             raise ConvertError(f"node '{node.name or node.output[0]}' ({node.op_type}) is in training mode")
         parts = tuple(self.constant(node, i) for i in range(1, 5))
         return parts, float(self.attributes(node).get("epsilon", 1e-5))
-
-    @functools.cached_property
-    def lengths(self):
-        """{vector: how many values it has}, as far as ONNX can tell."""
-        graph = need("onnx.shape_inference", "onnx").infer_shapes(self.content).graph
-        shapes = {v.name: v.type.tensor_type.shape.dim for v in graph.value_info}
-        return {name: dims[0].dim_value for name, dims in shapes.items() if len(dims) == 1 and dims[0].dim_value}
-
-    def shape_in(self, name):
-        """The sizes that a vector holds, None for each that is computed; [None] where their number is not known."""
-        if name in self.constants:
-            return [int(n) for n in self.constants[name].reshape(-1)]
-        maker = next((node for node in self.nodes if name in node.output), None)
-        if maker is not None and maker.op_type == "Concat":
-            return [size for part in maker.input for size in self.shape_in(part)]
-        return [None] * self.lengths.get(name, 1)
 
     def input_size(self):
         """[width, height], or None where the file leaves it open."""
@@ -344,10 +326,29 @@ class ClassifierWalker:
             return steps.reshape(x, sizes[:1], name), "nc1"
         return steps.reshape(x, sizes or [1], name), "nhwc" if len(sizes) == 3 else "nchw"
 
+    def shape_in(self, name):
+        """The sizes that a vector holds, None for the batch; [] where they are not known."""
+        if name in self.model.constants:
+            return [int(n) for n in self.model.constants[name].reshape(-1)]
+        node = next((node for node in self.model.nodes if name in node.output), None)
+        kind = None if node is None else node.op_type
+        if kind == "Shape" and self.values.get(node.input[0]) and self.values[node.input[0]][0].op != "unknown":
+            return [None, *self.sizes(*self.values[node.input[0]])]
+        if kind not in ("Cast", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze"):
+            return []
+        parts = [self.shape_in(part) for part in node.input]
+        if not all(parts) or (kind == "Slice" and (len(parts) < 3 or parts[4:] not in ([], [[1]]))):
+            return []
+        if kind == "Concat":
+            return [size for part in parts for size in part]
+        if kind == "Gather":
+            return [parts[0][i] for i in parts[1]]
+        return parts[0][parts[1][0] : parts[2][0]] if kind == "Slice" else parts[0]
+
     def on_reshape(self, node, x, layout, name):
-        shape, own = self.attribute(node, "shape") or self.model.shape_in(node.input[1]), [-1, *self.sizes(x, layout)]
+        shape, own = self.attribute(node, "shape") or self.shape_in(node.input[1]), [-1, *self.sizes(x, layout)]
         sizes = [own[i] if n == 0 and i < len(own) else n for i, n in enumerate(shape)][1:]
-        if shape == [None] or None in sizes:
+        if not shape or None in sizes:
             return steps.unknown(x, "a reshape to computed sizes", name), layout
         return self.reshaped(x, sizes, name)
 

@@ -145,7 +145,14 @@ class Onnx(DetailsTest):
             x = builder.layer(x, self.weight[:2, :, None, None], self.bias[:2], active=False)
             return builder.node("Softmax", [builder.node("Reshape", [x, constant(builder, "row", [-1, 2])])], axis=-1)
 
-        for head in (by_a_computed_shape, by_a_map_and_two_squeezes, by_a_convolution):
+        def by_its_own_sizes(builder, x):
+            """As PyTorch exports x.view(x.size(0), x.size(1)), and other tools a part of a shape."""
+            shape = builder.node("Shape", [x])
+            bounds = [constant(builder, f"bound{i}", [i]) for i in (0, 1)]
+            parts = [builder.node("Slice", [shape, *bounds]), builder.node("Gather", [shape, bounds[1]])]
+            return self.gemm(builder, builder.node("Reshape", [x, builder.node("Concat", parts, axis=0)]))
+
+        for head in (by_a_computed_shape, by_its_own_sizes, by_a_map_and_two_squeezes, by_a_convolution):
             with self.subTest(head.__name__):
                 self.check(self.onnx(head), head="classifier")
 
@@ -156,7 +163,8 @@ class Onnx(DetailsTest):
         self.check_refused(self.onnx(a_column), "(Softmax of values in a column)")
 
         def computed(builder, x):
-            return self.gemm(builder, builder.node("Reshape", [x, builder.node("Shape", [x])]))
+            shape = builder.node("Abs", [builder.node("Shape", [x])])
+            return self.gemm(builder, builder.node("Reshape", [x, shape]))
 
         self.check_refused(self.onnx(computed), "(a reshape to computed sizes)")
 
