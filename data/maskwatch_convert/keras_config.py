@@ -31,10 +31,8 @@ def layer_name(layer):
 
 
 def of_keras(layer):
-    """Whether the class is Keras' own, and not one of a user's by the same name."""
-    if layer.get("module"):
-        return layer["module"].split(".")[0] in ("keras", "tf_keras", "tensorflow")
-    return ">" not in (layer.get("registered_name") or "")
+    """Whether the class is Keras' own, and not one of a user's by the same name, as far as the file names modules."""
+    return "module" not in layer or (layer["module"] or "").split(".")[0] in ("keras", "tf_keras", "tensorflow")
 
 
 class Trace:

@@ -129,6 +129,64 @@ class WayBack(ExportTest):
         bias = contents(self.path("back.safetensors"))[0]["head.output.bias"]
         numpy.testing.assert_array_equal(bias, numpy.full(4, 0.1, "f4"))
 
+    @staticmethod
+    def with_first(kind, number):
+        """A change that puts an operator with a number before all others."""
+
+        def change(model):
+            import onnx
+
+            graph = model.graph
+            for node in graph.node:
+                node.input[:] = ["first" if name == "input" else name for name in node.input]
+            graph.initializer.append(onnx.numpy_helper.from_array(numpy.float32(number), "number"))
+            graph.node.insert(0, onnx.helper.make_node(kind, ["input", "number"], ["first"]))
+
+        return change
+
+    def test_a_step_put_in_front_takes_what_is_prepared(self):
+        exported = self.export(SHIPPED["mask"])
+        code, errors = self.changed(exported, self.with_first("Mul", 0.5))
+        self.assertEqual(code, 0, errors)
+        self.assertIn("is not as export_onnx.py writes it", errors)
+        (before, metadata), (found, kept) = contents(SHIPPED["mask"]), contents(self.path("back.safetensors"))
+        self.assertEqual(kept["preprocessing"], metadata["preprocessing"])
+        numpy.testing.assert_allclose(found["stem.conv.weight"], before["stem.conv.weight"] * 0.5, rtol=1e-5)
+        code, errors = self.changed(exported, self.with_first("Div", 255))
+        self.assertEqual(code, 0, errors)
+        code, errors = self.changed(exported, self.with_first("Sub", 0.3))
+        self.assertEqual((code, errors.count("\n")), (2, 1))
+        self.assertIn(f"pixels, which come prepared as {metadata['preprocessing']},", errors)
+
+    def test_another_size_keeps_the_rule_of_padding(self):
+        """Of a file whose paddings are numbers, and no others than the rule's at its size."""
+        model = our_models.classifier(self.path("model"), width=0.25, size=64)
+        code, errors = samples.run_converter(self.export(model), self.path("back.safetensors"), "--input-size", "100")
+        self.assertEqual((code, errors), (0, ""))
+        (before, metadata), (found, kept) = contents(model), contents(self.path("back.safetensors"))
+        self.assertEqual((kept["input_size"], kept["padding"]), ("100", metadata["padding"]))
+        for name, values in before.items():
+            numpy.testing.assert_array_equal(found[name], values)
+
+    def test_new_names_of_classes(self):
+        with open(self.path("labels.txt"), "w", encoding="utf-8") as file:
+            file.write("A\nB\nC\nD\n")
+        exported, options = self.export(SHIPPED["mask"]), ["--labels", self.path("labels.txt")]
+        code, errors = samples.run_converter(exported, self.path("out"), *options)
+        self.assertEqual((code, errors.count("\n")), (0, 1), errors)
+        self.assertIn("dropped with their old names", errors)
+        metadata = contents(self.path("out"))[1]
+        self.assertEqual((json.loads(metadata["labels"]), metadata.get("meanings")), (["A", "B", "C", "D"], None))
+        code, errors = samples.run_converter(exported, self.path("out"), *options, "--classes", "mask=B")
+        self.assertEqual(code, 0, errors)
+        self.assertEqual(json.loads(contents(self.path("out"))[1]["meanings"]), ["", "mask", "", ""])
+        with open(self.path("labels.txt"), "w", encoding="utf-8") as file:
+            file.write("\n".join(json.loads(contents(SHIPPED["mask"])[1]["labels"])))
+        code, errors = samples.run_converter(exported, self.path("out"), *options)
+        self.assertEqual((code, errors), (0, ""))
+        kept, before = (json.loads(contents(path)[1]["meanings"]) for path in (self.path("out"), SHIPPED["mask"]))
+        self.assertEqual(kept, before)
+
     def test_options_of_the_converter(self):
         exported = self.export(SHIPPED["mask"])
         code, errors = samples.run_converter(exported, self.path("out"), "--classes", "no_mask=background")

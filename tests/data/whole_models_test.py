@@ -125,6 +125,23 @@ class WholeModelTest(samples.FolderTest):
             self.assertIn(word, errors)
         self.assertFalse(os.path.exists(self.path("refused.safetensors")))
 
+    def export(self, model):
+        """A SavedModel in the folder "exported", much sooner than Keras writes one."""
+        exported = tensorflow.train.Checkpoint(variables=model.variables)
+        of_pictures = [tensorflow.TensorSpec((None, SIDE, SIDE, 3), tensorflow.float32)]
+        exported.call = tensorflow.function(lambda x: model(x, training=False), input_signature=of_pictures)
+        tensorflow.saved_model.save(exported, self.path("exported"), signatures=exported.call)
+
+    def tflite(self, model, name, **settings):
+        self.export(model)
+        converter = tensorflow.lite.TFLiteConverter.from_saved_model(self.path("exported"))
+        for key, value in settings.items():
+            setattr(converter, key, value)
+        path = self.path(name)
+        with open(path, "wb") as file:
+            file.write(converter.convert())
+        return path
+
     # The ways in which Keras saves a model as a file; two of them have a code of their own each.
     ALL = [(library, ending) for library in (tf_keras, keras) for ending in (".h5", ".keras")]
     TWO = [(tf_keras, ".h5"), (keras, ".keras")]
@@ -221,23 +238,6 @@ class Converted(WholeModelTest):
         self.export(model)
         self.check(self.path("exported"), two(answers(model, pictures())), preprocessing="unit", head="mask")
         self.check_refused(self.path("exported/saved_model.pb"), "give the folder")
-
-    def export(self, model):
-        """A SavedModel in the folder "exported", much sooner than Keras writes one."""
-        exported = tensorflow.train.Checkpoint(variables=model.variables)
-        of_pictures = [tensorflow.TensorSpec((None, SIDE, SIDE, 3), tensorflow.float32)]
-        exported.call = tensorflow.function(lambda x: model(x, training=False), input_signature=of_pictures)
-        tensorflow.saved_model.save(exported, self.path("exported"), signatures=exported.call)
-
-    def tflite(self, model, name, **settings):
-        self.export(model)
-        converter = tensorflow.lite.TFLiteConverter.from_saved_model(self.path("exported"))
-        for key, value in settings.items():
-            setattr(converter, key, value)
-        path = self.path(name)
-        with open(path, "wb") as file:
-            file.write(converter.convert())
-        return path
 
     def tflite_model(self):
         layers = tf_keras.layers
