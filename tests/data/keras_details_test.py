@@ -144,8 +144,11 @@ class Numbers(DetailsTest):
             self.check_refused(self.save(model, "model" + ending), "is not known")
 
     def test_functions_of_tensorflow(self):
-        softmax = self.functional(tf_keras, behind=lambda x: tensorflow.nn.softmax(tf_keras.layers.Dense(2)(x), axis=0))
-        self.check_refused(self.save(softmax, "model.h5"), "(nn.softmax)")
+        for words, function in (
+            ("(nn.softmax)", lambda x: tensorflow.nn.softmax(x, axis=0)), ("(reshape)", lambda x: tensorflow.reshape(x, (-1, 2))),
+        ):  # fmt: skip
+            model = self.functional(tf_keras, behind=lambda x: function(tf_keras.layers.Dense(2)(x)))  # noqa: B023
+            self.check_refused(self.save(model, "model.h5"), f"{words} is not known in a head")
 
     def test_arrays_in_descriptions(self):
         scale, offset = numpy.full(3, 1 / 127.5), numpy.full(3, -1.0)
