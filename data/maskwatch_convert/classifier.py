@@ -214,7 +214,7 @@ def settle_padding(source):
         styles &= {style for style in due if due[style] == (due["tf"] if pads is None else pads)}
         if not styles:
             raise ConvertError(f"'{name}' pads {list(pads)} whatever the size, which on pictures of {source.input_size} "
-                               f"pixels a side is neither TensorFlow's nor PyTorch's way; {WHOLE}")  # fmt: skip
+                               "pixels a side is neither TensorFlow's nor PyTorch's way; --padding overrules it")  # fmt: skip
         side = -(-side // 2)
     if source.padding not in styles:
         (source.padding,) = styles
