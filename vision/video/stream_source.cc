@@ -145,8 +145,8 @@ class StreamSource final : public VideoSource {
   }
 
   bool may_be_waited_for() const {
-    using Kind = StreamAddress::Kind;
-    const bool usually_live = address_.kind == Kind::camera || address_.kind == Kind::network;
+    const bool usually_live =
+        address_.kind == SourceKind::camera || address_.kind == SourceKind::network;
     return options_.wait && options_.reconnect && options_.live.value_or(usually_live) &&
            may_come_again();
   }
