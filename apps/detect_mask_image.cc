@@ -328,14 +328,14 @@ Report report_on(const std::string& image, const std::string& output, Tools& too
 
 // Looks at all pictures, which are shared out among the ranks, and tells what was found in their
 // order: a process that is alone as soon as it knows, several of them a few pictures at a time.
-// One that is alone may be told to stop between two pictures.
+// One that is alone, and waits for no key, may be told to stop between two pictures.
 int report_on_all(const Options& o, const std::vector<std::string>& outputs, Tools& tools,
                   kernels::Communicator& communicator) {
   constexpr std::size_t kPicturesARank = 8;
   const auto ranks = static_cast<std::size_t>(communicator.ranks());
   const std::size_t round = ranks == 1 ? 1 : ranks * kPicturesARank;
   static const std::atomic<bool> never{false};
-  const std::atomic<bool>& stop = ranks == 1 ? stop_on_signals() : never;
+  const std::atomic<bool>& stop = ranks == 1 && !o.show ? stop_on_signals() : never;
   int code = done;
   const char* separator = "[\n";
   std::size_t begin = 0;

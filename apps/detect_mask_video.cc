@@ -2,6 +2,7 @@
 // What runs in which thread: apps/live/video_pipeline.h.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "apps/live/video_wall.h"
 #include "base/file.h"
 #include "base/parallel.h"
+#include "vision/image/picture_kinds.h"
 #include "vision/masks/labels.h"
 #include "vision/video/camera_list.h"
 
@@ -34,9 +36,18 @@ int list_sources() {
 void check_files(const VideoOptions& o) {
   const auto file = [](const std::string& path) { return path == "-" ? "" : path; };
   std::vector<NamedFile> inputs{{"the model", o.faces.model}, {"the detector", o.faces.face}};
+  inputs.insert(inputs.end(), o.secrets.begin(), o.secrets.end());
   for (const SourceOption& source : o.sources) inputs.push_back({"the source", source.address});
-  check_outputs({{"--record", o.record}, {"--events", file(o.events)}, {"--stats", file(o.stats)}},
-                inputs);
+  const std::vector<NamedFile> outputs{
+      {"--record", o.record}, {"--events", file(o.events)}, {"--stats", file(o.stats)}};
+  std::error_code fault;
+  for (const SourceOption& source : o.sources)
+    for (const NamedFile& output : outputs)
+      if (const auto path = std::filesystem::weakly_canonical(output.path, fault);
+          vision::has_image_extension(path.string()) &&
+          std::filesystem::equivalent(path.parent_path(), source.address, fault))
+        inputs.push_back({"a picture of the source", output.path});
+  check_outputs(outputs, inputs);
   if (o.screenshot_folder != ".") require_writable(o.screenshot_folder + "/screenshot.png");
 }
 

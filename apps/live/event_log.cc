@@ -18,6 +18,7 @@
 #include <fstream>
 #include <utility>
 
+#include "apps/common/program.h"
 #include "base/file.h"
 #include "base/json.h"
 
@@ -105,6 +106,8 @@ void EventLog::go_on_behind_the_last_line() {
   struct stat found {};
   if (fstat(descriptor_, &found) != 0 || !S_ISREG(found.st_mode) || found.st_size == 0) return;
   std::ifstream file(path_);
+  if (const int first = file.get(); first != '{' && first != '\n')
+    throw UsageError("--events " + path_ + ": is there, and holds no events", "name another file");
   file.seekg(-1, std::ios::end);
   const bool whole = file.get() == '\n';
   if (!whole) lines_.try_push("\n");

@@ -23,7 +23,7 @@ namespace maskwatch::apps {
 class EventLog : public EventSink {
  public:
   // Goes on behind what a file holds, on a new line; "-" is standard output; a named pipe may get
-  // its reader later. std::runtime_error names it if it cannot be written.
+  // its reader later. std::runtime_error names it if it cannot be written or holds something else.
   explicit EventLog(const std::string& path);
   ~EventLog() override;  // as finish()
   EventLog(const EventLog&) = delete;

@@ -193,6 +193,10 @@ VideoOptions read_video_options(int argc, char** argv) {
   add_sink_options(parser, sinks);
   parser.parse(argc, argv);
   o.sinks = read_sink_options(sinks);
+  o.secrets = {{"--mqtt-password-file", sinks.mqtt_password_file},
+               {"--webhook-token-file", sinks.webhook_token_file},
+               {"--webhook-secret-file", sinks.webhook_secret_file},
+               {"--serve-token-file", sinks.serve_token_file}};
   o.threshold_given = parser.given("--threshold");
   o.timeout_given = parser.given("--timeout");
   o.sources = read_sources(sources);

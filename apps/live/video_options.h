@@ -6,6 +6,7 @@
 
 #include "apps/alerts/sink_options.h"
 #include "apps/common/face_options.h"
+#include "apps/common/files.h"
 #include "apps/live/video_pipeline.h"
 
 namespace maskwatch::apps {
@@ -29,6 +30,7 @@ struct VideoOptions {
   double alert_after = 5, timeout = 5;
   bool timeout_given = false;
   SinkOptions sinks;
+  std::vector<NamedFile> secrets;  // files that they come from
   std::string camera_size;
   double camera_fps = 0;
   std::string rotate = "0";

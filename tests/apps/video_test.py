@@ -173,6 +173,13 @@ class Headless(Video):
         self.check_fault("no-such-program", "-s", one, "--headless", "--alert", "no-such-program")
         self.check_fault("no/folder", "-s", one, "--headless", "--events", "no/folder/x")
         self.check_fault("out.txt", "-s", one, "--headless", "--record", "out.txt")
+        os.makedirs(self.at("frames"), exist_ok=True)
+        for name, text in (("frames/1.png", b"a picture"), ("token", b"0123456789abcdef0123")):
+            with open(self.at(name), "wb") as file:
+                file.write(text)
+        self.check_fault("the same file as a picture of the source", "-s", "frames", "--headless", "--stats", "frames/1.png")
+        self.check_fault("the same file as --serve-token-file", "-s", one, "--headless", "--serve", "127.0.0.1:0", "--serve-token-file", "token", "--stats", "token")
+        self.check_fault("holds no events", "-s", one, "--headless", "--events", "token")
         self.check_fault("no_model", "-s", one, "--headless", "-m", "no_model")
         self.check_fault("--alert-after requires --alert", "-s", one, "--headless", "--alert-after", "3")
         for contradiction in (["--full-screen", "--headless"], ["--every-frame", "--headless"], ["--screenshot-dir", ".", "--headless"], ["--every-frame", "--live"]):

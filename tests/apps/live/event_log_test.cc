@@ -59,16 +59,18 @@ TEST_CASE("a log goes on behind what its file holds, on a new line") {
     log.finish();
     return log.take_notes();
   };
-  CHECK(write("one").empty());
-  CHECK(write("two") == std::vector<std::string>{"--events " + path +
+  CHECK(write("{1}").empty());
+  CHECK(write("{2}") == std::vector<std::string>{"--events " + path +
                                                  ": goes on behind the 4 bytes that were there"});
   std::ofstream(path, std::ios::app) << std::string(1500, 'x');
-  CHECK(write("three") ==
-        std::vector<std::string>{
-            "--events " + path +
-            ": goes on behind the 1508 bytes that were there, whose last line was "
-            "cut off"});
-  CHECK(read_file(path) == "one\ntwo\n" + std::string(1500, 'x') + "\nthree\n");
+  CHECK(write("{3}") == std::vector<std::string>{
+                            "--events " + path +
+                            ": goes on behind the 1508 bytes that were there, whose last line was "
+                            "cut off"});
+  CHECK(read_file(path) == "{1}\n{2}\n" + std::string(1500, 'x') + "\n{3}\n");
+  std::ofstream(path) << "a secret\n";
+  CHECK_THROWS_WITH_AS(write("{4}"), doctest::Contains("holds no events"), std::runtime_error);
+  CHECK(read_file(path) == "a secret\n");
 }
 
 TEST_CASE("nobody waits for who reads the events, and what is lost is told") {
