@@ -69,11 +69,11 @@ void ViewerStatus::note_error(const std::exception_ptr& error) {
 
 void ViewerStatus::note_lost_output(const std::exception_ptr& error) {
   const std::string text = text_of(error);
-  const bool first = fault_ == nullptr;
-  if (first || has_window_) keep(error, text);
-  if (has_window_) return;
+  if (has_window_) return keep(error, text);
+  if (fault_ && !fault_is_told_) return;  // the program ends for another reason
+  if (!fault_) keep(error, text);
   tell_fault(text);
-  fault_is_told_ = fault_is_told_ || first;
+  fault_is_told_ = true;
   must_end_ = must_end_ || --outputs_ <= 0;
 }
 

@@ -8,8 +8,9 @@
 namespace maskwatch::apps {
 namespace {
 
-constexpr double kMeasure = 1;         // seconds between figures for outside
-constexpr double kBetweenLosses = 30;  // seconds between lines about losses
+constexpr double kMeasure = 1;  // seconds between figures for outside
+// Seconds between lines about a source that comes and goes: it was there for a moment only.
+constexpr double kBetweenLosses = 30, kBrief = 3;
 
 }  // namespace
 
@@ -60,11 +61,12 @@ std::string WatchedSource::take_loss() {
   if (lost_ != !loss.empty()) {
     lost_ = !lost_;
     sinks_.update(index_, latest_.tracks, loss);
-    if (lost_) lost_at_ = now;
+    flickers_ = lost_ && seconds_between(back_at_, now) < kBrief;
+    (lost_ ? lost_at_ : back_at_) = now;
     losses_ += lost_;
   }
   const bool soon = seconds_between(loss_told_at_, now) < kBetweenLosses;
-  if (lost_ == loss_is_told_ || (lost_ && soon)) return "";
+  if (lost_ == loss_is_told_ || (flickers_ && soon)) return "";
   loss_is_told_ = lost_;
   std::string text = loss;
   if (!lost_) {

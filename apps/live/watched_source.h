@@ -32,7 +32,8 @@ class WatchedSource {
   // Writes what happened and counts who has left, by the last label.
   void take_events();
   // For the log of an unattended server: one line when the source is lost, one when it is back;
-  // empty: nothing has changed. Of one that comes and goes not every loss is told.
+  // empty: nothing has changed. Of one that breaks off at once, again and again, not every loss is
+  // told.
   std::string take_loss();
   // Once a second: figures for those who look at them from outside. Whether it was time.
   bool measure();
@@ -58,8 +59,9 @@ class WatchedSource {
   std::vector<std::int64_t> people_of_label_;  // who has left, by their last label
   std::int64_t frames_ = 0, measured_frames_ = 0;
   bool lost_ = false, loss_is_told_ = false;
-  int losses_ = 0;  // since one was told
-  Clock::time_point first_frame_, last_frame_, lost_at_, loss_told_at_, measured_;
+  bool flickers_ = false;  // it was lost, for the last time, soon after it was back
+  int losses_ = 0;         // since one was told
+  Clock::time_point first_frame_, last_frame_, lost_at_, back_at_, loss_told_at_, measured_;
 };
 
 }  // namespace maskwatch::apps

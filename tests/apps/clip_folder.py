@@ -25,9 +25,13 @@ class ClipFolder(unittest.TestCase):
             subprocess.run(command, check=True, capture_output=True)
         cls.clip = os.path.join(cls.folder, cls.SCENES[0] + ".mp4")
 
-    def tearDown(self):
-        for log in glob.glob(self.at("*.jsonl")):  # the next test would go on behind it
+    def remove_logs(self):
+        """The next program would go on behind them."""
+        for log in glob.glob(self.at("*.jsonl")):
             os.remove(log)
+
+    def tearDown(self):
+        self.remove_logs()
 
     def at(self, name):
         return os.path.join(self.folder, name)

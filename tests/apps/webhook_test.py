@@ -79,6 +79,7 @@ class Webhook(ClipFolder):
         return receiver
 
     def run_program(self, address, *arguments, **variables):
+        self.remove_logs()
         start = time.monotonic()
         done = subprocess.run([DETECT, "--face", "haar", "--detect-every", "3", "-s", self.clip, "--headless", "--events", "events.jsonl", "--stats", "stats.json", "--webhook", address, *arguments],
                               capture_output=True, text=True, timeout=60, cwd=self.folder, env={**WITHOUT_SECRETS, **variables})  # fmt: skip

@@ -27,7 +27,7 @@ constexpr double kPatience = 1.5;
 constexpr double kUnknownFps = 25;
 constexpr double kSlower = 1.5;  // than the stream was before
 constexpr double kLook = .01;    // s
-constexpr double kSettled = 5;   // s after which a connection counts as good
+constexpr double kSettled = 3;   // s after which a connection counts as good
 
 struct Connection {
   std::unique_ptr<StreamDecoder> decoder;

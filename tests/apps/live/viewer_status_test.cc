@@ -73,6 +73,8 @@ TEST_CASE("an output that fails ends a program without a window only if it was t
   two.note_error(std::make_exception_ptr(std::runtime_error("another")));
   CHECK(two.fault_text() == "another");
   CHECK(!two.fault_is_told());
+  two.note_lost_output(full("another"));
+  CHECK(two.fault_text() == "another");
 
   ViewerStatus window(true, writing_to(".", "film.mp4"));
   window.note_lost_output(full("film.mp4"));
