@@ -166,7 +166,7 @@ class Headless(Video):
         one = self.clips["one"]
         self.check_fault("--headless", "-s", one)  # no display
         self.check_fault("--headless", "-s", one, DISPLAY=":1234")  # nor does this one answer
-        self.check_fault("camera", "-s", "97", "--headless")
+        self.check_fault("camera", "-s", "97", "--headless", "--no-reconnect", code=1)
         self.check_fault("--detect-every", "-s", one, "--detect-every", "0")
         self.check_fault("--camera-size", "-s", one, "--headless", "--camera-size", "big")
         self.check_fault("quote", "-s", one, "--headless", "--alert", "sh -c 'x")
@@ -192,7 +192,7 @@ class Headless(Video):
         shipped_with_names(other, {"mask_worn_wrongly": "another_mask_kind"})
         self.check_fault("has no class for masks worn wrongly", "-s", one, "--headless", "-m", other, "--alert", "true", "--alert-worn-wrongly")
         self.check_fault("no_model.safetensors", "-s", one, "--headless", "-f", "no_model.safetensors")
-        self.check_fault("127.0.0.1", "-s", "rtsp://127.0.0.1:9/x", "--headless", "--timeout", "1")
+        self.check_fault("127.0.0.1", "-s", "rtsp://127.0.0.1:9/x", "--headless", "--timeout", "1", "--no-reconnect", code=1)
 
     def test_options_that_do_nothing_are_told_of(self):
         done = self.run_program("-s", self.clips["one"], "--headless", "--camera-size", "640x480", "--camera-fps", "10", "--timeout", "3", "--no-reconnect", "--fps-target", "10")
