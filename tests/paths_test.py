@@ -25,6 +25,7 @@ def tree():
     found = set()
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in ('.git', '__pycache__', 'node_modules') and
+                      not (folder == ROOT and name.startswith('build')) and
                       not os.path.isdir(os.path.join(folder, name, 'meson-private'))]
         found.update(os.path.relpath(os.path.join(folder, name), ROOT) for name in files)
     return found
