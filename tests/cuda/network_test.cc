@@ -247,14 +247,15 @@ TEST_CASE("the trainer on a device: epochs as on the CPU, with a frozen backbone
     std::int64_t memory_budget = 0;
   };
   for (kernels::Device* device : tested_devices())
-    for (const auto& [first_trained, shards, memory_budget] :
+    for (const Form& form :
          {Form{0, 1}, Form{0, 2}, Form{0, 1, 1}, Form{14, 1}, Form{MobileNetV2::kStages, 1}}) {
       CAPTURE(device->name());
-      CAPTURE(first_trained);
-      CAPTURE(shards);
-      CAPTURE(memory_budget);
-      const auto expected = losses(kernels::cpu_device(), first_trained, shards, memory_budget);
-      const auto found = losses(*device, first_trained, shards, memory_budget);
+      CAPTURE(form.first_trained);
+      CAPTURE(form.shards);
+      CAPTURE(form.memory_budget);
+      const auto expected =
+          losses(kernels::cpu_device(), form.first_trained, form.shards, form.memory_budget);
+      const auto found = losses(*device, form.first_trained, form.shards, form.memory_budget);
       for (const std::size_t i : {0, 1})
         CHECK(found[i] == doctest::Approx(expected[i]).epsilon(1e-3));
     }
