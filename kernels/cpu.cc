@@ -63,10 +63,10 @@ const std::vector<Target>& all_targets() {
   return targets;
 }
 
-std::string names_of_targets() {
-  std::string names;
-  for (const Target& target : all_targets()) names += (names.empty() ? "" : ", ") + target.name;
-  return names;
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
 }
 
 const Target& default_target() {
@@ -82,7 +82,7 @@ const Target& default_target() {
         return candidate;
       }
     throw std::runtime_error("MASKWATCH_TARGET=" + std::string(forced) + ": this machine offers " +
-                             names_of_targets());
+                             listed(target_choices()));
   }();
   return target;
 }
@@ -98,7 +98,7 @@ const Table<float>& cpu(const std::string& target) {
   for (const Target& candidate : all_targets())
     if (candidate.name == target) return *candidate.table;
   throw std::invalid_argument("kernels::cpu: no target " + target + "; this machine offers " +
-                              names_of_targets());
+                              listed(targets()));
 }
 
 std::vector<std::string> targets() {

@@ -203,6 +203,12 @@ std::vector<std::string> quantized_targets() {
   return names;
 }
 
+std::vector<std::string> target_choices() {
+  std::vector<std::string> names;
+  for (const Target& target : find_targets()) names.push_back(target.name);
+  return names;
+}
+
 std::string float_target_of(const std::string& name) {
   for (const Target& target : find_targets())
     if (target.name == name) return target.float_name;

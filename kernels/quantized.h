@@ -81,6 +81,8 @@ const QuantizedTable& quantized_cpu();
 //   "AVX2_DOT"   AVX-VNNI (Alder Lake, Zen 5 and later)
 //   "NEON_DOT"   ARMv8.2's dot product
 std::vector<std::string> quantized_targets();
+// What MASKWATCH_TARGET may be on this machine: these and those of kernels/table.h, best first.
+std::vector<std::string> target_choices();
 // The target of kernels/table.h that one of these goes with: "AVX2" of "AVX2_DOT". Another name as
 // it is.
 std::string float_target_of(const std::string& name);

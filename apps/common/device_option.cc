@@ -21,6 +21,7 @@ kernels::Device& chosen_device(const std::string& device, int local_rank) {
   } catch (const std::invalid_argument&) {
     throw UsageError("--device " + one_line(device) + ": not cpu, cuda, cuda:N or auto");
   } catch (const std::runtime_error& fault) {
+    if (device == "cpu") throw;
     throw UsageError("--device " + device + ": " + fault.what(), "--device cpu needs no GPU");
   }
 }

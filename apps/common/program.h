@@ -54,7 +54,7 @@ int end_program(const Outcome& outcome);
 // Prints one_line(text) to standard error. If that cannot be written there is nobody to tell.
 void tell_line(const std::string& text);
 
-// The same with `note: ...`. If that cannot be written there is nobody to tell.
+// The same with `note: ...`.
 void tell(const std::string& note);
 
 // The same with `error: ...`, of a failure that does not end the program: its exit code tells too.

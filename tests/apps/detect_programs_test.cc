@@ -106,6 +106,15 @@ const TemporaryFolder& prepared() {
   return folder;
 }
 
+// What the model says of the whole picture of the data set that a line of --scores is about.
+std::vector<float> answer_of(vision::MaskClassifier& classifier, const TemporaryFolder& folder,
+                             const json& scored) {
+  const auto image = vision::load_image(folder / ("set/" + scored["image"].get<std::string>()));
+  const vision::Detection whole{
+      {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
+  return classifier.classify(image, vision::LocatedFaces{{whole}, 0}).front().probabilities;
+}
+
 const std::vector<std::string> kModel{"-m", "model.safetensors"};
 
 std::vector<std::string> with_model(std::vector<std::string> arguments) {
@@ -536,11 +545,7 @@ TEST_CASE("evaluate_mask_detector: kinds of masks count as one where the data se
   std::map<std::string, std::vector<double>> scores;
   for (std::string line; std::getline(lines, line);) {
     const json picture = json::parse(line);
-    const auto image = vision::load_image(folder / ("set/" + picture["image"].get<std::string>()));
-    const vision::Detection whole{
-        {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
-    const auto three =
-        classifier.classify(image, vision::LocatedFaces{{whole}, 0}).front().probabilities;
+    const std::vector<float> three = answer_of(classifier, folder, picture);
     const double mask = picture["probabilities"]["with_mask"];
     const std::string label = picture["label"];
     CHECK(mask == doctest::Approx(three[0] + three[2]).epsilon(1e-5));
@@ -584,11 +589,7 @@ TEST_CASE("evaluate_mask_detector: worn wrongly is a mask where the data set has
   int pictures = 0, right = 0;
   for (std::string line; std::getline(lines, line); ++pictures) {
     const json picture = json::parse(line);
-    const auto image = vision::load_image(folder / ("set/" + picture["image"].get<std::string>()));
-    const vision::Detection whole{
-        {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
-    const auto three =
-        classifier.classify(image, vision::LocatedFaces{{whole}, 0}).front().probabilities;
+    const std::vector<float> three = answer_of(classifier, folder, picture);
     const double mask = picture["probabilities"]["with_mask"];
     CHECK(mask == doctest::Approx(three[0] + three[2]).epsilon(1e-5));
     CHECK(picture["probabilities"].size() == 2);

@@ -22,6 +22,8 @@ TEST_CASE("MASKWATCH_TARGET forces the target, and says so when it cannot") {
           (forced ? forced : kernels::quantized_targets().front()));
   } else {
     CHECK_THROWS_WITH_AS(kernels::cpu(), doctest::Contains(forced), std::runtime_error);
+    for (const std::string& choice : kernels::target_choices())
+      CHECK_THROWS_WITH_AS(kernels::cpu(), doctest::Contains(choice.c_str()), std::runtime_error);
     return;
   }
   CHECK(&kernels::cpu() == &kernels::cpu(kernels::target_name()));
