@@ -52,7 +52,8 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--repeats", &o.repeats, "Runs, of which the median counts")
       .range(1, 100000)
       .show_default();
-  parser.add("--unfused", &o.unfused, "The layers as they were trained, none joined to another");
+  parser.add("--unfused", &o.unfused,
+             "The layers as they were trained, in float32, none joined to another");
   add_device_option(parser, o.device);
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
   parser.add("-p,--plot", &o.plot, "Picture of the table to write (.png, .jpg)");
@@ -77,7 +78,6 @@ nn::Graph graph_of(const OptionParser& parser, const Options& o, const std::stri
     if (parser.given(option) && !any_size)
       throw UsageError(std::string(option) + " is for face detectors trained here: " +
                        one_line(path) + " looks at pictures of one size");
-  if (o.unfused) nn::require_float(contents.metadata, path, "--unfused");
   const auto as_it_runs = [&](const nn::Graph& graph, const nn::Quantization& ranges) {
     return o.unfused ? graph : nn::fuse_quantized(graph, ranges);
   };

@@ -12,6 +12,7 @@
 #include "apps/common/options.h"
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
+#include "apps/common/rounded_weights.h"
 #include "base/parallel.h"
 #include "nn/classifier.h"
 #include "nn/ssd.h"
@@ -27,7 +28,7 @@ namespace {
 using vision::Image;
 
 struct Options {
-  std::string model, output, ranges = "error";
+  std::string model, output, ranges = "error", precision = "i8";
   std::vector<std::string> pictures;
   int most = nn::kCalibrationPictures, threads = 0;
 };
@@ -50,6 +51,12 @@ void define_options(OptionParser& parser, Options& o) {
       .choices({"extremes", "percentile", "error"})
       .show_default();
   parser
+      .add("--precision", &o.precision,
+           "How weights are written: as the integers that it computes with (i8), or in half "
+           "precision (f16), twice as large, which programs round as they read it and can train on")
+      .choices({"i8", "f16"})
+      .show_default();
+  parser
       .add("--most", &o.most,
            "Pictures to look at, at most: spread evenly over those there are; each takes up to 0.3 "
            "MB of memory")
@@ -57,6 +64,10 @@ void define_options(OptionParser& parser, Options& o) {
       .show_default();
   parser.add("--threads", &o.threads, "Threads (default: all cores); they change no byte")
       .range(0, 1024);
+}
+
+nn::Precision precision_of(const std::string& name) {
+  return name == "i8" ? nn::Precision::i8 : nn::Precision::f16;
 }
 
 nn::RangeMethod method_of(const std::string& name) {
@@ -169,7 +180,8 @@ void quantize_classifier(const Options& o, const std::vector<std::string>& files
   const nn::MobileNetV2Options& backbone = model->options().backbone;
   const Samples samples = read_samples(files, backbone.input_size, whole_face);
   nn::save_quantized(o.output, *model, nn::load_safetensors(o.model).metadata,
-                     find_ranges(model->graph(), samples, o, backbone.preprocessing));
+                     find_ranges(model->graph(), samples, o, backbone.preprocessing),
+                     precision_of(o.precision));
   report_sizes(o);
   compare_classifiers(*model, o, samples);
 }
@@ -212,7 +224,7 @@ void quantize_detector(const Options& o, const std::vector<std::string>& files) 
   contents.metadata[nn::kQuantizationKey] =
       nn::text_of_quantization(find_ranges(network->graph(kDetectorSide, kDetectorSide), samples, o,
                                            network->options().backbone.preprocessing));
-  nn::save_safetensors(o.output, contents, nn::Precision::i8);
+  nn::save_safetensors(o.output, contents, precision_of(o.precision));
   report_sizes(o);
   compare_detectors(o, samples.files);
 }
@@ -236,7 +248,7 @@ int run(int argc, char** argv) {
   set_threads(o.threads);
   check_outputs({{"--output", o.output}}, {{"the model", o.model}});
   const nn::Safetensors contents = nn::load_safetensors(o.model);
-  nn::require_float(contents.metadata, o.model, "quantize_model");
+  tell_if_rounded(contents, o.model, "this one is made");
   if (contents.metadata.contains("graph"))
     throw UsageError(one_line(o.model) + ": a converted network, which quantize_model cannot read",
                      "it takes classifiers and face detectors that were trained here");

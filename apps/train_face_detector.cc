@@ -14,6 +14,7 @@
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/common/ranks.h"
+#include "apps/common/rounded_weights.h"
 #include "apps/training/box_messages.h"
 #include "apps/training/boxes.h"
 #include "apps/training/checkpoint.h"
@@ -269,18 +270,18 @@ std::unique_ptr<nn::SsdNetwork> make_network(const Options& o) {
   options.seed = o.seed;
   if (!o.fine_tune.empty()) {
     const nn::Safetensors contents = nn::load_safetensors(o.fine_tune);
-    nn::require_float(contents.metadata, o.fine_tune, "training");
+    tell_if_rounded(contents, o.fine_tune, "training starts");
     auto network = nn::make_ssd(contents, o.fine_tune);
     if (network->options().labels != options.labels)
       throw UsageError(o.fine_tune +
                        ": its classes are not with_mask, without_mask and "
                        "mask_worn_wrongly");
-    if (network->options().backbone.input_size == o.size) return network;
     options = network->options();
     options.backbone.input_size = o.size;
-    auto resized = std::make_unique<nn::SsdNetwork>(options);
-    resized->load_state_dict(network->state_dict());
-    return resized;
+    options.quantization.clear();
+    auto started = std::make_unique<nn::SsdNetwork>(options);
+    started->load_state_dict(network->state_dict());
+    return started;
   }
   if (o.scratch) {
     options.backbone.width = o.width;
@@ -289,7 +290,7 @@ std::unique_ptr<nn::SsdNetwork> make_network(const Options& o) {
     return std::make_unique<nn::SsdNetwork>(options);
   }
   const nn::Safetensors contents = nn::load_safetensors(o.weights);
-  nn::require_float(contents.metadata, o.weights, "training");
+  tell_if_rounded(contents, o.weights, "training starts");
   options.backbone = nn::classifier_options(contents, o.weights).backbone;
   options.backbone.input_size = o.size;
   options.backbone.batch_norm.momentum = kStatisticsMomentum;

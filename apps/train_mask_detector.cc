@@ -15,6 +15,7 @@
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/common/ranks.h"
+#include "apps/common/rounded_weights.h"
 #include "apps/training/checkpoint.h"
 #include "apps/training/history.h"
 #include "apps/training/load_images.h"
@@ -215,7 +216,7 @@ std::unique_ptr<nn::Classifier> make_model(const Options& o, bool size_given,
   }
   const std::string path = o.weights.empty() ? default_weights() : o.weights;
   const nn::Safetensors contents = nn::load_safetensors(path);
-  nn::require_float(contents.metadata, path, "training");
+  tell_if_rounded(contents, path, "training starts");
   options.backbone = nn::classifier_options(contents, path).backbone;
   if (size_given) options.backbone.input_size = o.size;
   auto model = std::make_unique<nn::Classifier>(options, o.seed);

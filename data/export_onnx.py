@@ -71,6 +71,11 @@ def export(args):
         raise ConvertError("MODEL and OUT are the same file; give another OUT")
     options = ExportOptions(args.with_preprocessing, args.raw, args.size, args.batch, args.precision == "f16")
     model = our_file.read(args.model)
+    if model.rounded:
+        print(f"note: {args.model}: its weights were rounded to integers of 8 bits; the graph has those, and computes in float32",
+              file=sys.stderr)  # fmt: skip
+    elif "quantization" in model.metadata:
+        print(f"note: {args.model}: the programs run it in int8; the graph computes in float32", file=sys.stderr)
     try:
         made = to_onnx.exported(model, options)
     except ConvertError:

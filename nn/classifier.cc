@@ -77,10 +77,11 @@ Safetensors to_safetensors(const Classifier& model,
 }
 
 void save_quantized(const std::string& path, const Classifier& model,
-                    const std::map<std::string, std::string>& extra, const Quantization& ranges) {
+                    const std::map<std::string, std::string>& extra, const Quantization& ranges,
+                    Precision precision) {
   Safetensors contents = to_safetensors(model, extra);
   contents.metadata[kQuantizationKey] = text_of_quantization(ranges);
-  save_safetensors(path, contents, Precision::i8);
+  save_safetensors(path, contents, precision);
 }
 
 void save_classifier(const std::string& path, const Classifier& model,

@@ -141,9 +141,10 @@ Safetensors to_safetensors(const Classifier& model,
 void save_classifier(const std::string& path, const Classifier& model,
                      const std::map<std::string, std::string>& extra = {},
                      Precision precision = Precision::f32);
-// In int8, by these ranges.
+// One that runs in int8, by these ranges.
 void save_quantized(const std::string& path, const Classifier& model,
-                    const std::map<std::string, std::string>& extra, const Quantization& ranges);
+                    const std::map<std::string, std::string>& extra, const Quantization& ranges,
+                    Precision precision = Precision::i8);
 
 // What metadata and shapes say; classes without names are called "class 0", "class 1", ...
 // std::runtime_error names the file as `name` and what is missing, unknown or not a MobileNetV2.

@@ -210,12 +210,4 @@ Quantization quantization_in(const std::map<std::string, std::string>& metadata,
   return found == metadata.end() ? Quantization() : read_quantization(found->second, file);
 }
 
-void require_float(const std::map<std::string, std::string>& metadata, const std::string& file,
-                   const std::string& use) {
-  if (metadata.contains(kQuantizationKey))
-    throw std::runtime_error(fmt::format(
-        "{}: a model in int8, whose weights are rounded; {} takes the model that it was made of",
-        file, use));
-}
-
 }  // namespace maskwatch::nn

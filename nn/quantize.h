@@ -62,9 +62,4 @@ Quantization quantization_in(const std::map<std::string, std::string>& metadata,
 
 inline constexpr const char* kQuantizationKey = "quantization";
 
-// std::runtime_error that names the file if it holds a model in int8: its weights have been
-// rounded, so `use` ("training") wants the file that it was made of.
-void require_float(const std::map<std::string, std::string>& metadata, const std::string& file,
-                   const std::string& use);
-
 }  // namespace maskwatch::nn

@@ -184,8 +184,8 @@ class Reader {
     std::set<std::string> integers;
     for (const auto& [offset, entry] : by_offset)
       if (entry.type == &kI8) integers.insert(entry.name);
-    for (const auto& [offset, entry] : by_offset)
-      if (entry.type == &kI8) scale(entry.name, integers, contents.tensors);
+    for (const std::string& name : integers) scale(name, integers, contents.tensors);
+    contents.rounded = !integers.empty();
     return contents;
   }
 

@@ -15,6 +15,7 @@ namespace maskwatch::nn {
 struct Safetensors {
   std::map<std::string, std::string> metadata;
   std::map<std::string, Tensor> tensors;
+  bool rounded = false;  // some were I8 in the file
 };
 
 // i8: weights, which are called "...weight" and have two axes or more, as integers of -127 to 127

@@ -12,11 +12,13 @@ WHAT = "such as Maskwatch's programs and convert_weights.py write"
 
 @dataclass
 class OurModel:
-    """`tensors` in float32, in the layouts of data/README.md; `half`: the file holds them as float16."""
+    """`tensors` in float32, in the layouts of data/README.md; `half`: the file holds them as float16; `rounded`: some of
+    them were integers of 8 bits."""
 
     tensors: dict
     metadata: dict
     half: bool = False
+    rounded: bool = False
 
     def text(self, key):
         if key not in self.metadata:
@@ -58,11 +60,13 @@ class OurModel:
 def values_of(kind, data, name):
     """Flat float32 values of a tensor's bytes."""
     numpy = need("numpy")
+    if kind == "I8":
+        return numpy.frombuffer(data, "i1").astype(numpy.float32)
     if kind in ("F32", "F16"):
         return numpy.frombuffer(data, {"F32": "<f4", "F16": "<f2"}[kind]).astype(numpy.float32)
     if kind == "BF16":
         return (numpy.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
-    raise ConvertError(f"tensor '{name}' has the type {kind}; F32, F16 and BF16 are known")
+    raise ConvertError(f"tensor '{name}' has the type {kind}; F32, F16, BF16 and I8 are known")
 
 
 def metadata_of(content):
@@ -89,15 +93,23 @@ def read(path):
     metadata = metadata_of(content)
     if "architecture" not in metadata:
         raise ConvertError(f"is a safetensors file of another program, not one {WHAT}: metadata architecture is missing")
-    if "quantization" in metadata:
-        raise ConvertError("is a model in int8, whose weights are rounded: give the model that quantize_model made it of")
     tensors, kinds = {}, set()
     for name, entry in entries:
         values = values_of(entry["dtype"], entry["data"], name).reshape(entry["shape"])
         check_values(name, values)
         tensors[name] = values
         kinds.add(entry["dtype"])
-    return OurModel(tensors, metadata, kinds == {"F16"})
+    scale([name for name, entry in entries if entry["dtype"] == "I8"], tensors)
+    return OurModel(tensors, metadata, kinds == {"F16"}, "I8" in kinds)
+
+
+def scale(names, tensors):
+    """Integers become the numbers that they stand for."""
+    for name in names:
+        scales = tensors.pop(name + "_scale", None)
+        if scales is None or tensors[name].shape[-1:] != scales.shape:
+            raise ConvertError(f"tensor '{name}' is of integers, without a scale for each index of its last axis")
+        tensors[name] = tensors[name] * scales
 
 
 def check_values(name, values):

@@ -21,6 +21,14 @@ def header(path):
         return json.loads(file.read(length))
 
 
+def values(path):
+    """The bytes behind the header."""
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        file.seek(8 + length)
+        return file.read()
+
+
 def rewrite(source, target, change):
     """The file with its header as `change` leaves it."""
     with open(source, "rb") as file:
@@ -114,15 +122,37 @@ class Quantizing(unittest.TestCase):
         self.refused(train("twice", "--quantize", self.at("twice.safetensors")), "--quantize", "the same file as")
         self.refused(train("lost", "--quantize", self.at("no/such/folder/x")), "no/such/folder")
 
-    def test_training_refuses_them(self):
-        done = run(TRAIN_MASK, "-d", self.at("faces"), "--weights", self.at("classifier.safetensors"), "-m", self.at("model.safetensors"))
-        self.refused(done, "classifier.safetensors", "int8")
+    def test_training_goes_on_from_them(self):
+        told = r"(?m)^note: \S*/{}\.safetensors: its weights were rounded to integers of 8 bits; {} from those$"
+        new = ["-m", self.at("model.safetensors"), "--history", self.at("model.json"), "--threads", "1"]
+        done = run(TRAIN_MASK, "-d", self.at("faces"), "--weights", self.at("classifier.safetensors"), "--size", "48", "--epochs", "1", "--validation", "0.5", *new)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, told.format("classifier", "training starts"))
+        self.assertNotIn("quantization", header(self.at("model.safetensors"))["__metadata__"])
         with open(self.at("boxes.json"), "w") as file:
             entries = [{"file": os.path.relpath(os.path.join(r, n), self.folder), "faces": [{"box": [40, 40, 80, 80], "label": "with_mask"}]} for r, _, names in os.walk(self.at("faces")) for n in names]
             json.dump(entries, file)
-        done = run(TRAIN_FACE, "-d", self.at("boxes.json"), "--fine-tune", self.at("detector.safetensors"), "-m", self.at("model.safetensors"))
-        self.refused(done, "detector.safetensors", "int8")
-        self.refused(run(QUANTIZE, self.at("classifier.safetensors"), "-d", self.at("faces"), "-o", self.at("x")), "classifier.safetensors", "int8")
+        tune = ["-d", self.at("boxes.json"), "--size", "64", "--steps", "1", "--batch-size", "2", "--overwrite", *new]
+        done = run(TRAIN_FACE, "--fine-tune", self.at("detector.safetensors"), *tune)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stderr, told.format("detector", "training starts"))
+        self.assertNotIn("quantization", header(self.at("model.safetensors"))["__metadata__"])
+        # Ranges beside weights that were not rounded: nothing to tell.
+        halves = self.at("halves.safetensors")
+        self.assertEqual(run(QUANTIZE, DETECTOR, "-d", self.at("faces"), "-o", halves, "--precision", "f16").returncode, 0)
+        self.assertEqual({e["dtype"] for n, e in header(halves).items() if n != "__metadata__"}, {"F16"})
+        self.assertIn("quantization", header(halves)["__metadata__"])
+        done = run(TRAIN_FACE, "--fine-tune", halves, *tune)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("rounded", done.stderr)
+        self.assertNotIn("quantization", header(self.at("model.safetensors"))["__metadata__"])
+
+    def test_ranges_of_other_pictures(self):
+        again = self.at("ranges.safetensors")
+        done = run(QUANTIZE, self.at("classifier.safetensors"), "-d", self.at("faces"), "-o", again)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("its weights were rounded to integers of 8 bits; this one is made from those", done.stderr)
+        self.assertEqual(values(again), values(self.at("classifier.safetensors")))
 
     def test_bad_input(self):
         faces, out = self.at("faces"), self.at("new.safetensors")

@@ -264,11 +264,34 @@ TEST_CASE("A file in int8: a quarter of the size, the same integers again") {
     return std::string(std::istreambuf_iterator<char>(file), {});
   };
   CHECK(bytes("int8") == bytes("again"));
-  CHECK_THROWS_AS(require_float(loaded->options().quantization.empty()
-                                    ? std::map<std::string, std::string>()
-                                    : load_safetensors(folder.file("int8")).metadata,
-                                "int8", "training"),
-                  std::runtime_error);
+  CHECK(load_safetensors(folder.file("int8")).rounded);
+  CHECK(!load_safetensors(folder.file("float")).rounded);
+}
+
+TEST_CASE("A file of ranges and of weights in half precision runs in int8 too") {
+  const TemporaryFolder folder;
+  const auto model = small_classifier();
+  const Quantization ranges = ranges_of(model->graph());
+  save_quantized(folder.file("halves"), *model, {}, ranges, Precision::f16);
+  save_quantized(folder.file("int8"), *model, {}, ranges);
+  CHECK(!load_safetensors(folder.file("halves")).rounded);
+  const auto halves = load_classifier(folder.file("halves"));
+  Plan in_float(fuse(model->graph()), 1),
+      of_halves = halves->compile(1),
+      of_integers = load_classifier(folder.file("int8"))->compile(1);
+  std::int64_t int8_steps = 0;
+  for (const PlanStep& step : of_halves.steps()) int8_steps += step.name.starts_with("int8 ");
+  CHECK(int8_steps == 20);
+  const auto pixels = drawn(in_float.input_shape().count(), 17);
+  for (Plan* plan : {&in_float, &of_halves, &of_integers}) plan->run(pixels.data(), 1);
+  const auto from_float = [&](const Plan& plan) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < in_float.output_shape().count(); ++i)
+      sum += std::abs(plan.output()[i] - in_float.output()[i]);
+    return sum;
+  };
+  CHECK(from_float(of_halves) > 0);
+  CHECK(from_float(of_halves) < 2 * from_float(of_integers));
 }
 
 TEST_CASE("Damaged metadata of ranges is refused by name") {
