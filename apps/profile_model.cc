@@ -37,7 +37,7 @@ struct Options {
   std::string model, device, plot, dot;
   std::int64_t batch = 1;
   int threads = 0, repeats = 50, height = 480, width = 640;
-  bool unfused = false, json = false;
+  bool unfused = false, in_float = false, json = false;
 };
 
 void define_options(OptionParser& parser, Options& o) {
@@ -52,6 +52,7 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--repeats", &o.repeats, "Runs, of which the median counts")
       .range(1, 100000)
       .show_default();
+  parser.add("--float", &o.in_float, "In float32, where the file says that the model runs in int8");
   parser.add("--unfused", &o.unfused,
              "The layers as they were trained, in float32, none joined to another");
   add_device_option(parser, o.device);
@@ -79,7 +80,8 @@ nn::Graph graph_of(const OptionParser& parser, const Options& o, const std::stri
       throw UsageError(std::string(option) + " is for face detectors trained here: " +
                        one_line(path) + " looks at pictures of one size");
   const auto as_it_runs = [&](const nn::Graph& graph, const nn::Quantization& ranges) {
-    return o.unfused ? graph : nn::fuse_quantized(graph, ranges);
+    if (o.unfused) return graph;
+    return o.in_float ? nn::fuse(graph) : nn::fuse_quantized(graph, ranges);
   };
   if (any_size) {
     const auto network = nn::make_ssd(contents, path);

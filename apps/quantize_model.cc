@@ -6,6 +6,7 @@
 #include <cmath>
 #include <filesystem>
 #include <memory>
+#include <set>
 
 #include "apps/common/dataset.h"
 #include "apps/common/files.h"
@@ -13,6 +14,7 @@
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/common/rounded_weights.h"
+#include "apps/training/names_in_history.h"
 #include "base/parallel.h"
 #include "nn/classifier.h"
 #include "nn/ssd.h"
@@ -28,7 +30,7 @@ namespace {
 using vision::Image;
 
 struct Options {
-  std::string model, output, ranges = "error", precision = "i8";
+  std::string model, output, without, ranges = "error", precision = "i8";
   std::vector<std::string> pictures;
   int most = nn::kCalibrationPictures, threads = 0;
 };
@@ -43,6 +45,10 @@ void define_options(OptionParser& parser, Options& o) {
            "Pictures like those that the model will see: folders, and what lies below them. For a "
            "classifier faces, as it is trained on; for a detector whole photographs")
       .required();
+  parser.add(
+      "--without", &o.without,
+      "JSON that the training wrote (--history): leave out the pictures that it was validated "
+      "on");
   parser.add("-o,--output", &o.output, "The model in int8, a .safetensors file").required();
   parser
       .add("--ranges", &o.ranges,
@@ -230,8 +236,19 @@ void quantize_detector(const Options& o, const std::vector<std::string>& files) 
 }
 
 // At most as many as are to be looked at, spread evenly.
-std::vector<std::string> chosen_files(const Options& o) {
-  const Dataset all = scan_images(o.pictures);
+std::vector<std::string> chosen_files(const Options& o, bool is_detector) {
+  Dataset all = scan_images(o.pictures);
+  if (!o.without.empty()) {
+    const std::set<std::string> names =
+        names_in_history(o.without, is_detector ? "train_face_detector" : "train_mask_detector");
+    const auto left_out = std::erase_if(
+        all.images, [&](const DatasetImage& image) { return names.contains(image.name); });
+    tell(fmt::format("{}: {} of {} pictures that it names are left out", o.without, left_out,
+                     names.size()));
+    if (left_out == 0 || all.images.empty())
+      throw UsageError(one_line(o.without) + ": it names " + (left_out == 0 ? "none" : "all") +
+                       " of the pictures");
+  }
   std::vector<std::string> files;
   for (const std::size_t i : spread_evenly(all.images.size(), static_cast<std::size_t>(o.most)))
     files.push_back(all.images[i].path);
@@ -246,16 +263,16 @@ int run(int argc, char** argv) {
   define_options(parser, o);
   parser.parse(argc, argv);
   set_threads(o.threads);
-  check_outputs({{"--output", o.output}}, {{"the model", o.model}});
+  check_outputs({{"--output", o.output}}, {{"the model", o.model}, {"--without", o.without}});
   const nn::Safetensors contents = nn::load_safetensors(o.model);
-  tell_if_rounded(contents, o.model, "this one is made");
   if (contents.metadata.contains("graph"))
     throw UsageError(one_line(o.model) + ": a converted network, which quantize_model cannot read",
                      "it takes classifiers and face detectors that were trained here");
   const bool is_detector = nn::is_ssd(contents);
   if (!is_detector) nn::classifier_options(contents, o.model);
-  const std::vector<std::string> files = chosen_files(o);
+  const std::vector<std::string> files = chosen_files(o, is_detector);
   require_apart({{"--output", o.output}}, files);
+  tell_if_rounded(contents, o.model, "this one is made");
   if (is_detector)
     quantize_detector(o, files);
   else

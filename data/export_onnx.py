@@ -66,16 +66,11 @@ def shape_text(info):
 
 
 def export(args):
-    """Reads, builds, checks and writes; returns the ONNX model."""
+    """Reads, builds, checks and writes; returns the ONNX model, and what else there is to say of it."""
     if os.path.exists(args.output) and os.path.exists(args.model) and os.path.samefile(args.model, args.output):
         raise ConvertError("MODEL and OUT are the same file; give another OUT")
     options = ExportOptions(args.with_preprocessing, args.raw, args.size, args.batch, args.precision == "f16")
     model = our_file.read(args.model)
-    if model.rounded:
-        print(f"note: {args.model}: its weights were rounded to integers of 8 bits; the graph has those, and computes in float32",
-              file=sys.stderr)  # fmt: skip
-    elif "quantization" in model.metadata:
-        print(f"note: {args.model}: the programs run it in int8; the graph computes in float32", file=sys.stderr)
     try:
         made = to_onnx.exported(model, options)
     except ConvertError:
@@ -85,18 +80,24 @@ def export(args):
             raise
         raise ConvertError(f"is damaged ({type(error).__name__}: {error}); MASKWATCH_TRACEBACK=1 shows where") from error
     model_file.write_atomically(args.output, made.SerializeToString(deterministic=True))
-    return made
+    said = ""
+    if "quantization" in model.metadata:
+        weights = "; its weights were rounded to integers of 8 bits" if model.rounded else ""
+        said = f"{args.model} runs in int8, the graph in float32{weights}"
+    return made, said
 
 
 def main(command_line=None):
     args = arguments().parse_args(command_line)
     try:
-        made = export(args)
+        made, said = export(args)
     except ConvertError as error:
         print(" ".join(f"error: {error.path or args.model}: {error}".split()), file=sys.stderr)
         return error.exit_code
     inputs, outputs = (", ".join(map(shape_text, part)) for part in (made.graph.input, made.graph.output))
     print(f"{args.output}: {made.graph.name}, {inputs} -> {outputs}")
+    if said:
+        print(f"note: {said}")
     return 0
 
 

@@ -66,6 +66,10 @@ class ExportTest(samples.FolderTest):
 
 
 def contents(path):
-    """({name: array}, metadata), in the file's own types."""
+    """({name: array}, metadata), in the file's own types; of one with weights in int8 all in float32."""
     with safe_open(path, "numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+        arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+    scales = {name: arrays.pop(name) for name in list(arrays) if name.endswith("_scale")}
+    if scales:
+        arrays = {name: values.astype(numpy.float32) * scales.get(name + "_scale", numpy.float32(1)) for name, values in arrays.items()}
+    return arrays, metadata

@@ -1,4 +1,4 @@
-// What an inference plan gives, for converted_features_test.py:
+// What an inference plan gives in float32, for converted_features_test.py:
 //
 //   features MODEL.safetensors PICTURES.safetensors RESULT.safetensors
 //
@@ -9,6 +9,7 @@
 #include <exception>
 
 #include "nn/classifier.h"
+#include "nn/fuse.h"
 
 using namespace maskwatch;
 
@@ -31,7 +32,7 @@ void run(const std::string& model_file, const std::string& from, const std::stri
   nn::Safetensors result;
   result.tensors["features"] = rows_of(features.output(), count, features.output_shape().channels);
   if (model->options().head != nn::HeadKind::none) {
-    nn::Plan whole = model->compile(count);
+    nn::Plan whole(nn::fuse(model->graph()), count);
     whole.run(pictures.data(), count);
     result.tensors["probabilities"] = rows_of(whole.output(), count, whole.output_shape().channels);
   }

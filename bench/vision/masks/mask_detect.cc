@@ -81,7 +81,7 @@ int run(int argc, char** argv) {
     tell("RFB-320, at 320x240", repeat, [&] { return other.detect(small).size(); });
   }
   tell("ours, at 320x240", repeat, [&] { return ours.detect(small, one_scale).size(); });
-  tell("ours, the picture at 320 and 640 pixels", repeat,
+  tell("ours, the picture at its two scales", repeat,
        [&] { return ours.detect(image).size(); });
   MaskDetector detector;
   tell("MaskDetector, the picture", repeat, [&] { return detector.detect(image).size(); });
