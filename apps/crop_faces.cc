@@ -66,8 +66,7 @@ void define_options(OptionParser& parser, Options& o) {
       .show_default();
   parser
       .add("--most-background", &o.crops.most_background,
-           "With --background: most of them from one picture, the surest; from one without a face "
-           "also that many each time that it is turned by a quarter")
+           "With --background: most of them from one picture, the surest")
       .range(1, 1000)
       .show_default();
   parser.add("--threads", &o.threads, "Threads (default: all cores); they change no byte")

@@ -80,6 +80,65 @@ ValueRange range_of(const ValueHistogram& histogram, RangeMethod method) {
   return method == RangeMethod::error ? histogram.of_least_error() : histogram.extremes();
 }
 
+// The bias behind all else that a layer which takes part computes.
+LayerWeights& last_weights(Operation& operation) {
+  if (auto* block = std::get_if<op::InvertedResidual>(&operation)) return block->project;
+  if (auto* pointwise = std::get_if<op::Pointwise>(&operation)) return pointwise->weights;
+  return std::get<op::PointwiseAveragePool>(operation).weights;
+}
+
+void correct(Operation& operation, const std::vector<float>& correction) {
+  LayerWeights& weights = last_weights(operation);
+  const std::int64_t channels = weights.weight.dim(-1);
+  if (std::ssize(correction) != channels)
+    reject("quantized", fmt::format("{} corrections of {} biases", correction.size(), channels));
+  Tensor bias = Tensor::zeros({channels});
+  for (std::int64_t i = 0; i < channels; ++i)
+    bias.data()[i] = correction[static_cast<std::size_t>(i)] +
+                     (weights.bias.defined() ? weights.bias.data()[i] : 0.0f);
+  weights.bias = bias;
+}
+
+// The mean of each channel over pictures and positions, of each output of a graph.
+using ChannelMeans = std::vector<std::vector<double>>;
+
+ChannelMeans channel_means(const Graph& graph, std::int64_t count,
+                           const std::function<void(std::int64_t i, float* pixels)>& load) {
+  Plan plan(graph, 1);
+  std::vector<float> pixels(static_cast<std::size_t>(plan.input_shape().count()));
+  ChannelMeans means(graph.outputs().size());
+  for (std::int64_t i = 0; i < count; ++i) {
+    load(i, pixels.data());
+    plan.run(pixels.data(), 1);
+    for (std::size_t output = 0; output < means.size(); ++output) {
+      const ActivationShape& shape = plan.output_shape(static_cast<int>(output));
+      const float* values = plan.output(static_cast<int>(output));
+      const auto channels = static_cast<std::size_t>(shape.channels);
+      means[output].resize(channels);
+      const double share =
+          static_cast<double>(shape.channels) / static_cast<double>(shape.count() * count);
+      for (std::int64_t at = 0; at < shape.count(); ++at)
+        means[output][static_cast<std::size_t>(at) % channels] +=
+            share * static_cast<double>(values[at]);
+    }
+  }
+  return means;
+}
+
+// The graph up to a node, whose value is the output.
+Graph up_to(const Graph& graph, int last) {
+  Graph part(graph.shape(graph.input()));
+  for (int i = 1; i <= last; ++i) {
+    const Node& node = graph.nodes()[static_cast<std::size_t>(i)];
+    part.add(node.operation, node.inputs);
+  }
+  part.output(Value{last});
+  return part;
+}
+
+// A number as the metadata hold it: of few digits.
+float short_number(double value) { return std::stof(fmt::format("{:.4g}", value)); }
+
 }  // namespace
 
 bool can_quantize(const Graph& graph, const Node& node) {
@@ -112,6 +171,7 @@ Graph quantized(const Graph& fused, const Quantization& ranges) {
         pool->input_range = r.input;
       if (auto* block = std::get_if<op::InvertedResidual>(&operation))
         block->ranges = {r.input, r.most_expanded, r.most_filtered};
+      if (!r.correction.empty()) correct(operation, r.correction);
     }
     graph.add(std::move(operation), node.inputs);
   }
@@ -166,6 +226,32 @@ Quantization calibrate(const Graph& fused, std::int64_t count,
   return ranges;
 }
 
+Quantization correct_biases(const Graph& fused, Quantization ranges, std::int64_t count,
+                            const std::function<void(std::int64_t i, float* pixels)>& load,
+                            const std::function<void(std::int64_t)>& done) {
+  if (count < 1) reject("correct_biases", "no pictures");
+  Graph layers(fused.shape(fused.input()));
+  std::vector<int> places;
+  for (int i = 1; i < std::ssize(fused.nodes()); ++i) {
+    const Node& node = fused.nodes()[static_cast<std::size_t>(i)];
+    layers.add(node.operation, node.inputs);
+    if (can_quantize(fused, node)) places.push_back(i);
+  }
+  for (const int place : places) layers.output(Value{place});
+  const ChannelMeans expected = channel_means(layers, count, load);
+  if (done) done(1);
+  for (LayerRanges& r : ranges) r.correction.clear();
+  for (std::size_t layer = 0; layer < places.size(); ++layer) {
+    const Graph graph = up_to(quantized(fused, ranges), places[layer]);
+    const std::vector<double> found = channel_means(graph, count, load).front();
+    std::vector<float>& correction = ranges.at(layer).correction;
+    for (std::size_t i = 0; i < found.size(); ++i)
+      correction.push_back(short_number(expected[layer][i] - found[i]));
+    if (done) done(static_cast<std::int64_t>(layer) + 2);
+  }
+  return ranges;
+}
+
 std::string text_of_quantization(const Quantization& ranges) {
   Json layers = Json::list();
   for (const LayerRanges& r : ranges) {
@@ -174,6 +260,11 @@ std::string text_of_quantization(const Quantization& ranges) {
     if (r.layer == kBlock) {
       layer["expanded"] = r.most_expanded;
       layer["filtered"] = r.most_filtered;
+    }
+    if (!r.correction.empty()) {
+      layer["bias"] = Json::list();
+      for (const float value : r.correction)
+        layer["bias"].push_back(std::stod(fmt::format("{:.4g}", value)));
     }
     layers.push_back(layer);
   }
@@ -199,6 +290,8 @@ Quantization read_quantization(const std::string& text, const std::string& file)
       r.most_expanded = number(layer["expanded"]);
       r.most_filtered = number(layer["filtered"]);
     }
+    if (layer.has("bias"))
+      for (const JsonFields& value : layer["bias"].list()) r.correction.push_back(number(value));
     ranges.push_back(r);
   }
   return ranges;

@@ -20,6 +20,8 @@ struct LayerRanges {
   std::string layer;  // name_of() its operation
   ValueRange input;
   float most_expanded = 0, most_filtered = 0;  // of an inverted residual block; least: 0
+  // What is added to the layer's last bias, a number for each output channel; or nothing.
+  std::vector<float> correction = {};
 };
 
 // One for each layer that takes part, in the order of a fused graph.
@@ -44,12 +46,21 @@ enum class RangeMethod {
 
 // More pictures hardly change the ranges.
 inline constexpr int kCalibrationPictures = 300;
+inline constexpr int kCorrectionPictures = 60;
 
 // Ranges from `count` pictures: load(i, pixels) writes picture i, as Plan::run takes it, once or
 // twice. done(i) follows each, of 2 · count.
 Quantization calibrate(const Graph& fused, std::int64_t count,
                        const std::function<void(std::int64_t i, float* pixels)>& load,
                        RangeMethod method, const std::function<void(std::int64_t)>& done = {});
+
+// The ranges with corrections of biases: on average over `count` pictures and all positions, each
+// layer's channels then have the values that they have in float32 (Nagel et al., "Data-Free
+// Quantization Through Weight Equalization and Bias Correction", 2019, section 4.2, with pictures;
+// behind a ReLU nearly). load() as above, and done(i) follows each layer, of ranges.size() + 1.
+Quantization correct_biases(const Graph& fused, Quantization ranges, std::int64_t count,
+                            const std::function<void(std::int64_t i, float* pixels)>& load,
+                            const std::function<void(std::int64_t)>& done = {});
 
 // As the metadata "quantization" of a model file holds it, and back. std::runtime_error names the
 // file and what is wrong.

@@ -24,7 +24,7 @@ def parts(build, threads_build):
         found[name] = os.path.join(build, "web", name)
     for name in ("maskwatch_threads.js", "maskwatch_threads.wasm", "maskwatch_threads.worker.js"):
         found[name] = os.path.join(threads_build, "web", name)
-    for name in ("face_detector.safetensors", "mask_detector.safetensors"):
+    for name in ("face_detector.safetensors", "mask_detector_small.safetensors"):
         found["models/" + name] = os.path.join(MODELS, name)
     return found
 

@@ -33,7 +33,7 @@ void add_face_options(OptionParser& parser, FaceOptions& options, const std::str
           "--detail", &options.detail,
           "Also look for small faces in large pictures: the length to which the shorter side is "
           "scaled for the search, in pixels; 0: not scaled, which takes long (default: ours scales "
-          "the longest side to 800, haar does not scale)")
+          "the longest side to 640, haar does not scale)")
       .range(0, 65535);
   add_device_option(parser, options.device);
 }

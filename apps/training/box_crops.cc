@@ -16,7 +16,6 @@
 #include "vision/image/codec.h"
 #include "vision/image/geometry.h"
 #include "vision/image/resize.h"
-#include "vision/video/orientation.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -127,27 +126,13 @@ LabelCounts crop_picture(const BoxPicture& picture, const Image& image, const st
 std::int64_t crop_background(const BoxPicture& picture, const Image& image, const std::string& stem,
                              vision::FaceDetector& detector, const BoxCropOptions& options) {
   std::int64_t written = 0;
-  std::size_t number = 0;
-  const auto crop_finds = [&](const Image& shown) {
-    int left = options.most_background;
-    for (const vision::Detection& found : detector.detect(shown)) {
-      const std::size_t place = number++;
-      if (left == 0 || short_side(found.box) < static_cast<float>(options.least_side) ||
-          !is_background(found, picture))
-        continue;
-      write_crop(shown, found.box, kBackgroundClass, fmt::format("{}_{}.jpg", stem, place),
-                 options);
-      ++written;
-      --left;
-    }
-  };
-  crop_finds(image);
-  if (!picture.faces.empty()) return written;
-  Image other;
-  for (const int degrees : {90, 180, 270}) {
-    vision::turn(image.pixels.data(), 3 * static_cast<std::size_t>(image.width), image.width,
-                 image.height, vision::turned(degrees, false), other);
-    crop_finds(other);
+  const std::vector<vision::Detection> found = detector.detect(image);
+  for (std::size_t i = 0; i < found.size() && written < options.most_background; ++i) {
+    if (short_side(found[i].box) < static_cast<float>(options.least_side) ||
+        !is_background(found[i], picture))
+      continue;
+    write_crop(image, found[i].box, kBackgroundClass, fmt::format("{}_{}.jpg", stem, i), options);
+    ++written;
   }
   return written;
 }

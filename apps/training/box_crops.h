@@ -32,11 +32,9 @@ struct BoxCropOptions {
   int size = 224;         // pixels: longer crops shrink to it, their proportions kept
   int jpeg_quality = 95;  // 1 to 100
   // Makes a detector, one for each thread: what it finds apart from the faces is cut out as
-  // background, the surest first (see is_background()); in pictures without a face also what it
-  // finds when they are turned by 90, 180 and 270 degrees, in which a detector that was trained on
-  // them errs as in pictures that it does not know. None: no background.
+  // background, the surest first (see is_background()). None: no background.
   std::function<std::unique_ptr<vision::FaceDetector>()> make_detector = {};
-  int most_background = 4;  // of one picture, each way that it is turned
+  int most_background = 4;  // of one picture
   // In pictures; called from one thread at a time.
   std::function<void(std::int64_t done)> progress = {};
 };
@@ -57,9 +55,9 @@ struct BoxCrops {
 
 // Writes the faces to output/CLASS/PICTURE_N.jpg: PICTURE is the picture's name without its
 // extension, "_" for "/", with "~2" and so on where two would be called the same; N is the place in
-// its list of faces, or of what the detector found, from 0, and on through the turns. The bytes
-// depend on the data set and the detector alone. Throws std::runtime_error when no face can be
-// used, std::runtime_error for what cannot be written, and what `make_detector` throws.
+// its list of faces, or of what the detector found, from 0. The bytes depend on the data set and
+// the detector alone. Throws std::runtime_error when no face can be used, std::runtime_error for
+// what cannot be written, and what `make_detector` throws.
 BoxCrops crop_faces(const BoxDataset& data, const BoxCropOptions& options);
 
 }  // namespace maskwatch::apps

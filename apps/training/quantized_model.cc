@@ -29,11 +29,16 @@ void write_quantized(const std::string& model_file, const std::string& output,
                                   data.size, 3, static_cast<std::size_t>(data.size) * 3);
     vision::to_network_input(image, pixels, model->options().backbone.preprocessing);
   };
-  const nn::Quantization ranges = nn::calibrate(nn::fuse(model->graph()), std::ssize(chosen), load,
-                                                nn::RangeMethod::error, [&](std::int64_t done) {
-                                                  if (progress)
-                                                    progress(done, 2 * std::ssize(chosen));
-                                                });
+  const nn::Graph fused = nn::fuse(model->graph());
+  nn::Quantization ranges = nn::calibrate(fused, std::ssize(chosen), load, nn::RangeMethod::error,
+                                          [&](std::int64_t done) {
+                                            if (progress) progress(done, 2 * std::ssize(chosen));
+                                          });
+  const auto fewer = spread_evenly(chosen.size(), nn::kCorrectionPictures);
+  ranges = nn::correct_biases(
+      fused, std::move(ranges), std::ssize(fewer), [&](std::int64_t i, float* pixels) {
+        load(static_cast<std::int64_t>(fewer[static_cast<std::size_t>(i)]), pixels);
+      });
   nn::save_quantized(output, *model, nn::load_safetensors(model_file).metadata, ranges);
 }
 

@@ -268,6 +268,63 @@ TEST_CASE("A file in int8: a quarter of the size, the same integers again") {
   CHECK(!load_safetensors(folder.file("float")).rounded);
 }
 
+TEST_CASE("correct_biases: the mean of each channel is float32's again, and a file keeps it") {
+  const TemporaryFolder folder;
+  const auto model = small_classifier();
+  const Graph graph = fuse(model->graph());
+  const auto load = [&](std::int64_t i, float* pixels) {
+    const auto values = drawn(graph.shape(graph.input()).count(), 40 + static_cast<unsigned>(i));
+    std::copy(values.begin(), values.end(), pixels);
+  };
+  const Quantization ranges = ranges_of(model->graph());
+  std::int64_t calls = 0;
+  const Quantization corrected =
+      correct_biases(graph, ranges, 4, load, [&](std::int64_t done) { CHECK(done == ++calls); });
+  CHECK(calls == std::ssize(ranges) + 1);
+  // Of the block in the middle, whose channels no activation follows.
+  const auto means_of = [&](const Graph& source) {
+    Graph part(source.shape(source.input()));
+    for (int i = 1; i <= 9; ++i) {
+      const Node& node = source.nodes()[static_cast<std::size_t>(i)];
+      part.add(node.operation, node.inputs);
+    }
+    part.output(Value{9});
+    Plan plan(part, 1);
+    std::vector<double> means(static_cast<std::size_t>(plan.output_shape().channels));
+    std::vector<float> pixels(static_cast<std::size_t>(plan.input_shape().count()));
+    for (std::int64_t i = 0; i < 4; ++i) {
+      load(i, pixels.data());
+      plan.run(pixels.data(), 1);
+      for (std::int64_t at = 0; at < plan.output_shape().count(); ++at)
+        means[static_cast<std::size_t>(at) % means.size()] += plan.output()[at];
+    }
+    return means;
+  };
+  CHECK(std::string(name_of(graph.nodes()[9].operation)) == "inverted_residual");
+  const auto expected = means_of(graph), before = means_of(quantized(graph, ranges)),
+             after = means_of(quantized(graph, corrected));
+  double was = 0, is = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    was += std::abs(before[i] - expected[i]);
+    is += std::abs(after[i] - expected[i]);
+  }
+  CHECK(is < 0.01 * was);
+  // What is corrected already is not corrected twice.
+  const Quantization again = correct_biases(graph, corrected, 4, load);
+  save_quantized(folder.file("int8"), *model, {}, corrected);
+  const auto kept = load_classifier(folder.file("int8"))->options().quantization;
+  REQUIRE(kept.size() == corrected.size());
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    CHECK(!kept[i].correction.empty());
+    CHECK(kept[i].correction == corrected[i].correction);
+    CHECK(again[i].correction == corrected[i].correction);
+  }
+  Quantization damaged = corrected;
+  damaged[3].correction.pop_back();
+  CHECK_THROWS_AS(quantized(graph, damaged), std::invalid_argument);
+  CHECK_THROWS_AS(correct_biases(graph, ranges, 0, load), std::invalid_argument);
+}
+
 TEST_CASE("A file of ranges and of weights in half precision runs in int8 too") {
   const TemporaryFolder folder;
   const auto model = small_classifier();

@@ -105,7 +105,7 @@ class Offline(unittest.TestCase):
         self.assertEqual(page.page.evaluate("caches.keys().then(keys => keys.length)"), 1)
 
     def test_missing_parts(self):
-        for name, part in (("models/mask_detector.safetensors", "mask_detector.safetensors"), ("worker.js", "engine"), ("maskwatch_threads.wasm", "")):
+        for name, part in (("models/mask_detector_small.safetensors", "mask_detector_small.safetensors"), ("worker.js", "engine"), ("maskwatch_threads.wasm", "")):
             with self.subTest(missing=name):
                 site = self.site()
                 os.remove(os.path.join(site, name))

@@ -76,7 +76,7 @@ class FaceDetector {
 // eye. Of a picture whose shorter side is longer than `detail` pixels, what would be too small to
 // be found if it were that short may be left out: looking for the small takes most of the time. 0:
 // nothing is left out; none: a detector trained here finds what it can in a picture whose longest
-// side is 800 pixels, and others leave nothing out. Where a cascade or a converted detector finds
+// side is 640 pixels, and others leave nothing out. Where a cascade or a converted detector finds
 // nothing, faces that fill the picture are looked for (vision/faces/framed_retry.h); those trained
 // here find them at the smaller of their scales. Networks run on `device`, which must outlive the
 // detector; cascades always on the CPU. Throws std::invalid_argument for another word or

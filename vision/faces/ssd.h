@@ -37,7 +37,7 @@ struct SsdOptions {
   float confidence = 0.5f;                // least score, above which a box is a face
   std::optional<float> max_overlap = {};  // of two faces; none: 0.3, or 0.45 if trained here
   // Of detectors trained here; what they find is joined. Others have an input of one size.
-  std::vector<SsdScale> scales = {{320, 16}, {800, 0, 110}};
+  std::vector<SsdScale> scales = {{320, 16}, {640, 0, 110}};
 };
 
 struct LabelledFace {

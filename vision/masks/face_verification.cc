@@ -12,7 +12,7 @@ namespace {
 
 // Chosen on pictures that neither network was trained on (docs/model_card.md).
 constexpr double kClassifierWeight = 0.7;
-constexpr double kBias = -0.55;
+constexpr double kBias = -0.62;
 // As far as the classifier may move a detector's log odds, in either direction.
 constexpr double kMostRaised = 1, kMostLowered = 8;
 

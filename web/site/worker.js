@@ -9,7 +9,7 @@ let engine; // Emscripten's module
 let canvas;
 let look_took = 0; // milliseconds, the last one; 0: a frame was left out since
 
-const models = ['models/face_detector.safetensors', 'models/mask_detector.safetensors'];
+const models = ['models/face_detector.safetensors', 'models/mask_detector_small.safetensors'];
 
 async function bytes_of(path) {
   const response = await fetch(path);

@@ -186,19 +186,13 @@ TEST_CASE("crop_faces: what a detector takes for faces is background, unless it 
   options.most_background = 3;
   const auto result = cut(folder, data, options);
   CHECK(result.written == apps::LabelCounts{1, 1, 0});
-  CHECK(result.background == 3 + 4 * 3);  // b.png is also looked at turned by each quarter
+  CHECK(result.background == 6);
   auto files = contents(folder / "out");
-  CHECK(files.size() == 2 + 3 + 4 * 3);
-  for (const char* name : {"a_2", "a_5", "a_6", "b_0", "b_1", "b_2", "b_8", "b_9", "b_10", "b_16",
-                           "b_17", "b_18", "b_24", "b_25", "b_26"}) {
+  CHECK(files.size() == 8);
+  for (const char* name : {"a_2", "a_5", "a_6", "b_0", "b_1", "b_2"}) {
     CAPTURE(name);
     CHECK(files.contains("background/" + std::string(name) + ".jpg"));
   }
-  // What was found in b.png turned clockwise: there the left column is at the top.
-  const vision::Image turned = vision::load_image(folder / "out/background/b_8.jpg");
-  const auto first = turned.at(turned.width / 2, 2),
-             last = turned.at(turned.width / 2, turned.height - 3);
-  CHECK(first[0] < last[0]);
   set_threads(1);
   cut(folder, data, options, "again");
   set_threads(0);
