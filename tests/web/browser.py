@@ -13,6 +13,7 @@ import time
 from playwright.sync_api import Error, sync_playwright
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+PAGE_CLASSIFIER = os.path.join(ROOT, "data", "models", "mask_detector_small.safetensors")
 SHARED = os.path.join(ROOT, "..", "shared")
 SITE = os.path.join(ROOT, "build-web", "site")
 PHOTOGRAPHS = "/usr/share/doc/opencv-doc/examples/data"  # Debian's opencv-doc, which make installs
@@ -121,9 +122,9 @@ def pictures(count):
 
 
 def native(build, folder, files):
-    """What detect_mask_image says of these pictures, by their paths."""
+    """What detect_mask_image says of these pictures with the models of the page, by their paths."""
     program = os.path.join(build, "apps", "detect_mask_image")
-    done = subprocess.run([program, "--json", "-o", os.path.join(folder, "native"), "-i", *files], capture_output=True, text=True, check=False)
+    done = subprocess.run([program, "--json", "-m", PAGE_CLASSIFIER, "-o", os.path.join(folder, "native"), "-i", *files], capture_output=True, text=True, check=False)
     return {entry["image"]: entry for entry in json.loads(done.stdout)}
 
 

@@ -18,9 +18,11 @@ for build in build-web build-web-threads; do
   [[ -f $root/$build/build.ninja && -f $root/build-web/site/version.js ]] || skip "the page is not built (make web does it)"
   ninja -C "$root/$build" -n | grep -q 'no work to do' || skip "the page is older than its sources (make web builds it)"
 done
-for file in "$root"/web/site/* "$root"/data/models/*; do
-  cmp -s "$file" "$root/build-web/site/${file##*/}" || cmp -s "$file" "$root/build-web/site/models/${file##*/}" ||
-    skip "the page is older than $(basename "$file") (make web builds it)"
+for file in "$root"/web/site/*; do
+  cmp -s "$file" "$root/build-web/site/${file##*/}" || skip "the page is older than ${file##*/} (make web builds it)"
+done
+for file in "$root"/build-web/site/models/*; do
+  cmp -s "$file" "$root/data/models/${file##*/}" || skip "the page is older than ${file##*/} (make web builds it)"
 done
 source "$here/../peers.sh"
 peers=$(environment_of web "$here/requirements.txt")
