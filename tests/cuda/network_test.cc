@@ -8,10 +8,12 @@
 #include <string>
 
 #include "apps/training/trainer.h"
+#include "base/data_files.h"
 #include "nn/classifier.h"
 #include "nn/fuse.h"
 #include "nn/ops.h"
 #include "nn/optimizer.h"
+#include "nn/quantize.h"
 #include "nn/ssd.h"
 #include "tests/apps/training/drawn_dataset.h"
 #include "tests/check.h"
@@ -26,6 +28,7 @@ using nn_test::contains;
 using nn_test::drawn;
 using nn_test::fault_of;
 using nn_test::in_double;
+using nn_test::TemporaryFolder;
 
 namespace {
 
@@ -261,14 +264,26 @@ TEST_CASE("the trainer on a device: epochs as on the CPU, with a frozen backbone
     }
 }
 
-TEST_CASE("the detector that ships on a device: the CPU's faces, boxes and answers") {
+// A model that ships, as devices run it: in float32.
+std::string in_float(const std::string& name, const TemporaryFolder& folder) {
+  Safetensors contents = load_safetensors(shipped_file("a model", "models/" + name));
+  CHECK(contents.metadata.erase(kQuantizationKey) == 1);
+  save_safetensors(folder.file(name), contents);
+  return folder.file(name);
+}
+
+TEST_CASE("the detector that ships on a device: in float32 the CPU's faces, boxes and answers") {
+  const TemporaryFolder folder;
   const Image picture = vision::draw_face(vision::random_face(3, true), 160, 160).picture;
-  MaskDetector on_cpu;
+  MaskDetectorOptions float_options;
+  float_options.face_detector = in_float("face_detector.safetensors", folder);
+  float_options.model = in_float("mask_detector.safetensors", folder);
+  MaskDetector on_cpu(float_options);
   const std::vector<Face> expected = on_cpu.detect(picture);
   REQUIRE(!expected.empty());
   for (kernels::Device* device : tested_devices()) {
     CAPTURE(device->name());
-    MaskDetectorOptions options;
+    MaskDetectorOptions options = float_options;
     options.device = device;
     options.capacity = 2;
     MaskDetector detector(options);
