@@ -27,14 +27,13 @@ std::vector<std::string> seeds() {
       nn::save_classifier(path, model, {}, nn::Precision::f16);
     }));
     const nn::Graph fused = nn::fuse(model.graph());
-    const nn::Quantization ranges = nn::calibrate(
-        fused, 1,
-        [&](std::int64_t, float* pixels) {
-          std::fill_n(pixels, fused.shape(fused.input()).count(), 0.5f);
-        },
-        nn::RangeMethod::extremes);
-    seeds.push_back(
-        bytes_of([&](const std::string& path) { nn::save_quantized(path, model, {}, ranges); }));
+    const auto load = [&](std::int64_t, float* pixels) {
+      std::fill_n(pixels, fused.shape(fused.input()).count(), 0.5f);
+    };
+    const nn::Quantization ranges = nn::calibrate(fused, 1, load, nn::RangeMethod::extremes);
+    for (const nn::Quantization& each : {ranges, nn::correct_biases(fused, ranges, 1, load)})
+      seeds.push_back(
+          bytes_of([&](const std::string& path) { nn::save_quantized(path, model, {}, each); }));
   }
   return seeds;
 }
