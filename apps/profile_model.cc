@@ -80,6 +80,8 @@ nn::Graph graph_of(const OptionParser& parser, const Options& o, const std::stri
       throw UsageError(std::string(option) + " is for face detectors trained here: " +
                        one_line(path) + " looks at pictures of one size");
   const auto as_it_runs = [&](const nn::Graph& graph, const nn::Quantization& ranges) {
+    if (o.in_float && ranges.empty())
+      warn("--float changes nothing: " + one_line(path) + " runs in float32");
     if (o.unfused) return graph;
     return o.in_float ? nn::fuse(graph) : nn::fuse_quantized(graph, ranges);
   };

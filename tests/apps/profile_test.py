@@ -4,6 +4,7 @@ Usage: profile_test.py PROFILE_MODEL QUANTIZE_MODEL DRAW_FACES"""
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,17 @@ class Profiling(unittest.TestCase):
         self.assertFalse(any(layer["name"].startswith("int8 ") for layer in before["layers"]))
         self.assertEqual(sum(layer["name"].startswith("int8 ") for layer in found["layers"]), 20)
         self.assertEqual(found["products"], before["products"])
+        in_float = os.path.join(self.folder, "float.safetensors")
+        with open(model, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header, content = json.loads(file.read(length)), file.read()
+        del header["__metadata__"]["quantization"]
+        text = json.dumps(header).encode()
+        with open(in_float, "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text + content)
+        ran = self.run_program(in_float, "--float", *QUICK)
+        self.assertEqual(ran.returncode, 0)
+        self.assertRegex(ran.stderr, r"\Awarning: --float changes nothing: \S*float\.safetensors runs in float32\n\Z")
         weights = [sum(layer["weight_bytes"] for layer in each["layers"]) for each in (found, before)]
         self.assertEqual(4 * weights[0], weights[1])
         unfused = self.profile(model, "--unfused")
