@@ -120,22 +120,18 @@ nn::Quantization find_ranges(const nn::Graph& graph, const Samples& samples, con
                              nn::Preprocessing preprocessing) {
   const auto count = std::ssize(samples.inputs);
   const nn::Graph fused = nn::fuse(graph);
-  const auto load = [&](std::size_t i, float* pixels) {
-    vision::to_network_input(samples.inputs[i], pixels, preprocessing);
+  const auto load = [&](std::int64_t i, float* pixels) {
+    vision::to_network_input(samples.inputs[static_cast<std::size_t>(i)], pixels, preprocessing);
   };
   ProgressBar bar(2 * count);
-  nn::Quantization ranges = nn::calibrate(
-      fused, count,
-      [&](std::int64_t i, float* pixels) { load(static_cast<std::size_t>(i), pixels); },
-      method_of(o.ranges), [&](std::int64_t done) { bar.update(done); });
+  nn::Quantization ranges = nn::calibrate(fused, count, load, method_of(o.ranges),
+                                          [&](std::int64_t done) { bar.update(done); });
   bar.finish(fmt::format("ranges of {} layers from {} pictures", ranges.size(), count));
-  const auto fewer = spread_evenly(samples.inputs.size(), nn::kCorrectionPictures);
   ProgressBar layers(std::ssize(ranges) + 1);
-  ranges = nn::correct_biases(
-      fused, std::move(ranges), std::ssize(fewer),
-      [&](std::int64_t i, float* pixels) { load(fewer[static_cast<std::size_t>(i)], pixels); },
-      [&](std::int64_t done) { layers.update(done); });
-  layers.finish(fmt::format("biases corrected on {} of them", fewer.size()));
+  ranges = nn::correct_biases(fused, std::move(ranges), count, load,
+                              [&](std::int64_t done) { layers.update(done); });
+  layers.finish(fmt::format("biases corrected on {} of them",
+                            std::min<std::int64_t>(count, nn::kCorrectionPictures)));
   return ranges;
 }
 

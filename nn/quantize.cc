@@ -230,6 +230,8 @@ Quantization correct_biases(const Graph& fused, Quantization ranges, std::int64_
                             const std::function<void(std::int64_t i, float* pixels)>& load,
                             const std::function<void(std::int64_t)>& done) {
   if (count < 1) reject("correct_biases", "no pictures");
+  const std::int64_t used = std::min<std::int64_t>(count, kCorrectionPictures);
+  const auto load_one = [&](std::int64_t i, float* pixels) { load(i * count / used, pixels); };
   Graph layers(fused.shape(fused.input()));
   std::vector<int> places;
   for (int i = 1; i < std::ssize(fused.nodes()); ++i) {
@@ -238,12 +240,12 @@ Quantization correct_biases(const Graph& fused, Quantization ranges, std::int64_
     if (can_quantize(fused, node)) places.push_back(i);
   }
   for (const int place : places) layers.output(Value{place});
-  const ChannelMeans expected = channel_means(layers, count, load);
+  const ChannelMeans expected = channel_means(layers, used, load_one);
   if (done) done(1);
   for (LayerRanges& r : ranges) r.correction.clear();
   for (std::size_t layer = 0; layer < places.size(); ++layer) {
     const Graph graph = up_to(quantized(fused, ranges), places[layer]);
-    const std::vector<double> found = channel_means(graph, count, load).front();
+    const std::vector<double> found = channel_means(graph, used, load_one).front();
     std::vector<float>& correction = ranges.at(layer).correction;
     for (std::size_t i = 0; i < found.size(); ++i)
       correction.push_back(short_number(expected[layer][i] - found[i]));

@@ -46,6 +46,7 @@ enum class RangeMethod {
 
 // More pictures hardly change the ranges.
 inline constexpr int kCalibrationPictures = 300;
+// Biases are corrected on so many of them, spread evenly.
 inline constexpr int kCorrectionPictures = 60;
 
 // Ranges from `count` pictures: load(i, pixels) writes picture i, as Plan::run takes it, once or
@@ -54,10 +55,11 @@ Quantization calibrate(const Graph& fused, std::int64_t count,
                        const std::function<void(std::int64_t i, float* pixels)>& load,
                        RangeMethod method, const std::function<void(std::int64_t)>& done = {});
 
-// The ranges with corrections of biases: on average over `count` pictures and all positions, each
-// layer's channels then have the values that they have in float32 (Nagel et al., "Data-Free
-// Quantization Through Weight Equalization and Bias Correction", 2019, section 4.2, with pictures;
-// behind a ReLU nearly). load() as above, and done(i) follows each layer, of ranges.size() + 1.
+// The ranges with corrections of biases: on average over `count` pictures, or kCorrectionPictures
+// of them, and all positions, each layer's channels then have the values that they have in float32
+// (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019,
+// section 4.2, with pictures; behind a ReLU nearly). load() as above, and done(i) follows each
+// layer, of ranges.size() + 1.
 Quantization correct_biases(const Graph& fused, Quantization ranges, std::int64_t count,
                             const std::function<void(std::int64_t i, float* pixels)>& load,
                             const std::function<void(std::int64_t)>& done = {});

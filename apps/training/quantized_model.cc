@@ -34,11 +34,7 @@ void write_quantized(const std::string& model_file, const std::string& output,
                                           [&](std::int64_t done) {
                                             if (progress) progress(done, 2 * std::ssize(chosen));
                                           });
-  const auto fewer = spread_evenly(chosen.size(), nn::kCorrectionPictures);
-  ranges = nn::correct_biases(
-      fused, std::move(ranges), std::ssize(fewer), [&](std::int64_t i, float* pixels) {
-        load(static_cast<std::int64_t>(fewer[static_cast<std::size_t>(i)]), pixels);
-      });
+  ranges = nn::correct_biases(fused, std::move(ranges), std::ssize(chosen), load);
   nn::save_quantized(output, *model, nn::load_safetensors(model_file).metadata, ranges);
 }
 
