@@ -20,6 +20,7 @@
 #include "vision/image/picture_kinds.h"
 #include "vision/masks/labels.h"
 #include "vision/video/camera_list.h"
+#include "vision/video/video_writer.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -48,6 +49,7 @@ void check_files(const VideoOptions& o) {
           std::filesystem::equivalent(path.parent_path(), source.address, fault))
         inputs.push_back({"a picture of the source", output.path});
   check_outputs(outputs, inputs);
+  if (!o.record.empty()) vision::VideoWriter::check_path(o.record);
   if (o.screenshot_folder != ".") require_writable(o.screenshot_folder + "/screenshot.png");
 }
 

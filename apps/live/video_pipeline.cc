@@ -130,13 +130,14 @@ void VideoPipeline::run(void (VideoPipeline::*body)()) {
   try {
     (this->*body)();
   } catch (...) {
-    stop_ = true;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      failed_ = ended_ = true;
+      changed_.notify_all();
+    }
     to_detect_.close(true);
     to_classify_.close(true);
-    const std::lock_guard lock(mutex_);
-    if (!failure_) failure_ = std::current_exception();
-    ended_ = true;
-    changed_.notify_all();
   }
 }
 
@@ -150,12 +151,12 @@ void VideoPipeline::set_state(const std::string& state, bool lost) {
 // ---- capture
 
 void VideoPipeline::capture() {
-  while (!stop_) {
+  while (!stopping()) {
     const FramePtr frame = pool_.take();
     frame->reset();
     if (!read(frame->video)) break;
     const bool shown = wait_for_its_time(frame->video.time);
-    if (stop_) break;
+    if (stopping()) break;
     if (paused_ && live_) continue;
     frame->captured = live_ && !paced_ ? frame->video.arrived : Clock::now();
     {
@@ -176,12 +177,12 @@ void VideoPipeline::capture() {
 bool VideoPipeline::read(vision::VideoFrame& frame) {
   using Status = vision::VideoSource::Status;
   bool lost = false;
-  while (!stop_) {
+  while (!stopping()) {
     const Clock::time_point start = Clock::now();
     const Status status = source_->read(frame);
     if (status == Status::end) {
-      if (!stop_ && options_.loop && !live_ && rewind()) continue;
-      set_state(stop_ ? "" : source_->message());
+      if (!stopping() && options_.loop && !live_ && rewind()) continue;
+      set_state(stopping() ? "" : source_->message());
       return false;
     } else if (status == Status::reconnecting) {
       lost = true;
@@ -219,11 +220,11 @@ bool VideoPipeline::rewind() {
 
 // False if it is too late to be shown, or the program ends before that.
 bool VideoPipeline::wait_for_its_time(double time) {
-  while (paused_ && !live_ && !stop_) {
+  while (paused_ && !live_ && !stopping()) {
     play_clock_->start_again();
     nap();
   }
-  if (!paced_) return !stop_;
+  if (!paced_) return !stopping();
   const Clock::time_point now = Clock::now();
   const auto as_duration = [](double seconds) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
@@ -231,9 +232,9 @@ bool VideoPipeline::wait_for_its_time(double time) {
   const auto wait = play_clock_->wait(time, seconds_between(Clock::time_point(), now));
   if (!wait) return false;
   const Clock::time_point due = now + as_duration(*wait);
-  while (!stop_ && (live_ || !paused_) && Clock::now() < due)
+  while (!stopping() && (live_ || !paused_) && Clock::now() < due)
     std::this_thread::sleep_until(std::min(due, Clock::now() + as_duration(kNap)));
-  return !stop_;
+  return !stopping();
 }
 
 void VideoPipeline::send(const FramePtr& frame) {
@@ -372,7 +373,7 @@ void VideoPipeline::hand_over(const FramePtr& frame, std::unique_lock<std::mutex
   frame->ready = true;
   if (!drop_) {
     frame->tracks = tracker_.at(frame->video.time);
-    while (to_display_.size() >= kWaitingFrames && !stop_)
+    while (to_display_.size() >= kWaitingFrames && !stopping())
       changed_.wait_for(lock, std::chrono::duration<double>(kNap));
     to_display_.push_back(frame);
   }
@@ -389,7 +390,7 @@ VideoPipeline::Next VideoPipeline::next(Shown& shown, double seconds) {
   std::unique_lock lock(mutex_);
   while (true) {
     if (failure_) std::rethrow_exception(failure_);
-    if (stop_) return Next::end;
+    if (stopping()) return Next::end;
     Clock::time_point until = deadline;
     if (!to_display_.empty()) {
       const PipelineFrame& frame = *to_display_.front();
@@ -411,7 +412,7 @@ VideoPipeline::Next VideoPipeline::idle(double seconds) {
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
   const std::lock_guard lock(mutex_);
   if (failure_) std::rethrow_exception(failure_);
-  return stop_ ? Next::end : Next::none;
+  return stopping() ? Next::end : Next::none;
 }
 
 void VideoPipeline::take(Shown& shown) {

@@ -176,6 +176,8 @@ class VideoPipeline {
   const PipelineOptions options_;
   std::atomic<bool> own_stop_{false};
   std::atomic<bool>& stop_;
+  std::atomic<bool> failed_{false};  // this pipeline alone
+  bool stopping() const { return stop_ || failed_; }
   const std::shared_ptr<SharedDetector> shared_;
   std::size_t detector_index_ = 0;  // detection
   std::int64_t looks_ = 0;          // classification

@@ -133,7 +133,7 @@ void VideoWall::loop() {
 }
 
 // Whether there was something to do.
-bool VideoWall::serve(Tile& tile) {
+bool VideoWall::serve(Tile& tile) try {
   VideoPipeline& pipeline = tile.source.pipeline();
   Shown next;
   // While the video is paused the pipeline is left alone, but a request to end is noticed.
@@ -146,6 +146,11 @@ bool VideoWall::serve(Tile& tile) {
   // That it is being connected again is no reason, and was told.
   if (const std::string why = pipeline.figures().state; !why.empty() && pipeline.loss().empty())
     tell(tile.source.name() + ": " + why);
+  return true;
+} catch (const std::exception&) {
+  status_.note_lost_source(tile.source.name(), std::current_exception());
+  tile.ended = true;
+  tile.source.end();
   return true;
 }
 

@@ -67,6 +67,14 @@ void ViewerStatus::note_error(const std::exception_ptr& error) {
   must_end_ = !has_window_;
 }
 
+void ViewerStatus::note_lost_source(const std::string& source, const std::exception_ptr& error) {
+  const std::string text = source + ": " + text_of(error);
+  if (has_window_) return keep(error, text);
+  if (!fault_) keep(error, text);
+  tell_fault(text);
+  if (fault_text_ == text) fault_is_told_ = true;
+}
+
 void ViewerStatus::note_lost_output(const std::exception_ptr& error) {
   const std::string text = text_of(error);
   if (has_window_) return keep(error, text);

@@ -27,6 +27,9 @@ class ViewerStatus {
 
   // Shown at once in a window; a program without one should end. The first is kept.
   void note_error(const std::exception_ptr& error);
+  // A source has failed for good, among others that go on: that is told at once, and does not end
+  // the program.
+  void note_lost_source(const std::string& source, const std::exception_ptr& error);
   // An output has failed at work (WriteError). Without a window that is told at once, and the
   // program should end only if nothing that it writes to is left.
   void note_lost_output(const std::exception_ptr& error);

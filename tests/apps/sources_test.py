@@ -91,6 +91,17 @@ class Sources(ClipFolder):
         self.run_program("-s", "short.mp4", "-s", "one.mp4")
         self.assertEqual({name: source["frames"] for name, source in self.stats()["sources"].items()}, {"1": 30, "2": 300})
 
+    @unittest.skipUnless("MASKWATCH_FAILING_CONVERSION" in os.environ, "nothing is preloaded into a build with sanitizers")
+    def test_one_that_fails_does_not_end_the_others(self):
+        subprocess.run([DRAW, "-o", self.at("low.mp4"), "--scene", "one", "--width", "240", "--height", "176"], check=True, capture_output=True)
+        process = self.start("--headless", "-s", "door=low.mp4", "-s", "hall=one.mp4", LD_PRELOAD=os.environ["MASKWATCH_FAILING_CONVERSION"], FAIL_HEIGHT="176")
+        output, errors = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, errors), (1, "error: door: low.mp4: a picture could not be converted to RGB\n"))
+        stats = self.stats()
+        self.assertLessEqual(stats["sources"]["door"]["frames"], 20)
+        self.assertEqual(stats["sources"]["hall"]["frames"], 300)
+        self.assertEqual(stats["ended_by"], "door: low.mp4: a picture could not be converted to RGB")
+
     def test_one_that_is_away_does_not_end_the_others(self):
         with socket.socket() as none:  # bound, but nobody listens
             none.bind(("127.0.0.1", 0))

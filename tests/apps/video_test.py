@@ -172,7 +172,9 @@ class Headless(Video):
         self.check_fault("quote", "-s", one, "--headless", "--alert", "sh -c 'x")
         self.check_fault("no-such-program", "-s", one, "--headless", "--alert", "no-such-program")
         self.check_fault("no/folder", "-s", one, "--headless", "--events", "no/folder/x")
-        self.check_fault("out.txt", "-s", one, "--headless", "--record", "out.txt")
+        self.check_fault("out.txt: the name must end in .mp4", "-s", one, "--headless", "--record", "out.txt")
+        # At once, not when somebody answers there.
+        self.check_fault("out.txt: the name must end in .mp4", "-s", "http://127.0.0.1:9/x", "--headless", "--record", "out.txt")
         os.makedirs(self.at("frames"), exist_ok=True)
         for name, text in (("frames/1.png", b"a picture"), ("token", b"0123456789abcdef0123")):
             with open(self.at(name), "wb") as file:

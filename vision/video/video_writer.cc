@@ -43,7 +43,7 @@ const Container& container_of(const std::string& path) {
   for (const Container& container : kContainers)
     if (extension == container.extension) return container;
   throw std::invalid_argument(
-      fmt::format("VideoWriter: {}: the name must end in .mp4, .m4v, .mov, .mkv or .avi", path));
+      fmt::format("{}: the name must end in .mp4, .m4v, .mov, .mkv or .avi", path));
 }
 
 void check_arguments(int width, int height, const VideoWriterOptions& options) {
@@ -311,6 +311,8 @@ VideoWriter::VideoWriter(const std::string& path, int width, int height,
   take_memory(*state_->frame, state_->codec->width, state_->codec->height, AV_PIX_FMT_YUV420P);
   state_->begin();
 }
+
+void VideoWriter::check_path(const std::string& path) { container_of(path); }
 
 VideoWriter::~VideoWriter() {
   try {

@@ -25,6 +25,8 @@ class VideoWriter {
   // be written.
   VideoWriter(const std::string& path, int width, int height,
               const VideoWriterOptions& options = {});
+  // What the constructor throws because of the extension, and where there is no FFmpeg.
+  static void check_path(const std::string& path);
   ~VideoWriter();  // closes; errors are lost
   VideoWriter(const VideoWriter&) = delete;
   VideoWriter& operator=(const VideoWriter&) = delete;

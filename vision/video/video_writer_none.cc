@@ -9,6 +9,9 @@ struct VideoWriter::State {
   std::string codec;
 };
 VideoWriter::VideoWriter(const std::string& path, int, int, const VideoWriterOptions&) {
+  check_path(path);
+}
+void VideoWriter::check_path(const std::string& path) {
   throw std::runtime_error(
       path + ": this program was built without the FFmpeg libraries and cannot write video");
 }
