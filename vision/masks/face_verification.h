@@ -22,6 +22,13 @@ struct VerifiedFace {
 // verify_faces().
 float candidate_score(float confidence);
 
+// Of the faces `found`, those whose score of both networks is close to 1/2, by the classifier's
+// answers for them, but for those that show the same face as one that is no more in doubt. None
+// where verify_faces() leaves the detector's scores as they are. std::invalid_argument as there.
+std::vector<std::size_t> doubtful_faces(std::span<const Classification> classes,
+                                        std::span<const LabelMeaning> meanings,
+                                        const LocatedFaces& found);
+
 // `classes`: the answer for each of the faces `found`, of labels with these meanings. Without a
 // label of background all faces are left as they are. With one:
 // - where the detector knows classes, its scores are probabilities, and a face's score becomes that

@@ -122,16 +122,6 @@ std::vector<Classification> MaskClassifier::classify(const ImageView& image,
 }
 
 std::vector<std::vector<Classification>> MaskClassifier::classify(
-    std::span<const ImageView> images, std::span<const LocatedFaces> found) {
-  if (images.size() != found.size())
-    throw std::invalid_argument(fmt::format("MaskClassifier::classify: {} images, faces of {}",
-                                            images.size(), found.size()));
-  std::vector<FacesInView> looks;
-  for (std::size_t i = 0; i < images.size(); ++i) looks.push_back({images[i], &found[i]});
-  return classify(looks);
-}
-
-std::vector<std::vector<Classification>> MaskClassifier::classify(
     std::span<const FacesInView> looks) {
   struct Task {
     std::size_t look;

@@ -59,12 +59,9 @@ class MaskClassifier {
   std::vector<Classification> classify(std::span<const Image> crops);
 
   // Crops and classifies the faces of one RGB or grey image, or of several: a list for each.
-  // std::invalid_argument for a face that holds no pixel of its image, and unless there are as many
-  // lists of faces as images.
+  // std::invalid_argument for a face that holds no pixel of its image.
   std::vector<Classification> classify(const ImageView& image, const LocatedFaces& found,
                                        View view = View::as_it_is);
-  std::vector<std::vector<Classification>> classify(std::span<const ImageView> images,
-                                                    std::span<const LocatedFaces> found);
   std::vector<std::vector<Classification>> classify(std::span<const FacesInView> looks);
 
  private:

@@ -9,6 +9,7 @@
 #include "vision/masks/face_verification.h"
 #include "vision/masks/label_fusion.h"
 #include "vision/masks/mask_classifier.h"
+#include "vision/masks/second_look.h"
 
 namespace maskwatch {
 namespace {
@@ -95,21 +96,19 @@ bool MaskDetector::batches_faces() const { return faces_->batches(); }
 
 std::vector<Face> MaskDetector::classify(const ImageView& image, const LocatedFaces& found,
                                          vision::View view) {
-  return named(found, classifier_->classify(image, found, view));
+  const vision::FacesInView look{image, &found, view};
+  return std::move(classify_all(std::span(&look, 1))[0]);
 }
 
 std::vector<std::vector<Face>> MaskDetector::classify_all(std::span<const ImageView> images,
                                                           std::span<const LocatedFaces> found) {
-  auto classes = classifier_->classify(images, found);
-  std::vector<std::vector<Face>> faces;
-  for (std::size_t i = 0; i < found.size(); ++i)
-    faces.push_back(named(found[i], std::move(classes[i])));
-  return faces;
+  return classify_all(vision::looks_at(images, found));
 }
 
 std::vector<std::vector<Face>> MaskDetector::classify_all(
     std::span<const vision::FacesInView> looks) {
   auto classes = classifier_->classify(looks);
+  vision::look_again(*classifier_, looks, classes);
   std::vector<std::vector<Face>> faces;
   for (std::size_t i = 0; i < looks.size(); ++i)
     faces.push_back(named(*looks[i].found, std::move(classes[i])));

@@ -1,6 +1,9 @@
 // The faces of an image, as a classifier is to see them.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "vision/faces/face_detector.h"
 #include "vision/image/image.h"
 
@@ -14,5 +17,10 @@ struct FacesInView {
   const LocatedFaces* found = nullptr;
   View view = View::as_it_is;
 };
+
+// As they are, the faces `found` in each of `images`; both must outlive the looks.
+// std::invalid_argument unless there are as many lists of faces as images.
+std::vector<FacesInView> looks_at(std::span<const ImageView> images,
+                                  std::span<const LocatedFaces> found);
 
 }  // namespace maskwatch::vision

@@ -64,7 +64,7 @@ TEST_CASE("faces of several images are classified as those of each") {
   vision::MaskClassifier classifier(saved.path());
   const std::vector<vision::Image> images{gradient(200, 150), vision::Image(), gradient(150, 200)};
   const std::vector<vision::LocatedFaces> found{eleven_faces(), {}, {{{{20, 30, 40, 50}, 1}}, .2f}};
-  const auto together = classifier.classify(vision::views_of(images), found);
+  const auto together = classifier.classify(vision::looks_at(vision::views_of(images), found));
   REQUIRE(together.size() == 3);
   CHECK(together[1].empty());
   for (const std::size_t i : {0, 2}) {
@@ -75,9 +75,8 @@ TEST_CASE("faces of several images are classified as those of each") {
         CHECK(together[i][face].probabilities[c] ==
               doctest::Approx(alone[face].probabilities[c]).epsilon(1e-5));
   }
-  CHECK_THROWS_AS(
-      classifier.classify(vision::views_of(images), std::vector<vision::LocatedFaces>(2)),
-      std::invalid_argument);
+  CHECK_THROWS_AS(vision::looks_at(vision::views_of(images), std::vector<vision::LocatedFaces>(2)),
+                  std::invalid_argument);
 }
 
 TEST_CASE("of several images each is seen in its own view") {
@@ -108,11 +107,13 @@ TEST_CASE("a face outside its image, or in an empty one, is refused") {
   std::vector<vision::LocatedFaces> found{eleven_faces(), eleven_faces()};
   found[1].faces[3].box.x = 400;
   CHECK_THROWS_AS(classifier.classify(images[1], found[1]), std::invalid_argument);
-  CHECK_THROWS_AS(classifier.classify(vision::views_of(images), found), std::invalid_argument);
+  CHECK_THROWS_AS(classifier.classify(vision::looks_at(vision::views_of(images), found)),
+                  std::invalid_argument);
   const std::vector<vision::Image> with_empty{images[0], vision::Image()};
   found[1] = eleven_faces();
   CHECK_THROWS_AS(classifier.classify(with_empty[1], found[1]), std::invalid_argument);
-  CHECK_THROWS_AS(classifier.classify(vision::views_of(with_empty), found), std::invalid_argument);
+  CHECK_THROWS_AS(classifier.classify(vision::looks_at(vision::views_of(with_empty), found)),
+                  std::invalid_argument);
 }
 
 TEST_CASE("a mirrored view is the view of the mirrored image") {
