@@ -32,22 +32,22 @@ constexpr float kAtEdge = 2;
 
 int padded(int side) { return (side + kGrain - 1) / kGrain * kGrain; }
 
-Image padded(const Image& image) {
-  Image whole(padded(image.width), padded(image.height));
-  std::fill(whole.pixels.begin(), whole.pixels.end(), kPadding);
-  paste(whole, image, 0, 0);
-  return whole;
-}
-
-Image scaled(const ImageView& image, int longest_side) {
+// The picture with its longest side as long as that, in RGB: itself, or in the memory of `scaled`.
+ImageView scaled_to(const ImageView& image, int longest_side, Image& scaled) {
   const double scale = static_cast<double>(longest_side) / std::max(image.width, image.height);
   const auto side = [&](int length) {
     return std::max(1, static_cast<int>(std::lround(length * scale)));
   };
   const int width = side(image.width), height = side(image.height);
-  Image small = width == image.width && height == image.height ? copy_of(image)
-                                                               : resize(image, width, height);
-  return small.channels == 3 ? small : to_rgb(small);
+  const bool as_it_is = width == image.width && height == image.height;
+  if (as_it_is && image.channels == 3) return image;
+  if (!as_it_is) resize(image, width, height, scaled);
+  if (image.channels != 3) scaled = to_rgb(as_it_is ? image : scaled);
+  return scaled;
+}
+
+ImageView part_of(const ImageView& image, const PixelBox& part) {
+  return {image.at(part.x, part.y), part.width, part.height, image.channels, image.stride};
 }
 
 void check(const SsdScale& scale) {
@@ -111,15 +111,14 @@ TrainedSsd::Compiled& TrainedSsd::compiled_for(int height, int width, std::size_
   return compiled_.front();
 }
 
-TrainedSsd::BoxesOfImages TrainedSsd::look_at(std::span<const Image> images, const Box& part,
-                                              float min_score) {
-  const int width = static_cast<int>(part.width), height = static_cast<int>(part.height);
-  const bool all = width == images[0].width && height == images[0].height;
-  Compiled& compiled = compiled_for(padded(height), padded(width), images.size());
+TrainedSsd::BoxesOfImages TrainedSsd::look_at(std::span<const ImageView> images,
+                                              const PixelBox& part, float min_score) {
+  const int width = padded(part.width), height = padded(part.height);
+  Compiled& compiled = compiled_for(height, width, images.size());
   const auto values = static_cast<std::size_t>(compiled.plan.input_shape().count());
   input_.resize(std::max(input_.size(), images.size() * values));
   parallel_try(images.size(), [&](std::size_t i) {
-    to_network_input(padded(all ? images[i] : crop(images[i], part)), input_.data() + i * values,
+    to_network_input(part_of(images[i], part), width, height, kPadding, input_.data() + i * values,
                      network_->options().backbone.preprocessing);
   });
   compiled.plan.run(input_.data(), static_cast<std::int64_t>(images.size()));
@@ -135,9 +134,14 @@ TrainedSsd::BoxesOfImages TrainedSsd::look_at(std::span<const Image> images, con
 void TrainedSsd::find(std::span<const ImageView> images, const SsdScale& scale, float min_score,
                       BoxesOfImages& found) {
   check(scale);
-  std::vector<Image> small(images.size());
-  parallel_try(images.size(),
-               [&](std::size_t i) { small[i] = scaled(images[i], scale.longest_side); });
+  // Pictures in tiles may be of any size: their memory is given back.
+  std::vector<Image> large;
+  std::vector<Image>& scaled = scale.tile > 0 ? large : scaled_;
+  scaled.resize(std::max(scaled.size(), images.size()));
+  std::vector<ImageView> small(images.size());
+  parallel_try(images.size(), [&](std::size_t i) {
+    small[i] = scaled_to(images[i], scale.longest_side, scaled[i]);
+  });
   const int whole_width = small[0].width, whole_height = small[0].height;
   const int tile = scale.tile > 0 ? scale.tile : std::max(whole_width, whole_height);
   const int overlap = scale.tile > 0 ? static_cast<int>(kOverlap * scale.most) : 0;
@@ -146,8 +150,7 @@ void TrainedSsd::find(std::span<const ImageView> images, const SsdScale& scale, 
   const float y = static_cast<float>(images[0].height) / static_cast<float>(whole_height);
   for (const int top : tile_starts(whole_height, tile, overlap))
     for (const int left : tile_starts(whole_width, tile, overlap)) {
-      const Box part{static_cast<float>(left), static_cast<float>(top), static_cast<float>(width),
-                     static_cast<float>(height)};
+      const PixelBox part{left, top, width, height};
       BoxesOfImages boxes = look_at(small, part, min_score);
       for (std::size_t i = 0; i < images.size(); ++i)
         for (nn::SsdBox& face : boxes[i]) {
@@ -156,7 +159,9 @@ void TrainedSsd::find(std::span<const ImageView> images, const SsdScale& scale, 
           if (size < scale.least || size > scale.most || is_cut(x0, x1, left, width, whole_width) ||
               is_cut(y0, y1, top, height, whole_height))
             continue;
-          face.box = {(x0 + part.x) * x, (y0 + part.y) * y, (x1 + part.x) * x, (y1 + part.y) * y};
+          const auto from_left = static_cast<float>(left), from_top = static_cast<float>(top);
+          face.box = {(x0 + from_left) * x, (y0 + from_top) * y, (x1 + from_left) * x,
+                      (y1 + from_top) * y};
           found[i].push_back(std::move(face));
         }
     }

@@ -54,7 +54,7 @@ class TrainedSsd {
   void find(std::span<const ImageView> images, const SsdScale& scale, float min_score,
             BoxesOfImages& found);
   // All boxes in that part of each of the images, in its pixels.
-  BoxesOfImages look_at(std::span<const Image> images, const Box& part, float min_score);
+  BoxesOfImages look_at(std::span<const ImageView> images, const PixelBox& part, float min_score);
 
   std::unique_ptr<nn::SsdNetwork> loaded_;  // none: the network is the caller's
   const nn::SsdNetwork* network_;
@@ -62,6 +62,7 @@ class TrainedSsd {
   std::list<Compiled> compiled_;     // the last used first
   std::int64_t compiled_bytes_ = 0;  // that they hold beside their weights
   std::vector<float> input_;
+  std::vector<Image> scaled_;  // memory of the pictures that are not looked at in tiles
 };
 
 }  // namespace maskwatch::vision

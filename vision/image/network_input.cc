@@ -3,8 +3,36 @@
 #include <fmt/format.h>
 
 #include <stdexcept>
+#include <vector>
 
 namespace maskwatch::vision {
+namespace {
+
+// Of each channel.
+struct Scaling {
+  std::array<float, 3> scale, offset;
+};
+
+Scaling scaling_of(nn::Preprocessing preprocessing) {
+  Scaling scaling{};
+  switch (preprocessing) {
+    case nn::Preprocessing::tf:
+      scaling.scale.fill(1 / 127.5f);
+      scaling.offset.fill(-1);
+      break;
+    case nn::Preprocessing::unit:
+      scaling.scale.fill(1 / 255.0f);
+      break;
+    case nn::Preprocessing::imagenet:
+      for (std::size_t c = 0; c < 3; ++c) {
+        scaling.scale[c] = 1 / (255 * nn::kImagenetStd[c]);
+        scaling.offset[c] = -nn::kImagenetMean[c] / nn::kImagenetStd[c];
+      }
+  }
+  return scaling;
+}
+
+}  // namespace
 
 void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>& scale,
                    const std::array<float, 3>& offset, float* out) {
@@ -26,32 +54,33 @@ void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>&
 }
 
 void to_network_input(const ImageView& image, float* out, nn::Preprocessing preprocessing) {
+  to_network_input(image, image.width, image.height, 0, out, preprocessing);
+}
+
+void to_network_input(const ImageView& image, int width, int height, std::uint8_t padding,
+                      float* out, nn::Preprocessing preprocessing) {
   if (image.empty() || image.channels != 3)
     throw std::invalid_argument(fmt::format("to_network_input: {}x{}x{}, but RGB is needed",
                                             image.width, image.height, image.channels));
-  std::array<float, 3> scale, offset;
-  switch (preprocessing) {
-    case nn::Preprocessing::tf:
-      scale.fill(1 / 127.5f);
-      offset.fill(-1);
-      break;
-    case nn::Preprocessing::unit:
-      scale.fill(1 / 255.0f);
-      offset.fill(0);
-      break;
-    case nn::Preprocessing::imagenet:
-      for (std::size_t c = 0; c < 3; ++c) {
-        scale[c] = 1 / (255 * nn::kImagenetStd[c]);
-        offset[c] = -nn::kImagenetMean[c] / nn::kImagenetStd[c];
-      }
-  }
+  if (width < image.width || height < image.height)
+    throw std::invalid_argument(fmt::format("to_network_input: {}x{} into {}x{}", image.width,
+                                            image.height, width, height));
+  const auto [scale, offset] = scaling_of(preprocessing);
   const std::size_t samples = static_cast<std::size_t>(image.width) * 3;
-  if (image.stride == samples) {
-    scale_samples({image.pixels, samples * image.height}, scale, offset, out);
-    return;
+  const std::size_t row = static_cast<std::size_t>(width) * 3;
+  if (samples == row && image.stride == row) {
+    scale_samples({image.pixels, row * image.height}, scale, offset, out);
+    out += row * image.height;
+  } else {
+    const std::vector<std::uint8_t> rest(row - samples, padding);
+    for (int y = 0; y < image.height; ++y, out += row) {
+      scale_samples({image.row(y), samples}, scale, offset, out);
+      scale_samples(rest, scale, offset, out + samples);
+    }
   }
-  for (int y = 0; y < image.height; ++y, out += samples)
-    scale_samples({image.row(y), samples}, scale, offset, out);
+  if (height == image.height) return;
+  const std::vector<std::uint8_t> below(row, padding);
+  for (int y = image.height; y < height; ++y, out += row) scale_samples(below, scale, offset, out);
 }
 
 }  // namespace maskwatch::vision

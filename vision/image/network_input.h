@@ -18,4 +18,9 @@ void scale_samples(std::span<const std::uint8_t> in, const std::array<float, 3>&
 // std::invalid_argument for a picture that is empty or not RGB.
 void to_network_input(const ImageView& image, float* out, nn::Preprocessing preprocessing);
 
+// The same for an `out` of height x width x 3 floats, at least as large as the picture, which lies
+// at its left and top; around it all samples are `padding`. std::invalid_argument if it is smaller.
+void to_network_input(const ImageView& image, int width, int height, std::uint8_t padding,
+                      float* out, nn::Preprocessing preprocessing);
+
 }  // namespace maskwatch::vision
