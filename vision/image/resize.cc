@@ -7,6 +7,9 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include <cstring>
+#include <span>
+
 #include "vision/image/resize.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -15,6 +18,7 @@ namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
 constexpr int kFractionBits = 7;
+constexpr int kPairedLanes = 8;  // four for each of two pixels
 
 // out[i] = sum over t of rows[t][i] * weights[t], for i < size; reads and writes nothing beyond.
 void MixRows(const std::uint8_t* const* rows, const std::int16_t* weights, int taps,
@@ -57,31 +61,41 @@ void MixPixels(const std::int16_t* HWY_RESTRICT in, const ResizeAxis& axis,
   }
 }
 
-void MixPixels1(const std::int16_t* in, const ResizeAxis& axis, std::uint8_t* out) {
+void MixPixels1(const std::int16_t* in, const ResizeAxis& axis, const std::int16_t*,
+                std::uint8_t* out) {
   MixPixels<1>(in, axis, out);
 }
 
 #if HWY_TARGET == HWY_SCALAR
-void MixPixels3(const std::int16_t* in, const ResizeAxis& axis, std::uint8_t* out) {
+void MixPixels3(const std::int16_t* in, const ResizeAxis& axis, const std::int16_t*,
+                std::uint8_t* out) {
   MixPixels<3>(in, axis, out);
 }
 #else
-// A pixel's samples and one more are read and written at a time: `in` has 1 sample and `out` 1 byte
-// to spare behind the last pixel.
+// Two pixels at a time, each with one sample more than it has: `in` has 1 sample and `out` 5 bytes
+// to spare behind the last pixel. `weights` are those of paired_weights().
 void MixPixels3(const std::int16_t* HWY_RESTRICT in, const ResizeAxis& axis,
-                std::uint8_t* HWY_RESTRICT out) {
-  const hn::FixedTag<std::int16_t, 4> d;
+                const std::int16_t* HWY_RESTRICT weights, std::uint8_t* HWY_RESTRICT out) {
+  const hn::FixedTag<std::int16_t, 8> d;
+  const hn::Half<decltype(d)> one;
   const hn::Rebind<std::uint8_t, decltype(d)> d8;
+  const hn::Repartition<std::uint64_t, decltype(d8)> both;
+  constexpr std::uint64_t kPixel = 0xffffff;
   const auto half = hn::Set(d, 1 << (kFractionBits - 1));
-  const int count = static_cast<int>(axis.first.size());
-  for (int x = 0; x < count; ++x) {
-    const std::int16_t* from = in + 3 * axis.first[x];
-    const std::int16_t* weights = axis.weights.data() + static_cast<std::size_t>(x) * axis.taps;
+  const int count = static_cast<int>(axis.first.size()), taps = axis.taps;
+  const int* first = axis.first.data();
+  for (int x = 0; x < count; x += 2) {
+    const int next = x + 1 < count ? x + 1 : x;
+    const std::int16_t *from = in + 3 * first[x], *beside = in + 3 * first[next];
     auto sum = half;
-    for (int t = 0; t < axis.taps; ++t)
-      sum = hn::SaturatedAdd(
-          sum, hn::MulFixedPoint15(hn::LoadU(d, from + 3 * t), hn::Set(d, weights[t])));
-    hn::StoreU(hn::DemoteTo(d8, hn::ShiftRight<kFractionBits>(sum)), d8, out + 3 * x);
+    for (int t = 0; t < taps; ++t, weights += kPairedLanes)
+      sum = hn::SaturatedAdd(sum, hn::MulFixedPoint15(hn::Combine(d, hn::LoadU(one, beside + 3 * t),
+                                                                  hn::LoadU(one, from + 3 * t)),
+                                                      hn::LoadU(d, weights)));
+    const auto bytes = hn::DemoteTo(d8, hn::ShiftRight<kFractionBits>(sum));
+    const std::uint64_t samples = hn::GetLane(hn::BitCast(both, bytes));
+    const std::uint64_t packed = (samples & kPixel) | ((samples >> 32 & kPixel) << 24);
+    std::memcpy(out + 3 * x, &packed, sizeof packed);
   }
 }
 #endif
@@ -120,6 +134,32 @@ void quantise(const std::vector<double>& weights, std::int16_t* out) {
   out[largest] = static_cast<std::int16_t>(std::clamp(out[largest] + left, 0, 32767));
 }
 
+// The same filter with as few taps as the widest position needs.
+ResizeAxis without_idle_taps(const ResizeAxis& axis, int in_size) {
+  const auto weights_of = [&](std::size_t i) {
+    return std::span(axis.weights).subspan(i * axis.taps, axis.taps);
+  };
+  const auto is_used = [](std::int16_t weight) { return weight != 0; };
+  ResizeAxis shorter{0, axis.first, {}};
+  std::vector<int> idle;  // taps before the first that is used
+  for (std::size_t i = 0; i < axis.first.size(); ++i) {
+    const auto weights = weights_of(i);
+    const auto first = std::find_if(weights.begin(), weights.end(), is_used);
+    const auto end = std::find_if(weights.rbegin(), weights.rend(), is_used).base();
+    idle.push_back(static_cast<int>(first - weights.begin()));
+    shorter.taps = std::max(shorter.taps, static_cast<int>(end - first));
+  }
+  shorter.weights.assign(axis.first.size() * shorter.taps, 0);
+  for (std::size_t i = 0; i < axis.first.size(); ++i) {
+    const auto weights = weights_of(i);
+    shorter.first[i] = std::min(axis.first[i] + idle[i], in_size - shorter.taps);
+    for (int t = 0; t < axis.taps; ++t)
+      if (is_used(weights[t]))
+        shorter.weights[i * shorter.taps + (axis.first[i] + t - shorter.first[i])] = weights[t];
+  }
+  return shorter;
+}
+
 }  // namespace
 
 ResizeAxis make_resize_axis(int in_size, int out_size) {
@@ -138,10 +178,20 @@ ResizeAxis make_resize_axis(int in_size, int out_size) {
       weights[t] = std::max(0.0, 1.0 - std::abs(first + t + 0.5 - centre) / support);
     quantise(weights, &axis.weights[static_cast<std::size_t>(i) * axis.taps]);
   }
-  return axis;
+  return without_idle_taps(axis, in_size);
 }
 
 namespace {
+
+// [pairs of output positions][taps][2][4]: the weights of both, each four times.
+std::vector<std::int16_t> paired_weights(const ResizeAxis& axis) {
+  std::vector<std::int16_t> paired;
+  for (std::size_t x = 0; x < axis.first.size(); x += 2)
+    for (int t = 0; t < axis.taps; ++t)
+      for (const std::size_t i : {x, std::min(x + 1, axis.first.size() - 1)})
+        paired.insert(paired.end(), 4, axis.weights[i * axis.taps + t]);
+  return paired;
+}
 
 void resize_part(const ImageView& image, const PixelBox& part, int width, int height, Image& out) {
   if (width <= 0 || height <= 0)
@@ -157,8 +207,9 @@ void resize_part(const ImageView& image, const PixelBox& part, int width, int he
   out.pixels.resize(row_size * height);
   const std::size_t mixed_size = static_cast<std::size_t>(part.width) * channels;
   std::vector<std::int16_t> mixed(mixed_size + 1);
-  std::vector<std::uint8_t> row(row_size + 1);
+  std::vector<std::uint8_t> row(row_size + 5);
   std::vector<const std::uint8_t*> rows(down.taps);
+  const std::vector<std::int16_t> paired = paired_weights(across);
   const auto mix_rows = HWY_DYNAMIC_DISPATCH(MixRows);
   const auto mix_pixels =
       channels == 3 ? HWY_DYNAMIC_DISPATCH(MixPixels3) : HWY_DYNAMIC_DISPATCH(MixPixels1);
@@ -166,7 +217,7 @@ void resize_part(const ImageView& image, const PixelBox& part, int width, int he
     for (int t = 0; t < down.taps; ++t) rows[t] = image.at(part.x, part.y + down.first[y] + t);
     mix_rows(rows.data(), &down.weights[static_cast<std::size_t>(y) * down.taps], down.taps,
              mixed_size, mixed.data());
-    mix_pixels(mixed.data(), across, row.data());
+    mix_pixels(mixed.data(), across, paired.data(), row.data());
     std::copy_n(row.data(), row_size, out.row(y));
   }
 }

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <stdexcept>
+#include <tuple>
 #include <vector>
 
 #include "tests/vision/image/image_support.h"
@@ -57,4 +58,23 @@ TEST_CASE("cropping while resizing equals cropping first") {
         vision::resize(vision::crop(image, box), 17, 29).pixels);
   CHECK_THROWS_AS(vision::resize(image, 0, 5), std::invalid_argument);
   CHECK_THROWS_AS(vision::resize(Image(), 5, 5), std::invalid_argument);
+}
+
+TEST_CASE("a filter has no taps that no position uses") {
+  for (const auto& [from, to, taps] :
+       {std::tuple{640, 320, 4}, {480, 480, 1}, {769, 640, 3}, {100, 400, 2}, {1, 5, 1}}) {
+    CAPTURE(from);
+    CAPTURE(to);
+    const vision::ResizeAxis axis = vision::make_resize_axis(from, to);
+    CHECK(axis.taps == taps);
+    REQUIRE(axis.first.size() == static_cast<std::size_t>(to));
+    for (int i = 0; i < to; ++i) {
+      CHECK(axis.first[i] >= 0);
+      CHECK(axis.first[i] + axis.taps <= from);
+      int sum = 0;
+      for (int t = 0; t < axis.taps; ++t) sum += axis.weights[i * axis.taps + t];
+      CHECK(sum >= 32767);
+      CHECK(sum <= 32768);
+    }
+  }
 }
