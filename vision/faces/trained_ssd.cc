@@ -116,12 +116,16 @@ TrainedSsd::BoxesOfImages TrainedSsd::look_at(std::span<const ImageView> images,
   const int width = padded(part.width), height = padded(part.height);
   Compiled& compiled = compiled_for(height, width, images.size());
   const auto values = static_cast<std::size_t>(compiled.plan.input_shape().count());
-  input_.resize(std::max(input_.size(), images.size() * values));
+  if (input_size_ < images.size() * values) {
+    input_size_ = images.size() * values;
+    input_ = device_->staging(input_size_ * sizeof(float));
+  }
+  float* const input = static_cast<float*>(input_.get());
   parallel_try(images.size(), [&](std::size_t i) {
-    to_network_input(part_of(images[i], part), width, height, kPadding, input_.data() + i * values,
+    to_network_input(part_of(images[i], part), width, height, kPadding, input + i * values,
                      network_->options().backbone.preprocessing);
   });
-  compiled.plan.run(input_.data(), static_cast<std::int64_t>(images.size()));
+  compiled.plan.run(input, static_cast<std::int64_t>(images.size()));
   const auto results = static_cast<std::size_t>(compiled.plan.output_shape().count());
   BoxesOfImages boxes(images.size());
   parallel_try(images.size(), [&](std::size_t i) {

@@ -61,8 +61,9 @@ class TrainedSsd {
   kernels::Device* device_;
   std::list<Compiled> compiled_;     // the last used first
   std::int64_t compiled_bytes_ = 0;  // that they hold beside their weights
-  std::vector<float> input_;
-  std::vector<Image> scaled_;  // memory of the pictures that are not looked at in tiles
+  std::shared_ptr<void> input_;      // floats in the host's memory
+  std::size_t input_size_ = 0;       // of them
+  std::vector<Image> scaled_;        // memory of the pictures that are not looked at in tiles
 };
 
 }  // namespace maskwatch::vision

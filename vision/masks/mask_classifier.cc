@@ -48,7 +48,8 @@ MaskClassifier::MaskClassifier(std::unique_ptr<nn::Classifier> model, const std:
       meanings_(meanings_of(model_->options().labels)),
       stated_(meanings_.size()),
       plan_(compiled(*model_, name, capacity, device)),
-      inputs_(static_cast<std::size_t>(capacity * plan_->input_shape().count())) {
+      inputs_(device.staging(static_cast<std::size_t>(capacity * plan_->input_shape().count()) *
+                             sizeof(float))) {
   const std::vector<std::string>& words = model_->options().meanings;
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i].empty()) continue;
@@ -89,11 +90,11 @@ void MaskClassifier::classify_batch(std::span<const Image> crops,
   const auto batch = static_cast<std::int64_t>(crops.size());
   const std::int64_t pixels = plan_->input_shape().count();
   const auto preprocessing = model_->options().backbone.preprocessing;
+  float* const inputs = static_cast<float*>(inputs_.get());
   parallel_for(batch, [&](std::int64_t i) {
-    to_network_input(crops[static_cast<std::size_t>(i)], inputs_.data() + i * pixels,
-                     preprocessing);
+    to_network_input(crops[static_cast<std::size_t>(i)], inputs + i * pixels, preprocessing);
   });
-  plan_->run(inputs_.data(), batch);
+  plan_->run(inputs, batch);
   const auto classes = static_cast<std::int64_t>(labels().size());
   for (std::int64_t i = 0; i < batch; ++i) {
     const float* row = plan_->output() + i * classes;

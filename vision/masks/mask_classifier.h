@@ -73,7 +73,7 @@ class MaskClassifier {
   std::vector<LabelMeaning> meanings_;
   std::vector<bool> stated_;  // of each of them: it was not taken from the name
   std::unique_ptr<nn::Plan> plan_;
-  std::vector<float> inputs_;  // [capacity, size, size, 3]
+  std::shared_ptr<void> inputs_;  // [capacity, size, size, 3] floats in the host's memory
 };
 
 }  // namespace maskwatch::vision
