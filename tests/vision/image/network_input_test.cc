@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <stdexcept>
-#include <utility>
 #include <vector>
 
 #include "vision/image/draw.h"
@@ -38,15 +37,16 @@ TEST_CASE("a picture at the left and top of a larger input") {
   Image image(29, 3);
   for (std::size_t i = 0; i < image.pixels.size(); ++i)
     image.pixels[i] = static_cast<std::uint8_t>(i * 37);
-  for (const auto& [width, height] : {std::pair{29, 3}, {29, 5}, {32, 3}, {64, 6}}) {
-    CAPTURE(width);
-    CAPTURE(height);
-    Image whole(width, height);
+  for (const vision::ImageSize& size : {vision::ImageSize{29, 3}, {29, 5}, {32, 3}, {64, 6}}) {
+    CAPTURE(size.width);
+    CAPTURE(size.height);
+    Image whole(size.width, size.height);
     for (std::uint8_t& sample : whole.pixels) sample = 127;
     vision::paste(whole, image, 0, 0);
     std::vector<float> expected(whole.pixels.size() + 1, 77), seen = expected;
     vision::to_network_input(whole, expected.data(), nn::Preprocessing::imagenet);
-    vision::to_network_input(image, width, height, 127, seen.data(), nn::Preprocessing::imagenet);
+    vision::to_network_input(image, size.width, size.height, 127, seen.data(),
+                             nn::Preprocessing::imagenet);
     CHECK(seen == expected);
   }
   float none = 0;

@@ -3,7 +3,6 @@
 #include <doctest/doctest.h>
 
 #include <stdexcept>
-#include <tuple>
 #include <vector>
 
 #include "tests/vision/image/image_support.h"
@@ -61,16 +60,19 @@ TEST_CASE("cropping while resizing equals cropping first") {
 }
 
 TEST_CASE("a filter has no taps that no position uses") {
-  for (const auto& [from, to, taps] :
-       {std::tuple{640, 320, 4}, {480, 480, 1}, {769, 640, 3}, {100, 400, 2}, {1, 5, 1}}) {
-    CAPTURE(from);
-    CAPTURE(to);
-    const vision::ResizeAxis axis = vision::make_resize_axis(from, to);
-    CHECK(axis.taps == taps);
-    REQUIRE(axis.first.size() == static_cast<std::size_t>(to));
-    for (int i = 0; i < to; ++i) {
+  struct Case {
+    int from, to, taps;
+  };
+  for (const Case& c :
+       {Case{640, 320, 4}, {480, 480, 1}, {769, 640, 3}, {100, 400, 2}, {1, 5, 1}}) {
+    CAPTURE(c.from);
+    CAPTURE(c.to);
+    const vision::ResizeAxis axis = vision::make_resize_axis(c.from, c.to);
+    CHECK(axis.taps == c.taps);
+    REQUIRE(axis.first.size() == static_cast<std::size_t>(c.to));
+    for (int i = 0; i < c.to; ++i) {
       CHECK(axis.first[i] >= 0);
-      CHECK(axis.first[i] + axis.taps <= from);
+      CHECK(axis.first[i] + axis.taps <= c.from);
       int sum = 0;
       for (int t = 0; t < axis.taps; ++t) sum += axis.weights[i * axis.taps + t];
       CHECK(sum >= 32767);
