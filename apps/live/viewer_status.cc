@@ -62,27 +62,26 @@ void ViewerStatus::keep(const std::exception_ptr& error, const std::string& text
   fault_is_told_ = false;
 }
 
+void ViewerStatus::keep_and_tell(const std::exception_ptr& error, const std::string& text) {
+  if (has_window_) return keep(error, text);
+  if (fault_ && !fault_is_told_) return;  // the program ends for another reason
+  if (!fault_) keep(error, text);
+  tell_fault(text);
+  fault_is_told_ = true;
+}
+
 void ViewerStatus::note_error(const std::exception_ptr& error) {
   keep(error, text_of(error));
   must_end_ = !has_window_;
 }
 
 void ViewerStatus::note_lost_source(const std::string& source, const std::exception_ptr& error) {
-  const std::string text = source + ": " + text_of(error);
-  if (has_window_) return keep(error, text);
-  if (!fault_) keep(error, text);
-  tell_fault(text);
-  if (fault_text_ == text) fault_is_told_ = true;
+  keep_and_tell(error, source + ": " + text_of(error));
 }
 
 void ViewerStatus::note_lost_output(const std::exception_ptr& error) {
-  const std::string text = text_of(error);
-  if (has_window_) return keep(error, text);
-  if (fault_ && !fault_is_told_) return;  // the program ends for another reason
-  if (!fault_) keep(error, text);
-  tell_fault(text);
-  fault_is_told_ = true;
-  must_end_ = must_end_ || --outputs_ <= 0;
+  keep_and_tell(error, text_of(error));
+  if (!has_window_) must_end_ = must_end_ || --outputs_ <= 0;
 }
 
 void ViewerStatus::look_after(Recorder& recorder, EventSinks& sinks) {

@@ -51,6 +51,8 @@ class ViewerStatus {
 
  private:
   void keep(const std::exception_ptr& error, const std::string& text);
+  // Where there is no window, tells it at once.
+  void keep_and_tell(const std::exception_ptr& error, const std::string& text);
 
   const bool has_window_;
   const std::string folder_;

@@ -15,6 +15,7 @@
 #include "nn/classifier.h"
 #include "tests/apps/temporary_folder.h"
 #include "tests/shared_data.h"
+#include "tests/vision/masks/classify_faces.h"
 #include "vision/image/image.h"
 #include "vision/masks/mask_classifier.h"
 
@@ -112,7 +113,7 @@ std::vector<float> answer_of(vision::MaskClassifier& classifier, const Temporary
   const auto image = vision::load_image(folder / ("set/" + scored["image"].get<std::string>()));
   const vision::Detection whole{
       {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
-  return classifier.classify(image, vision::LocatedFaces{{whole}, 0}).front().probabilities;
+  return classify_faces(classifier, image, vision::LocatedFaces{{whole}, 0}).front().probabilities;
 }
 
 const std::vector<std::string> kModel{"-m", "model.safetensors"};
@@ -150,7 +151,8 @@ TEST_CASE("detect_mask_image --json says what the library finds") {
     const auto image = vision::load_image(folder / entry["image"].get<std::string>());
     const vision::Detection whole{
         {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
-    const auto expected = classifier.classify(image, vision::LocatedFaces{{whole}, 0}).front();
+    const auto expected =
+        classify_faces(classifier, image, vision::LocatedFaces{{whole}, 0}).front();
     REQUIRE(entry["faces"].size() == 1);
     const json& face = entry["faces"][0];
     CHECK(face["box"] == json{0.0, 0.0, image.width, image.height});
@@ -462,7 +464,8 @@ TEST_CASE("evaluate_mask_detector counts what the library predicts") {
       const auto image = vision::load_image(file.path().string());
       const vision::Detection whole{
           {0, 0, static_cast<float>(image.width), static_cast<float>(image.height)}, 1};
-      const auto found = classifier.classify(image, vision::LocatedFaces{{whole}, 0}).front().label;
+      const auto found =
+          classify_faces(classifier, image, vision::LocatedFaces{{whole}, 0}).front().label;
       counts[label][static_cast<std::size_t>(found)] =
           counts[label][static_cast<std::size_t>(found)].get<int>() + 1;
     }

@@ -209,7 +209,7 @@ void resize_part(const ImageView& image, const PixelBox& part, int width, int he
   std::vector<std::int16_t> mixed(mixed_size + 1);
   std::vector<std::uint8_t> row(row_size + 5);
   std::vector<const std::uint8_t*> rows(down.taps);
-  const std::vector<std::int16_t> paired = paired_weights(across);
+  const auto paired = channels == 3 ? paired_weights(across) : std::vector<std::int16_t>();
   const auto mix_rows = HWY_DYNAMIC_DISPATCH(MixRows);
   const auto mix_pixels =
       channels == 3 ? HWY_DYNAMIC_DISPATCH(MixPixels3) : HWY_DYNAMIC_DISPATCH(MixPixels1);

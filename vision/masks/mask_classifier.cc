@@ -116,12 +116,6 @@ std::vector<Classification> MaskClassifier::classify(std::span<const Image> crop
   return results;
 }
 
-std::vector<Classification> MaskClassifier::classify(const ImageView& image,
-                                                     const LocatedFaces& found, View view) {
-  const FacesInView look{image, &found, view};
-  return std::move(classify(std::span(&look, 1))[0]);
-}
-
 std::vector<std::vector<Classification>> MaskClassifier::classify(
     std::span<const FacesInView> looks) {
   struct Task {

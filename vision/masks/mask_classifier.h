@@ -58,10 +58,8 @@ class MaskClassifier {
   // once.
   std::vector<Classification> classify(std::span<const Image> crops);
 
-  // Crops and classifies the faces of one RGB or grey image, or of several: a list for each.
-  // std::invalid_argument for a face that holds no pixel of its image.
-  std::vector<Classification> classify(const ImageView& image, const LocatedFaces& found,
-                                       View view = View::as_it_is);
+  // Crops and classifies the faces of RGB or grey images: a list for each. std::invalid_argument
+  // for a face that holds no pixel of its image.
   std::vector<std::vector<Classification>> classify(std::span<const FacesInView> looks);
 
  private:

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "base/file.h"
+#include "tests/vision/masks/classify_faces.h"
 #include "tests/vision/masks/saved_model.h"
 
 using namespace maskwatch;
@@ -39,8 +40,8 @@ TEST_CASE("faces are classified alike one by one, together, and beyond the capac
   const vision::Image image = gradient(200, 150);
   const vision::LocatedFaces found = eleven_faces();
   const auto& faces = found.faces;
-  const auto separately = one.classify(image, found);
-  const auto together = few.classify(image, found);
+  const auto separately = classify_faces(one, image, found);
+  const auto together = classify_faces(few, image, found);
   REQUIRE(separately.size() == faces.size());
   REQUIRE(together.size() == faces.size());
   for (std::size_t i = 0; i < faces.size(); ++i) {
@@ -53,7 +54,7 @@ TEST_CASE("faces are classified alike one by one, together, and beyond the capac
       CHECK(probabilities[c] == doctest::Approx(separately[i].probabilities[c]).epsilon(1e-5));
     }
   }
-  CHECK(few.classify(image, vision::LocatedFaces()).empty());
+  CHECK(classify_faces(few, image, vision::LocatedFaces()).empty());
   CHECK_THROWS_AS(vision::MaskClassifier(saved.path(), 0), std::invalid_argument);
   const std::vector<vision::Image> wrong{gradient(64, 63)};
   CHECK_THROWS_AS(few.classify(wrong), std::invalid_argument);
@@ -68,7 +69,7 @@ TEST_CASE("faces of several images are classified as those of each") {
   REQUIRE(together.size() == 3);
   CHECK(together[1].empty());
   for (const std::size_t i : {0, 2}) {
-    const auto alone = classifier.classify(images[i], found[i]);
+    const auto alone = classify_faces(classifier, images[i], found[i]);
     REQUIRE(together[i].size() == alone.size());
     for (std::size_t face = 0; face < alone.size(); ++face)
       for (std::size_t c = 0; c < 3; ++c)
@@ -90,7 +91,7 @@ TEST_CASE("of several images each is seen in its own view") {
   REQUIRE(together.size() == 3);
   CHECK(together[1].empty());
   for (const std::size_t i : {0, 2}) {
-    const auto alone = classifier.classify(image, found, looks[i].view);
+    const auto alone = classify_faces(classifier, image, found, looks[i].view);
     REQUIRE(together[i].size() == alone.size());
     for (std::size_t face = 0; face < alone.size(); ++face)
       for (std::size_t c = 0; c < 3; ++c)
@@ -106,12 +107,12 @@ TEST_CASE("a face outside its image, or in an empty one, is refused") {
   const std::vector<vision::Image> images{gradient(200, 150), gradient(150, 200)};
   std::vector<vision::LocatedFaces> found{eleven_faces(), eleven_faces()};
   found[1].faces[3].box.x = 400;
-  CHECK_THROWS_AS(classifier.classify(images[1], found[1]), std::invalid_argument);
+  CHECK_THROWS_AS(classify_faces(classifier, images[1], found[1]), std::invalid_argument);
   CHECK_THROWS_AS(classifier.classify(vision::looks_at(vision::views_of(images), found)),
                   std::invalid_argument);
   const std::vector<vision::Image> with_empty{images[0], vision::Image()};
   found[1] = eleven_faces();
-  CHECK_THROWS_AS(classifier.classify(with_empty[1], found[1]), std::invalid_argument);
+  CHECK_THROWS_AS(classify_faces(classifier, with_empty[1], found[1]), std::invalid_argument);
   CHECK_THROWS_AS(classifier.classify(vision::looks_at(vision::views_of(with_empty), found)),
                   std::invalid_argument);
 }
@@ -121,10 +122,10 @@ TEST_CASE("a mirrored view is the view of the mirrored image") {
   vision::MaskClassifier classifier(saved.path());
   const vision::Image image = gradient(128, 64);
   const vision::LocatedFaces left{{{{0, 0, 64, 64}, 1}}, 0}, right{{{{64, 0, 64, 64}, 1}}, 0};
-  const auto mirrored = classifier.classify(image, left, vision::View::mirrored);
+  const auto mirrored = classify_faces(classifier, image, left, vision::View::mirrored);
   CHECK(mirrored[0].probabilities ==
-        classifier.classify(vision::flip_horizontally(image), right)[0].probabilities);
-  CHECK(mirrored[0].probabilities != classifier.classify(image, left)[0].probabilities);
+        classify_faces(classifier, vision::flip_horizontally(image), right)[0].probabilities);
+  CHECK(mirrored[0].probabilities != classify_faces(classifier, image, left)[0].probabilities);
 }
 
 TEST_CASE("a model from its bytes") {
@@ -133,8 +134,8 @@ TEST_CASE("a model from its bytes") {
   const std::span bytes(reinterpret_cast<const std::uint8_t*>(file.data()), file.size());
   vision::MaskClassifier by_path(saved.path()), by_bytes(bytes, "a model");
   const vision::Image image = gradient(200, 150);
-  const auto a = by_path.classify(image, eleven_faces());
-  const auto b = by_bytes.classify(image, eleven_faces());
+  const auto a = classify_faces(by_path, image, eleven_faces());
+  const auto b = classify_faces(by_bytes, image, eleven_faces());
   REQUIRE(a.size() == b.size());
   for (std::size_t i = 0; i < a.size(); ++i) CHECK(a[i].probabilities == b[i].probabilities);
   CHECK_THROWS_WITH_AS(vision::MaskClassifier(bytes.first(bytes.size() / 2), "a model"),

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "tests/vision/masks/classify_faces.h"
 #include "tests/vision/masks/saved_model.h"
 #include "vision/masks/face_verification.h"
 
@@ -57,9 +58,9 @@ TEST_CASE("doubtful faces get the mean of three looks, in their view, and the ot
   const LocatedFaces one_doubt = two_faces(1 - 1e-7f, .5f), no_doubt = two_faces(1e-7f, 1 - 1e-7f),
                      doubts = two_faces(.5f, .5f);
   for (const LocatedFaces* found : {&one_doubt, &doubts})
-    REQUIRE(
-        vision::doubtful_faces(classifier.classify(first, *found), classifier.meanings(), *found)
-            .size() == (found == &doubts ? 2 : 1));
+    REQUIRE(vision::doubtful_faces(classify_faces(classifier, first, *found), classifier.meanings(),
+                                   *found)
+                .size() == (found == &doubts ? 2 : 1));
   const std::vector<FacesInView> looks{
       {first, &one_doubt}, {second, &no_doubt}, {second, &doubts, vision::View::mirrored}};
   const auto before = classifier.classify(looks);
@@ -74,10 +75,12 @@ TEST_CASE("doubtful faces get the mean of three looks, in their view, and the ot
         LocatedFaces close = *looks[look].found, far = close;
         close.margin = .05f;
         far.margin = .3f;
-        expected = mean_of(
-            {expected,
-             classifier.classify(looks[look].image, close, looks[look].view)[face].probabilities,
-             classifier.classify(looks[look].image, far, looks[look].view)[face].probabilities});
+        expected =
+            mean_of({expected,
+                     classify_faces(classifier, looks[look].image, close, looks[look].view)[face]
+                         .probabilities,
+                     classify_faces(classifier, looks[look].image, far, looks[look].view)[face]
+                         .probabilities});
         CHECK(after[look][face].probabilities != before[look][face].probabilities);
       }
       for (std::size_t i = 0; i < expected.size(); ++i)
