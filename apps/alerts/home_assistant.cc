@@ -48,7 +48,6 @@ class Discovery {
                       {"icon", icon},
                       {"state_topic", topics_.state},
                       {"state_class", "measurement"},
-                      {"unit_of_measurement", "people"},
                       {"value_template", fmt::format("{{{{ value_json.{} }}}}", object)}}));
   }
 

@@ -18,6 +18,20 @@ IDENTITIES = {
 MODELS = {"Functional", "Model", "Sequential"}
 # What answers otherwise, or by chance, when a call says training=True.
 TRAINED = {*MODELS, *IDENTITIES, "BatchNormalization"} - {"ActivityRegularization", "Identity"}
+# What the description of each class says in every version of Keras, where it has something to say: one without it is
+# of a user's class by the same name. (A .h5 names the module of a class only if the class is registered.)
+ALWAYS_SAID = {
+    **dict.fromkeys(("AlphaDropout", "Dropout", "GaussianDropout", "SpatialDropout2D"), "rate"),
+    **dict.fromkeys((
+        "RandomBrightness", "RandomColorDegeneration", "RandomContrast", "RandomGrayscale", "RandomHeight", "RandomHue",
+        "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness", "RandomWidth"), "factor"),
+    **dict.fromkeys(("BatchNormalization", "Normalization", "Softmax"), "axis"),
+    **dict.fromkeys(("Flatten", "GlobalAveragePooling2D"), "data_format"),
+    **dict.fromkeys(("RandomTranslation", "RandomZoom"), "height_factor"),
+    "Activation": "activation", "ActivityRegularization": "l1", "AveragePooling2D": "pool_size", "Conv2D": "filters",
+    "Dense": "units", "DepthwiseConv2D": "kernel_size", "GaussianNoise": "stddev", "RandomColorJitter": "hue_factor",
+    "RandomFlip": "mode", "RandomShear": "x_factor", "ReLU": "max_value", "Rescaling": "scale", "ZeroPadding2D": "padding",
+}  # fmt: skip
 ARITHMETIC = {
     "truediv": "divide", "divide": "divide", "true_divide": "divide", "multiply": "multiply",
     "mul": "multiply", "subtract": "subtract", "sub": "subtract", "add": "add", "__operators__.add": "add",
@@ -31,8 +45,11 @@ def layer_name(layer):
 
 
 def of_keras(layer):
-    """Whether the class is Keras' own, and not one of a user's by the same name, as far as the file names modules."""
-    return "module" not in layer or (layer["module"] or "").split(".")[0] in ("keras", "tf_keras", "tensorflow")
+    """Whether the class is Keras' own, and not one of a user's by the same name, as far as the file tells."""
+    if "module" in layer:
+        return (layer["module"] or "").split(".")[0] in ("keras", "tf_keras", "tensorflow")
+    said = ALWAYS_SAID.get(layer["class_name"])
+    return said is None or not isinstance(layer["config"], dict) or said in layer["config"]
 
 
 class Trace:

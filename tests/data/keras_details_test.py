@@ -96,7 +96,7 @@ class Layers(DetailsTest):
             if registered:
                 RandomFlip = keras.saving.register_keras_serializable("my")(RandomFlip)
             model = self.model(keras, self.head(keras), [RandomFlip(name="own")])
-            for ending in (".keras", ".h5") if registered else (".keras",):  # a .h5 names registered classes only
+            for ending in (".keras", ".h5"):
                 self.check_refused(self.save(model, "model" + ending), "'own' (", "RandomFlip")
         relu = keras.layers.Dense(9, activation=keras.saving.register_keras_serializable("my")(type("ReLU", (keras.layers.Layer,), {}))())
         self.check_refused(self.save(self.model(keras, [relu, *self.head(keras)]), "model.keras"), "(ReLU)")
