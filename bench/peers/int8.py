@@ -6,10 +6,10 @@
 
 BUILD is the build folder; MODEL a .safetensors file of a classifier; PICTURES a folder of at least 200. Every engine gets the
 network quantised by its own tool (int8_models.py): ONNX Runtime's, NNCF for OpenVINO, which also runs ONNX Runtime's file,
-TensorFlow's converter for LiteRT, and PyTorch's of graphs. Prints medians of a picture's time, their ratio to the fastest peer in int8, and, of each model
-in int8, the cosine between its answers and those of Maskwatch in float32 on pictures that no range comes from. --keep FOLDER
-keeps the models, and takes those that a run with the same arguments left there; --only compares the models whose names hold one
-of these words, and Maskwatch's.
+TensorFlow's converter for LiteRT, PyTorch's of graphs, and ncnn's, where PATH has them. Prints medians of a picture's time, their
+ratio to the fastest peer in int8, and, of each model in int8, the cosine between its answers and those of Maskwatch in float32 on
+pictures that no range comes from. --keep FOLDER keeps the models, and takes those that a run with the same arguments left there;
+--only compares the models whose names hold one of these words, and Maskwatch's.
 """
 import argparse
 import json

@@ -6,6 +6,7 @@ make(...) gives a list of Model; a tool that is not installed or fails is named 
 import dataclasses
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -202,6 +203,29 @@ def torch_int8(folder, ready, pictures):
     return path
 
 
+def ncnn_int8(folder, ready, pictures):
+    """With ncnn2table and ncnn2int8, which lie in PATH where somebody built ncnn's tools: its Python package comes without them."""
+    tools = [shutil.which(name) for name in ("ncnn2table", "ncnn2int8")]
+    if not all(tools):
+        raise FileNotFoundError("ncnn2table and ncnn2int8 are not in PATH")
+    size = pictures.shape[1]
+    plain, table, made = folder / "ncnn_float", folder / "ncnn.table", folder / "ncnn_int8.bin"
+    names = {"pnnxparam": "pnnx.param", "pnnxbin": "pnnx.bin", "pnnxpy": "pnnx.py", "pnnxonnx": "pnnx.onnx",
+             "ncnnparam": f"{plain.name}.param", "ncnnbin": f"{plain.name}.bin", "ncnnpy": "pnnx_ncnn.py"}  # fmt: skip
+    files = [folder / f"ncnn_{i}.npy" for i in range(len(pictures))]
+    for file, picture in zip(files, planes(pictures)):
+        numpy.save(file, picture[0])
+    (folder / "ncnn_list").write_text("".join(f"{file}\n" for file in files))
+    plain_files = [plain.with_suffix(".param"), plain.with_suffix(".bin")]
+    for command in (
+        [pathlib.Path(sys.executable).parent / "pnnx", ready, f"inputshape=[1,3,{size},{size}]", "fp16=0", *(f"{k}={v}" for k, v in names.items())],
+        [tools[0], *plain_files, folder / "ncnn_list", table, f"shape=[{size},{size},3]", "method=kl", "type=1"],
+        [tools[1], *plain_files, made.with_suffix(".param"), made, table],
+    ):  # fmt: skip
+        subprocess.run(command, cwd=folder, check=True, stdout=sys.stderr)
+    return made
+
+
 def make(folder, build, model, paths, pictures):
     """Files in `folder` of the network in the file `model`. `pictures` [n,size,size,3] are prepared; `paths` the same ones' files."""
     linked = folder / "pictures"
@@ -227,6 +251,7 @@ def make(folder, build, model, paths, pictures):
         models.append(Model("OpenVINO int8 (QDQ)", "openvino", folder / "qdq.onnx"))
     add("LiteRT int8", "litert", litert_int8)
     add("PyTorch int8", "torch", torch_int8)
+    add("ncnn int8", "ncnn", ncnn_int8)
     for made in models:
         weights = made.file.with_suffix(".bin") if made.file.suffix == ".xml" else made.file
         made.bytes = weights.stat().st_size

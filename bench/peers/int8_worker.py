@@ -8,6 +8,7 @@ nothing in a call that can be done before it.
 """
 
 import argparse
+import pathlib
 
 import numpy
 
@@ -51,15 +52,15 @@ class LiteRt(worker.LiteRt):
 
 
 class Ncnn(worker.Ncnn):
-    """FILE: the name without .param and .bin."""
+    """FILE: the .bin, beside its .param."""
 
     def __init__(self, a):
         import ncnn
 
         self.ncnn, self.net = ncnn, ncnn.Net()
         self.net.opt.num_threads = a.threads
-        self.net.load_param(a.onnx + ".param")
-        self.net.load_model(a.onnx + ".bin")
+        self.net.load_param(str(pathlib.Path(a.onnx).with_suffix(".param")))
+        self.net.load_model(a.onnx)
 
 
 class Torch(worker.Torch):

@@ -73,7 +73,7 @@ def interrupt(broker, watched, seconds, kills, chance):
     return outages, memory
 
 
-def report(watcher, watched, outages, memory, seconds):
+def report(watcher, watched, outages, memory, seconds, growth):
     written, first_seen, copies = watched.written(), {}, 0
     for clock, topic, _, payload in watcher.messages:
         if topic == TOPIC + "/events":
@@ -94,7 +94,7 @@ def report(watcher, watched, outages, memory, seconds):
         return f"events were lost: {missing[:3]}"
     if any(again is None or again > LONGEST_CONNECTION for _, again in outages):
         return "a connection took too long"
-    if memory[-1] > memory[0] + 20:
+    if memory[-1] > memory[0] + growth:
         return "memory grew"
     if stats["dropped"] > stats["captured"] / 100:
         return f"{stats['dropped']} frames were lost"
@@ -108,6 +108,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--growth", type=float, default=20, help="MB that memory may grow by")
     arguments = parser.parse_args()
     if not is_there():
         print("SKIPPED, NOT TESTED: mosquitto and mosquitto_sub are not there (Debian: mosquitto, mosquitto-clients)", file=sys.stderr)
@@ -132,7 +133,7 @@ def main():
             broker.end()
         if code != 0:
             return f"exit code {code}: {watched.notes()}"
-        return report(watcher, watched, outages, memory, arguments.seconds)
+        return report(watcher, watched, outages, memory, arguments.seconds, arguments.growth)
 
 
 if __name__ == "__main__":

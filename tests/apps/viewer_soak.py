@@ -112,7 +112,7 @@ def main():
     parser.add_argument("kinds", nargs="*", default=["rtsp"])
     parser.add_argument("--seconds", type=float, default=12)
     parser.add_argument("--cuts", type=int, default=2)
-    parser.add_argument("--growth", type=float, default=10, help="MB that memory may vary by (AddressSanitizer: 200)")
+    parser.add_argument("--growth", type=float, default=10, help="MB that memory may vary by")
     parser.add_argument("--window", action="store_true")
     arguments = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as folder, display() if arguments.window else contextlib.nullcontext() as environment:

@@ -1,8 +1,8 @@
 // Ranks that are threads of one process, for tests: on_threads(4, [](Communicator& c) { ... }).
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
-#include <cstring>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -61,19 +61,19 @@ class ThreadCommunicator final : public kernels::Communicator {
 
   void all_to_all(void* to, const void* from, std::size_t bytes_each) override {
     exchange(const_cast<void*>(from), [&](int other, const char* theirs) {
-      std::memcpy(piece(to, other, bytes_each), theirs + bytes_each * index(rank_), bytes_each);
+      std::copy_n(theirs + bytes_each * index(rank_), bytes_each, piece(to, other, bytes_each));
     });
   }
   void all_gather(void* to, const void* from, std::size_t bytes) override {
     exchange(const_cast<void*>(from), [&](int other, const char* theirs) {
-      std::memcpy(piece(to, other, bytes), theirs, bytes);
+      std::copy_n(theirs, bytes, piece(to, other, bytes));
     });
   }
   void broadcast(void* memory, std::size_t bytes, int root) override {
     if (root < 0 || root >= ranks())
       throw std::invalid_argument("broadcast: the root is not a rank");
     exchange(memory, [&](int other, const char* theirs) {
-      if (other == root && rank_ != root) std::memcpy(memory, theirs, bytes);
+      if (other == root && rank_ != root) std::copy_n(theirs, bytes, static_cast<char*>(memory));
     });
   }
 

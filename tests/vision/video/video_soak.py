@@ -137,7 +137,7 @@ def main():
     parser.add_argument("kinds", nargs="*", default=["rtsp", "http"])
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--cuts", type=int, default=4)
-    parser.add_argument("--growth", type=float, default=6, help="MB that memory may vary by (AddressSanitizer: 100)")
+    parser.add_argument("--growth", type=float, default=6, help="MB that memory may vary by")
     arguments = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as folder:
         clip = stream_servers.make_clip(folder + "/loop.mp4", stream_servers.test_picture(4))
