@@ -103,7 +103,8 @@ struct Profile {
   std::vector<Row> rows;
   double seconds = 0;  // the median of whole runs
   std::int64_t batch = 1;
-  std::optional<double> peak;  // 10^9 floating-point operations a second; of the CPU alone
+  // 10^9 operations a second; of the CPU alone, and that of int8 where steps run in it.
+  std::optional<double> peak, int8_peak;
 
   double products() const {
     double sum = 0;
@@ -112,6 +113,17 @@ struct Profile {
   }
   double gflops(double products_of_one, double time) const {
     return 2e-9 * products_of_one * static_cast<double>(batch) / time;
+  }
+  // That of the operations of a step.
+  double peak_of(const Row& row) const { return row.step.in_int8 ? *int8_peak : *peak; }
+  double share_of_peak(const Row& row) const {
+    return gflops(row.step.products, std::max(row.seconds, 1e-9)) / peak_of(row);
+  }
+  // Of the time of a run, what its multiply-adds would take at the peak.
+  double share_of_peak() const {
+    double at_peak = 0;
+    for (const Row& row : rows) at_peak += gflops(row.step.products, 1) / peak_of(row);
+    return at_peak / seconds;
   }
   double longest() const {
     double longest = 0;
@@ -156,7 +168,11 @@ Profile profile(const Options& o, const nn::Graph& graph, kernels::Device& devic
   profile.seconds = median(whole);
   for (std::size_t i = 0; i < steps.size(); ++i)
     profile.rows.push_back({steps[i], median(std::move(times[i]))});
-  if (device.on_host()) profile.peak = kernels::peak_gflops();
+  if (device.on_host()) {
+    profile.peak = kernels::peak_gflops();
+    if (std::any_of(steps.begin(), steps.end(), [](const auto& step) { return step.in_int8; }))
+      profile.int8_peak = kernels::peak_int8_gops();
+  }
   return profile;
 }
 
@@ -199,7 +215,7 @@ Cells cells_of(const Profile& p, const Row& row) {
   if (row.step.products > 0) {
     const double gflops = p.gflops(row.step.products, std::max(row.seconds, 1e-9));
     cells.gflops = fmt::format("{:.1f}", gflops);
-    if (p.peak) cells.of_peak = fmt::format("{:.0f} %", 100 * gflops / *p.peak);
+    if (p.peak) cells.of_peak = fmt::format("{:.0f} %", 100 * p.share_of_peak(row));
   }
   cells.values = kilobytes(row.step.value_bytes);
   cells.weights = row.step.weight_bytes > 0 ? kilobytes(row.step.weight_bytes) : "";
@@ -221,7 +237,9 @@ std::string summary(const Profile& p) {
       "{:.1f} GFLOP/s",
       p.batch, p.batch == 1 ? "picture" : "pictures", 1e3 * p.seconds,
       1e3 * p.seconds / static_cast<double>(p.batch), p.products() / 1e6, gflops);
-  if (p.peak) text += fmt::format(", {:.0f} % of {:.0f}", 100 * gflops / *p.peak, *p.peak);
+  if (p.peak)
+    text += fmt::format(", {:.0f} % of the peak ({:.0f}{})", 100 * p.share_of_peak(), *p.peak,
+                        p.int8_peak ? fmt::format("; in int8 {:.0f}", *p.int8_peak) : "");
   return text;
 }
 
@@ -234,6 +252,7 @@ Json json_of(const Profile& p, const std::string& path, const kernels::Device& d
                                {"value_bytes", row.step.value_bytes},
                                {"weight_bytes", row.step.weight_bytes}});
     if (p.peak) layer["held_by"] = held_by(row.step);
+    if (p.peak && row.step.products > 0) layer["of_peak"] = p.share_of_peak(row);
     layers.push_back(std::move(layer));
   }
   Json all = Json::object({{"model", path},
@@ -245,6 +264,7 @@ Json json_of(const Profile& p, const std::string& path, const kernels::Device& d
                            {"gflops", p.gflops(p.products(), p.seconds)},
                            {"layers", std::move(layers)}});
   if (p.peak) all["peak_gflops"] = *p.peak;
+  if (p.int8_peak) all["peak_int8_gops"] = *p.int8_peak;
   return all;
 }
 
@@ -269,9 +289,7 @@ Image draw_profile(const Profile& p, const std::string& title) {
     text(kMargin, line, cells.name);
     const float share = static_cast<float>(row.seconds / std::max(p.longest(), 1e-12));
     const bool counts = p.peak && row.step.products > 0;
-    const double of_peak =
-        counts ? std::min(p.gflops(row.step.products, std::max(row.seconds, 1e-9)) / *p.peak, 1.0)
-               : 0;
+    const double of_peak = counts ? std::min(p.share_of_peak(row), 1.0) : 0;
     const Color color = counts ? Color{static_cast<std::uint8_t>(210 - 160 * of_peak),
                                        static_cast<std::uint8_t>(80 + 100 * of_peak), 70}
                                : kGrey;

@@ -45,6 +45,7 @@ HWY_AFTER_NAMESPACE();
 #include <numeric>
 #include <vector>
 
+#include "kernels/quantized.h"
 #include "kernels/table.h"
 
 namespace maskwatch::kernels {
@@ -64,21 +65,36 @@ double best_seconds(const Body& body) {
   return best;
 }
 
+// 10^9 operations a second, of which operations(rounds, numbers of the thread) says how many it
+// did.
+template <typename Number, typename Operations>
+double peak(const Operations& operations) {
+  constexpr std::int64_t rounds = 1'000'000;
+  const int threads = maskwatch::threads();
+  constexpr int apart = 256;  // numbers: no two threads in one cache line
+  std::vector<Number> numbers(threads * apart);
+  std::iota(numbers.begin(), numbers.end(), Number{0});
+  std::vector<double> done(threads);
+  const double seconds = best_seconds([&] {
+    parallel_for(threads, [&](std::int64_t thread) {
+      done[thread] = operations(rounds, &numbers[thread * apart]);
+    });
+  });
+  return done[0] * threads / seconds / 1e9;
+}
+
 }  // namespace
 
 double peak_gflops() {
-  constexpr std::int64_t rounds = 1'000'000;
-  const int threads = maskwatch::threads();
-  constexpr int apart = 64;  // floats: no two threads in one cache line
-  std::vector<float> sinks(threads * apart);
-  std::iota(sinks.begin(), sinks.end(), 0.0f);
-  std::vector<double> operations(threads);
-  const double seconds = best_seconds([&] {
-    parallel_for(threads, [&](std::int64_t thread) {
-      operations[thread] = HWY_DYNAMIC_DISPATCH(multiply_add)(rounds, &sinks[thread * apart]);
-    });
+  return peak<float>([](std::int64_t rounds, float* sink) {
+    return HWY_DYNAMIC_DISPATCH(multiply_add)(rounds, sink);
   });
-  return operations[0] * threads / seconds / 1e9;
+}
+
+double peak_int8_gops() {
+  return peak<std::int32_t>([](std::int64_t rounds, std::int32_t* sums) {
+    return 2 * quantized_cpu().multiply_adds(rounds, sums);
+  });
 }
 
 double peak_memory_gbs() {

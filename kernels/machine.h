@@ -8,6 +8,10 @@ namespace maskwatch::kernels {
 // threads, in the widest vectors.
 double peak_gflops();
 
+// The same of the int8 operations (kernels/quantized.h): of independent multiply-adds of codes and
+// weights, as the target that they run on has them.
+double peak_int8_gops();
+
 // 10^9 bytes a second through memory, reads and writes counted, in a = b + c over arrays far beyond
 // any cache, on threads() threads.
 double peak_memory_gbs();

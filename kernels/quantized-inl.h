@@ -145,11 +145,44 @@ void quantized_pointwise_average_pool(float* y, const float* x, const std::byte*
 
 #include "kernels/quantized_block-inl.h"
 
+// Or the compiler would take one product for all sums and rounds.
+HWY_INLINE void hide_from_compiler([[maybe_unused]] IntVector& v) {
+#if HWY_ARCH_X86
+  asm("" : "+x"(v.raw));
+#elif HWY_ARCH_ARM_A64
+  asm("" : "+w"(v.raw));
+#endif
+}
+
+// Twelve sums hide the latency of an instruction. They begin differently, or the compiler would
+// join them.
+template <int... kSums>
+HWY_INLINE void multiply_registers(std::int64_t rounds, std::int32_t* sums,
+                                   std::integer_sequence<int, kSums...>) {
+  constexpr std::uint32_t kCodes = kStepCodes == 4 ? 0x02020202u : 0x00020002u;
+  constexpr std::uint32_t kWeights = kStepCodes == 4 ? 0xFDFDFDFDu : 0xFFFDFFFDu;  // -3
+  static constexpr std::int32_t kNoBias[kColumns] = {};
+  IntVector codes = hn::Set(ints, static_cast<std::int32_t>(kCodes));
+  const IntVector weights = hn::Set(ints, static_cast<std::int32_t>(kWeights));
+  Sum all[sizeof...(kSums)];
+  (all[kSums].begin(hn::Zero(ints)), ...);
+  ((all[kSums].first = hn::LoadU(ints, sums + kSums * kLanes)), ...);
+  for (std::int64_t round = 0; round < rounds; ++round)
+    ((all[kSums].add(codes, weights), hide_from_compiler(codes)), ...);
+  (hn::StoreU(all[kSums].total(kNoBias), ints, sums + kSums * kLanes), ...);
+}
+
+double multiply_adds(std::int64_t rounds, std::int32_t* sums) {
+  multiply_registers(rounds, sums, UpTo<12>());
+  return 12.0 * static_cast<double>(rounds * kLanes * kStepCodes);
+}
+
 const QuantizedTable& table() {
   static const QuantizedTable table = {
 #define QOP(name, parameters) .name = checked<&checks::name, &name>(),
 #include "kernels/quantized.def"
 #undef QOP
+      .multiply_adds = &multiply_adds,
   };
   return table;
 }

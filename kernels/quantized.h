@@ -69,6 +69,10 @@ struct QuantizedTable {
 #define QOP(name, parameters) void(*name) parameters = nullptr;
 #include "kernels/quantized.def"
 #undef QOP
+  // What kernels/machine.h times: multiply-adds of codes and weights that stay in registers, as the
+  // operations make them, `rounds` times over. Adds them to sums[192], in any order: each is -6.
+  // Returns how many. Null in the reference.
+  double (*multiply_adds)(std::int64_t rounds, std::int32_t* sums) = nullptr;
 };
 
 // The back end tuned for this machine, or for the target that MASKWATCH_TARGET names.

@@ -92,13 +92,14 @@ class Builder {
       place.in.push_back(graph_.shape(input));
       made_.values[static_cast<std::size_t>(input.index)].last_use = index - 1;
     }
+    const bool in_int8 = runs_in_int8(node.operation);
     const std::string name =
-        fmt::format("{}{} {} to {}", runs_in_int8(node.operation) ? "int8 " : "",
-                    name_of(node.operation), to_string(place.in.front()), to_string(node.shape));
+        fmt::format("{}{} {} to {}", in_int8 ? "int8 " : "", name_of(node.operation),
+                    to_string(place.in.front()), to_string(node.shape));
     PlanRun run =
         std::visit([&](const auto& operation) { return step(operation, place); }, node.operation);
     made_.steps.push_back(
-        {std::move(run), {name, products, value_bytes(place), weight_bytes(node)}});
+        {std::move(run), {name, products, value_bytes(place), weight_bytes(node), in_int8}});
     made_.values.push_back({node.shape, index - 1, index - 1});
   }
 

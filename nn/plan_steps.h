@@ -18,6 +18,7 @@ struct PlanStep {
   double products = 0;
   std::int64_t value_bytes = 0;   // of inputs and result
   std::int64_t weight_bytes = 0;  // of weights and biases
+  bool in_int8 = false;
 };
 
 // values[i]: where value i of `batch` pictures lies.

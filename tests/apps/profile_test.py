@@ -45,6 +45,11 @@ class Profiling(unittest.TestCase):
         self.assertTrue(0.9 * file < weights < file)
         self.assertTrue(all(layer["us"] > 0 for layer in found["layers"]))
         self.assertGreater(found["ms"], 0)
+        # What runs in int8 is compared with the peak of that: no step is beyond it, but for the clock's noise.
+        self.assertGreater(found["peak_int8_gops"], found["peak_gflops"])
+        for layer in found["layers"]:
+            self.assertEqual("of_peak" in layer, layer["products"] > 0)
+            self.assertLess(layer.get("of_peak", 0), 1.3, layer)
 
     def test_unfused_are_the_layers_as_they_were_trained(self):
         fused, unfused = self.profile(), self.profile("--unfused")

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <numeric>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -275,6 +276,19 @@ TEST_CASE("quantized_inverted_residual: several steps of rows") {
   InvertedResidualShape s = shape_of(40, 700, 8, 160, 8, 1);
   check(block(s, "wide rows"));
   check(block(shape_of(41, 701, 8, 96, 8, 2), "wide rows, stride 2"));
+}
+
+TEST_CASE("multiply_adds: every target does as many as it says") {
+  for (const std::string& target : quantized_targets()) {
+    INFO("target " << target);
+    std::vector<std::int32_t> sums(192);
+    std::iota(sums.begin(), sums.end(), 0);
+    const auto total = [&] { return std::accumulate(sums.begin(), sums.end(), std::int64_t{0}); };
+    const std::int64_t before = total();
+    const double done = quantized_cpu(target).multiply_adds(1000, sums.data());
+    CHECK(done >= 12 * 1000 * 8);
+    CHECK(static_cast<double>(total() - before) == -6 * done);
+  }
 }
 
 TEST_CASE("quantized_cpu refuses a target that this machine lacks") {
