@@ -81,9 +81,9 @@ VideoPipeline::VideoPipeline(const PipelineOptions& options,
       labels_(shared_->detector().labels()),
       meanings_(shared_->detector().meanings()),
       source_(open_source(options, stop_)),
+      kind_(source_->kind()),
       threshold_(options.threshold),
       tracker_(vision::tracker_options(options.confidence)) {
-  figures_.detector = shared_->detector().face_detector_name();
   meet_source();
 }
 
@@ -108,7 +108,7 @@ void VideoPipeline::meet_source() {
 
 VideoPipeline::Source VideoPipeline::source() const {
   const std::lock_guard lock(mutex_);
-  return {source_->kind(), description_, note_, fps_, width_, height_, live_, drop_};
+  return {kind_, description_, note_, fps_, width_, height_, live_, drop_};
 }
 
 void VideoPipeline::start() {
@@ -291,18 +291,19 @@ std::string VideoPipeline::take_detector_fault() {
 }
 
 void VideoPipeline::change_detector() {
-  shared_->between_batches([this](MaskDetector& detector) { change(detector); });
+  shared_->between_batches(
+      [this](MaskDetector& detector, std::size_t& index) { change(detector, index); });
 }
 
 // The next of the list that can be made; those that cannot are named.
-void VideoPipeline::change(MaskDetector& detector) {
+void VideoPipeline::change(MaskDetector& detector, std::size_t& index) {
   std::string fault;
   bool made = false;
   for (std::size_t tried = 1; !made && tried < options_.detectors.size(); ++tried) {
-    const std::size_t index = (detector_index_ + tried) % options_.detectors.size();
+    const std::size_t next = (index + tried) % options_.detectors.size();
     try {
-      detector.use_face_detector(options_.detectors[index]);
-      detector_index_ = index;
+      detector.use_face_detector(options_.detectors[next]);
+      index = next;
       made = true;
     } catch (const std::exception& error) {
       fault = error.what();
@@ -317,7 +318,6 @@ void VideoPipeline::change(MaskDetector& detector) {
   const std::lock_guard lock(mutex_);
   figures_.detector_fault = fault;
   if (!made) return;
-  figures_.detector = detector.face_detector_name();
   figures_.of(Stage::detect) = Latency();
 }
 
@@ -442,6 +442,7 @@ void VideoPipeline::observed(Stage stage, double seconds) {
 PipelineFigures VideoPipeline::figures() const {
   const std::lock_guard lock(mutex_);
   PipelineFigures out = figures_;
+  out.detector = shared_->face_detector_name();
   out.detect_every = schedule_->every();
   return out;
 }

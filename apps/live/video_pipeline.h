@@ -166,7 +166,7 @@ class VideoPipeline {
   void send(const FramePtr& frame);
   void send_or_drop(const FramePtr& frame);
   void change_detector();
-  void change(MaskDetector& detector);
+  void change(MaskDetector& detector, std::size_t& index);
   std::vector<vision::Observation> look_at(const PipelineFrame& frame);
   void hand_over(const FramePtr& frame, std::unique_lock<std::mutex>& lock);
   void take(Shown& shown);
@@ -179,11 +179,11 @@ class VideoPipeline {
   std::atomic<bool> failed_{false};  // this pipeline alone
   bool stopping() const { return stop_ || failed_; }
   const std::shared_ptr<SharedDetector> shared_;
-  std::size_t detector_index_ = 0;  // detection
-  std::int64_t looks_ = 0;          // classification
+  std::int64_t looks_ = 0;  // classification
   const std::vector<std::string> labels_;
   const std::vector<LabelMeaning> meanings_;     // of each of them
-  std::unique_ptr<vision::VideoSource> source_;  // capture
+  std::unique_ptr<vision::VideoSource> source_;  // capture, which opens a file again to loop
+  const vision::SourceKind kind_;
 
   // Of the source. Capture writes them once more when it meets one that was away, before its first
   // frame goes on, with the mutex for those who do not hold a frame.

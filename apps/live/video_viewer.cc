@@ -34,8 +34,9 @@ VideoViewer::VideoViewer(const VideoOptions& options, const std::string& name,
 
 // As soon as the size of the source is known.
 void VideoViewer::set_up() {
+  if (is_set_up_) return;
   const VideoPipeline::Source source = pipeline_.source();
-  if (is_set_up_ || source.width == 0) return;
+  if (source.width == 0) return;
   is_set_up_ = true;
   recording_waits_ = !source.drops;
   if (window_) window_->set_up("Maskwatch: " + source.description, source.width, source.height);

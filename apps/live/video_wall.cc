@@ -115,9 +115,9 @@ void VideoWall::loop() {
     if (window_)
       for (const vision::WindowKey key : window_->poll()) obey(key);
     status_.look_after(recorder_, sinks_);
-    if (const std::string fault = tiles_[0]->source.pipeline().take_detector_fault();
-        !fault.empty())
-      status_.say(fault, true);
+    for (const auto& tile : tiles_)
+      if (const std::string fault = tile->source.pipeline().take_detector_fault(); !fault.empty())
+        status_.say(fault, true);
     if (status_.must_end()) return;
     bool busy = false, measured = false;
     for (const auto& tile : tiles_) {
@@ -243,8 +243,12 @@ void VideoWall::obey(vision::WindowKey key) {
   if (key == record) status_.say("there is no recording of several sources", true);
   if (key == help) help_ = !help_;
   if (key == detector) {
-    tiles_[0]->source.pipeline().next_detector();
-    status_.say("another detector ...");
+    // It is changed before the next frame of a source: of one that gives frames.
+    const auto there = std::find_if(tiles_.begin(), tiles_.end(), [](const auto& tile) {
+      return !tile->ended && tile->source.pipeline().loss().empty();
+    });
+    if (there != tiles_.end()) (*there)->source.pipeline().next_detector();
+    status_.say(there != tiles_.end() ? "another detector ..." : "no source is there");
   }
   if (key == more || key == less) {
     threshold_ = threshold_beside(threshold_, key == more);

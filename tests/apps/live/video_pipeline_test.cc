@@ -338,6 +338,26 @@ TEST_CASE("pausing holds a file where it is, and the next detector takes over") 
   CHECK(pipeline.next(shown, 1) == VideoPipeline::Next::end);
 }
 
+TEST_CASE("several pipelines with one detector take the next one together") {
+  if (!ready()) return;
+  const TemporaryFolder folder;
+  std::atomic<bool> stop{false};
+  auto options = options_for(written(folder, drawn("one", 160, 120), 5), stop);
+  options.detectors = {"haar", "no such detector", "none"};
+  const auto detector = apps::make_shared_detector(options);
+  VideoPipeline ended(options, detector), other(options, detector);
+  apps::Shown shown;
+  ended.start();
+  while (ended.next(shown, kPatience) == VideoPipeline::Next::frame) {
+  }
+  other.next_detector();
+  other.start();
+  while (other.next(shown, kPatience) == VideoPipeline::Next::frame) {
+  }
+  CHECK(other.figures().detector.starts_with("none"));
+  CHECK(ended.figures().detector == other.figures().detector);
+}
+
 TEST_CASE("what cannot be opened is named") {
   std::atomic<bool> stop{false};
   auto options = options_for("/no/such/film.mp4", stop);
