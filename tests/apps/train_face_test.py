@@ -201,6 +201,10 @@ class Training(unittest.TestCase):
         with open(self.at("nothing_found.json"), "w") as file:
             file.write("[]")
         found = ["--found", self.at("nothing_found.json")]
+        with open(self.at("part.json"), "w") as file:
+            json.dump({"validation_files": ["1.png", "zz.png"]}, file)
+        with open(self.at("part_found.json"), "w") as file:
+            json.dump([{"file": "1.png", "found": []}, {"file": "zz.png", "found": []}], file)
         cases = {
             "a picture of another kind": (["--plot", self.at("never.gif")], "never.gif"),
             "a picture of the data set": ([*found, "--plot", os.path.join(self.data, "2.png")], "a file of the data set"),
@@ -210,6 +214,8 @@ class Training(unittest.TestCase):
             "faces found elsewhere and a score": ([*found, "--least-score", "0.2"], "--least-score"),
             "a score of the whole picture": (["--face", "none", "--least-score", "0.2"], "--least-score is not for --face none"),
             "two thresholds that contradict each other": (["-c", "0.1", "--least-score", "0.2"], "--least-score"),
+            "a list of pictures that are not there": (["--history", self.at("part.json")], "1 of 2 pictures that it names are not in the data set: zz.png"),
+            "faces found in pictures that are not there": (["--found", self.at("part_found.json")], "1 of 2 pictures that it names are not in the data set: zz.png"),
             "names that do not tell pictures apart": (["-d", twin, *found], "have the same"),
         }
         for name, (arguments, expected) in cases.items():
