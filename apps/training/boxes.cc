@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "apps/common/program.h"
-#include "apps/training/boxes_fddb.h"
+#include "apps/training/boxes_counted.h"
 #include "apps/training/boxes_files.h"
 #include "apps/training/boxes_format.h"
 #include "apps/training/boxes_json.h"
@@ -147,8 +147,8 @@ class Gatherer {
       else if (written.file.empty() || !files_.find_picture(file, written.file))
         written.file = stem_of(file);
       add_all(file, {std::move(written)});
-    } else if (is_fddb(text)) {
-      add_all(file, parse_fddb(text));
+    } else if (is_counted(text)) {
+      add_all(file, parse_counted(text));
     } else {
       if (!text.empty() && !is_yolo(text) && !files_.find_picture(file, stem_of(file)))
         return false;

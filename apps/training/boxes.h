@@ -1,5 +1,5 @@
 // Pictures with boxes around their faces, read from other people's annotations: Pascal VOC, YOLO,
-// COCO, FDDB's ellipses and our own boxes.json (see the parsers boxes_*.h).
+// COCO, FDDB, WIDER FACE and our own boxes.json (see the parsers boxes_*.h).
 #pragma once
 
 #include <cstdint>

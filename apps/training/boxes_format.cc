@@ -41,4 +41,15 @@ std::vector<std::string_view> words_of(std::string_view line) {
   return words;
 }
 
+std::optional<std::vector<double>> numbers_in(std::string_view line) {
+  std::vector<double> numbers;
+  for (const std::string_view word : words_of(line)) {
+    double value = 0;
+    if (!read_number(word, value)) return std::nullopt;
+    numbers.push_back(value);
+  }
+  if (numbers.empty()) return std::nullopt;
+  return numbers;
+}
+
 }  // namespace maskwatch::apps

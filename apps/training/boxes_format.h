@@ -2,6 +2,7 @@
 // anybody has looked for the picture or asked what its classes mean.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -43,5 +44,8 @@ std::vector<std::string_view> lines_of(std::string_view text);
 
 // The words of a line, between spaces and tabs.
 std::vector<std::string_view> words_of(std::string_view line);
+
+// The words of a line, if all of them are numbers and there is one.
+std::optional<std::vector<double>> numbers_in(std::string_view line);
 
 }  // namespace maskwatch::apps

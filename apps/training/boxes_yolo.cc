@@ -13,16 +13,6 @@ namespace {
 constexpr double kShareSlack = 0.01;
 constexpr std::size_t kMostClasses = 10000;
 
-std::optional<std::vector<double>> numbers_of(std::string_view line) {
-  std::vector<double> numbers;
-  for (const std::string_view word : words_of(line)) {
-    double value = 0;
-    if (!read_number(word, value)) return std::nullopt;
-    numbers.push_back(value);
-  }
-  return numbers;
-}
-
 vision::Box box_around(const std::vector<double>& numbers) {
   double left = numbers[1], right = left, top = numbers[2], bottom = top;
   for (std::size_t i = 3; i + 1 < numbers.size(); i += 2) {
@@ -108,7 +98,7 @@ bool is_yolo(std::string_view text) {
   bool any = false;
   for (const std::string_view line : lines_of(text)) {
     if (line.empty()) continue;
-    const auto numbers = numbers_of(line);
+    const auto numbers = numbers_in(line);
     if (!numbers || numbers->size() < 5) return false;
     any = true;
   }
@@ -125,7 +115,7 @@ WrittenPicture parse_yolo(std::string_view text, const std::vector<std::string>&
     const auto fault = [&](const char* what) {
       picture.faults.push_back(fmt::format("line {} {}", line_number, what));
     };
-    const auto numbers = numbers_of(line);
+    const auto numbers = numbers_in(line);
     if (!numbers && picture.boxes.empty() && picture.faults.empty())
       throw FormatError(fmt::format("line {} is not \"class x y width height\"", line_number));
     if (!numbers || numbers->size() < 5) {

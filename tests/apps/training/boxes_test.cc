@@ -238,6 +238,45 @@ TEST_CASE("FDDB: a box around each ellipse, names without extension") {
   CHECK(data.pictures[1].faces.empty());
 }
 
+TEST_CASE("FDDB: what is no ellipse is named") {
+  const TemporaryFolder folder;
+  picture(folder / "1.png", 100, 100);
+  for (const char* line :
+       {"20 10 4 50 40 1", "20 0 0 50 40 1", "-20 10 0 50 40", "20 10 0 50", "1 2 3 4 5 6 7"}) {
+    CAPTURE(line);
+    folder.write("ellipses.txt", std::string("1.png\n1\n") + line + "\n");
+    CHECK(has(message_of([&] { apps::read_boxes({folder.path()}); }),
+              "ellipses.txt: line 3 is not an ellipse"));
+  }
+}
+
+TEST_CASE(
+    "WIDER FACE: boxes of faces of unknown class, invalid ones ignored, none as a line of zeros") {
+  const TemporaryFolder folder;
+  for (const char* name : {"1", "2", "3"})
+    picture(folder / "images/0--Parade/" + name + ".png", 100, 100);
+  const std::string none = "0--Parade/3.png\n0\n0 0 0 0 0 0 0 0 0 0 \n";
+  const std::string faces =
+      "0--Parade/1.png\n2\n10 20 30 40 0 0 0 0 0 0 \n50 60 7 8 2 1 1 1 2 1 \n"
+      "0--Parade/2.png\n1\n1 2 3 4 2 0 0 0 0 0 \n";
+  for (const std::string& text : {faces + none, none + faces}) {
+    folder.write("wider_face_val_bbx_gt.txt", text);
+    const auto data = apps::read_boxes({folder.path()});
+    CHECK(told(data.skipped) == "");
+    REQUIRE(data.pictures.size() == 3);
+    REQUIRE(data.pictures[0].faces.size() == 2);
+    CHECK(same_box(data.pictures[0].faces[0].box, {10, 20, 30, 40}));
+    CHECK(data.pictures[0].faces[0].label == apps::kUnlabelled);
+    CHECK_FALSE(data.pictures[0].faces[0].ignored);
+    CHECK(data.pictures[0].faces[1].ignored);
+    CHECK(same_box(data.pictures[1].faces[0].box, {1, 2, 3, 4}));
+    CHECK(data.pictures[2].faces.empty());
+  }
+  folder.write("wider_face_val_bbx_gt.txt", "1.png\n2\n1 2 3 4 0 0 0 0 0 0\n1 2 3 4 0 0 0 7 0 0\n");
+  CHECK(has(message_of([&] { apps::read_boxes({folder.path()}); }),
+            "line 4 is not a face of WIDER FACE"));
+}
+
 TEST_CASE("our own boxes.json: sources, ignored faces, pictures in another size") {
   const TemporaryFolder folder;
   picture(folder / "images/1.png", 80, 40);
