@@ -38,6 +38,21 @@ struct Found {
   std::string annotation;  // path of the file; empty: a negative
 };
 
+// Whether the boxes, of which there are some, are shares of the pictures' sides: as pixels, all of
+// them would lie in the first one.
+bool look_like_shares(const std::vector<WrittenPicture>& pictures) {
+  constexpr float slack = 0.01f;  // other people's programs round
+  const auto is_share = [](float value) { return value >= -slack && value <= 1 + slack; };
+  bool any = false;
+  for (const WrittenPicture& picture : pictures)
+    for (const auto& [class_name, box, ignored] : picture.boxes) {
+      if (!is_share(box.x) || !is_share(box.y) || !is_share(box.width) || !is_share(box.height))
+        return false;
+      any = any || (box.width > 0 && box.height > 0);
+    }
+  return any;
+}
+
 // Gathers what one data set says.
 class Gatherer {
  public:
@@ -137,7 +152,7 @@ class Gatherer {
     const std::string text = read_file(files_.path_of(file));
     if (text.empty() && extension != ".txt") throw FormatError("an empty file");
     if (extension == ".json") {
-      add_all(file, parse_json_boxes(text));
+      add_pixels(file, parse_json_boxes(text));
     } else if (extension == ".xml") {
       WrittenPicture written = parse_voc(text);
       // The picture beside the file counts more than what <filename> says: people rename both.
@@ -146,9 +161,9 @@ class Gatherer {
         written.file = *beside;
       else if (written.file.empty() || !files_.find_picture(file, written.file))
         written.file = stem_of(file);
-      add_all(file, {std::move(written)});
+      add_pixels(file, {std::move(written)});
     } else if (is_counted(text)) {
-      add_all(file, parse_counted(text));
+      add_pixels(file, parse_counted(text));
     } else {
       if (!text.empty() && !is_yolo(text) && !files_.find_picture(file, stem_of(file)))
         return false;
@@ -157,6 +172,12 @@ class Gatherer {
       add_all(file, {std::move(written)});
     }
     return true;
+  }
+
+  void add_pixels(const std::string& file, std::vector<WrittenPicture> pictures) {
+    if (look_like_shares(pictures))
+      throw FormatError("its boxes are shares of the picture's sides, not pixels");
+    add_all(file, std::move(pictures));
   }
 
   void add_all(const std::string& file, std::vector<WrittenPicture> pictures) {

@@ -1,5 +1,6 @@
 #include "apps/training/boxes_format.h"
 
+#include <cctype>
 #include <charconv>
 #include <cmath>
 
@@ -18,6 +19,24 @@ bool read_number(std::string_view text, double& value) {
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   return error == std::errc() && stop == end && std::isfinite(value);
+}
+
+bool read_flag(std::string_view text, bool& value) {
+  text = trimmed(text);
+  std::string word;
+  for (const char c : text) word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  double number = 0;
+  const bool is_number = read_number(text, number);
+  value = is_number ? number != 0 : word == "true" || word == "yes";
+  return is_number || value || word.empty() || word == "false" || word == "no";
+}
+
+bool read_side(std::string_view text, int& value) {
+  double side = 0;
+  if (!trimmed(text).empty() && !read_number(text, side)) return false;
+  if (side < 0 || side >= 1e6) return false;
+  value = static_cast<int>(side);
+  return true;
 }
 
 std::vector<std::string_view> lines_of(std::string_view text) {

@@ -36,6 +36,14 @@ class FormatError : public std::runtime_error {
 // The whole text as a number, spaces around it aside; false for anything else, infinity and NaN.
 bool read_number(std::string_view text, double& value);
 
+// "1", "true" or "yes" (in any case), a number other than 0; or "0", "false", "no", nothing. False
+// for anything else.
+bool read_flag(std::string_view text, bool& value);
+
+// A side of a picture in pixels; 0, or no text at all, for one that is not known. False for
+// anything else.
+bool read_side(std::string_view text, int& value);
+
 // The text without spaces, tabs and carriage returns at its ends.
 std::string_view trimmed(std::string_view text);
 

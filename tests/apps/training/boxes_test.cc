@@ -295,6 +295,104 @@ TEST_CASE("our own boxes.json: sources, ignored faces, pictures in another size"
   CHECK(told(data.skipped) == "2.png: is 20x40 where its annotation says 40x20\n");
 }
 
+TEST_CASE("numbers and flags as texts count as what they say; what says neither is named") {
+  const TemporaryFolder folder;
+  picture(folder / "1.png", 80, 40);
+  const auto read = [&] {
+    return apps::read_boxes({folder.path()}, {apps::ClassMap({"mask=1", "no_mask=2"}), {}});
+  };
+  const auto refused = [&](const std::string& file, const std::string& text,
+                           const std::string& part) {
+    folder.write(file, text);
+    const std::string fault = message_of(read);
+    INFO(fault);
+    CHECK(has(fault, file + ": " + part));
+    std::filesystem::remove(folder / file);
+  };
+  folder.write("boxes.json", R"([{"file": "1.png", "width": "40", "height": 20.0, "faces": [
+      {"box": ["1", 2, "3.5", 4], "label": 1, "ignored": "false"},
+      {"box": [10, 2, 3, 4], "label": "2", "ignored": "true"}, {"box": [1, 2, "x", 4]}]}])");
+  {
+    const auto data = read();
+    CHECK(data.rescaled_pictures == 1);
+    const auto& faces = data.pictures[0].faces;
+    REQUIRE(faces.size() == 2);
+    CHECK(same_box(faces[0].box, {2, 4, 7, 8}));
+    CHECK(faces[0].label == 0);
+    CHECK_FALSE(faces[0].ignored);
+    CHECK(faces[1].ignored);
+    CHECK(has(told(data.dropped_boxes), "a face has no \"box\" of four numbers"));
+  }
+  std::filesystem::remove(folder / "boxes.json");
+  const auto own = [](const std::string& fields, const std::string& of_face) {
+    return R"([{"file": "1.png", )" + fields + R"("faces": [{"box": [1, 2, 3, 4])" + of_face +
+           "}]}]";
+  };
+  refused("boxes.json", own(R"("width": "40px", )", ""), "[0].width is not a number of pixels");
+  refused("boxes.json", own(R"("height": -20, )", ""), "[0].height is not a number of pixels");
+  refused("boxes.json", own(R"("width": [40], )", ""), "[0].width is neither a text nor a number");
+  refused("boxes.json", own("", R"(, "ignored": "perhaps")"),
+          "[0].faces[0].ignored is neither true nor false");
+  refused("boxes.json", own("", R"(, "label": ["mask"])"),
+          "[0].faces[0].label is neither a text nor a number");
+  const std::string box = object("1", "2 4 12 14");
+  std::string odd_size = voc("1.png", box, 80, 40);
+  odd_size.replace(odd_size.find("80"), 2, "1024px");
+  refused("1.xml", odd_size, "<width> is not a number of pixels: '1024px'");
+  std::string odd_flag = voc("1.png", box, 80, 40);
+  odd_flag.replace(odd_flag.find("<difficult>") + 11, 1, "hard");
+  refused("1.xml", odd_flag, "<difficult> is neither 0 nor 1: 'hard'");
+  odd_flag.replace(odd_flag.find("hard"), 4, "True");
+  folder.write("1.xml", odd_flag);
+  CHECK(read().pictures[0].faces[0].ignored);
+}
+
+TEST_CASE("COCO: identifiers as numbers or texts; a category has one name") {
+  const TemporaryFolder folder;
+  picture(folder / "1.png");
+  const auto coco = [](const std::string& categories, const std::string& category) {
+    return R"({"images": [{"id": "1", "file_name": "1.png"}], "categories": [)" + categories +
+           R"(], "annotations": [{"image_id": 1.0, )" + category + R"("bbox": [1, 2, 3, 4]}]})";
+  };
+  const auto refused = [&](const std::string& text, const std::string& part) {
+    folder.write("coco.json", text);
+    const std::string fault = message_of([&] { apps::read_boxes({folder.path()}); });
+    INFO(fault);
+    CHECK(has(fault, "coco.json: " + part));
+  };
+  const std::string masks = R"({"id": 3, "name": "mask"})";
+  refused(coco(masks + R"(, {"id": "3", "name": "no_mask"})", R"("category_id": 3, )"),
+          "the category 3 has two names: 'mask' and 'no_mask'");
+  refused(coco(R"({"name": "mask"})", ""), "categories[0] has no \"id\"");
+  folder.write("coco.json", coco(masks, ""));
+  CHECK(has(told(apps::read_boxes({folder.path()}).dropped_boxes),
+            "an annotation has no \"category_id\""));
+  folder.write("coco.json", coco(masks + ", " + masks, R"("category_id": "3", )"));
+  CHECK(apps::read_boxes({folder.path()}).pictures[0].faces[0].label == 0);
+}
+
+TEST_CASE("boxes in shares where pixels belong are refused") {
+  const TemporaryFolder folder;
+  picture(folder / "1.png");
+  picture(folder / "2.png");
+  const auto says = [&](const std::string& file, const std::string& text) {
+    CAPTURE(file);
+    folder.write(file, text);
+    const std::string fault = message_of([&] { apps::read_boxes({folder.path()}); });
+    CHECK(has(fault, file + ": its boxes are shares of the picture's sides, not pixels"));
+    std::filesystem::remove(folder / file);
+  };
+  says("boxes.json", R"([{"file": "1.png", "faces": [{"box": [-0.002, 0.2, 0.5, 0.75]}]},
+                         {"file": "2.png", "faces": [{"box": [0, 0, 1, 1]}]}])");
+  says("coco.json", R"({"images": [{"id": 1, "file_name": "1.png"}],
+                        "categories": [{"id": 1, "name": "face"}],
+                        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0.5, 0.5, 0.1, 0.2]}]})");
+  says("1.xml", voc("1.png", object("face", "0.1 0.1 0.5 0.5")));
+  folder.write("boxes.json", R"([{"file": "1.png", "faces": [{"box": [0, 0, 0.5, 0.75]}]},
+                                 {"file": "2.png", "faces": [{"box": [3, 3, 9, 9]}]}])");
+  CHECK(apps::read_boxes({folder.path()}).pictures.size() == 2);
+}
+
 TEST_CASE("a folder whose name ends like a YAML file's is a folder") {
   const TemporaryFolder folder;
   picture(folder / "set.yolo/in.png");
