@@ -35,23 +35,9 @@ constexpr const char* kFormatsHint =
 struct Found {
   BoxPicture picture;
   WrittenPicture written;
-  std::string annotation;  // path of the file; empty: a negative
+  std::string annotation;     // path of the file; empty: a negative
+  std::string given_by = {};  // the option: "--negatives DIR"
 };
-
-// Whether the boxes, of which there are some, are shares of the pictures' sides: as pixels, all of
-// them would lie in the first one.
-bool look_like_shares(const std::vector<WrittenPicture>& pictures) {
-  constexpr float slack = 0.01f;  // other people's programs round
-  const auto is_share = [](float value) { return value >= -slack && value <= 1 + slack; };
-  bool any = false;
-  for (const WrittenPicture& picture : pictures)
-    for (const auto& [class_name, box, ignored] : picture.boxes) {
-      if (!is_share(box.x) || !is_share(box.y) || !is_share(box.width) || !is_share(box.height))
-        return false;
-      any = any || (box.width > 0 && box.height > 0);
-    }
-  return any;
-}
 
 // Gathers what one data set says.
 class Gatherer {
@@ -175,7 +161,10 @@ class Gatherer {
   }
 
   void add_pixels(const std::string& file, std::vector<WrittenPicture> pictures) {
-    if (look_like_shares(pictures))
+    std::vector<Box> boxes;
+    for (const WrittenPicture& picture : pictures)
+      for (const WrittenBox& written : picture.boxes) boxes.push_back(written.box);
+    if (look_like_shares(boxes))
       throw FormatError("its boxes are shares of the picture's sides, not pixels");
     add_all(file, std::move(pictures));
   }
@@ -408,6 +397,19 @@ void require_different(const std::vector<std::string>& paths) {
   }
 }
 
+void require_given_once(const std::vector<Found>& found) {
+  std::map<fs::path, const std::string*> given;
+  for (const Found& each : found) {
+    std::error_code unknown;
+    const fs::path real = fs::canonical(each.picture.path, unknown);
+    if (unknown) continue;
+    const auto [before, first] = given.emplace(real, &each.given_by);
+    if (!first && *before->second != each.given_by)
+      throw std::runtime_error(fmt::format("{}: the picture is given twice, by {} and by {}",
+                                           each.picture.path, *before->second, each.given_by));
+  }
+}
+
 }  // namespace
 
 BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions& options) {
@@ -418,19 +420,29 @@ BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions
   require_different(all);
   BoxDataset data;
   std::vector<Found> found;
-  for (const std::string& dataset : datasets) read_dataset(dataset, data, found);
-  const auto read_pictures = [&](const std::string& folder, const auto& read) {
+  const auto name_giver = [&](const std::string& option) {
+    for (auto i = found.rbegin(); i != found.rend() && i->given_by.empty(); ++i)
+      i->given_by = option;
+  };
+  for (const std::string& dataset : datasets) {
+    read_dataset(dataset, data, found);
+    name_giver("-d " + dataset);
+  }
+  const auto read_pictures = [&](const std::string& option, const std::string& folder,
+                                 const auto& read) {
     Gatherer gatherer(folder, last_name(folder), data, found);
     if (gatherer.pictures_seen() == 0)
       throw std::runtime_error(
           fmt::format("{}: holds no pictures ({})", folder, vision::kPictureExtensions));
     read(gatherer);
+    name_giver(option + " " + folder);
   };
   for (const std::string& folder : options.negatives)
-    read_pictures(folder, [](Gatherer& gatherer) { gatherer.read_negatives(); });
+    read_pictures("--negatives", folder, [](Gatherer& gatherer) { gatherer.read_negatives(); });
   for (const std::string& folder : options.without_boxes)
-    read_pictures(folder,
+    read_pictures("--without-boxes", folder,
                   [&](Gatherer& gatherer) { gatherer.read_without_boxes(options.classes); });
+  require_given_once(found);
   const auto place = [](const BoxPicture& picture) {
     return std::tie(picture.without_boxes, picture.name, picture.path);
   };

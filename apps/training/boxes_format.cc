@@ -1,5 +1,6 @@
 #include "apps/training/boxes_format.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cmath>
@@ -19,6 +20,18 @@ bool read_number(std::string_view text, double& value) {
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   return error == std::errc() && stop == end && std::isfinite(value);
+}
+
+bool look_like_shares(const std::vector<vision::Box>& boxes) {
+  constexpr float slack = 0.01f;  // other people's programs round
+  const auto is_share = [](float value) { return value >= -slack && value <= 1 + slack; };
+  return std::all_of(boxes.begin(), boxes.end(),
+                     [&](const vision::Box& box) {
+                       return is_share(box.x) && is_share(box.y) && is_share(box.width) &&
+                              is_share(box.height);
+                     }) &&
+         std::any_of(boxes.begin(), boxes.end(),
+                     [](const vision::Box& box) { return box.width > 0 && box.height > 0; });
 }
 
 bool read_flag(std::string_view text, bool& value) {

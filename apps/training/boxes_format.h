@@ -44,6 +44,10 @@ bool read_flag(std::string_view text, bool& value);
 // anything else.
 bool read_side(std::string_view text, int& value);
 
+// Whether boxes, of which there are some, are shares of pictures' sides: as pixels, all of them
+// would lie in the first one.
+bool look_like_shares(const std::vector<vision::Box>& boxes);
+
 // The text without spaces, tabs and carriage returns at its ends.
 std::string_view trimmed(std::string_view text);
 

@@ -478,6 +478,26 @@ TEST_CASE("pictures without a face by the folder; the same folder twice is refus
   CHECK(has(message_of([&] { apps::read_boxes({folder / "a", folder / "b/../a"}); }), "twice"));
 }
 
+TEST_CASE("a picture that two data sets hold is refused") {
+  const TemporaryFolder folder;
+  picture(folder / "a/images/1.png");
+  picture(folder / "a/images/2.png");
+  folder.write("a/boxes.json", R"([{"file": "images/1.png", "faces": [{"box": [1, 2, 3, 4]}]}])");
+  const std::string a = folder / "a";
+  const auto says = [&](const apps::BoxOptions& options, const std::vector<std::string>& datasets,
+                        const std::string& by) {
+    CHECK(message_of([&] {
+            apps::read_boxes(datasets, options);
+          }).ends_with("images/1.png: the picture is given twice, by -d " + a + " and by " + by));
+  };
+  says({}, {a, a + "/boxes.json"}, "-d " + a + "/boxes.json");
+  says({{}, {a + "/images"}}, {a}, "--negatives " + a + "/images");
+  says({{}, {}, {a + "/images"}}, {a}, "--without-boxes " + a + "/images");
+  std::filesystem::create_directories(folder / "rest");
+  std::filesystem::rename(folder / "a/images/2.png", folder / "rest/2.png");
+  CHECK(apps::read_boxes({a}, {{}, {folder / "rest"}}).pictures.size() == 2);
+}
+
 TEST_CASE("folders that link to each other are each read once, by their own path") {
   const TemporaryFolder folder;
   constexpr int count = 12;  // whose paths are 12! many
