@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <sstream>
 #include <string_view>
 
 #include "apps/common/program.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/json_fields.h"
 
 namespace maskwatch::apps {
@@ -28,7 +30,9 @@ std::string first_of(const std::vector<std::string>& names) {
 std::string listed_name(std::string name) {
   name.erase(name.find_last_not_of(" \t\r\n\v\f") + 1);
   while (name.starts_with("./")) name.erase(0, name.find_first_not_of('/', 1));
-  return name;
+  const bool ascii = std::all_of(name.begin(), name.end(),
+                                 [](char c) { return static_cast<signed char>(c) >= 0; });
+  return ascii ? name : JsonFields::parse(Json(name).dump(), "").text();
 }
 
 std::set<std::string> names_in_history(const std::string& path, const std::string& program) {

@@ -10,7 +10,8 @@
 
 namespace maskwatch::apps {
 
-// As lists have a name: without "./" before it and blanks behind it.
+// As lists have a name: without "./" before it and blanks behind it, and what is no UTF-8 as JSON
+// writes it. So a name that JSON cannot keep is found again, unless another becomes the same.
 std::string listed_name(std::string name);
 
 // The list "validation_files" of the JSON that `program` --history wrote. Throws

@@ -137,6 +137,30 @@ class Training(unittest.TestCase):
             again = json.load(file)
         self.assertEqual([entry for entry in again if entry["found"]][0]["file"], "3.png")
 
+    def test_names_that_are_no_utf8_are_found_again(self):
+        odd = os.fsencode(self.at("odd"))
+        shutil.copytree(os.fsencode(self.data), odd)
+        for name in (b"1", b"2"):
+            for extension in (b".png", b".xml"):
+                os.rename(os.path.join(odd, name + extension), os.path.join(odd, b"\xff" + name + extension))
+        history, found = self.at("odd.json"), self.at("odd_found.json")
+        evaluate = [EVALUATE, "-d", odd, "--json"]
+        done = subprocess.run([*evaluate, "--face", "none", "-m", SHIPPED, "--write-found", found], capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(found) as file:
+            self.assertIn("\ufffd1.png", [entry["file"] for entry in json.load(file)])
+        with open(history, "w") as file:
+            json.dump({"validation_files": ["\ufffd1.png", "3.png"]}, file)
+        done = subprocess.run([*evaluate, "--found", found, "--history", history], capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        figures = json.loads(done.stdout)
+        self.assertEqual((figures["pictures"], figures["found"]), (2, 2))
+        for extension in (b".png", b".xml"):
+            os.rename(os.path.join(odd, b"\xff2" + extension), os.path.join(odd, b"\xfe1" + extension))
+        done = subprocess.run([*evaluate, "--found", found, "--history", history], capture_output=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, rb"\Aerror: .* have the same .*\n\Z")
+
     def test_broken_files_are_named_and_skipped(self):
         broken = self.at("broken")
         shutil.copytree(self.data, broken)
