@@ -21,6 +21,7 @@
 #include "apps/training/box_crops.h"
 #include "apps/training/box_messages.h"
 #include "apps/training/boxes.h"
+#include "apps/training/boxes_format.h"
 #include "apps/training/detection_report.h"
 #include "apps/training/picture_lists.h"
 #include "base/file.h"
@@ -184,6 +185,9 @@ Findings detect_all(const Options& o, const BoxDataset& data, kernels::Communica
 
 FoundFace read_face(const JsonFields& face) {
   const std::vector<double> box = face["box"].numbers(4);
+  if (box[2] < 0 || box[3] < 0) face["box"].fail("has a width or height below 0");
+  if (const double score = face["score"].number(); score < 0 || score > 1)
+    face["score"].fail("is not from 0 to 1");
   FoundFace found{{static_cast<float>(box[0]), static_cast<float>(box[1]),
                    static_cast<float>(box[2]), static_cast<float>(box[3])},
                   face["score"].number(),
@@ -204,12 +208,18 @@ FoundFaces read_faces(const std::string& path) {
   const std::string text = read_file(path);
   try {
     for (const JsonFields& entry : JsonFields::parse(text, path).list()) {
-      std::vector<FoundFace>& faces = found[listed_name(entry["file"].text())];
-      for (const JsonFields& face : entry["found"].list()) faces.push_back(read_face(face));
+      const auto [faces, first] = found.try_emplace(listed_name(entry["file"].text()));
+      if (!first) entry["file"].fail("is named by an entry before it");
+      for (const JsonFields& face : entry["found"].list()) faces->second.push_back(read_face(face));
     }
   } catch (const std::runtime_error& fault) {
     throw UsageError(fault.what());
   }
+  std::vector<vision::Box> boxes;
+  for (const auto& [name, faces] : found)
+    for (const FoundFace& face : faces) boxes.push_back(face.box);
+  if (look_like_shares(boxes))
+    throw UsageError(one_line(path) + ": its boxes are shares of the pictures' sides, not pixels");
   return found;
 }
 

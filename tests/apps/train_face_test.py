@@ -219,12 +219,25 @@ class Training(unittest.TestCase):
                 self.assertIn(expected, done.stderr)
                 self.assertFalse([file for file in os.listdir(self.folder) if file.startswith("never")])
 
+    def found_in(self, entries):
+        with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".json", delete=False) as file:
+            json.dump(entries, file)
+        return file.name
+
     def test_bad_input_of_the_evaluation(self):
         twin = self.at("twin")
         shutil.copytree(self.data, twin)
         with open(self.at("nothing_found.json"), "w") as file:
             file.write("[]")
         found = ["--found", self.at("nothing_found.json")]
+        entry = lambda **fields: {"file": "1.png", "found": [{"box": [1, 2, 3, 4], "score": 0.5} | fields]}
+        odd = {
+            "[0].found[0].box has a width or height below 0": [entry(box=[1, 2, -3, 4])],
+            "[0].found[0].score is not from 0 to 1": [entry(score=1.5)],
+            "[0].found[0].score is not from": [entry(score=-0.1)],
+            "[1].file is named by an entry before it": [entry(), entry()],
+            "its boxes are shares of the pictures' sides, not pixels": [entry(box=[0.1, 0.2, 0.5, 0.5])],
+        }
         with open(self.at("part.json"), "w") as file:
             json.dump({"validation_files": ["1.png", "zz.png"]}, file)
         with open(self.at("part_found.json"), "w") as file:
@@ -240,6 +253,7 @@ class Training(unittest.TestCase):
             "two thresholds that contradict each other": (["-c", "0.1", "--least-score", "0.2"], "--least-score"),
             "a list of pictures that are not there": (["--history", self.at("part.json")], "1 of 2 pictures that it names are not in the data set: zz.png"),
             "faces found in pictures that are not there": (["--found", self.at("part_found.json")], "1 of 2 pictures that it names are not in the data set: zz.png"),
+            **{f"faces found: {expected}": (["--found", self.found_in(entries)], expected) for expected, entries in odd.items()},
             "names that do not tell pictures apart": (["-d", twin, *found], "have the same"),
         }
         for name, (arguments, expected) in cases.items():
