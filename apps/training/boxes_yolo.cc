@@ -70,7 +70,11 @@ void add_name(std::string_view entry, std::vector<std::string>& names) {
     throw FormatError(fmt::format("'{}' in \"names\" is not the number of a class", key));
   const auto index = static_cast<std::size_t>(key);
   if (names.size() <= index) names.resize(index + 1);
-  names[index] = unquoted(entry.substr(colon + 1));
+  const std::string name(unquoted(entry.substr(colon + 1)));
+  if (!names[index].empty() && names[index] != name)
+    throw FormatError(
+        fmt::format("the class {} has two names: '{}' and '{}'", index, names[index], name));
+  names[index] = name;
 }
 
 std::string_view without_comment(std::string_view line) {

@@ -125,13 +125,15 @@ class Training(unittest.TestCase):
         self.assertEqual(*labels)
 
     def test_evaluation_of_faces_found_elsewhere(self):
-        found = [{"file": "3.png", "found": [{"box": [1, 1, 10, 10], "score": 0.9, "label": "with_mask"}]}]
+        data = shutil.copytree(self.data, self.at("one_without_annotation"))
+        os.remove(os.path.join(data, "5.xml"))
+        found = [{"file": "3.png", "found": [{"box": [1, 1, 10, 10], "score": 0.9, "label": "with_mask"}]}, {"file": "5.png", "found": []}]
         with open(self.at("found.json"), "w") as file:
             json.dump(found, file)
-        done = subprocess.run([EVALUATE, "-d", self.data, "--found", self.at("found.json"), "--json", "--write-found", self.at("again.json"), "--plot", self.at("curve.png")], capture_output=True, text=True)
+        done = subprocess.run([EVALUATE, "-d", data, "--found", self.at("found.json"), "--json", "--write-found", self.at("again.json"), "--plot", self.at("curve.png")], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         figures = json.loads(done.stdout)
-        self.assertEqual(figures["pictures"], 24)
+        self.assertEqual(figures["pictures"], 23)
         self.assertEqual(figures["backgrounds"], 6)
         with open(self.at("again.json")) as file:
             again = json.load(file)

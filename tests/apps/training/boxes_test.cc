@@ -12,6 +12,7 @@
 
 #include "apps/common/program.h"
 #include "apps/training/boxes_files.h"
+#include "apps/training/boxes_yolo.h"
 #include "tests/apps/temporary_folder.h"
 #include "tests/shared_data.h"
 
@@ -369,6 +370,13 @@ TEST_CASE("COCO: identifiers as numbers or texts; a category has one name") {
             "an annotation has no \"category_id\""));
   folder.write("coco.json", coco(masks + ", " + masks, R"("category_id": "3", )"));
   CHECK(apps::read_boxes({folder.path()}).pictures[0].faces[0].label == 0);
+}
+
+TEST_CASE("YOLO: a number with two names in data.yaml is refused") {
+  for (const char* names : {"names: {0: mask, 0: no_mask}\n", "names:\n  0: mask\n  0: no_mask\n"})
+    CHECK(message_of([&] { apps::parse_yaml_names(names); }) ==
+          "the class 0 has two names: 'mask' and 'no_mask'");
+  CHECK(apps::parse_yaml_names("names: {0: a, 0: a}") == std::vector<std::string>{"a"});
 }
 
 TEST_CASE("boxes in shares where pixels belong are refused") {
