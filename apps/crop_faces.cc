@@ -11,7 +11,7 @@
 #include "apps/common/progress.h"
 #include "apps/training/box_crops.h"
 #include "apps/training/box_messages.h"
-#include "apps/training/names_in_history.h"
+#include "apps/training/picture_lists.h"
 #include "base/parallel.h"
 
 namespace maskwatch::apps {

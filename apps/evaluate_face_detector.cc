@@ -18,10 +18,12 @@
 #include "apps/common/ranks.h"
 #include "apps/common/share.h"
 #include "apps/training/average_precision.h"
+#include "apps/training/box_crops.h"
 #include "apps/training/box_messages.h"
 #include "apps/training/boxes.h"
+#include "apps/training/boxes_format.h"
 #include "apps/training/detection_report.h"
-#include "apps/training/names_in_history.h"
+#include "apps/training/picture_lists.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/json_fields.h"
@@ -76,26 +78,6 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("-p,--plot", &o.plot, "Picture of precision over recall to write (.png, .jpg)");
   parser.add("--json", &o.json, "Print the figures as JSON");
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
-}
-
-// Files that list pictures tell them apart by their names alone.
-void require_different_names(const BoxDataset& data, const std::string& option) {
-  for (std::size_t i = 1; i < data.pictures.size(); ++i)
-    if (const BoxPicture& one = data.pictures[i - 1], &other = data.pictures[i];
-        one.name == other.name)
-      throw UsageError(
-          fmt::format("{} tells pictures apart by their names, but {} and {} have the same", option,
-                      one.path, other.path),
-          "evaluate the data sets one by one");
-}
-
-// Keeps the validation pictures of a training run.
-void keep_validation(BoxDataset& data, const std::string& path) {
-  const std::set<std::string> names = names_in_history(path, "train_face_detector");
-  std::erase_if(data.pictures,
-                [&](const BoxPicture& picture) { return !names.contains(picture.name); });
-  if (data.pictures.empty())
-    throw UsageError(path + ": none of the pictures that it names is in the data set");
 }
 
 // What came of the pictures, in the order of the data set.
@@ -203,6 +185,9 @@ Findings detect_all(const Options& o, const BoxDataset& data, kernels::Communica
 
 FoundFace read_face(const JsonFields& face) {
   const std::vector<double> box = face["box"].numbers(4);
+  if (box[2] < 0 || box[3] < 0) face["box"].fail("has a width or height below 0");
+  if (const double score = face["score"].number(); score < 0 || score > 1)
+    face["score"].fail("is not from 0 to 1");
   FoundFace found{{static_cast<float>(box[0]), static_cast<float>(box[1]),
                    static_cast<float>(box[2]), static_cast<float>(box[3])},
                   face["score"].number(),
@@ -216,35 +201,49 @@ FoundFace read_face(const JsonFields& face) {
   return found;
 }
 
-std::map<std::string, std::vector<FoundFace>> read_faces(const std::string& path) {
-  std::map<std::string, std::vector<FoundFace>> found;
+using FoundFaces = std::map<std::string, std::vector<FoundFace>>;  // by the picture's name
+
+FoundFaces read_faces(const std::string& path) {
+  FoundFaces found;
   const std::string text = read_file(path);
   try {
     for (const JsonFields& entry : JsonFields::parse(text, path).list()) {
-      const std::string file = entry["file"].text();
-      for (const JsonFields& face : entry["found"].list()) found[file].push_back(read_face(face));
+      const auto [faces, first] = found.try_emplace(listed_name(entry["file"].text()));
+      if (!first) entry["file"].fail("is named by an entry before it");
+      for (const JsonFields& face : entry["found"].list()) faces->second.push_back(read_face(face));
     }
   } catch (const std::runtime_error& fault) {
     throw UsageError(fault.what());
   }
+  std::vector<vision::Box> boxes;
+  for (const auto& [name, faces] : found)
+    for (const FoundFace& face : faces) boxes.push_back(face.box);
+  if (look_like_shares(boxes))
+    throw UsageError(one_line(path) + ": its boxes are shares of the pictures' sides, not pixels");
   return found;
 }
 
+// Files that were skipped are no fault of a program that looked at all pictures.
+void require_known(const FoundFaces& found, const BoxDataset& data, const std::string& path) {
+  const PictureNames known(data.pictures, path);
+  std::set<std::string> names;
+  for (const auto& [name, faces] : found)
+    if (std::none_of(data.skipped.begin(), data.skipped.end(),
+                     [&](const SkippedFile& file) { return file.path.ends_with("/" + name); }))
+      names.insert(name);
+  if (!names.empty()) known.require_all(names, path);
+}
+
 // What another program found. A picture that the file does not name has no face found in it.
-Findings read_found(const std::string& path, const BoxDataset& data) {
-  const std::map<std::string, std::vector<FoundFace>> found = read_faces(path);
+Findings read_found(const FoundFaces& found, const std::string& path, const BoxDataset& data) {
   Findings findings;
   findings.by = path;
-  std::size_t used = 0;
   for (const BoxPicture& picture : data.pictures) {
-    const auto faces = found.find(picture.name);
-    used += faces != found.end() ? 1 : 0;
+    const auto faces = found.find(listed_name(picture.name));
     findings.pictures.push_back(
         {picture.faces, faces == found.end() ? std::vector<FoundFace>() : faces->second});
     findings.names.push_back(picture.name);
   }
-  if (!found.empty() && used == 0)
-    throw UsageError(path + ": none of the pictures that it names is in the data set");
   return findings;
 }
 
@@ -304,14 +303,18 @@ int evaluate(int argc, char** argv, kernels::Communicator& communicator) {
                           {"the detector", o.face}});
   require_picture("--plot", o.plot);
   BoxDataset data = read_boxes(o.datasets, {ClassMap(o.classes), o.negatives});
-  for (const auto& [option, path] :
-       {std::pair{"--history", o.history}, {"--found", o.found}, {"--write-found", o.write_found}})
-    if (!path.empty()) require_different_names(data, option);
-  if (!o.history.empty()) keep_validation(data, o.history);
+  if (!o.write_found.empty()) require_different_names(data.pictures, "--write-found");
+  FoundFaces found;
+  if (!o.found.empty()) {
+    found = read_faces(o.found);
+    require_known(found, data, o.found);
+  }
+  if (!o.history.empty())
+    choose_pictures(data, names_in_history(o.history, "train_face_detector"), true, o.history);
   require_apart(outputs, files_of(data));
   if (!o.json) tell_of_boxes(data);
   const Findings findings =
-      o.found.empty() ? detect_all(o, data, communicator) : read_found(o.found, data);
+      o.found.empty() ? detect_all(o, data, communicator) : read_found(found, o.found, data);
   if (communicator.rank() > 0) return 0;
   for (const std::string& fault : findings.broken) tell_line("skipped " + fault);
   // First, so that a picture which cannot be written loses no figures.

@@ -6,7 +6,6 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <sstream>
 
 #include "apps/common/class_rules.h"
 #include "apps/common/dataset.h"
@@ -19,7 +18,7 @@
 #include "apps/common/share.h"
 #include "apps/training/judged_classes.h"
 #include "apps/training/light.h"
-#include "apps/training/names_in_history.h"
+#include "apps/training/picture_lists.h"
 #include "apps/training/report.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -79,16 +78,6 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--threads", &o.threads, "Threads (default: all cores)").range(0, 1024);
 }
 
-std::set<std::string> names_in_list(const std::string& path) {
-  std::istringstream lines(read_file(path));
-  std::set<std::string> names;
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (!line.empty()) names.insert(line);
-  }
-  return names;
-}
-
 // Of a data set that is split by its folders, the part that was neither trained nor validated on;
 // that which was validated on where there is none.
 Dataset untrained_part(const Dataset& all) {
@@ -107,18 +96,14 @@ Dataset untrained_part(const Dataset& all) {
   return all;
 }
 
-// The pictures that are to be evaluated. Throws if a list names none of them.
+// The pictures that are to be evaluated. Throws if a list names others.
 Dataset chosen(const Options& o) {
   const Dataset all = scan_dataset(o.datasets, 1);
   if (o.history.empty() && o.only.empty()) return untrained_part(all);
   const std::string& file = o.history.empty() ? o.only : o.history;
   const std::set<std::string> names =
       o.history.empty() ? names_in_list(file) : names_in_history(file, "train_mask_detector");
-  std::vector<bool> keep;
-  for (const DatasetImage& image : all.images) keep.push_back(names.contains(image.name));
-  if (std::find(keep.begin(), keep.end(), true) == keep.end())
-    throw UsageError(file + ": none of the pictures that it names is in the data set");
-  return filter_dataset(all, keep);
+  return filter_dataset(all, in_list(all.images, names, file));
 }
 
 // What the option and the names say of the classes of the data set.

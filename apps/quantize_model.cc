@@ -14,7 +14,7 @@
 #include "apps/common/program.h"
 #include "apps/common/progress.h"
 #include "apps/common/rounded_weights.h"
-#include "apps/training/names_in_history.h"
+#include "apps/training/picture_lists.h"
 #include "base/parallel.h"
 #include "nn/classifier.h"
 #include "nn/ssd.h"
@@ -245,8 +245,10 @@ std::vector<std::string> chosen_files(const Options& o, bool is_detector) {
   if (!o.without.empty()) {
     const std::set<std::string> names =
         names_in_history(o.without, is_detector ? "train_face_detector" : "train_mask_detector");
-    const auto left_out = std::erase_if(
-        all.images, [&](const DatasetImage& image) { return names.contains(image.name); });
+    require_different_names(all.images, o.without);
+    const auto left_out = std::erase_if(all.images, [&](const DatasetImage& image) {
+      return names.contains(listed_name(image.name));
+    });
     tell(fmt::format("{}: {} of {} pictures that it names are left out", o.without, left_out,
                      names.size()));
     if (left_out == 0 || all.images.empty())

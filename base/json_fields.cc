@@ -128,6 +128,8 @@ bool JsonFields::is_null() const { return of(value_).is_null(); }
 
 bool JsonFields::is_true() const { return of(value_) == true; }
 
+bool JsonFields::is_false() const { return of(value_) == false; }
+
 bool JsonFields::is_number() const { return of(value_).is_number(); }
 
 bool JsonFields::is_text() const { return of(value_).is_string(); }

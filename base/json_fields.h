@@ -34,6 +34,7 @@ class JsonFields {
 
   bool is_null() const;
   bool is_true() const;
+  bool is_false() const;
   bool is_number() const;
   bool is_text() const;
   bool is_list() const;

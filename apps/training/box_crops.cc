@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "apps/common/program.h"
+#include "apps/training/picture_lists.h"
 #include "base/file.h"
 #include "base/parallel_try.h"
 #include "base/per_thread.h"
@@ -137,33 +138,16 @@ std::int64_t crop_background(const BoxPicture& picture, const Image& image, cons
   return written;
 }
 
-// The first few names, on one line.
-std::string first_of(const std::set<std::string>& names) {
-  constexpr std::size_t kMost = 3;
-  std::string text;
-  std::size_t count = 0;
-  for (const std::string& name : names) {
-    if (count == kMost) return text + ", ...";
-    text += (count++ > 0 ? ", " : "") + one_line(name);
-  }
-  return text;
-}
-
 }  // namespace
 
 void choose_pictures(BoxDataset& data, const std::set<std::string>& names, bool keep,
                      const std::string& origin) {
-  std::set<std::string> missing = names;
-  for (const BoxPicture& picture : data.pictures) missing.erase(picture.name);
-  if (!missing.empty())
-    throw std::runtime_error(
-        fmt::format("{}: {} of {} pictures that it names are not in the data set: {}", origin,
-                    missing.size(), names.size(), first_of(missing)));
-  std::erase_if(data.pictures,
-                [&](const BoxPicture& picture) { return names.contains(picture.name) != keep; });
+  PictureNames(data.pictures, origin).require_all(names, origin);
+  std::erase_if(data.pictures, [&](const BoxPicture& picture) {
+    return names.contains(listed_name(picture.name)) != keep;
+  });
   if (data.pictures.empty())
-    throw std::runtime_error(
-        fmt::format("{}: it names {} of the data set's pictures", origin, keep ? "none" : "all"));
+    throw UsageError(one_line(origin) + ": it names all of the data set's pictures");
 }
 
 bool is_background(const vision::Detection& found, const BoxPicture& picture) {

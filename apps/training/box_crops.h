@@ -16,8 +16,9 @@
 
 namespace maskwatch::apps {
 
-// Keeps the pictures that `names` names, or (`keep` = false) all others. Throws std::runtime_error,
-// which begins with `origin`, for names that no picture has and when no picture would be left.
+// Keeps the pictures that `names` (see picture_lists.h) names, or (`keep` = false) all others.
+// Throws UsageError, which begins with `origin`, for two pictures of one name, no names, names that
+// no picture has and when no picture would be left.
 void choose_pictures(BoxDataset& data, const std::set<std::string>& names, bool keep,
                      const std::string& origin);
 

@@ -26,7 +26,7 @@ void add_box_options(OptionParser& parser, std::vector<std::string>& datasets,
   parser
       .add("-d,--dataset", &datasets,
            "Pictures with boxes: folders or files of Pascal VOC (.xml), YOLO (.txt), COCO or "
-           "boxes.json, FDDB's ellipses (.txt)")
+           "boxes.json, FDDB's ellipses or WIDER FACE's boxes (.txt)")
       .required();
   parser.add("--classes", &classes,
              "What class names mean, where they are not the usual ones: mask=NAME,NAME "

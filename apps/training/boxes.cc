@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "apps/common/program.h"
-#include "apps/training/boxes_fddb.h"
+#include "apps/training/boxes_counted.h"
 #include "apps/training/boxes_files.h"
 #include "apps/training/boxes_format.h"
 #include "apps/training/boxes_json.h"
@@ -35,7 +35,8 @@ constexpr const char* kFormatsHint =
 struct Found {
   BoxPicture picture;
   WrittenPicture written;
-  std::string annotation;  // path of the file; empty: a negative
+  std::string annotation;     // path of the file; empty: a negative
+  std::string given_by = {};  // the option: "--negatives DIR"
 };
 
 // Gathers what one data set says.
@@ -137,7 +138,7 @@ class Gatherer {
     const std::string text = read_file(files_.path_of(file));
     if (text.empty() && extension != ".txt") throw FormatError("an empty file");
     if (extension == ".json") {
-      add_all(file, parse_json_boxes(text));
+      add_pixels(file, parse_json_boxes(text));
     } else if (extension == ".xml") {
       WrittenPicture written = parse_voc(text);
       // The picture beside the file counts more than what <filename> says: people rename both.
@@ -146,9 +147,9 @@ class Gatherer {
         written.file = *beside;
       else if (written.file.empty() || !files_.find_picture(file, written.file))
         written.file = stem_of(file);
-      add_all(file, {std::move(written)});
-    } else if (is_fddb(text)) {
-      add_all(file, parse_fddb(text));
+      add_pixels(file, {std::move(written)});
+    } else if (is_counted(text)) {
+      add_pixels(file, parse_counted(text));
     } else {
       if (!text.empty() && !is_yolo(text) && !files_.find_picture(file, stem_of(file)))
         return false;
@@ -157,6 +158,15 @@ class Gatherer {
       add_all(file, {std::move(written)});
     }
     return true;
+  }
+
+  void add_pixels(const std::string& file, std::vector<WrittenPicture> pictures) {
+    std::vector<Box> boxes;
+    for (const WrittenPicture& picture : pictures)
+      for (const WrittenBox& written : picture.boxes) boxes.push_back(written.box);
+    if (look_like_shares(boxes))
+      throw FormatError("its boxes are shares of the picture's sides, not pixels");
+    add_all(file, std::move(pictures));
   }
 
   void add_all(const std::string& file, std::vector<WrittenPicture> pictures) {
@@ -387,6 +397,19 @@ void require_different(const std::vector<std::string>& paths) {
   }
 }
 
+void require_given_once(const std::vector<Found>& found) {
+  std::map<fs::path, const std::string*> given;
+  for (const Found& each : found) {
+    std::error_code unknown;
+    const fs::path real = fs::canonical(each.picture.path, unknown);
+    if (unknown) continue;
+    const auto [before, first] = given.emplace(real, &each.given_by);
+    if (!first && *before->second != each.given_by)
+      throw std::runtime_error(fmt::format("{}: the picture is given twice, by {} and by {}",
+                                           each.picture.path, *before->second, each.given_by));
+  }
+}
+
 }  // namespace
 
 BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions& options) {
@@ -397,19 +420,29 @@ BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions
   require_different(all);
   BoxDataset data;
   std::vector<Found> found;
-  for (const std::string& dataset : datasets) read_dataset(dataset, data, found);
-  const auto read_pictures = [&](const std::string& folder, const auto& read) {
+  const auto name_giver = [&](const std::string& option) {
+    for (auto i = found.rbegin(); i != found.rend() && i->given_by.empty(); ++i)
+      i->given_by = option;
+  };
+  for (const std::string& dataset : datasets) {
+    read_dataset(dataset, data, found);
+    name_giver("-d " + dataset);
+  }
+  const auto read_pictures = [&](const std::string& option, const std::string& folder,
+                                 const auto& read) {
     Gatherer gatherer(folder, last_name(folder), data, found);
     if (gatherer.pictures_seen() == 0)
       throw std::runtime_error(
           fmt::format("{}: holds no pictures ({})", folder, vision::kPictureExtensions));
     read(gatherer);
+    name_giver(option + " " + folder);
   };
   for (const std::string& folder : options.negatives)
-    read_pictures(folder, [](Gatherer& gatherer) { gatherer.read_negatives(); });
+    read_pictures("--negatives", folder, [](Gatherer& gatherer) { gatherer.read_negatives(); });
   for (const std::string& folder : options.without_boxes)
-    read_pictures(folder,
+    read_pictures("--without-boxes", folder,
                   [&](Gatherer& gatherer) { gatherer.read_without_boxes(options.classes); });
+  require_given_once(found);
   const auto place = [](const BoxPicture& picture) {
     return std::tie(picture.without_boxes, picture.name, picture.path);
   };

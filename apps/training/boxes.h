@@ -1,5 +1,5 @@
 // Pictures with boxes around their faces, read from other people's annotations: Pascal VOC, YOLO,
-// COCO, FDDB's ellipses and our own boxes.json (see the parsers boxes_*.h).
+// COCO, FDDB, WIDER FACE and our own boxes.json (see the parsers boxes_*.h).
 #pragma once
 
 #include <cstdint>
@@ -54,9 +54,9 @@ struct BoxOptions {
 // Reads folders (searched to any depth) or single annotation files. A picture without annotation,
 // an annotation without picture, broken files, and boxes that are empty or outside their picture
 // are left out and listed. A picture that two files annotate counts once, by the first. Throws
-// std::runtime_error for a data set that is missing or has no picture with an annotation, a file
-// named that cannot be read, files of class names that contradict each other, and for classes
-// without a meaning.
+// std::runtime_error for a picture that two data sets hold, a data set that is missing or has no
+// picture with an annotation, a file named that cannot be read, files of class names that
+// contradict each other, and for classes without a meaning.
 BoxDataset read_boxes(const std::vector<std::string>& datasets, const BoxOptions& options = {});
 
 // Paths of all files that a data set was read from.

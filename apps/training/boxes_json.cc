@@ -12,21 +12,30 @@
 namespace maskwatch::apps {
 namespace {
 
+// A text, or a number as a text; empty where there is none.
 std::string text_of(const JsonFields& object, const char* key) {
   const auto value = object.find(key);
-  return value && value->is_text() ? value->text() : std::string();
+  if (!value || value->is_null()) return {};
+  if (value->is_text()) return value->text();
+  if (!value->is_number()) value->fail("is neither a text nor a number");
+  std::string text = value->dump();
+  if (text.ends_with(".0")) text.resize(text.size() - 2);
+  return text;
 }
 
 int side_of(const JsonFields& object, const char* key) {
-  const auto value = object.find(key);
-  if (!value || !value->is_number()) return 0;
-  const double side = value->number();
-  return side >= 1 && side < 1e6 ? static_cast<int>(side) : 0;
+  int side = 0;
+  if (!read_side(text_of(object, key), side)) object[key].fail("is not a number of pixels");
+  return side;
 }
 
 bool is_set(const JsonFields& object, const char* key) {
   const auto value = object.find(key);
-  return value && (value->is_true() || (value->is_number() && value->number() != 0));
+  if (value && value->is_true()) return true;
+  if (!value || value->is_false()) return false;
+  bool flag = false;
+  if (!read_flag(text_of(object, key), flag)) value->fail("is neither true nor false");
+  return flag;
 }
 
 std::optional<vision::Box> box_of(const JsonFields& object, const char* key) {
@@ -35,17 +44,15 @@ std::optional<vision::Box> box_of(const JsonFields& object, const char* key) {
   const std::vector<JsonFields> list = value->list();
   std::array<float, 4> numbers{};
   for (std::size_t i = 0; i < 4; ++i) {
-    if (!list[i].is_number()) return std::nullopt;
-    numbers[i] = static_cast<float>(list[i].number());
+    double number = 0;
+    if (list[i].is_number())
+      number = list[i].number();
+    else if (!list[i].is_text() || !read_number(list[i].text(), number))
+      return std::nullopt;
+    numbers[i] = static_cast<float>(number);
     if (!std::isfinite(numbers[i])) return std::nullopt;
   }
   return vision::Box{numbers[0], numbers[1], numbers[2], numbers[3]};
-}
-
-// A number or a text: an identifier either way.
-std::string id_of(const JsonFields& object, const char* key) {
-  const auto value = object.find(key);
-  return value && (value->is_number() || value->is_text()) ? value->dump() : std::string();
 }
 
 std::vector<WrittenPicture> parse_own(const JsonFields& document) {
@@ -84,7 +91,7 @@ std::vector<WrittenPicture> parse_coco(const JsonFields& document) {
   for (const JsonFields& entry : list_of(document, "images")) {
     WrittenPicture picture;
     picture.file = text_of(entry, "file_name");
-    const std::string id = id_of(entry, "id");
+    const std::string id = text_of(entry, "id");
     if (picture.file.empty() || id.empty())
       throw FormatError(
           fmt::format("entry {} of \"images\" has no \"id\" or \"file_name\"", pictures.size()));
@@ -95,21 +102,30 @@ std::vector<WrittenPicture> parse_coco(const JsonFields& document) {
     pictures.push_back(std::move(picture));
   }
   std::map<std::string, std::string> names;
-  for (const JsonFields& entry : list_of(document, "categories"))
-    names[id_of(entry, "id")] = text_of(entry, "name");
+  for (const JsonFields& entry : list_of(document, "categories")) {
+    const std::string id = text_of(entry, "id");
+    if (id.empty()) entry.fail("has no \"id\"");
+    const auto [name, added] = names.emplace(id, text_of(entry, "name"));
+    if (!added && name->second != text_of(entry, "name"))
+      throw FormatError(fmt::format("the category {} has two names: '{}' and '{}'", id,
+                                    name->second, text_of(entry, "name")));
+  }
   for (const JsonFields& entry : list_of(document, "annotations")) {
-    const auto place = places.find(id_of(entry, "image_id"));
+    const auto place = places.find(text_of(entry, "image_id"));
     if (place == places.end())
       throw FormatError(fmt::format("an annotation's \"image_id\" {} matches no picture",
-                                    id_of(entry, "image_id")));
+                                    text_of(entry, "image_id")));
     WrittenPicture& picture = pictures[place->second];
     const auto box = box_of(entry, "bbox");
-    const auto name = names.find(id_of(entry, "category_id"));
+    const std::string category = text_of(entry, "category_id");
+    const auto name = names.find(category);
     if (!box)
       picture.faults.emplace_back("an annotation has no \"bbox\" of four numbers");
+    else if (category.empty())
+      picture.faults.emplace_back("an annotation has no \"category_id\"");
     else if (name == names.end() || name->second.empty())
-      picture.faults.push_back(fmt::format("an annotation's \"category_id\" {} matches no category",
-                                           id_of(entry, "category_id")));
+      picture.faults.push_back(
+          fmt::format("an annotation's \"category_id\" {} matches no category", category));
     else
       picture.boxes.push_back(
           {name->second, *box, is_set(entry, "iscrowd") || is_set(entry, "ignore")});
@@ -117,20 +133,16 @@ std::vector<WrittenPicture> parse_coco(const JsonFields& document) {
   return pictures;
 }
 
-JsonFields parse(std::string_view text) {
-  try {
-    return JsonFields::parse(text, "");
-  } catch (const std::runtime_error& fault) {
-    throw FormatError(fault.what());
-  }
-}
-
 }  // namespace
 
 std::vector<WrittenPicture> parse_json_boxes(std::string_view text) {
-  const JsonFields document = parse(text);
-  if (document.is_list()) return parse_own(document);
-  if (document.has("images") && document.has("annotations")) return parse_coco(document);
+  try {
+    const JsonFields document = JsonFields::parse(text, "");
+    if (document.is_list()) return parse_own(document);
+    if (document.has("images") && document.has("annotations")) return parse_coco(document);
+  } catch (const std::runtime_error& fault) {
+    throw FormatError(fault.what());
+  }
   throw FormatError("neither COCO's form nor a list of pictures with \"file\" and \"faces\"");
 }
 

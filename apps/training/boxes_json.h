@@ -13,7 +13,8 @@
 namespace maskwatch::apps {
 
 // Pictures in the order of the file; those without a box too. "iscrowd" and "ignore" are ignored
-// regions. FormatError for a text that is neither of the two.
+// regions. Numbers and flags may stand as texts ("width": "256"). FormatError for a text that is
+// neither of the two, a field of another kind, and a category with two names.
 std::vector<WrittenPicture> parse_json_boxes(std::string_view text);
 
 }  // namespace maskwatch::apps

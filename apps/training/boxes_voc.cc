@@ -8,11 +8,20 @@
 namespace maskwatch::apps {
 namespace {
 
-int read_side(const pugi::xml_node& size, const char* name) {
-  double value = 0;
-  return read_number(size.child(name).text().get(), value) && value >= 1 && value < 1e6
-             ? static_cast<int>(value)
-             : 0;
+int side_of(const pugi::xml_node& size, const char* name) {
+  const char* text = size.child(name).text().get();
+  int side = 0;
+  if (!read_side(text, side))
+    throw FormatError(fmt::format("<{}> is not a number of pixels: '{}'", name, text));
+  return side;
+}
+
+bool is_set(const pugi::xml_node& object, const char* name) {
+  const char* text = object.child(name).text().get();
+  bool flag = false;
+  if (!read_flag(text, flag))
+    throw FormatError(fmt::format("<{}> is neither 0 nor 1: '{}'", name, text));
+  return flag;
 }
 
 void read_object(const pugi::xml_node& object, WrittenPicture& picture) {
@@ -33,8 +42,7 @@ void read_object(const pugi::xml_node& object, WrittenPicture& picture) {
   }
   written.box = {static_cast<float>(edges[0]), static_cast<float>(edges[1]),
                  static_cast<float>(edges[2] - edges[0]), static_cast<float>(edges[3] - edges[1])};
-  const std::string_view difficult = trimmed(object.child("difficult").text().get());
-  written.ignored = difficult == "1" || difficult == "true";
+  written.ignored = is_set(object, "difficult");
   picture.boxes.push_back(std::move(written));
 }
 
@@ -49,8 +57,8 @@ WrittenPicture parse_voc(std::string_view text) {
   WrittenPicture picture;
   picture.file = trimmed(annotation.child("filename").text().get());
   const pugi::xml_node size = annotation.child("size");
-  picture.width = read_side(size, "width");
-  picture.height = read_side(size, "height");
+  picture.width = side_of(size, "width");
+  picture.height = side_of(size, "height");
   for (const pugi::xml_node& object : annotation.children("object")) read_object(object, picture);
   return picture;
 }

@@ -13,16 +13,6 @@ namespace {
 constexpr double kShareSlack = 0.01;
 constexpr std::size_t kMostClasses = 10000;
 
-std::optional<std::vector<double>> numbers_of(std::string_view line) {
-  std::vector<double> numbers;
-  for (const std::string_view word : words_of(line)) {
-    double value = 0;
-    if (!read_number(word, value)) return std::nullopt;
-    numbers.push_back(value);
-  }
-  return numbers;
-}
-
 vision::Box box_around(const std::vector<double>& numbers) {
   double left = numbers[1], right = left, top = numbers[2], bottom = top;
   for (std::size_t i = 3; i + 1 < numbers.size(); i += 2) {
@@ -80,7 +70,11 @@ void add_name(std::string_view entry, std::vector<std::string>& names) {
     throw FormatError(fmt::format("'{}' in \"names\" is not the number of a class", key));
   const auto index = static_cast<std::size_t>(key);
   if (names.size() <= index) names.resize(index + 1);
-  names[index] = unquoted(entry.substr(colon + 1));
+  const std::string name(unquoted(entry.substr(colon + 1)));
+  if (!names[index].empty() && names[index] != name)
+    throw FormatError(
+        fmt::format("the class {} has two names: '{}' and '{}'", index, names[index], name));
+  names[index] = name;
 }
 
 std::string_view without_comment(std::string_view line) {
@@ -108,7 +102,7 @@ bool is_yolo(std::string_view text) {
   bool any = false;
   for (const std::string_view line : lines_of(text)) {
     if (line.empty()) continue;
-    const auto numbers = numbers_of(line);
+    const auto numbers = numbers_in(line);
     if (!numbers || numbers->size() < 5) return false;
     any = true;
   }
@@ -125,7 +119,7 @@ WrittenPicture parse_yolo(std::string_view text, const std::vector<std::string>&
     const auto fault = [&](const char* what) {
       picture.faults.push_back(fmt::format("line {} {}", line_number, what));
     };
-    const auto numbers = numbers_of(line);
+    const auto numbers = numbers_in(line);
     if (!numbers && picture.boxes.empty() && picture.faults.empty())
       throw FormatError(fmt::format("line {} is not \"class x y width height\"", line_number));
     if (!numbers || numbers->size() < 5) {

@@ -3,6 +3,7 @@ Usage: crop_faces_test.py CROP_FACES"""
 
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -64,11 +65,17 @@ class Cropping(unittest.TestCase):
         self.write("full/older.json", {})
         self.write("other.json", {"validation_files": ["1.png", "elsewhere.png"]})
         self.write("no_list.json", {"epochs": []})
+        self.write("one.json", {"validation_files": ["1.png"]})
+        twin = tempfile.TemporaryDirectory()
+        self.addCleanup(twin.cleanup)
+        for name in ("1.png", "boxes.json"):
+            shutil.copy(self.at(name), twin.name)
         for arguments, output, expected in (
             ([], "full", "not an empty folder"),
             ([], "boxes.json", "not an empty folder"),
             (["--only", self.at("other.json")], "out", "1 of 2 pictures that it names are not in the data set: elsewhere.png"),
             (["--without", self.at("other.json")], "out", "elsewhere.png"),
+            (["--without", self.at("one.json"), "-d", twin.name], "out", "have the same"),
             (["--without", self.at("no_list.json")], "out", "validation_files"),
             (["--without", self.at("nowhere.json")], "out", "nowhere.json"),
             (["--without", self.at("other.json"), "--only", self.at("other.json")], "out", "exclude"),

@@ -613,7 +613,7 @@ TEST_CASE("evaluate_mask_detector: worn wrongly is a mask where the data set has
 
 TEST_CASE("evaluate_mask_detector keeps to the pictures of a list or a history") {
   const TemporaryFolder& folder = prepared();
-  folder.write("list.txt", "with_mask/1.png\nwithout_mask/3.png\r\nwith_mask/lost.png\n");
+  folder.write("list.txt", "\xef\xbb\xbfwith_mask/1.png\n./without_mask/3.png \r\n\n");
   folder.write(
       "history.json",
       R"({"validation_files": ["with_mask/0.png", "with_mask/2.png", "without_mask/4.png"]})");
@@ -644,6 +644,17 @@ TEST_CASE("evaluate_mask_detector: bad input is one line and exit code 2") {
   fault({"-d", "set", "--history", "broken.json"}, "broken.json");
   folder.write("none.txt", "no/such.png\n");
   fault({"-d", "set", "--only", "none.txt"}, "none.txt");
+  folder.write("some.txt", "with_mask/1.png\nwith_mask/zz.png\n");
+  fault({"-d", "set", "--only", "some.txt"},
+        "some.txt: 1 of 2 pictures that it names are not in the data set: with_mask/zz.png");
+  folder.write("some.json", R"({"validation_files": ["with_mask/1.png", "with_mask/zz.png"]})");
+  fault({"-d", "set", "--history", "some.json"}, "1 of 2 pictures");
+  folder.write("hollow.txt", "\n");
+  fault({"-d", "set", "--only", "hollow.txt"}, "hollow.txt: it names no pictures");
+  folder.write("one.txt", "with_mask/1.png\n");
+  folder.write("twin/with_mask/1.png", read_file(folder / "grey.png"));
+  folder.write("twin/without_mask/9.png", read_file(folder / "dark.png"));
+  fault({"-d", "set", "twin", "--only", "one.txt"}, "have the same");
   folder.write("other/cats/1.png", read_file(folder / "grey.png"));
   folder.write("other/dogs/1.png", read_file(folder / "dark.png"));
   fault({"-d", "other"}, "cats");

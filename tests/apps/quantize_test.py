@@ -193,6 +193,7 @@ class Quantizing(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("ranges of 20 layers from 5 pictures", done.stderr)
         self.assertIn("3 of 4 pictures that it names are left out", done.stderr)
+        self.refused(run(QUANTIZE, CLASSIFIER, *options, "-d", shutil.copytree(self.at("faces"), self.at("twin"))), "have the same")
         for listed, word in ((names, "all"), (["elsewhere.png"], "none")):
             with open(self.at("history.json"), "w") as file:
                 json.dump({"validation_files": listed}, file)

@@ -125,17 +125,43 @@ class Training(unittest.TestCase):
         self.assertEqual(*labels)
 
     def test_evaluation_of_faces_found_elsewhere(self):
-        found = [{"file": "3.png", "found": [{"box": [1, 1, 10, 10], "score": 0.9, "label": "with_mask"}]}]
+        data = shutil.copytree(self.data, self.at("one_without_annotation"))
+        os.remove(os.path.join(data, "5.xml"))
+        found = [{"file": "3.png", "found": [{"box": [1, 1, 10, 10], "score": 0.9, "label": "with_mask"}]}, {"file": "5.png", "found": []}]
         with open(self.at("found.json"), "w") as file:
             json.dump(found, file)
-        done = subprocess.run([EVALUATE, "-d", self.data, "--found", self.at("found.json"), "--json", "--write-found", self.at("again.json"), "--plot", self.at("curve.png")], capture_output=True, text=True)
+        done = subprocess.run([EVALUATE, "-d", data, "--found", self.at("found.json"), "--json", "--write-found", self.at("again.json"), "--plot", self.at("curve.png")], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         figures = json.loads(done.stdout)
-        self.assertEqual(figures["pictures"], 24)
+        self.assertEqual(figures["pictures"], 23)
         self.assertEqual(figures["backgrounds"], 6)
         with open(self.at("again.json")) as file:
             again = json.load(file)
         self.assertEqual([entry for entry in again if entry["found"]][0]["file"], "3.png")
+
+    def test_names_that_are_no_utf8_are_found_again(self):
+        odd = os.fsencode(self.at("odd"))
+        shutil.copytree(os.fsencode(self.data), odd)
+        for name in (b"1", b"2"):
+            for extension in (b".png", b".xml"):
+                os.rename(os.path.join(odd, name + extension), os.path.join(odd, b"\xff" + name + extension))
+        history, found = self.at("odd.json"), self.at("odd_found.json")
+        evaluate = [EVALUATE, "-d", odd, "--json"]
+        done = subprocess.run([*evaluate, "--face", "none", "-m", SHIPPED, "--write-found", found], capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(found) as file:
+            self.assertIn("\ufffd1.png", [entry["file"] for entry in json.load(file)])
+        with open(history, "w") as file:
+            json.dump({"validation_files": ["\ufffd1.png", "3.png"]}, file)
+        done = subprocess.run([*evaluate, "--found", found, "--history", history], capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        figures = json.loads(done.stdout)
+        self.assertEqual((figures["pictures"], figures["found"]), (2, 2))
+        for extension in (b".png", b".xml"):
+            os.rename(os.path.join(odd, b"\xff2" + extension), os.path.join(odd, b"\xfe1" + extension))
+        done = subprocess.run([*evaluate, "--found", found, "--history", history], capture_output=True)
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, rb"\Aerror: .* have the same .*\n\Z")
 
     def test_broken_files_are_named_and_skipped(self):
         broken = self.at("broken")
@@ -195,12 +221,29 @@ class Training(unittest.TestCase):
                 self.assertIn(expected, done.stderr)
                 self.assertFalse([file for file in os.listdir(self.folder) if file.startswith("never")])
 
+    def found_in(self, entries):
+        with tempfile.NamedTemporaryFile("w", dir=self.folder, suffix=".json", delete=False) as file:
+            json.dump(entries, file)
+        return file.name
+
     def test_bad_input_of_the_evaluation(self):
         twin = self.at("twin")
         shutil.copytree(self.data, twin)
         with open(self.at("nothing_found.json"), "w") as file:
             file.write("[]")
         found = ["--found", self.at("nothing_found.json")]
+        entry = lambda **fields: {"file": "1.png", "found": [{"box": [1, 2, 3, 4], "score": 0.5} | fields]}
+        odd = {
+            "[0].found[0].box has a width or height below 0": [entry(box=[1, 2, -3, 4])],
+            "[0].found[0].score is not from 0 to 1": [entry(score=1.5)],
+            "[0].found[0].score is not from": [entry(score=-0.1)],
+            "[1].file is named by an entry before it": [entry(), entry()],
+            "its boxes are shares of the pictures' sides, not pixels": [entry(box=[0.1, 0.2, 0.5, 0.5])],
+        }
+        with open(self.at("part.json"), "w") as file:
+            json.dump({"validation_files": ["1.png", "zz.png"]}, file)
+        with open(self.at("part_found.json"), "w") as file:
+            json.dump([{"file": "1.png", "found": []}, {"file": "zz.png", "found": []}], file)
         cases = {
             "a picture of another kind": (["--plot", self.at("never.gif")], "never.gif"),
             "a picture of the data set": ([*found, "--plot", os.path.join(self.data, "2.png")], "a file of the data set"),
@@ -210,6 +253,9 @@ class Training(unittest.TestCase):
             "faces found elsewhere and a score": ([*found, "--least-score", "0.2"], "--least-score"),
             "a score of the whole picture": (["--face", "none", "--least-score", "0.2"], "--least-score is not for --face none"),
             "two thresholds that contradict each other": (["-c", "0.1", "--least-score", "0.2"], "--least-score"),
+            "a list of pictures that are not there": (["--history", self.at("part.json")], "1 of 2 pictures that it names are not in the data set: zz.png"),
+            "faces found in pictures that are not there": (["--found", self.at("part_found.json")], "1 of 2 pictures that it names are not in the data set: zz.png"),
+            **{f"faces found: {expected}": (["--found", self.found_in(entries)], expected) for expected, entries in odd.items()},
             "names that do not tell pictures apart": (["-d", twin, *found], "have the same"),
         }
         for name, (arguments, expected) in cases.items():

@@ -1,6 +1,6 @@
 // Annotations of boxes. The first byte says how the rest is read: v (Pascal VOC), y (YOLO), j (COCO
-// and our own JSON), f (FDDB), c (classes.txt), d (data.yaml).
-#include "apps/training/boxes_fddb.h"
+// and our own JSON), f (FDDB and WIDER FACE), c (classes.txt), d (data.yaml).
+#include "apps/training/boxes_counted.h"
 #include "apps/training/boxes_json.h"
 #include "apps/training/boxes_voc.h"
 #include "apps/training/boxes_yolo.h"
@@ -21,6 +21,7 @@ std::vector<std::string> seeds() {
       R"(j[{"file":"1.jpg","source":"s","width":30,"height":20,)"
       R"("faces":[{"box":[1,2,10,10],"label":"with_mask","ignored":true}]}])",
       "f2002/08/11/big/img_591\n1\n123.58 85.54 1.265 269.69 161.78 1\n",
+      "f0--Parade/1.jpg\n1\n449 330 122 149 0 0 0 0 0 0\n0--Parade/2.jpg\n0\n0 0 0 0 0 0 0 0 0 0\n",
       "cwith_mask\nwithout_mask\n\n",
       "dnames: ['with_mask', \"without_mask\"]\nnc: 2\n",
       "dnames:\n  0: with_mask\n  1: 'it''s'\n",
@@ -44,8 +45,8 @@ bool run(std::string_view bytes) {
         apps::parse_json_boxes(text);
         break;
       case 'f':
-        apps::is_fddb(text);
-        apps::parse_fddb(text);
+        apps::is_counted(text);
+        apps::parse_counted(text);
         break;
       case 'c':
         apps::parse_class_list(text);

@@ -16,7 +16,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = {
-    "annotations": ["apps/training/boxes_fddb.cc", "apps/training/boxes_json.cc", "apps/training/boxes_voc.cc",
+    "annotations": ["apps/training/boxes_counted.cc", "apps/training/boxes_json.cc", "apps/training/boxes_voc.cc",
                     "apps/training/boxes_yolo.cc"],
     "cascade": ["vision/haar/haar.cc", "vision/haar/haar_group.cc", "vision/haar/haar_model.cc", "vision/haar/haar_plan.cc"],
     "checkpoint": ["apps/training/checkpoint.cc", "apps/training/history.cc", "nn/safetensors.cc"],

@@ -249,5 +249,10 @@ TEST_CASE("choose_pictures: those that are named or all others; names that are m
         "h.json: 4 of 4 pictures that it names are not in the data set: 1, 2, 3, ...");
   CHECK(fault({"a.png", "b.png", "c.png"}, false) ==
         "h.json: it names all of the data set's pictures");
-  CHECK(fault({}, true) == "h.json: it names none of the data set's pictures");
+  CHECK(fault({}, true) == "h.json: it names no pictures");
+  apps::BoxDataset twins = data();
+  twins.pictures[1].name = "a.png";
+  CHECK(message_of([&] {
+          apps::choose_pictures(twins, {"c.png"}, true, "h.json");
+        }).starts_with("h.json tells pictures apart by their names, but "));
 }

@@ -12,6 +12,7 @@
 
 #include "apps/common/program.h"
 #include "apps/training/boxes_files.h"
+#include "apps/training/boxes_yolo.h"
 #include "tests/apps/temporary_folder.h"
 #include "tests/shared_data.h"
 
@@ -238,6 +239,45 @@ TEST_CASE("FDDB: a box around each ellipse, names without extension") {
   CHECK(data.pictures[1].faces.empty());
 }
 
+TEST_CASE("FDDB: what is no ellipse is named") {
+  const TemporaryFolder folder;
+  picture(folder / "1.png", 100, 100);
+  for (const char* line :
+       {"20 10 4 50 40 1", "20 0 0 50 40 1", "-20 10 0 50 40", "20 10 0 50", "1 2 3 4 5 6 7"}) {
+    CAPTURE(line);
+    folder.write("ellipses.txt", std::string("1.png\n1\n") + line + "\n");
+    CHECK(has(message_of([&] { apps::read_boxes({folder.path()}); }),
+              "ellipses.txt: line 3 is not an ellipse"));
+  }
+}
+
+TEST_CASE(
+    "WIDER FACE: boxes of faces of unknown class, invalid ones ignored, none as a line of zeros") {
+  const TemporaryFolder folder;
+  for (const char* name : {"1", "2", "3"})
+    picture(folder / "images/0--Parade/" + name + ".png", 100, 100);
+  const std::string none = "0--Parade/3.png\n0\n0 0 0 0 0 0 0 0 0 0 \n";
+  const std::string faces =
+      "0--Parade/1.png\n2\n10 20 30 40 0 0 0 0 0 0 \n50 60 7 8 2 1 1 1 2 1 \n"
+      "0--Parade/2.png\n1\n1 2 3 4 2 0 0 0 0 0 \n";
+  for (const std::string& text : {faces + none, none + faces}) {
+    folder.write("wider_face_val_bbx_gt.txt", text);
+    const auto data = apps::read_boxes({folder.path()});
+    CHECK(told(data.skipped) == "");
+    REQUIRE(data.pictures.size() == 3);
+    REQUIRE(data.pictures[0].faces.size() == 2);
+    CHECK(same_box(data.pictures[0].faces[0].box, {10, 20, 30, 40}));
+    CHECK(data.pictures[0].faces[0].label == apps::kUnlabelled);
+    CHECK_FALSE(data.pictures[0].faces[0].ignored);
+    CHECK(data.pictures[0].faces[1].ignored);
+    CHECK(same_box(data.pictures[1].faces[0].box, {1, 2, 3, 4}));
+    CHECK(data.pictures[2].faces.empty());
+  }
+  folder.write("wider_face_val_bbx_gt.txt", "1.png\n2\n1 2 3 4 0 0 0 0 0 0\n1 2 3 4 0 0 0 7 0 0\n");
+  CHECK(has(message_of([&] { apps::read_boxes({folder.path()}); }),
+            "line 4 is not a face of WIDER FACE"));
+}
+
 TEST_CASE("our own boxes.json: sources, ignored faces, pictures in another size") {
   const TemporaryFolder folder;
   picture(folder / "images/1.png", 80, 40);
@@ -254,6 +294,111 @@ TEST_CASE("our own boxes.json: sources, ignored faces, pictures in another size"
   CHECK(same_box(data.pictures[0].faces[0].box, {2, 4, 6, 8}));
   CHECK(data.pictures[0].faces[1].ignored);
   CHECK(told(data.skipped) == "2.png: is 20x40 where its annotation says 40x20\n");
+}
+
+TEST_CASE("numbers and flags as texts count as what they say; what says neither is named") {
+  const TemporaryFolder folder;
+  picture(folder / "1.png", 80, 40);
+  const auto read = [&] {
+    return apps::read_boxes({folder.path()}, {apps::ClassMap({"mask=1", "no_mask=2"}), {}});
+  };
+  const auto refused = [&](const std::string& file, const std::string& text,
+                           const std::string& part) {
+    folder.write(file, text);
+    const std::string fault = message_of(read);
+    INFO(fault);
+    CHECK(has(fault, file + ": " + part));
+    std::filesystem::remove(folder / file);
+  };
+  folder.write("boxes.json", R"([{"file": "1.png", "width": "40", "height": 20.0, "faces": [
+      {"box": ["1", 2, "3.5", 4], "label": 1, "ignored": "false"},
+      {"box": [10, 2, 3, 4], "label": "2", "ignored": "true"}, {"box": [1, 2, "x", 4]}]}])");
+  {
+    const auto data = read();
+    CHECK(data.rescaled_pictures == 1);
+    const auto& faces = data.pictures[0].faces;
+    REQUIRE(faces.size() == 2);
+    CHECK(same_box(faces[0].box, {2, 4, 7, 8}));
+    CHECK(faces[0].label == 0);
+    CHECK_FALSE(faces[0].ignored);
+    CHECK(faces[1].ignored);
+    CHECK(has(told(data.dropped_boxes), "a face has no \"box\" of four numbers"));
+  }
+  std::filesystem::remove(folder / "boxes.json");
+  const auto own = [](const std::string& fields, const std::string& of_face) {
+    return R"([{"file": "1.png", )" + fields + R"("faces": [{"box": [1, 2, 3, 4])" + of_face +
+           "}]}]";
+  };
+  refused("boxes.json", own(R"("width": "40px", )", ""), "[0].width is not a number of pixels");
+  refused("boxes.json", own(R"("height": -20, )", ""), "[0].height is not a number of pixels");
+  refused("boxes.json", own(R"("width": [40], )", ""), "[0].width is neither a text nor a number");
+  refused("boxes.json", own("", R"(, "ignored": "perhaps")"),
+          "[0].faces[0].ignored is neither true nor false");
+  refused("boxes.json", own("", R"(, "label": ["mask"])"),
+          "[0].faces[0].label is neither a text nor a number");
+  const std::string box = object("1", "2 4 12 14");
+  std::string odd_size = voc("1.png", box, 80, 40);
+  odd_size.replace(odd_size.find("80"), 2, "1024px");
+  refused("1.xml", odd_size, "<width> is not a number of pixels: '1024px'");
+  std::string odd_flag = voc("1.png", box, 80, 40);
+  odd_flag.replace(odd_flag.find("<difficult>") + 11, 1, "hard");
+  refused("1.xml", odd_flag, "<difficult> is neither 0 nor 1: 'hard'");
+  odd_flag.replace(odd_flag.find("hard"), 4, "True");
+  folder.write("1.xml", odd_flag);
+  CHECK(read().pictures[0].faces[0].ignored);
+}
+
+TEST_CASE("COCO: identifiers as numbers or texts; a category has one name") {
+  const TemporaryFolder folder;
+  picture(folder / "1.png");
+  const auto coco = [](const std::string& categories, const std::string& category) {
+    return R"({"images": [{"id": "1", "file_name": "1.png"}], "categories": [)" + categories +
+           R"(], "annotations": [{"image_id": 1.0, )" + category + R"("bbox": [1, 2, 3, 4]}]})";
+  };
+  const auto refused = [&](const std::string& text, const std::string& part) {
+    folder.write("coco.json", text);
+    const std::string fault = message_of([&] { apps::read_boxes({folder.path()}); });
+    INFO(fault);
+    CHECK(has(fault, "coco.json: " + part));
+  };
+  const std::string masks = R"({"id": 3, "name": "mask"})";
+  refused(coco(masks + R"(, {"id": "3", "name": "no_mask"})", R"("category_id": 3, )"),
+          "the category 3 has two names: 'mask' and 'no_mask'");
+  refused(coco(R"({"name": "mask"})", ""), "categories[0] has no \"id\"");
+  folder.write("coco.json", coco(masks, ""));
+  CHECK(has(told(apps::read_boxes({folder.path()}).dropped_boxes),
+            "an annotation has no \"category_id\""));
+  folder.write("coco.json", coco(masks + ", " + masks, R"("category_id": "3", )"));
+  CHECK(apps::read_boxes({folder.path()}).pictures[0].faces[0].label == 0);
+}
+
+TEST_CASE("YOLO: a number with two names in data.yaml is refused") {
+  for (const char* names : {"names: {0: mask, 0: no_mask}\n", "names:\n  0: mask\n  0: no_mask\n"})
+    CHECK(message_of([&] { apps::parse_yaml_names(names); }) ==
+          "the class 0 has two names: 'mask' and 'no_mask'");
+  CHECK(apps::parse_yaml_names("names: {0: a, 0: a}") == std::vector<std::string>{"a"});
+}
+
+TEST_CASE("boxes in shares where pixels belong are refused") {
+  const TemporaryFolder folder;
+  picture(folder / "1.png");
+  picture(folder / "2.png");
+  const auto says = [&](const std::string& file, const std::string& text) {
+    CAPTURE(file);
+    folder.write(file, text);
+    const std::string fault = message_of([&] { apps::read_boxes({folder.path()}); });
+    CHECK(has(fault, file + ": its boxes are shares of the picture's sides, not pixels"));
+    std::filesystem::remove(folder / file);
+  };
+  says("boxes.json", R"([{"file": "1.png", "faces": [{"box": [-0.002, 0.2, 0.5, 0.75]}]},
+                         {"file": "2.png", "faces": [{"box": [0, 0, 1, 1]}]}])");
+  says("coco.json", R"({"images": [{"id": 1, "file_name": "1.png"}],
+                        "categories": [{"id": 1, "name": "face"}],
+                        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0.5, 0.5, 0.1, 0.2]}]})");
+  says("1.xml", voc("1.png", object("face", "0.1 0.1 0.5 0.5")));
+  folder.write("boxes.json", R"([{"file": "1.png", "faces": [{"box": [0, 0, 0.5, 0.75]}]},
+                                 {"file": "2.png", "faces": [{"box": [3, 3, 9, 9]}]}])");
+  CHECK(apps::read_boxes({folder.path()}).pictures.size() == 2);
 }
 
 TEST_CASE("a folder whose name ends like a YAML file's is a folder") {
@@ -339,6 +484,26 @@ TEST_CASE("pictures without a face by the folder; the same folder twice is refus
   CHECK(data.pictures[1].name == "deep/2.png");
   CHECK(data.pictures[1].faces.empty());
   CHECK(has(message_of([&] { apps::read_boxes({folder / "a", folder / "b/../a"}); }), "twice"));
+}
+
+TEST_CASE("a picture that two data sets hold is refused") {
+  const TemporaryFolder folder;
+  picture(folder / "a/images/1.png");
+  picture(folder / "a/images/2.png");
+  folder.write("a/boxes.json", R"([{"file": "images/1.png", "faces": [{"box": [1, 2, 3, 4]}]}])");
+  const std::string a = folder / "a";
+  const auto says = [&](const apps::BoxOptions& options, const std::vector<std::string>& datasets,
+                        const std::string& by) {
+    CHECK(message_of([&] {
+            apps::read_boxes(datasets, options);
+          }).ends_with("images/1.png: the picture is given twice, by -d " + a + " and by " + by));
+  };
+  says({}, {a, a + "/boxes.json"}, "-d " + a + "/boxes.json");
+  says({{}, {a + "/images"}}, {a}, "--negatives " + a + "/images");
+  says({{}, {}, {a + "/images"}}, {a}, "--without-boxes " + a + "/images");
+  std::filesystem::create_directories(folder / "rest");
+  std::filesystem::rename(folder / "a/images/2.png", folder / "rest/2.png");
+  CHECK(apps::read_boxes({a}, {{}, {folder / "rest"}}).pictures.size() == 2);
 }
 
 TEST_CASE("folders that link to each other are each read once, by their own path") {
