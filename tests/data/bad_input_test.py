@@ -165,6 +165,17 @@ class PublishedInput(BadInputTest):
     def test_other_networks(self):
         self.assert_refused(published("yunet_n_320_320.onnx"), "12 outputs; expected one")
 
+    def test_operators_of_another_domain_in_a_detector(self):
+        """In the network, and where boxes are decoded."""
+        import onnx
+
+        model = onnx.load(published("version-RFB-320.onnx"))
+        for kind in ("Conv", "Exp"):
+            next(node for node in model.graph.node if node.op_type == kind).domain = "my.ops"
+            onnx.save(model, self.path("a.onnx"))
+            self.assert_refused(self.path("a.onnx"), f"({kind} of domain 'my.ops') is not known")
+            model = onnx.load(published("version-RFB-320.onnx"))
+
     def test_options_that_do_not_apply(self):
         labels = self.path("labels.txt", b"one\ntwo\n")
         quantised = published("mobilenet_v2_1.0_224_quant.tflite")
