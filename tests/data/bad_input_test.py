@@ -49,6 +49,7 @@ class BadInputTest(samples.FolderTest):
         lines = errors.splitlines()
         self.assertEqual(len(lines), 1, errors)
         self.assertTrue(lines[0].startswith("error: "), errors)
+        self.assertTrue(lines[0].isprintable(), ascii(errors))
         for hint in hints:
             self.assertIn(hint, lines[0])
         self.assertEqual(set(os.listdir(self.folder)), before)
@@ -79,6 +80,18 @@ class AnyInput(BadInputTest):
 
         folder = self.folder
         self.assert_refused(self.path("a.pth", pickle.dumps(Harmful(), 2)), "a.pth", "plain tensors")
+
+    def test_a_whole_module_is_refused_by_what_it_holds(self):
+        import torch
+
+        torch.save(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), self.path("whole.pth"))
+        self.assert_refused(self.path("whole.pth"), "torch.nn.modules.container.Sequential", "model.state_dict()")
+
+    def test_what_a_terminal_would_obey_is_written_out(self):
+        name = "a\x1b[1m\u202e\u009b.h5"
+        self.assert_refused(self.path(name, b"x"), "a\\x1b[1m\\u{202e}\\u{009b}.h5: ")
+        self.assert_refused(self.path("a\udcff.h5"), "a\\xff.h5: no such file")
+        self.assert_refused(self.path(name), "\\x07", options=["--input-size", "\x07"])
 
     def test_missing_library_is_named_with_the_command(self):
         stub = self.path("stub")

@@ -119,6 +119,21 @@ class WayBack(ExportTest):
         self.assertEqual((code, errors), (0, ""))
         self.assertEqual(contents(self.path("back.safetensors"))[1], contents(SHIPPED["face"])[1])
 
+    def test_negative_variances_are_refused(self):
+        """As the programs refuse them."""
+        import onnx
+
+        def change(model):
+            variance = next(t for t in model.graph.initializer if t.name.endswith("variance"))
+            values = -onnx.numpy_helper.to_array(variance)
+            variance.CopyFrom(onnx.numpy_helper.from_array(values, variance.name))
+
+        for model in SHIPPED.values():
+            code, errors = self.changed(self.export(model), change)
+            self.assertEqual((code, errors.count("\n")), (2, 1), errors)
+            self.assertIn("negative variance", errors)
+            self.assertFalse(os.path.exists(self.path("back.safetensors")))
+
     @staticmethod
     def of_size(*sizes):
         def change(model):
