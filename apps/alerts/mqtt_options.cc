@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "apps/common/program.h"
+#include "base/percent.h"
 #include "base/printable.h"
 #include "vision/video/stream_address.h"
 
@@ -15,12 +16,6 @@ namespace {
 
 // MQTT allows 65,535 bytes, of which the longest topic below ours needs some.
 constexpr std::size_t kLongestTopic = 1000, kLongestHost = 253;
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
 
 // As libmosquitto wants it: UTF-8 without control characters and noncharacters.
 bool is_plain_text(std::string_view text) {
@@ -74,19 +69,9 @@ class AddressParser {
   }
 
   std::string decoded(std::string_view part) const {
-    std::string out;
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      if (part[i] != '%') {
-        out += part[i];
-        continue;
-      }
-      const int high = i + 2 < part.size() ? hex_digit(part[i + 1]) : -1;
-      const int low = high >= 0 ? hex_digit(part[i + 2]) : -1;
-      if (low < 0) fail("% is not followed by two hexadecimal digits");
-      out += static_cast<char>(16 * high + low);
-      i += 2;
-    }
-    return out;
+    const auto out = percent_decoded(part);
+    if (!out) fail("% is not followed by two hexadecimal digits");
+    return *out;
   }
 
   void take_host(std::string_view place, MqttAddress& out) const {
