@@ -21,7 +21,6 @@ namespace {
 
 constexpr std::size_t kMostConnections = 64;
 constexpr int kMostViewers = 16;
-constexpr double kPatience = 10;     // seconds for a whole request, and for any part of an answer
 constexpr double kPictureTime = 5;   // seconds to wait for one picture
 constexpr double kAcceptPause = .5;  // seconds when the system has no more descriptors
 constexpr double kFarewell = 1;      // seconds for the reader to close its side
@@ -107,14 +106,16 @@ struct HttpServer::Connection {
   bool broken = false;
   Pictures pictures = Pictures::none;
   std::vector<std::pair<std::string, std::string>> headers;  // of one picture
-  Clock::time_point active = Clock::now();                   // accepted, asked or sent last
+  Clock::time_point begun = Clock::now();                    // accepted, or asked
+  Clock::time_point active = begun;                          // when bytes were sent last
   short events = 0;                                          // that poll saw
 
   bool has_output() const { return sent < out.size(); }
   bool wants_picture() const { return pictures != Pictures::none && !has_output(); }
 };
 
-HttpServer::HttpServer(const ListenAddress& address, Handler handle) : handle_(std::move(handle)) {
+HttpServer::HttpServer(const ListenAddress& address, Handler handle, const HttpPatience& patience)
+    : handle_(std::move(handle)), patience_(patience) {
   listen_at(address);
   thread_ = std::thread([this] { work(); });
 }
@@ -242,7 +243,7 @@ void HttpServer::receive(Connection& connection) {
 void HttpServer::answer(Connection& connection, HttpResponse response, bool body) {
   using Pictures = HttpResponse::Pictures;
   connection.answered = true;
-  connection.active = Clock::now();
+  connection.begun = connection.active = Clock::now();
   connection.in.clear();
   if (response.pictures == Pictures::one && body) {
     connection.pictures = Pictures::one;
@@ -338,8 +339,11 @@ bool HttpServer::is_over(const Connection& connection) const {
   if (connection.broken) return true;
   const double idle = seconds_since(connection.active);
   if (connection.closing) return idle > kFarewell;
-  // Else a stream waits for us.
-  return (!connection.answered || connection.has_output()) && idle > kPatience;
+  const double whole = seconds_since(connection.begun);
+  if (!connection.answered) return whole > patience_.request;
+  if (!connection.has_output()) return false;  // it waits for us
+  const bool stream = connection.pictures == HttpResponse::Pictures::stream;
+  return idle > patience_.part || (!stream && whole > patience_.answer);
 }
 
 void HttpServer::count() {
