@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 from maskwatch_convert import classifier, exported, head, mobilenet_v2, model_file  # noqa: E402
-from maskwatch_convert.errors import CommandLine, ConvertError  # noqa: E402
+from maskwatch_convert.errors import CommandLine, ConvertError, printable  # noqa: E402
 from maskwatch_convert.steps import USUAL_SIDE  # noqa: E402
 
 
@@ -209,13 +209,12 @@ def main(command_line=None):
     try:
         metadata, assumed = convert(args)
     except ConvertError as error:
-        line = " ".join(f"error: {error.path or args.source}: {error}".split())
-        print(line, file=sys.stderr)
+        print(printable(f"error: {error.path or args.source}: {error}"), file=sys.stderr)
         return error.exit_code
     for note in assumed:
-        print(f"note: {args.source}: {note}", file=sys.stderr)
+        print(printable(f"note: {args.source}: {note}"), file=sys.stderr)
     facts = ", ".join(f"{k} {metadata[k]}" for k in ("width", "preprocessing", "batch_norm", "head") if k in metadata)
-    print(f"{args.destination}: {metadata['architecture']} ({facts})")
+    print(printable(f"{args.destination}: {metadata['architecture']} ({facts})"))
     return 0
 
 

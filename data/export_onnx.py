@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 
 from maskwatch_convert import model_file, our_file, to_onnx  # noqa: E402
-from maskwatch_convert.errors import CommandLine, ConvertError  # noqa: E402
+from maskwatch_convert.errors import CommandLine, ConvertError, printable  # noqa: E402
 from maskwatch_convert.onnx_builder import ExportOptions, MOST_BATCH, OPSET, SIDES  # noqa: E402
 
 
@@ -92,12 +92,12 @@ def main(command_line=None):
     try:
         made, said = export(args)
     except ConvertError as error:
-        print(" ".join(f"error: {error.path or args.model}: {error}".split()), file=sys.stderr)
+        print(printable(f"error: {error.path or args.model}: {error}"), file=sys.stderr)
         return error.exit_code
     inputs, outputs = (", ".join(map(shape_text, part)) for part in (made.graph.input, made.graph.output))
-    print(f"{args.output}: {made.graph.name}, {inputs} -> {outputs}")
+    print(printable(f"{args.output}: {made.graph.name}, {inputs} -> {outputs}"))
     if said:
-        print(f"note: {said}")
+        print(printable(f"note: {said}"))
     return 0
 
 

@@ -125,6 +125,11 @@ void Delivery::refused(const std::string& reason) {
   unreachable(reason);
 }
 
+bool Delivery::ever_reached() const {
+  const std::lock_guard lock(mutex_);
+  return ever_reached_;
+}
+
 bool Delivery::closed() const {
   const std::lock_guard lock(mutex_);
   return closed_at_.has_value();

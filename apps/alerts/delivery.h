@@ -58,6 +58,7 @@ class Delivery {
   // is as good as unreachable.
   void refused(const std::string& reason);
 
+  bool ever_reached() const;
   bool closed() const;
   // Closed, and every event is settled, or the receiver refuses them, or the time is over.
   bool over() const;

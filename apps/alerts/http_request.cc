@@ -1,7 +1,8 @@
 #include "apps/alerts/http_request.h"
 
 #include <algorithm>
-#include <optional>
+
+#include "base/percent.h"
 
 namespace maskwatch::apps {
 namespace {
@@ -34,28 +35,6 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char small = static_cast<char>(c | 0x20);
-  return small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
-}
-
-// Nothing where % is not followed by two digits.
-std::optional<std::string> decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    if (i + 2 >= text.size() || hex_digit(text[i + 1]) < 0 || hex_digit(text[i + 2]) < 0)
-      return std::nullopt;
-    out += static_cast<char>(16 * hex_digit(text[i + 1]) + hex_digit(text[i + 2]));
-    i += 2;
-  }
-  return out;
-}
-
 // What stands before `separator`; `rest` goes on behind it.
 std::string_view next_part(std::string_view& rest, std::string_view separator) {
   const std::size_t end = std::min(rest.find(separator), rest.size());
@@ -70,7 +49,7 @@ bool parse_first_line(std::string_view line, HttpRequest& request) {
   if (!is_token(method) || target.empty() || target[0] != '/' || has_controls(target)) return false;
   if (line != "HTTP/1.1" && line != "HTTP/1.0") return false;
   const std::size_t question = std::min(target.find('?'), target.size());
-  const auto path = decoded(target.substr(0, question));
+  const auto path = percent_decoded(target.substr(0, question));
   if (!path || has_controls(*path)) return false;
   request.method = method;
   request.path = *path;
@@ -89,7 +68,7 @@ std::string HttpRequest::header(std::string_view name) const {
 std::string HttpRequest::field(std::string_view name) const {
   for (std::string_view rest = query; !rest.empty();) {
     std::string_view value = next_part(rest, "&");
-    if (next_part(value, "=") == name) return decoded(value).value_or("");
+    if (next_part(value, "=") == name) return percent_decoded(value).value_or("");
   }
   return "";
 }

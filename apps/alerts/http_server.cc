@@ -21,7 +21,6 @@ namespace {
 
 constexpr std::size_t kMostConnections = 64;
 constexpr int kMostViewers = 16;
-constexpr double kPatience = 10;     // seconds without a byte until a connection is cut off
 constexpr double kPictureTime = 5;   // seconds to wait for one picture
 constexpr double kAcceptPause = .5;  // seconds when the system has no more descriptors
 constexpr double kFarewell = 1;      // seconds for the reader to close its side
@@ -65,6 +64,7 @@ std::string text_of(const ListenAddress& address) {
                      address.port);
 }
 
+constexpr const char* kJpegType = "image/jpeg";
 constexpr const char* kBoundary = "maskwatch-picture";
 
 }  // namespace
@@ -106,14 +106,16 @@ struct HttpServer::Connection {
   bool broken = false;
   Pictures pictures = Pictures::none;
   std::vector<std::pair<std::string, std::string>> headers;  // of one picture
-  Clock::time_point active = Clock::now();                   // when bytes moved last
+  Clock::time_point begun = Clock::now();                    // accepted, or asked
+  Clock::time_point active = begun;                          // when bytes were sent last
   short events = 0;                                          // that poll saw
 
   bool has_output() const { return sent < out.size(); }
   bool wants_picture() const { return pictures != Pictures::none && !has_output(); }
 };
 
-HttpServer::HttpServer(const ListenAddress& address, Handler handle) : handle_(std::move(handle)) {
+HttpServer::HttpServer(const ListenAddress& address, Handler handle, const HttpPatience& patience)
+    : handle_(std::move(handle)), patience_(patience) {
   listen_at(address);
   thread_ = std::thread([this] { work(); });
 }
@@ -215,7 +217,6 @@ void HttpServer::receive(Connection& connection) {
   if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) connection.broken = true;
   // What comes behind the request does not matter.
   if (size <= 0 || connection.answered) return;
-  connection.active = Clock::now();
   connection.in.append(bytes.data(), static_cast<std::size_t>(size));
   HttpRequest request;
   switch (parse_http_request(connection.in, request)) {
@@ -242,6 +243,7 @@ void HttpServer::receive(Connection& connection) {
 void HttpServer::answer(Connection& connection, HttpResponse response, bool body) {
   using Pictures = HttpResponse::Pictures;
   connection.answered = true;
+  connection.begun = connection.active = Clock::now();
   connection.in.clear();
   if (response.pictures == Pictures::one && body) {
     connection.pictures = Pictures::one;
@@ -250,8 +252,9 @@ void HttpServer::answer(Connection& connection, HttpResponse response, bool body
   std::string& out = connection.out;
   out = fmt::format("HTTP/1.1 {} {}\r\n", response.status, reason_of(response.status));
   const bool stream = response.pictures == Pictures::stream;
-  const std::string multipart = fmt::format("multipart/x-mixed-replace; boundary={}", kBoundary);
-  out += fmt::format("Content-Type: {}\r\n", stream ? multipart : response.type);
+  if (stream) response.type = fmt::format("multipart/x-mixed-replace; boundary={}", kBoundary);
+  if (response.pictures == Pictures::one) response.type = kJpegType;
+  out += fmt::format("Content-Type: {}\r\n", response.type);
   if (response.pictures == Pictures::none)
     out += fmt::format("Content-Length: {}\r\n", response.body.size());
   for (const auto& [name, value] : response.headers) out += name + ": " + value + "\r\n";
@@ -307,7 +310,7 @@ void HttpServer::give_picture(Connection& connection, const std::string& jpeg) {
   connection.out.clear();
   if (connection.pictures == HttpResponse::Pictures::one) {
     connection.pictures = HttpResponse::Pictures::none;
-    answer(connection, {200, "image/jpeg", jpeg, {}}, true);
+    answer(connection, {200, kJpegType, jpeg, {}}, true);
     return;
   }
   connection.out = fmt::format("--{}\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
@@ -336,8 +339,11 @@ bool HttpServer::is_over(const Connection& connection) const {
   if (connection.broken) return true;
   const double idle = seconds_since(connection.active);
   if (connection.closing) return idle > kFarewell;
-  // Else a stream waits for us.
-  return (!connection.answered || connection.has_output()) && idle > kPatience;
+  const double whole = seconds_since(connection.begun);
+  if (!connection.answered) return whole > patience_.request;
+  if (!connection.has_output()) return false;  // it waits for us
+  const bool stream = connection.pictures == HttpResponse::Pictures::stream;
+  return idle > patience_.part || (!stream && whole > patience_.answer);
 }
 
 void HttpServer::count() {

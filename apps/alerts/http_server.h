@@ -37,13 +37,20 @@ struct HttpResponse {
   Pictures pictures = Pictures::none;  // in place of the body: the next picture, or all that come
 };
 
+// Seconds until a connection is cut off.
+struct HttpPatience {
+  double request = 10;  // for all of it to come
+  double part = 10;     // of an answer, for any of it to leave
+  double answer = 60;   // for all of it to leave, but of a stream
+};
+
 class HttpServer {
  public:
   using Handler = std::function<HttpResponse(const HttpRequest&)>;
 
   // Begins to listen. `handle` runs in the server's thread, for GET and HEAD alone. UsageError that
   // names the address if that is wrong, Unavailable if it is not to be had now.
-  HttpServer(const ListenAddress& address, Handler handle);
+  HttpServer(const ListenAddress& address, Handler handle, const HttpPatience& patience = {});
   ~HttpServer();  // as stop()
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -79,6 +86,7 @@ class HttpServer {
   void count();
 
   const Handler handle_;
+  const HttpPatience patience_;
   int listener_ = -1;
   WakeUp wake_;
   std::string url_;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "apps/common/program.h"
+#include "base/percent.h"
 #include "base/printable.h"
 #include "vision/video/stream_address.h"
 
@@ -16,10 +17,15 @@ namespace {
 // MQTT allows 65,535 bytes, of which the longest topic below ours needs some.
 constexpr std::size_t kLongestTopic = 1000, kLongestHost = 253;
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  const char lower = static_cast<char>(c | 0x20);
-  return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+// As libmosquitto wants it: UTF-8 without control characters and noncharacters.
+bool is_plain_text(std::string_view text) {
+  for (std::size_t at = 0; at < text.size();) {
+    const char32_t c = next_character(text, at);
+    const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
+    const bool noncharacter = (c >= 0xfdd0 && c <= 0xfdef) || (c & 0xfffe) == 0xfffe;
+    if (c == kNotUtf8 || control || noncharacter) return false;
+  }
+  return true;
 }
 
 class AddressParser {
@@ -46,6 +52,8 @@ class AddressParser {
     std::string_view place = rest.substr(0, slash);
     if (const std::size_t at = place.find('@'); at != std::string_view::npos) {
       out.user = decoded(place.substr(0, at));
+      if (!is_plain_text(out.user))
+        fail("the user holds control characters, or bytes that are not UTF-8");
       place.remove_prefix(at + 1);
     }
     take_host(place, out);
@@ -61,19 +69,9 @@ class AddressParser {
   }
 
   std::string decoded(std::string_view part) const {
-    std::string out;
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      if (part[i] != '%') {
-        out += part[i];
-        continue;
-      }
-      const int high = i + 2 < part.size() ? hex_digit(part[i + 1]) : -1;
-      const int low = high >= 0 ? hex_digit(part[i + 2]) : -1;
-      if (low < 0) fail("% is not followed by two hexadecimal digits");
-      out += static_cast<char>(16 * high + low);
-      i += 2;
-    }
-    return out;
+    const auto out = percent_decoded(part);
+    if (!out) fail("% is not followed by two hexadecimal digits");
+    return *out;
   }
 
   void take_host(std::string_view place, MqttAddress& out) const {
@@ -104,14 +102,7 @@ class AddressParser {
   void check_topic(std::string& topic) const {
     while (!topic.empty() && topic.back() == '/') topic.pop_back();
     if (topic.empty()) fail("has no topic");
-    if (topic.size() > kLongestTopic)
-      fail(fmt::format("the topic has more than {} bytes", kLongestTopic));
-    if (topic.find_first_of("+#") != std::string::npos)
-      fail("+ and # may not stand in a topic that is written to");
-    if (topic.front() == '$') fail("topics that begin with $ belong to the broker");
-    for (std::size_t at = 0; at < topic.size();)
-      if (const char32_t c = next_character(topic, at); c == kNotUtf8 || c < 0x20 || c == 0x7f)
-        fail("the topic holds control characters, or bytes that are not UTF-8");
+    if (const std::string fault = fault_of_topic(topic); !fault.empty()) fail(fault);
   }
 
   const std::string& text_;
@@ -123,6 +114,17 @@ std::string MqttAddress::text() const {
   const bool numbers = host.find(':') != std::string::npos;
   return fmt::format("{}://{}{}{}:{}/{}", tls ? "mqtts" : "mqtt", numbers ? "[" : "", host,
                      numbers ? "]" : "", port, topic);
+}
+
+std::string fault_of_topic(const std::string& topic) {
+  if (topic.size() > kLongestTopic)
+    return fmt::format("the topic has more than {} bytes", kLongestTopic);
+  if (topic.find_first_of("+#") != std::string::npos)
+    return "+ and # may not stand in a topic that is written to";
+  if (topic.starts_with('$')) return "topics that begin with $ belong to the broker";
+  if (!is_plain_text(topic))
+    return "the topic holds control characters, or bytes that are not UTF-8";
+  return "";
 }
 
 MqttAddress parse_mqtt_address(const std::string& text) { return AddressParser(text).parse(); }

@@ -18,6 +18,9 @@ struct MqttAddress {
 // for anything else, and for a password in it; the message never holds one.
 MqttAddress parse_mqtt_address(const std::string& text);
 
+// What is wrong with a topic that is written to; empty: nothing.
+std::string fault_of_topic(const std::string& topic);
+
 struct MqttOptions {
   MqttAddress address;
   std::string password;                  // empty: none

@@ -22,9 +22,11 @@ constexpr const char* kServeVariable = "MASKWATCH_SERVE_TOKEN";
 constexpr const char* kSecretVariable = "MASKWATCH_WEBHOOK_SECRET";
 
 void check_discovery(const std::string& prefix) {
-  if (prefix.empty() || prefix.front() == '$' || prefix.back() == '/' ||
-      prefix.find_first_of("+# ") != std::string::npos)
-    throw UsageError("--mqtt-discovery " + prefix + ": is not the prefix of a topic",
+  std::string fault = fault_of_topic(prefix);
+  if (prefix.empty() || prefix.back() == '/' || prefix.find(' ') != std::string::npos)
+    fault = "is not the prefix of a topic";
+  if (!fault.empty())
+    throw UsageError("--mqtt-discovery " + prefix + ": " + fault,
                      "homeassistant is Home Assistant's own, off tells it nothing");
 }
 

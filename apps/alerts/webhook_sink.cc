@@ -64,7 +64,10 @@ class WebhookSink::Sender {
       delivery_->unreachable(what);
       return std::min(answer.retry_after, kLongestAsked);
     }
-    if (!delivery_->figures().reached) delivery_->refused(what);
+    if (delivery_->ever_reached())
+      delivery_->reached();
+    else
+      delivery_->refused(what);
     delivery_->dropped(event, what);
     return -1;
   } catch (const PostFailure& failure) {

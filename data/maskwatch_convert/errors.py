@@ -3,6 +3,10 @@ whose faults are one line."""
 
 import argparse
 import importlib
+import re
+
+# As base/printable.h has it: controls, and what turns the direction of writing or breaks a line.
+STEERS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class ConvertError(Exception):
@@ -34,6 +38,17 @@ def need(module, package=None):
         ) from error
 
 
+def printable(text):
+    """On one line, with nothing that a terminal would obey rather than show."""
+
+    def written_out(match):
+        code = ord(match[0])
+        byte = code - 0xDC00 if 0xDC80 <= code < 0xDD00 else code  # of a file's name that is not UTF-8
+        return f"\\x{byte:02x}" if byte < 0x80 or byte != code else f"\\u{{{code:04x}}}"
+
+    return STEERS.sub(written_out, " ".join(text.split()))
+
+
 class CommandLine(argparse.ArgumentParser):
     def error(self, message):
-        self.exit(2, f"error: {message}; --help explains\n")
+        self.exit(2, printable(f"error: {message}; --help explains") + "\n")

@@ -35,6 +35,8 @@ def write(path, tensors, metadata, half=False):
             raise ConvertError(f"tensor '{name}' holds values of the type {tensor.dtype}, which are not real numbers")
         if not numpy.isfinite(tensor).all():
             raise ConvertError(f"tensor '{name}' holds NaN or infinity; the source file is damaged")
+        if name.endswith("variance") and numpy.less(tensor, 0).any():
+            raise ConvertError(f"tensor '{name}' holds a negative variance; the source file is damaged")
     kind = numpy.float16 if half and all(map(fits_half, tensors.values())) else numpy.float32
     ready = {k: numpy.ascontiguousarray(v, dtype=kind) for k, v in tensors.items()}
     write_atomically(path, reproducible(safetensors.save(ready, metadata={"format": "maskwatch", **metadata})))

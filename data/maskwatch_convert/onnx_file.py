@@ -11,6 +11,27 @@ CONSTANT_FOLDS = {"Cast", "QuantizeLinear", "DequantizeLinear"}
 CAST_TYPES = {1: "f4", 6: "i4", 7: "i8", 10: "f2", 11: "f8"}  # TensorProto.DataType -> numpy's name
 
 
+STANDARD = ("", "ai.onnx")  # the domain of ONNX's own operators
+
+
+def name_foreign(content):
+    """Calls every operator that is not ONNX's own by a name that no reader knows; returns these nodes."""
+
+    def domain(part):
+        return "" if part.domain in STANDARD else part.domain
+
+    functions, foreign = {(domain(f), f.name) for f in content.functions}, []
+    for node in content.graph.node:
+        if (domain(node), node.op_type) in functions:
+            node.op_type += " as a function of the file"
+        elif domain(node) and not onnx_quantised.is_known(node):
+            node.op_type += f" of domain '{node.domain}'"
+        else:
+            continue
+        foreign.append(node)
+    return foreign
+
+
 class Model:
     """The nodes of a graph with their attributes, and the arrays that are constant in it."""
 
@@ -26,6 +47,7 @@ class Model:
         if not self.nodes:
             raise ConvertError("is not a readable ONNX file: it holds no nodes")
         onnx_quantised.check(self.nodes)
+        self.foreign = name_foreign(content)
         self.content, self.metadata = content, {p.key: p.value for p in content.metadata_props}
         if not all(isinstance(text, str) for pair in self.metadata.items() for text in pair):
             raise ConvertError("is damaged: its metadata are not text")  # as bytes come what is not UTF-8
@@ -569,5 +591,7 @@ def read(path):
     if ours is not None:
         return ours
     if set(model.outputs) == {"scores", "boxes"} and rfb.recognised(model.constants):
+        if model.foreign:  # which may stand in the decoding, of which only constants are read
+            raise ConvertError(f"{onnx_quantised.named(model.foreign[0])} is not known in a detector")
         return read_rfb(model)
     return read_classifier(model)

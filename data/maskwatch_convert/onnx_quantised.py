@@ -8,6 +8,7 @@ from .errors import ConvertError, need
 WHOLE_NUMBERS = {"ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulNBits",
                  "QGemm", "QAttention"}  # fmt: skip
 FORM = "give the float32 file, or one quantised in the QDQ form (QuantizeLinear and DequantizeLinear)"
+FLOAT_FORM = ("QuantizeLinear", "DequantizeLinear")
 SIX = 6.05  # as far as a range may reach that stands for ReLU6; its steps are 6/255
 
 
@@ -19,6 +20,11 @@ def is_whole_number(node):
     return node.op_type in WHOLE_NUMBERS or node.op_type.startswith("QLinear")
 
 
+def is_known(node):
+    """Whether it is one of ONNX Runtime's own domain, which is ONNX's with more types."""
+    return node.domain == "com.microsoft" and node.op_type in FLOAT_FORM
+
+
 def check(nodes):
     """A ConvertError that names a node which computes in whole numbers."""
     for node in nodes:
@@ -28,7 +34,7 @@ def check(nodes):
 
 def first(nodes):
     """The first quantising node, or None."""
-    return next((n for n in nodes if n.op_type in ("QuantizeLinear", "DequantizeLinear")), None)
+    return next((n for n in nodes if n.op_type in FLOAT_FORM), None)
 
 
 def whole_range(zero):

@@ -1,10 +1,14 @@
 """PyTorch state dicts (.pth, loaded with weights_only): torchvision's mobilenet_v2, and RFB-320."""
 
+import re
+
 from . import rfb
 from .errors import ConvertError, need
 from .head import without_activation
 from .layouts import from_oihw
 from .mobilenet_v2 import BLOCKS, ConvNorm, Source
+
+STATE_DICT = "save it with torch.save(model.state_dict(), ...)"
 
 
 def state_dict(path):
@@ -13,13 +17,14 @@ def state_dict(path):
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler's many ways to refuse
-        reason = str(error).strip().split("\n")[0]
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it holds {found[1]}; {STATE_DICT}" if found else str(error).strip().split("\n")[0]
         raise ConvertError(f"is not a PyTorch file of plain tensors: {reason}") from error
     for wrapper in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict):
-        raise ConvertError("holds no state dict; save it with torch.save(model.state_dict(), ...)")
+        raise ConvertError(f"holds no state dict; {STATE_DICT}")
     tensors = {k: v for k, v in content.items() if isinstance(v, torch.Tensor)}
     for name, tensor in tensors.items():
         if tensor.is_complex():

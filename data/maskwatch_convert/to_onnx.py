@@ -103,7 +103,11 @@ def expect_same(due, found):
             raise ConvertError(f"its constant '{name}' is not as export_onnx.py wrote it")
     if len(due.node) != len(found.node):
         raise ConvertError(f"it has {len(found.node)} nodes, of which export_onnx.py wrote {len(due.node)}")
-    for what in ("input", "output"):  # sizes may have been fixed since
+    for what in ("input", "output"):  # sizes that were open may have been fixed since
         a, b = ([(v.name, v.type.tensor_type.elem_type) for v in getattr(graph, what)] for graph in (due, found))
         if a != b:
             raise ConvertError(f"its {what}s are not as export_onnx.py wrote them")
+    for a, b in zip(due.input, found.input):
+        written, given = ([d.dim_value for d in v.type.tensor_type.shape.dim[1:]] for v in (a, b))
+        if len(written) != len(given) or any(m and n and m != n for m, n in zip(written, given)):
+            raise ConvertError(f"its input '{b.name}' is of {given}, where export_onnx.py wrote {written}")

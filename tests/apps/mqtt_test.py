@@ -212,7 +212,7 @@ class Refused(Mqtt):
         told = self.check_fault("MASKWATCH_MQTT_PASSWORD", "mqtt://camera:hunter2@127.0.0.1/a")
         self.assertNotIn("hunter2", told)
         for address, part in (("http://127.0.0.1/a", "mqtts://"), ("mqtt:///a", "no host"), ("mqtt://127.0.0.1", "no topic"), ("mqtt://127.0.0.1:0/a", "port"), ("mqtt://127.0.0.1:x/a", "port"),
-                              ("mqtt://127.0.0.1/a/#", "topic"), ("mqtt://127.0.0.1/$SYS/a", "broker"), ("mqtt://127.0.0.1/a%0", "hexadecimal"), ("mqtt://127.0.0.1/a%ff", "UTF-8"), ("mqtt://[::1/a", "]")):  # fmt: skip
+                              ("mqtt://127.0.0.1/a/#", "topic"), ("mqtt://127.0.0.1/$SYS/a", "broker"), ("mqtt://127.0.0.1/a%0", "hexadecimal"), ("mqtt://127.0.0.1/a%ff", "UTF-8"), ("mqtt://us%00er@127.0.0.1/a", "the user holds control"), ("mqtt://[::1/a", "]")):  # fmt: skip
             with self.subTest(address):
                 self.check_fault(part, address)
         self.check_fault("names no user", there, "--mqtt-password-file", "empty")
@@ -221,7 +221,9 @@ class Refused(Mqtt):
         self.check_fault("missing", "mqtt://camera@127.0.0.1/a", "--mqtt-password-file", "missing")
         self.check_fault("could not act", there, "--mqtt-ca", "empty")
         self.check_fault("missing", "mqtts://127.0.0.1/a", "--mqtt-ca", "missing")
-        self.check_fault("--mqtt-discovery", there, "--mqtt-discovery", "#")
+        for prefix in ("#", "", "a/", "a b", "$a", "a\nb", "a\udcff", "a\x7f", "a" * 1001):
+            with self.subTest(prefix):
+                self.check_fault("--mqtt-discovery", there, "--mqtt-discovery", prefix)
         done = subprocess.run([DETECT, "-s", self.clip, "--headless", "--mqtt-snapshot-every", "3"], capture_output=True, text=True)
         self.assertEqual((done.returncode, "requires --mqtt" in done.stderr), (2, True), done.stderr)
 

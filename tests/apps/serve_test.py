@@ -101,8 +101,19 @@ class Pages(Serve):
         self.check_metrics()
         status, headers, nothing = self.get("/", method="HEAD")
         self.assertEqual((status, int(headers["Content-Length"]), nothing), (200, len(page), b""))
+        for path in ("/", "/stream.mjpg", "/snapshot.jpg", "/state", "/metrics", "/healthz"):
+            kinds = [self.type_of(path, method) for method in ("GET", "HEAD")]
+            self.assertEqual((path, kinds[1]), (path, kinds[0]))
         self.assertEqual((self.status("/nowhere"), self.status("/", method="POST", body="x" * 100_000)), (404, 405))
         self.end(process)
+
+    def type_of(self, path, method):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request(method, path)
+        try:
+            return connection.getresponse().headers["Content-Type"]
+        finally:
+            connection.close()
 
     def check_metrics(self):
         status, headers, text = self.get("/metrics")
@@ -177,6 +188,25 @@ class Strangers(Serve):
         stats = self.end(process)
         self.assertEqual(stats["dropped"], 0)
         self.assertLess(stats["latency_ms"]["draw"]["p99"], 100)
+
+    def test_slow_senders_shut_nobody_out(self):
+        """More than there may be connections, who send a byte each now and then."""
+        process = self.serve()
+        slow = [socket.create_connection(("127.0.0.1", self.port), 10) for _ in range(70)]
+        for client in slow:
+            self.addCleanup(client.close)
+        request = b"GET /" + b"x" * 100
+        begin = time.monotonic()
+        for i in range(24):
+            for client in slow[:64]:
+                try:
+                    client.send(request[i : i + 1])
+                except OSError:  # cut off
+                    pass
+            time.sleep(0.5)
+        self.assertEqual(self.status("/healthz"), 200)
+        self.assertLess(time.monotonic() - begin, 16)
+        self.end(process)
 
     def test_what_is_not_a_request(self):
         process = self.serve()

@@ -18,6 +18,7 @@ from clip_folder import ClipFolder
 
 DETECT, DRAW = (os.path.abspath(path) for path in sys.argv[1:3])
 WITHOUT_DISPLAY = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+SERVICE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "maskwatch-video.service")
 SCENES = ("leave", "mask", "one")
 
 
@@ -156,6 +157,22 @@ class Sources(ClipFolder):
         size = subprocess.run(["identify", "-format", "%wx%h %k", self.at(shot)], capture_output=True, text=True, check=True).stdout.split()
         self.assertEqual(size[0], "1280x720")
         self.assertGreater(int(size[1]), 1000)  # colours: there are pictures on it
+
+    def test_the_service_takes_a_source_with_spaces(self):
+        """Its command line, taken apart as systemd.service(5) says: ${NAME} is one word, $NAME is split at spaces."""
+        with open(SERVICE) as file:
+            command = next(line for line in file if line.startswith("ExecStart=")).split()[1:]
+
+        def words_of(**variables):
+            split = [[variables[w[2:-1]]] if w.startswith("${") else variables[w[1:]].split() if w.startswith("$") else [w] for w in command]
+            return [word for part in split for word in part]
+
+        shutil.copy(self.clip, self.at("a clip.mp4"))
+        options = "--face haar --detect-every 3 --events events.jsonl"
+        for source, code, told in (("a clip.mp4", 0, ""), ("", 2, "error: --source: its value is empty")):
+            done = subprocess.run([DETECT, *words_of(SOURCE=source, OPTIONS=options)], capture_output=True, text=True, timeout=60, cwd=self.folder, env=WITHOUT_DISPLAY)
+            self.assertEqual((done.returncode, done.stderr[: len(told) or None].strip()), (code, told), done.stderr)
+        self.assertTrue(lines(self.at("events.jsonl")))
 
     def test_bad_input(self):
         for part, *arguments in (("missing.mp4", "-s", "one.mp4", "-s", "missing.mp4"), ("two are called a", "-s", "a=one.mp4", "-s", "a=mask.mp4"),

@@ -144,6 +144,15 @@ class Webhook(ClipFolder):
         self.assertIn("an event was dropped: the receiver answers with status 400", told)
         self.assertEqual(self.figures(), [4, 3, 1, 0])
 
+    def test_what_is_dropped_after_an_outage_is_not_tried_again(self):
+        receiver = self.receiver(200, 503, 400, 200)
+        done = self.run_program(f"http://127.0.0.1:{receiver.port}/")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        for told in ("status 503; trying again", "connected again after", "an event was dropped: the receiver answers with status 400", "error: --webhook"):
+            self.assertEqual(done.stderr.count(told), 1, done.stderr)
+        self.assertNotIn("400; trying again", done.stderr)
+        self.assertEqual(self.figures(), [4, 3, 1, 0])
+
     def test_receivers_that_refuse_or_are_away(self):
         for status in (404, 401, 301):
             receiver = self.receiver(status)

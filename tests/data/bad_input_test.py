@@ -49,6 +49,7 @@ class BadInputTest(samples.FolderTest):
         lines = errors.splitlines()
         self.assertEqual(len(lines), 1, errors)
         self.assertTrue(lines[0].startswith("error: "), errors)
+        self.assertTrue(lines[0].isprintable(), ascii(errors))
         for hint in hints:
             self.assertIn(hint, lines[0])
         self.assertEqual(set(os.listdir(self.folder)), before)
@@ -79,6 +80,18 @@ class AnyInput(BadInputTest):
 
         folder = self.folder
         self.assert_refused(self.path("a.pth", pickle.dumps(Harmful(), 2)), "a.pth", "plain tensors")
+
+    def test_a_whole_module_is_refused_by_what_it_holds(self):
+        import torch
+
+        torch.save(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), self.path("whole.pth"))
+        self.assert_refused(self.path("whole.pth"), "torch.nn.modules.container.Sequential", "model.state_dict()")
+
+    def test_what_a_terminal_would_obey_is_written_out(self):
+        name = "a\x1b[1m\u202e\u009b.h5"
+        self.assert_refused(self.path(name, b"x"), "a\\x1b[1m\\u{202e}\\u{009b}.h5: ")
+        self.assert_refused(self.path("a\udcff.h5"), "a\\xff.h5: no such file")
+        self.assert_refused(self.path(name), "\\x07", options=["--input-size", "\x07"])
 
     def test_missing_library_is_named_with_the_command(self):
         stub = self.path("stub")
@@ -164,6 +177,17 @@ class PublishedInput(BadInputTest):
 
     def test_other_networks(self):
         self.assert_refused(published("yunet_n_320_320.onnx"), "12 outputs; expected one")
+
+    def test_operators_of_another_domain_in_a_detector(self):
+        """In the network, and where boxes are decoded."""
+        import onnx
+
+        model = onnx.load(published("version-RFB-320.onnx"))
+        for kind in ("Conv", "Exp"):
+            next(node for node in model.graph.node if node.op_type == kind).domain = "my.ops"
+            onnx.save(model, self.path("a.onnx"))
+            self.assert_refused(self.path("a.onnx"), f"({kind} of domain 'my.ops') is not known")
+            model = onnx.load(published("version-RFB-320.onnx"))
 
     def test_options_that_do_not_apply(self):
         labels = self.path("labels.txt", b"one\ntwo\n")

@@ -107,6 +107,45 @@ class Onnx(DetailsTest):
         self.check(self.onnx(width=0.25), width="0.25")
         self.check_refused(self.onnx(width=0.25, change=without), "block 0", "lacks a shortcut")
 
+    def test_operators_of_another_domain(self):
+        """Functions of the file, which may do anything, by names that are known."""
+
+        def with_function(domain, name, body, kind=None):
+            def change(model):
+                for node in model.graph.node:
+                    if node.op_type == (kind or name):
+                        node.op_type, node.domain = name, domain
+                nodes, opsets = [onnx.helper.make_node(body, ["x"], ["y"])], [onnx.helper.make_opsetid("", 13)]
+                model.functions.append(onnx.helper.make_function(domain, name, ["x"], ["y"], nodes, opsets))
+                if domain:
+                    model.opset_import.append(onnx.helper.make_opsetid(domain, 1))
+
+            return change
+
+        def softmax(builder, x):
+            return builder.node("Softmax", [self.gemm(builder, x)], axis=1)
+
+        def identity(builder, x):
+            return builder.node("Identity", [self.gemm(builder, x)])
+
+        self.check(self.onnx(softmax))
+        for head, name, body in ((softmax, "Softmax", "Tanh"), (identity, "Identity", "Neg"), (softmax, "Relu", "Abs")):
+            for domain in ("my.ops", ""):
+                change = with_function(domain, name, body, "Clip" if name == "Relu" else None)
+                with self.subTest(name, domain=domain):
+                    self.check_refused(self.onnx(head, change=change), f"({name} as a function of the file)")
+
+        def foreign(model):
+            model.graph.node[0].domain = "com.microsoft.nchwc"
+
+        self.check_refused(self.onnx(softmax, change=foreign), "(Conv of domain 'com.microsoft.nchwc')")
+
+        def spelled_out(model):
+            for node in model.graph.node:
+                node.domain = "ai.onnx"
+
+        self.check(self.onnx(softmax, change=spelled_out))
+
     def test_softmax_of_groups(self):
         def grouped(axis):
             def head(builder, x):

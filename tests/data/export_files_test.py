@@ -115,13 +115,50 @@ class WayBack(ExportTest):
     def test_a_size_that_was_fixed_since(self):
         """As onnxruntime.tools.make_dynamic_shape_fixed does it."""
 
-        def fixed(model):
-            for dim, size in zip(model.graph.input[0].type.tensor_type.shape.dim, (1, 3, 96, 160)):
-                dim.dim_value = size
-
-        code, errors = self.changed(self.export(SHIPPED["face"]), fixed)
+        code, errors = self.changed(self.export(SHIPPED["face"]), self.of_size(1, 3, 96, 160))
         self.assertEqual((code, errors), (0, ""))
         self.assertEqual(contents(self.path("back.safetensors"))[1], contents(SHIPPED["face"])[1])
+
+    def test_negative_variances_are_refused(self):
+        """As the programs refuse them."""
+        import onnx
+
+        def change(model):
+            variance = next(t for t in model.graph.initializer if t.name.endswith("variance"))
+            values = -onnx.numpy_helper.to_array(variance)
+            variance.CopyFrom(onnx.numpy_helper.from_array(values, variance.name))
+
+        for model in SHIPPED.values():
+            code, errors = self.changed(self.export(model), change)
+            self.assertEqual((code, errors.count("\n")), (2, 1), errors)
+            self.assertIn("negative variance", errors)
+            self.assertFalse(os.path.exists(self.path("back.safetensors")))
+
+    @staticmethod
+    def of_size(*sizes):
+        def change(model):
+            for dim, size in zip(model.graph.input[0].type.tensor_type.shape.dim, sizes):
+                dim.dim_value = size
+
+        return change
+
+    def test_a_size_that_was_changed_since(self):
+        for options, sizes in (((), (1, 3, 96, 96)), (("--with-preprocessing",), (1, 96, 96, 3))):
+            exported = self.export(our_models.classifier(self.path("model"), size=64), *options)
+            code, errors = self.changed(exported, self.of_size(*sizes))
+            self.assertEqual((code, errors.count("\n")), (0, 1), errors)
+            self.assertIn(f"is of {[*sizes[1:]]}, where", errors)
+            (before, metadata), (found, kept) = contents(self.path("model")), contents(self.path("back.safetensors"))
+            self.assertEqual(kept, {**kept, **metadata, "input_size": "96"})
+            for name, values in before.items():
+                numpy.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-6)
+        code, errors = self.changed(self.export(self.path("model")), self.of_size(1, 3, 100, 100))  # halves are odd
+        self.assertEqual((code, errors.count("\n")), (2, 1), errors)
+        self.assertIn("pads [0, 0, 1, 1]", errors)
+        exported = self.export(our_models.detector(self.path("model")), "--size", "64")
+        code, errors = self.changed(exported, self.of_size(1, 3, 96, 96))
+        self.assertEqual((code, errors.count("\n")), (2, 1), errors)
+        self.assertIn("is of [3, 96, 96], where", errors)
 
     def test_other_weights_come_back_in_full(self):
         code, errors = self.changed(self.export(SHIPPED["mask"]), self.fine_tuned)

@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <filesystem>
 #include <stdexcept>
+#include <string_view>
 
+#include "base/percent.h"
 #include "vision/video/picture_folder.h"
 #include "vision/video/stream_source.h"
 
@@ -92,12 +93,9 @@ std::string without_file_scheme(const std::string& source) {
   if (path.empty()) return source;
   std::string out;
   for (std::size_t i = 0; i < path.size(); ++i) {
-    int byte = 0;
-    const char* const begin = path.data() + i + 1;
-    const bool encoded = path[i] == '%' && i + 2 < path.size() &&
-                         std::from_chars(begin, begin + 2, byte, 16).ptr == begin + 2 && byte > 0;
-    out += encoded ? static_cast<char>(byte) : path[i];
-    if (encoded) i += 2;
+    const int byte = percent_byte(std::string_view(path).substr(i));
+    out += byte > 0 ? static_cast<char>(byte) : path[i];
+    if (byte > 0) i += 2;
   }
   return out;
 }

@@ -48,6 +48,12 @@ TEST_CASE("what is not an address of a broker is refused, and no password is sho
                             "mqtt://h/%00",
                             "mqtt://h/%ff",
                             "mqtt://h/a\nb",
+                            "mqtt://h/a%c2%85",
+                            "mqtt://h/a%ef%b7%90",
+                            "mqtt://h/a%ef%bf%bf",
+                            "mqtt://us%00er@h/t",
+                            "mqtt://us%0aer@h/t",
+                            "mqtt://us%ffer@h/t",
                             "tcp://h/t"}) {
     CAPTURE(std::string(wrong));
     CHECK_THROWS_AS(parse_mqtt_address(wrong), apps::UsageError);
