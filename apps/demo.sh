@@ -11,6 +11,7 @@ mkdir -p $out
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 say "1. Drawing 2,000 faces, half of them with masks"
+rm -rf $out/faces
 "$programs/draw_faces" -o $out/faces -n 2000 --size 96 --seed 42 --preview $out/faces.png
 
 say "2. Training MobileNetV2 0.35 on them, from scratch"

@@ -80,6 +80,7 @@ int draw_faces(int argc, char** argv) {
   const Options options = read_options(argc, argv);
   const filesystem::path folders[2] = {filesystem::path(options.output) / "without_mask",
                                        filesystem::path(options.output) / "with_mask"};
+  require_new_folder(options.output);
   for (const auto& folder : folders) make_folder(folder);
   const int size = std::min(options.size, kThumbnailSize);
   std::vector<vision::Image> thumbnails(
@@ -89,7 +90,9 @@ int draw_faces(int argc, char** argv) {
     if (i < thumbnails.size()) thumbnails[i] = thumbnail(image, size);
   });
   if (!thumbnails.empty()) vision::save_image(options.preview, contact_sheet(thumbnails, size));
-  fmt::print("{} faces in {}, half of them with a mask\n", options.count, options.output);
+  fmt::print("{} in {}, {} with a mask\n",
+             options.count == 1 ? "1 face" : fmt::format("{} faces", options.count),
+             one_line(options.output), options.count / 2);
   return 0;
 }
 

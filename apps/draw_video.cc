@@ -66,7 +66,7 @@ int draw_video(int argc, char** argv) {
   }
   writer.close();
   if (!o.truth.empty()) write_file_atomically(o.truth, truth);
-  bar.finish(fmt::format("{} frames in {}", video.frames(), o.output));
+  bar.finish(fmt::format("{} frames in {}", video.frames(), one_line(o.output)));
   return 0;
 }
 

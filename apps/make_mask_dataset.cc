@@ -65,7 +65,8 @@ void define_options(OptionParser& parser, Options& o) {
   parser.add("--size", &o.make.size, "Longest side of the pictures written; larger ones shrink")
       .range(16, 8192)
       .show_default();
-  parser.add("--preview", &o.make.preview, "Contact sheet of the masked pictures to write (.png)");
+  parser.add("--preview", &o.make.preview,
+             "Contact sheet of the masked pictures to write (.png, .jpg)");
   parser.add("--seed", &o.make.seed, "Seed of everything random").show_default();
   parser.add("--threads", &o.threads, "Threads (default: all cores); they change no byte")
       .range(0, 1024);

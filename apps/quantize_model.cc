@@ -64,8 +64,8 @@ void define_options(OptionParser& parser, Options& o) {
       .show_default();
   parser
       .add("--most", &o.most,
-           "Pictures to look at, at most: spread evenly over those there are; each takes up to 0.3 "
-           "MB of memory")
+           "Pictures to look at, at most: spread evenly over those there are; each takes 0.3 MB "
+           "of memory at 320 pixels a side")
       .range(1, 1 << 20)
       .show_default();
   parser.add("--threads", &o.threads, "Threads (default: all cores); they change no byte")

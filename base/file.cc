@@ -151,6 +151,11 @@ void write_all(int descriptor, const std::string& path, std::string_view bytes) 
   while (done < bytes.size()) {
     const ssize_t count = write(descriptor, bytes.data() + done, bytes.size() - done);
     if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EAGAIN) {  // a terminal or pipe that somebody made non-blocking
+      pollfd room{descriptor, POLLOUT, 0};
+      poll(&room, 1, -1);
+      continue;
+    }
     if (count < 0) fail_to_write(path);
     done += static_cast<std::size_t>(count);
   }

@@ -110,7 +110,7 @@ std::string with_escapes(const std::string& json) {
     const std::size_t begin = at;
     const char32_t c = next_character(json, at);
     char escaped[8];
-    if (steers_terminal(c)) {
+    if (steers_terminal(c) || c == 0x7f) {
       std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c));
       out += escaped;
     } else {

@@ -36,7 +36,6 @@ class Rewriter {
   void replace(Value value, Operation operation, std::vector<Value> inputs) {
     replaced_[at(value)] = {std::move(operation), std::move(inputs)};
   }
-  bool is_replaced(Value value) const { return replaced_[at(value)].has_value(); }
 
   // visit(value, node) for all nodes but the input, in order; then the rewritten graph.
   Graph run(const std::function<void(Value value, const Node& node)>& visit) {

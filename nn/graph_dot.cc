@@ -79,7 +79,7 @@ std::string words_of(const Node& node) {
       node.operation);
 }
 
-// Cool where little is computed, warm where much is: by the share of the largest.
+// Pale where little is computed, strong where much is: by the share of the largest.
 std::string color_of(const Node& node, double products, double most) {
   if (std::holds_alternative<op::Input>(node.operation)) return "#dddddd";
   if (products <= 0) return "#ffffff";

@@ -33,11 +33,12 @@ using maskwatch::Image;
 using maskwatch::ImageView;
 using maskwatch::MaskDetector;
 using maskwatch::MaskDetectorOptions;
+using maskwatch::vision::meaning_of_word;
 using maskwatch::vision::Track;
 using maskwatch::vision::Tracker;
-using maskwatch::vision::TrackState;
 using maskwatch::vision::VideoFrame;
 using maskwatch::vision::VideoSource;
+using maskwatch::vision::word_of;
 
 using Pixels = py::array_t<std::uint8_t, 0>;
 
@@ -67,36 +68,14 @@ py::array array_of(Image image) {
   return py::array_t<std::uint8_t>(shape, pixels, owner);
 }
 
-std::string name_of(maskwatch::LabelMeaning meaning) {
-  switch (meaning) {
-    case maskwatch::LabelMeaning::mask:
-      return "mask";
-    case maskwatch::LabelMeaning::no_mask:
-      return "no_mask";
-    case maskwatch::LabelMeaning::worn_wrongly:
-      return "worn_wrongly";
-    case maskwatch::LabelMeaning::other:
-    case maskwatch::LabelMeaning::background:
-      break;
-  }
-  return "other";
-}
-
-maskwatch::LabelMeaning meaning_named(const std::string& name) {
-  for (const auto meaning : {maskwatch::LabelMeaning::mask, maskwatch::LabelMeaning::no_mask,
-                             maskwatch::LabelMeaning::worn_wrongly})
-    if (name_of(meaning) == name) return meaning;
-  return maskwatch::LabelMeaning::other;
-}
-
 py::tuple tuple_of(const maskwatch::Box& box) {
   return py::make_tuple(box.x, box.y, box.width, box.height);
 }
 
 // (box, score, label, meaning, probability, probabilities)
 py::tuple tuple_of(const Face& face) {
-  return py::make_tuple(tuple_of(face.box), face.score, face.label, name_of(face.meaning),
-                        face.probability, face.probabilities);
+  return py::make_tuple(tuple_of(face.box), face.score, face.label,
+                        std::string(word_of(face.meaning)), face.probability, face.probabilities);
 }
 
 py::list list_of(const std::vector<Face>& faces) {
@@ -162,7 +141,7 @@ class Detector {
   std::vector<std::string> meanings() const {
     std::vector<std::string> names;
     for (const maskwatch::LabelMeaning meaning : detector_->meanings())
-      names.push_back(name_of(meaning));
+      names.emplace_back(word_of(meaning));
     return names;
   }
   const std::vector<maskwatch::LabelMeaning>& label_meanings() const {
@@ -178,18 +157,6 @@ class Detector {
   float confidence_ = 0;
   std::mutex mutex_;
 };
-
-const char* name_of(TrackState state) {
-  switch (state) {
-    case TrackState::tentative:
-      return "tentative";
-    case TrackState::confirmed:
-      return "confirmed";
-    case TrackState::lost:
-      break;
-  }
-  return "lost";
-}
 
 // Frames of a source, the faces in each, and the people that they belong to. Of several Python
 // threads that ask for frames, each gets others.
@@ -221,9 +188,8 @@ class Video {
     people_ = tracker_.people();
     py::list tracks;
     for (const Track& track : tracker_.at(frame.time))
-      tracks.append(py::make_tuple(track.number, name_of(track.state), tuple_of(track.box),
-                                   track.label, track.confidence, track.first_seen,
-                                   track.last_seen));
+      tracks.append(py::make_tuple(track.number, tuple_of(track.box), track.label, track.confidence,
+                                   track.first_seen, track.last_seen));
     const double time = frame.time;
     const std::int64_t number = frame.number;
     return py::make_tuple(array_of(std::move(frame.image)), time, number, list_of(faces), tracks);
@@ -293,7 +259,8 @@ py::array draw_faces(const Pixels& pixels, const std::vector<py::tuple>& faces) 
     const auto box = given[0].cast<std::array<float, 4>>();
     face.box = {box[0], box[1], box[2], box[3]};
     face.label = given[1].cast<std::string>();
-    face.meaning = meaning_named(given[2].cast<std::string>());
+    face.meaning =
+        meaning_of_word(given[2].cast<std::string>()).value_or(maskwatch::LabelMeaning::other);
     face.probability = given[3].cast<float>();
     drawn.push_back(std::move(face));
   }

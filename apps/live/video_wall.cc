@@ -198,6 +198,9 @@ void VideoWall::display() {
 void VideoWall::draw(Tile& tile) {
   const Shown& shown = tile.source.latest();
   const VideoPipeline& pipeline = tile.source.pipeline();
+  if (shown.frame && tile.picture.empty())  // what told of a source without a picture goes
+    vision::paste(wall_, vision::Image(tile.cell.width, tile.cell.height), tile.cell.x,
+                  tile.cell.y);
   if (shown.frame && (tile.fresh || tile.picture.empty())) draw_frame(tile);
   vision::Image over = tile.picture;
   vision::PixelBox place = tile.cell;

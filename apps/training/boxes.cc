@@ -133,7 +133,7 @@ class Gatherer {
 
   // False for a file that is not an annotation at all.
   bool read_annotation(const std::string& file) {
-    const std::string extension = extension_of(file);
+    const std::string extension = vision::lower_case_extension(file);
     if (extension != ".xml" && extension != ".json" && extension != ".txt") return false;
     const std::string text = read_file(files_.path_of(file));
     if (text.empty() && extension != ".txt") throw FormatError("an empty file");
@@ -364,7 +364,7 @@ void read_dataset(const std::string& dataset, BoxDataset& data, std::vector<Foun
   if (!fs::exists(status))
     throw std::runtime_error(dataset + ": no such folder or file" + kFormatsHint);
   const bool is_file = fs::is_regular_file(status);
-  const bool yaml = is_file && extension_of(dataset).starts_with(".y");
+  const bool yaml = is_file && vision::lower_case_extension(dataset).starts_with(".y");
   if (is_file && !yaml) {
     const fs::path root = root_of_file(dataset);
     Gatherer gatherer(root.string(), last_name(root), data, found);

@@ -48,12 +48,6 @@ std::size_t shared_starts(const std::vector<std::string>& a, const std::vector<s
 std::string stem_of(const std::string& path) { return fs::path(path).stem().string(); }
 std::string folder_of(const std::string& path) { return fs::path(path).parent_path().string(); }
 
-std::string extension_of(const std::string& path) {
-  std::string extension = fs::path(path).extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension;
-}
-
 BoxFiles::BoxFiles(const std::string& root) : root_(root) {
   walk(root, "");
   for (std::size_t i = 0; i < links_.size(); ++i) {

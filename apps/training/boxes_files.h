@@ -53,7 +53,5 @@ class BoxFiles {
 // "a/b/1.jpg" to "1" and to "a/b".
 std::string stem_of(const std::string& path);
 std::string folder_of(const std::string& path);
-// "a/B.JPG" to ".jpg".
-std::string extension_of(const std::string& path);
 
 }  // namespace maskwatch::apps

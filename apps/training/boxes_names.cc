@@ -8,17 +8,18 @@
 #include "apps/common/program.h"
 #include "apps/training/boxes_files.h"
 #include "apps/training/boxes_yolo.h"
+#include "vision/image/picture_kinds.h"
 
 namespace maskwatch::apps {
 
 bool ClassNames::is_names_file(const std::string& file) {
-  const std::string extension = extension_of(file);
+  const std::string extension = vision::lower_case_extension(file);
   return std::filesystem::path(file).filename() == "classes.txt" || extension == ".names" ||
          extension == ".yaml" || extension == ".yml";
 }
 
 void ClassNames::add(const std::string& file, const std::string& path, std::string_view text) {
-  const bool yaml = extension_of(file).starts_with(".y");
+  const bool yaml = vision::lower_case_extension(file).starts_with(".y");
   std::vector<std::string> names = yaml ? parse_yaml_names(text) : parse_class_list(text);
   lists_[folder_of(file)].push_back({path, std::move(names)});
 }

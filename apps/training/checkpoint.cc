@@ -190,6 +190,7 @@ void CheckpointFile::lock() {
     if (lock_ < 0) throw UsageError(lock_path_ + ": cannot be written: " + std::strerror(errno));
     if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
       const int fault = errno;
+      if (fault != EWOULDBLOCK) unlink(lock_path_.c_str());
       close(lock_);
       lock_ = -1;
       if (fault == EWOULDBLOCK)

@@ -71,8 +71,8 @@ class Trainer {
 
   // Keeps references to all but the options. Throws std::invalid_argument for a model without a
   // mask head (nn::HeadKind::mask), or with another number of classes than the data set, and what
-  // teacher_columns throws. Every rank
-  // makes the same calls on a model of the same values, and comes to the same result.
+  // teacher_columns throws. Every rank makes the same calls on a model of the same values, and
+  // comes to the same result.
   Trainer(nn::Classifier& model, const LoadedDataset& data, const Split& split,
           const TrainingOptions& options, kernels::Communicator& communicator);
 

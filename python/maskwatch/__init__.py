@@ -5,7 +5,7 @@
     >>> for face in detector.detect("people.jpg"):
     ...     print(face.label, face.probability, face.box)
 
-Everything runs on the CPU, in C++; no other framework is needed. `MaskDetector` finds and classifies, `draw` shows the
+Everything runs in C++, on the CPU unless `device` names a GPU; no other framework is needed. `MaskDetector` finds and classifies, `draw` shows the
 result, `Video` follows people through a video, and `train` and `evaluate` run the project's own programs.
 """
 

@@ -93,7 +93,7 @@ class MaskDetector:
     face: how faces are found: "ours", "haar", "ssd", "none" (the picture is the face), a cascade (.xml) or detector
         (.safetensors) by its path, or the bytes of one.
     confidence: least score of faces, 0 to 1.
-    detail: looks for smaller faces in large pictures; 0: down to the smallest that can be told. None: one quick look.
+    detail: looks for smaller faces in large pictures; 0: down to the smallest that can be told. None: as the programs do by default.
     threads: of the whole process; 0 leaves them as they are, at first one for each core.
     device: where the networks run: "cpu", "cuda" or "cuda:N" (a GPU, in a build that found nvcc), or "auto" (a GPU if one
         can be had). Faces by "haar" are found on the CPU.

@@ -94,7 +94,7 @@ class Video:
         image, time, number, faces, tracks = seen
         people = [
             Person(track_number, Box(*box), self._labels[label] if label >= 0 else None, confidence, since, last)
-            for track_number, _, box, label, confidence, since, last in tracks
+            for track_number, box, label, confidence, since, last in tracks
         ]
         return Frame(image, faces_of(faces, self._labels), people, time, number)
 

@@ -186,6 +186,7 @@ class Headless(Video):
         self.check_fault("--alert-after requires --alert", "-s", one, "--headless", "--alert-after", "3")
         for contradiction in (["--full-screen", "--headless"], ["--every-frame", "--headless"], ["--screenshot-dir", ".", "--headless"], ["--every-frame", "--live"]):
             self.check_fault(f"{contradiction[0]} excludes {contradiction[-1]}", "-s", one, *contradiction)
+        self.check_fault("is neither a number above 0 nor auto", "-s", one, "--headless", "--detect-every", "00")
         self.check_fault("--fps-target is for --detect-every auto", "-s", one, "--headless", "--fps-target", "10", "--detect-every", "2")
         for option in ("-m", "--record", "--events", "--stats", "--alert", "--serve", "--mqtt", "--webhook", "-s", "--source"):
             self.check_fault(": its value is empty", "-s", one, "--headless", option, "")

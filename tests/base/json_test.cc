@@ -59,7 +59,7 @@ TEST_CASE("what is no finite number is null") {
 }
 
 TEST_CASE("text is escaped, and what is no UTF-8 is replaced") {
-  CHECK(written("\"\\/\b\n\x01\x7f") == "\"\\\"\\\\/\\b\\n\\u0001\x7f\"");
+  CHECK(written("\"\\/\b\n\x01\x7f") == "\"\\\"\\\\/\\b\\n\\u0001\\u007f\"");
   CHECK(written(std::string("a\0b", 3)) == "\"a\\u0000b\"");
   CHECK(written("\xe5\x8f\xa3\xf0\x9f\x98\xb7") == "\"\xe5\x8f\xa3\xf0\x9f\x98\xb7\"");
   CHECK(written("a\xff\xc3") == "\"a\xef\xbf\xbd\xef\xbf\xbd\"");

@@ -17,6 +17,7 @@
 #include "vision/faces/ssd.h"
 #include "vision/haar/haar.h"
 #include "vision/haar/haar_model.h"
+#include "vision/image/picture_kinds.h"
 #include "vision/image/resize.h"
 
 namespace maskwatch::vision {
@@ -233,13 +234,6 @@ std::string installed_cascade(const char* name) {
                            " is not installed (Debian's package opencv-data has it)");
 }
 
-std::string lower_extension(const std::string& path) {
-  std::string extension = std::filesystem::path(path).extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension;
-}
-
 void check(float confidence, std::optional<int> detail) {
   if (detail.value_or(0) < 0)
     throw std::invalid_argument("make_face_detector: a detail of " + std::to_string(*detail) +
@@ -285,7 +279,7 @@ std::unique_ptr<FaceDetector> make_face_detector(const std::string& face, float 
     return retry_framed(std::make_unique<HaarFacesAndEyes>(
         installed_cascade(kCascade), installed_cascade(kEyeCascades[0]),
         installed_cascade(kEyeCascades[1]), confidence, detail.value_or(0)));
-  const std::string extension = lower_extension(face);
+  const std::string extension = lower_case_extension(face);
   if (extension == ".xml")
     return retry_framed(
         std::make_unique<HaarFaces>(HaarCascade::load(face), face, confidence, detail.value_or(0)));

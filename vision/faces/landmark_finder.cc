@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "vision/faces/landmark_network.h"
+#include "vision/image/picture_kinds.h"
 
 namespace maskwatch::vision {
 namespace {
@@ -109,9 +110,7 @@ Box box_about(const Landmarks& points, float side, float above) {
 
 std::unique_ptr<LandmarkFinder> make_landmark_finder(const std::string& landmarks) {
   const std::string path = landmarks == "dlib" ? std::string(kDlibLandmarkFile) : landmarks;
-  std::string extension = std::filesystem::path(path).extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string extension = lower_case_extension(path);
   if (landmarks == "dlib" && !std::filesystem::exists(path))
     throw std::runtime_error(path + ": no such file (Debian's package libdlib-data has it)");
   if (extension == ".dat") return std::make_unique<Trees>(path);

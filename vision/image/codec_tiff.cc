@@ -92,6 +92,11 @@ PictureHeader inspect(std::span<const std::uint8_t> bytes) {
   const auto width = file.field<std::uint32_t>(TIFFTAG_IMAGEWIDTH);
   const auto height = file.field<std::uint32_t>(TIFFTAG_IMAGELENGTH);
   check_picture_size(width, height);
+  const auto samples = file.field<std::uint16_t>(TIFFTAG_SAMPLEFORMAT);
+  if (samples != SAMPLEFORMAT_UINT && samples != SAMPLEFORMAT_VOID &&
+      samples != SAMPLEFORMAT_IEEEFP)
+    throw std::runtime_error(
+        "a TIFF of a kind that is not supported (samples that are not unsigned)");
   char reason[1024] = "";
   if (TIFFRGBAImageOK(file.get(), reason) == 0)
     throw std::runtime_error(std::string("a TIFF of a kind that is not supported (") + reason +

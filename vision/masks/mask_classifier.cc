@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <stdexcept>
 
@@ -18,6 +19,11 @@ std::unique_ptr<nn::Classifier> labelled(std::unique_ptr<nn::Classifier> model,
                                          const std::string& name) {
   if (model->options().labels.empty())
     throw std::runtime_error(name + ": the model names no classes, so it cannot classify faces");
+  std::vector<std::string> labels = model->options().labels;
+  std::sort(labels.begin(), labels.end());
+  if (const auto twice = std::adjacent_find(labels.begin(), labels.end()); twice != labels.end())
+    throw std::runtime_error(name + ": two classes of the model are called \"" + *twice +
+                             "\", so its answers cannot be told apart");
   return model;
 }
 
@@ -98,6 +104,9 @@ void MaskClassifier::classify_batch(std::span<const Image> crops,
   const auto classes = static_cast<std::int64_t>(labels().size());
   for (std::int64_t i = 0; i < batch; ++i) {
     const float* row = plan_->output() + i * classes;
+    if (!std::all_of(row, row + classes, [](float x) { return std::isfinite(x); }))
+      throw std::runtime_error(
+          "the classifier's answer is not a number: its weights are of no use");
     const auto label = static_cast<int>(std::max_element(row, row + classes) - row);
     results.push_back({label, std::vector<float>(row, row + classes)});
   }

@@ -14,7 +14,8 @@ namespace maskwatch::vision {
 
 // `classes`: what the classifier says of the faces in each of `looks`. Those of doubtful_faces()
 // (vision/masks/face_verification.h) become the normalised geometric mean of three answers; the
-// others stay.
+// others stay. One list for each look, with an answer for each of its faces; std::invalid_argument
+// as doubtful_faces() and MaskClassifier::classify().
 void look_again(MaskClassifier& classifier, std::span<const FacesInView> looks,
                 std::vector<std::vector<Classification>>& classes);
 

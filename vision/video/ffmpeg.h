@@ -16,6 +16,9 @@ extern "C" {
 
 namespace maskwatch::vision::ffmpeg {
 
+// Of a frame, as it comes and as it is stretched.
+constexpr std::int64_t kMostFramePixels = std::int64_t{1} << 26;
+
 struct Free {
   void operator()(AVFormatContext* input) const { avformat_close_input(&input); }
   void operator()(AVCodecContext* codec) const { avcodec_free_context(&codec); }

@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::size_t kRowAlignment = 64;  // pixels: what any of swscale's loops writes at a time
 constexpr double kMostAspect = 8;
-constexpr double kMostPixels = 1 << 26;  // of a stretched picture
 
 struct Format {
   AVPixelFormat pixels;
@@ -82,7 +81,8 @@ ImageSize square_pixel_size(int width, int height, double aspect) {
     return std::max(1, static_cast<int>(std::lround(length * factor)));
   };
   const double stretch = std::max(aspect, 1 / aspect);
-  const bool too_large = static_cast<double>(width) * height * stretch > kMostPixels;
+  const bool too_large =
+      static_cast<double>(width) * height * stretch > double{ffmpeg::kMostFramePixels};
   if ((aspect > 1) != too_large) return {times(width, aspect), height};
   return {width, times(height, 1 / aspect)};
 }

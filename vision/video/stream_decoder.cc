@@ -24,7 +24,6 @@ namespace {
 using ffmpeg::steady_seconds;
 using Kind = SourceKind;
 
-constexpr std::int64_t kMostPixels = std::int64_t{1} << 26;  // as vision::load_image
 constexpr int kMostDamagedAtEnd = 64;
 constexpr double kUsualFps = 25, kLeastFps = 1e-5, kMostFps = 1000;
 // A segment lasts up to 10 s, and nothing comes until it is whole.
@@ -157,7 +156,7 @@ bool guess_live(const StreamAddress& address, const AVFormatContext& input) {
 int probe(AVFormatContext* input) {
   std::vector<AVDictionary*> options(input->nb_streams, nullptr);
   for (AVDictionary*& of_stream : options) {
-    av_dict_set_int(&of_stream, "max_pixels", kMostPixels, 0);
+    av_dict_set_int(&of_stream, "max_pixels", ffmpeg::kMostFramePixels, 0);
     av_dict_set_int(&of_stream, "threads", 1, 0);
   }
   const int result = avformat_find_stream_info(input, options.empty() ? nullptr : options.data());
@@ -277,7 +276,7 @@ void StreamDecoder::open_decoder(const VideoSourceOptions& options) {
         "its codec is unknown to the FFmpeg libraries here: {} (\"{}\")",
         avcodec_get_name(parameters.codec_id), av_fourcc_make_string(tag, parameters.codec_tag)));
   }
-  if (static_cast<std::int64_t>(parameters.width) * parameters.height > kMostPixels)
+  if (static_cast<std::int64_t>(parameters.width) * parameters.height > ffmpeg::kMostFramePixels)
     throw std::runtime_error(
         fmt::format("pictures of {}x{} pixels are too large", parameters.width, parameters.height));
   codec_.reset(avcodec_alloc_context3(decoder));
@@ -285,7 +284,7 @@ void StreamDecoder::open_decoder(const VideoSourceOptions& options) {
   const ffmpeg::LogCapture log;
   int error = avcodec_parameters_to_context(codec_.get(), &parameters);
   codec_->pkt_timebase = stream_->time_base;
-  codec_->max_pixels = kMostPixels;
+  codec_->max_pixels = ffmpeg::kMostFramePixels;
   codec_->thread_count = options.threads;
   // Every thread that works on a frame of its own holds that frame back.
   codec_->thread_type = live_ ? FF_THREAD_SLICE : FF_THREAD_FRAME | FF_THREAD_SLICE;

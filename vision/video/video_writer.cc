@@ -14,6 +14,7 @@ extern "C" {
 #include <stdexcept>
 
 #include "base/file.h"
+#include "vision/image/picture_kinds.h"
 #include "vision/video/ffmpeg.h"
 #include "vision/video/output_file.h"
 
@@ -38,8 +39,7 @@ constexpr Container kContainers[] = {{".mp4", "mp4", true, false},
                                      {".avi", "avi", false, true}};
 
 const Container& container_of(const std::string& path) {
-  std::string extension = std::filesystem::path(path).extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string extension = lower_case_extension(path);
   for (const Container& container : kContainers)
     if (extension == container.extension) return container;
   throw std::invalid_argument(
@@ -57,7 +57,7 @@ void check_arguments(int width, int height, const VideoWriterOptions& options) {
         fmt::format("VideoWriter: the quality {} is not in 0..51", options.quality));
   if (!(options.fragment > 0 && options.fragment <= 60))
     throw std::invalid_argument(
-        fmt::format("VideoWriter: fragments of {} s are longer than 60 s", options.fragment));
+        fmt::format("VideoWriter: fragments of {} s are not of 0 to 60 s", options.fragment));
 }
 
 int even(int length) { return std::max(2, length & ~1); }

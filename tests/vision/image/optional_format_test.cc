@@ -177,6 +177,10 @@ TEST_CASE("sizes over the limit are refused by their headers") {
          {std::string("\x00\x01\x04\x00", 4), std::string("\x01\x01\x04\x00", 4)})
       patch(tiff, tag, 8, {0, 0, 1, 0});
     CHECK(says(fault(tiff), "65536x65536 is over the limit"));
+    Bytes of_signed = small::bytes(small::tiff);
+    patch(of_signed, std::string("\x1c\x01\x03\x00", 4), 0, {0x53});  // its last tag: of samples
+    patch(of_signed, std::string("\x53\x01\x03\x00", 4), 8, {2});
+    CHECK(says(fault(of_signed), "samples that are not unsigned"));
   }
   if (vision::kWebp.built) {
     Bytes webp = small::bytes(small::animated_webp);

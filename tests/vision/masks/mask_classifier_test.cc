@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <span>
@@ -148,6 +149,24 @@ TEST_CASE("a model without classes classifies no faces") {
   const SavedModel saved(nn::HeadKind::none);
   CHECK_THROWS_WITH_AS(vision::MaskClassifier(saved.path()), doctest::Contains("names no classes"),
                        std::runtime_error);
+}
+
+TEST_CASE("a model with two classes of one name is refused") {
+  const SavedModel saved(nn::HeadKind::mask, {"with_mask", "other", "with_mask"});
+  CHECK_THROWS_WITH_AS(vision::MaskClassifier(saved.path()),
+                       doctest::Contains("two classes of the model are called \"with_mask\""),
+                       std::runtime_error);
+}
+
+TEST_CASE("a model whose answer is not a number says so") {
+  const SavedModel saved;
+  const auto model = nn::load_classifier(saved.path());
+  for (nn::Tensor parameter : model->trainable_parameters())
+    std::fill_n(parameter.data(), parameter.count(), 1e38f);
+  nn::save_classifier(saved.path(), *model);
+  vision::MaskClassifier classifier(saved.path());
+  CHECK_THROWS_WITH_AS(classify_faces(classifier, gradient(200, 150), eleven_faces()),
+                       doctest::Contains("not a number"), std::runtime_error);
 }
 
 TEST_CASE("labels mean what the model file says, or their names, or what is said afterwards") {
