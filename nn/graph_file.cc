@@ -93,8 +93,7 @@ class GraphReader {
   Value read(const Layer& layer) {
     const std::string op = layer.text("op");
     if (op == "conv2d" || op == "depthwise") return convolution(layer, op == "depthwise");
-    if (op == "pointwise" || op == "dense")
-      return graph.add(op::Pointwise{weights(layer), layer.activation()}, {input(layer)});
+    if (op == "pointwise" || op == "dense") return pointwise(layer);
     if (op == "add") return sum(layer);
     if (op == "concat") return concat(layer);
     if (op == "reshape") return rows(layer);
@@ -158,6 +157,15 @@ class GraphReader {
     return conv;
   }
 
+  // What may throw stands before the operation: where an initialiser of an aggregate throws, gcc 12
+  // ends the lifetime of what was made of it before it destroys that.
+  Value pointwise(const Layer& layer) {
+    const LayerWeights layer_weights = weights(layer);
+    const kernels::Activation activation = layer.activation();
+    const Value x = input(layer);
+    return graph.add(op::Pointwise{layer_weights, activation}, {x});
+  }
+
   Value convolution(const Layer& layer, bool depthwise) {
     const LayerWeights layer_weights = weights(layer);
     const Shape& shape = layer_weights.weight.shape();
@@ -165,8 +173,9 @@ class GraphReader {
       throw std::invalid_argument("weights of shape " + to_string(shape));
     const Value x = input(layer);
     const kernels::ConvShape conv = window(layer, shape, graph.shape(x));
-    return depthwise ? graph.add(op::Depthwise3x3{layer_weights, conv, layer.activation()}, {x})
-                     : graph.add(op::Conv2d{layer_weights, conv, layer.activation()}, {x});
+    const kernels::Activation activation = layer.activation();
+    if (depthwise) return graph.add(op::Depthwise3x3{layer_weights, conv, activation}, {x});
+    return graph.add(op::Conv2d{layer_weights, conv, activation}, {x});
   }
 
   Value sum(const Layer& layer) {
