@@ -216,7 +216,8 @@ FoundFaces read_faces(const std::string& path) {
     throw UsageError(fault.what());
   }
   std::vector<vision::Box> boxes;
-  for (const auto& [name, faces] : found)
+  for (const auto& entry : found) {
+    const std::string& name = entry.first;
     for (const FoundFace& face : faces) boxes.push_back(face.box);
   if (look_like_shares(boxes))
     throw UsageError(one_line(path) + ": its boxes are shares of the pictures' sides, not pixels");
@@ -227,10 +228,12 @@ FoundFaces read_faces(const std::string& path) {
 void require_known(const FoundFaces& found, const BoxDataset& data, const std::string& path) {
   const PictureNames known(data.pictures, path);
   std::set<std::string> names;
-  for (const auto& [name, faces] : found)
-    if (std::none_of(data.skipped.begin(), data.skipped.end(),
-                     [&](const SkippedFile& file) { return file.path.ends_with("/" + name); }))
-      names.insert(name);
+  for (const auto& entry : found) {
+    const auto is_it = [&](const SkippedFile& file) {
+      return file.path.ends_with("/" + entry.first);
+    };
+    if (std::none_of(data.skipped.begin(), data.skipped.end(), is_it)) names.insert(entry.first);
+  }
   if (!names.empty()) known.require_all(names, path);
 }
 
