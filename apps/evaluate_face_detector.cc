@@ -216,8 +216,7 @@ FoundFaces read_faces(const std::string& path) {
     throw UsageError(fault.what());
   }
   std::vector<vision::Box> boxes;
-  for (const auto& entry : found) {
-    const std::string& name = entry.first;
+  for (const auto& [name, faces] : found)
     for (const FoundFace& face : faces) boxes.push_back(face.box);
   if (look_like_shares(boxes))
     throw UsageError(one_line(path) + ": its boxes are shares of the pictures' sides, not pixels");

@@ -25,9 +25,10 @@ typedef struct maskwatch_detector maskwatch_detector;
 typedef enum maskwatch_status {
   MASKWATCH_OK = 0,
   MASKWATCH_BAD_ARGUMENT = 1, /* what no detector can do: a null pointer, an empty image */
-  MASKWATCH_BAD_FILE = 2,     /* a file or its contents (missing, damaged, of another kind), or a device
-                                 that cannot be had or has too little memory */
-  MASKWATCH_FAILED = 3        /* all else: memory is used up */
+  /* A file or its contents (missing, damaged, of another kind), or a device that cannot be had or
+   * has too little memory. */
+  MASKWATCH_BAD_FILE = 2,
+  MASKWATCH_FAILED = 3 /* all else: memory is used up */
 } maskwatch_status;
 
 typedef enum maskwatch_meaning {
