@@ -9,6 +9,12 @@ double ms(double seconds) { return std::round(seconds * 1e6) / 1e3; }
 
 }  // namespace
 
+Json latency_json(const Latency& latency) {
+  return Json::object({{"median", ms(latency.median())},
+                       {"p99", ms(latency.quantile(.99))},
+                       {"max", ms(latency.longest())}});
+}
+
 Json state_json(const WatchState& state) {
   return Json::object({{"people", state.people},
                        {"mask", state.mask},
@@ -25,9 +31,7 @@ Json figures_json(const DeliveryFigures& f) {
                        {"waiting", f.waiting()},
                        {"reached", f.reached},
                        {"outages", f.outages},
-                       {"delay_ms", Json::object({{"median", ms(f.delay.median())},
-                                                  {"p99", ms(f.delay.quantile(.99))},
-                                                  {"max", ms(f.delay.longest())}})}});
+                       {"delay_ms", latency_json(f.delay)}});
 }
 
 }  // namespace maskwatch::apps

@@ -46,6 +46,8 @@ struct WatchState {
   bool operator==(const WatchState&) const = default;
 };
 
+// Median, 99 % and longest of the delays, in milliseconds.
+Json latency_json(const Latency& latency);
 // The fields of WatchState, and "source": "ok" or the trouble.
 Json state_json(const WatchState& state);
 // The counts and, in milliseconds, the delays, for --stats.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <utility>
 
 namespace maskwatch::apps {
@@ -110,11 +109,9 @@ Json WatchedSource::latencies() const {
   for (int i = 0; i < static_cast<int>(Stage::count); ++i) {
     const Latency& latency = figures.of(static_cast<Stage>(i));
     if (latency.count() == 0) continue;
-    const auto ms = [](double seconds) { return std::round(seconds * 1e6) / 1e3; };
-    out[stage_name(static_cast<Stage>(i))] = Json::object({{"count", latency.count()},
-                                                           {"median", ms(latency.median())},
-                                                           {"p99", ms(latency.quantile(.99))},
-                                                           {"max", ms(latency.longest())}});
+    Json& stage = out[stage_name(static_cast<Stage>(i))];
+    stage = Json::object({{"count", latency.count()}});
+    stage.update(latency_json(latency));
   }
   return out;
 }
