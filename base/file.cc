@@ -202,13 +202,16 @@ int open_named(TemporaryFile& temporary, const std::string& path, mode_t mode) {
 }
 
 // Opens a fresh file in the folder of `path`, with those of the rights `mode` that the user's umask
-// allows: without a name, or with one where the file system does not know that.
+// allows: without a name, or with one where the file system does not know that or there is no
+// /proc, through which it would get one.
 int open_beside(TemporaryFile& temporary, const std::string& path, mode_t mode) {
   if (path.size() - (path.rfind('/') + 1) > NAME_MAX) {
     errno = ENAMETOOLONG;
     fail_to_write(path);
   }
-  const int nameless = open(folder_of(path).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
+  const bool can_be_named = access("/proc/self/fd", F_OK) == 0;
+  const int nameless =
+      can_be_named ? open(folder_of(path).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, mode) : -1;
   return nameless >= 0 ? nameless : open_named(temporary, path, mode);
 }
 
