@@ -32,7 +32,7 @@ make_environment() (
 )
 
 fill_environment() {
-  "${PYTHON:-python3}" -m venv "$1" >"$1.log" 2>&1 || return
+  "${peers_python:-python3}" -m venv "$1" >"$1.log" 2>&1 || return
   if [[ -n ${3:-} ]]; then
     local site
     site=$("$1/bin/python" -c 'import site; print(site.getsitepackages()[0])')

@@ -77,7 +77,7 @@ void add_work_options(OptionParser& parser, VideoOptions& o, std::string& every)
            "--fps-target allows (default: 1 for files without a window, else auto)")
       .check([](const std::string& text) {
         const bool number =
-            !text.empty() && text.size() <= 4 && text[0] != '0' &&
+            !text.empty() && text.size() <= 4 && text.find_first_not_of('0') != std::string::npos &&
             std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
         return number || text == "auto" ? std::string() : "is neither a number above 0 nor auto";
       });

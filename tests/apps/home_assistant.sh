@@ -7,7 +7,8 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/../peers.sh"
 list=$here/home_assistant_requirements.txt
-version=$("${PYTHON:-python3}" -c 'import sys; print(*sys.version_info[:2], sep=".")')
+peers_python=${PYTHON:-python3}
+version=$("$peers_python" -c 'import sys; print(*sys.version_info[:2], sep=".")')
 peers=$(environment_of "home-assistant-$version" "$list")
 
 if ! make_environment "$peers" "$list"; then
